@@ -1,0 +1,79 @@
+"""Tune models with the optimisation algorithm of your choice.
+
+Names are loaded when they are first used: importing this package imports nothing else.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from byohpo_core.backends.function import PythonFunction as PythonFunction
+    from byohpo_core.backends.local import TrainingScript as TrainingScript
+    from byohpo_core.backends.simulated import Simulated as Simulated
+    from byohpo_core.backends.simulated import Simulation as Simulation
+    from byohpo_core.blocking import Blocking as Blocking
+    from byohpo_core.errors import ByohpoError as ByohpoError
+    from byohpo_core.errors import Diverged as Diverged
+    from byohpo_core.errors import InvalidInput as InvalidInput
+    from byohpo_core.errors import JournalError as JournalError
+    from byohpo_core.errors import MissingExtra as MissingExtra
+    from byohpo_core.errors import PluginError as PluginError
+    from byohpo_core.errors import StudyBusy as StudyBusy
+    from byohpo_core.errors import StudyExists as StudyExists
+    from byohpo_core.errors import UnknownPlugin as UnknownPlugin
+    from byohpo_core.errors import UnknownStudy as UnknownStudy
+    from byohpo_core.hookspecs import hookimpl as hookimpl
+    from byohpo_core.plugins import option as option
+    from byohpo_core.plugins import register as register
+    from byohpo_core.space import CategoricalParameter as CategoricalParameter
+    from byohpo_core.space import ContinuousParameter as ContinuousParameter
+    from byohpo_core.space import IntegerParameter as IntegerParameter
+    from byohpo_core.space import SearchSpace as SearchSpace
+    from byohpo_core.space import StaticParameter as StaticParameter
+    from byohpo_core.study import Event as Event
+    from byohpo_core.study import Objective as Objective
+    from byohpo_core.study import Problem as Problem
+    from byohpo_core.study import Proposal as Proposal
+    from byohpo_core.study import Study as Study
+    from byohpo_core.study import Trial as Trial
+    from byohpo_core.study import TrialStatus as TrialStatus
+    from byohpo_core.tuner import Tuner as Tuner
+
+_HOMES = {
+    "backends.function": ("PythonFunction",),
+    "backends.local": ("TrainingScript",),
+    "backends.simulated": ("Simulated", "Simulation"),
+    "blocking": ("Blocking",),
+    "errors": (
+        "ByohpoError",
+        "Diverged",
+        "InvalidInput",
+        "JournalError",
+        "MissingExtra",
+        "PluginError",
+        "StudyBusy",
+        "StudyExists",
+        "UnknownPlugin",
+        "UnknownStudy",
+    ),
+    "hookspecs": ("hookimpl",),
+    "plugins": ("option", "register"),
+    "space": ("CategoricalParameter", "ContinuousParameter", "IntegerParameter", "SearchSpace", "StaticParameter"),
+    "study": ("Event", "Objective", "Problem", "Proposal", "Study", "Trial", "TrialStatus"),
+    "tuner": ("Tuner",),
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_MODULES)  # noqa: PLE0605 - one table of names serves here and below
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

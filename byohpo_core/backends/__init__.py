@@ -1,0 +1,175 @@
+"""Where jobs run: the protocol between the tuner and a backend.
+
+What a user tunes (a Python function, a training script, ...) is an `Estimator`: a frozen description that is kept in
+the study's manifest. Connected to a study it becomes a `Backend`, which lives as long as the driver. Installed
+estimators are found by their entry point in the group `byohpo.backends`.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, Self
+
+import attrs
+
+from byohpo_core.errors import InvalidInput
+from byohpo_core.plugins import BACKENDS, find
+from byohpo_core.study import Study, Trial
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Outcome(StrEnum):
+    """How a job ended, as its backend saw it."""
+
+    Completed = "Completed"
+    Failed = "Failed"
+    """The training code failed: the trial is a failed trial."""
+    Stopped = "Stopped"
+    """Somebody asked for the stop."""
+    Interrupted = "Interrupted"
+    """The infrastructure failed (capacity, spot, a reboot): tried again, up to `max_attempts`."""
+    Lost = "Lost"
+    """The job died with its driver: tried again, counted towards no limit."""
+
+
+@attrs.frozen
+class Reported:
+    """Values that a running job has published so far.
+
+    `points` maps a metric's name to (index of the first value, values). A backend may repeat points, for example after
+    a restart; the core keeps each index once.
+    """
+
+    job_name: str
+    points: Mapping[str, tuple[int, Sequence[float]]]
+
+
+@attrs.frozen
+class Ended:
+    """A job is over. `metrics` are its final values; times are seconds on the backend's clock."""
+
+    job_name: str
+    outcome: Outcome
+    metrics: Mapping[str, float] = NOTHING
+    reason: str | None = None
+    """Why it failed or stopped, and where its log is."""
+    started: float | None = None
+    ended: float | None = None
+    details: Mapping[str, Any] = NOTHING
+    """JSON-able extras: `log`, `billable_seconds`, `cost`, `model_artifacts`."""
+
+
+Update = Reported | Ended
+
+
+@attrs.frozen
+class JobSettings:
+    """What holds for every job of a study, whatever the backend."""
+
+    folder: Path
+    """Where a backend may keep files: one folder per study, `folder / study.id`."""
+    metric_definitions: tuple[tuple[str, str], ...] = ()
+    """Pairs (metric name, regular expression with one group)."""
+    inputs: Mapping[str, str] = NOTHING
+    """Channel name -> local path or S3 URI."""
+    tags: tuple[tuple[str, str], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "folder": str(self.folder),
+            "metric_definitions": [list(pair) for pair in self.metric_definitions],
+            "inputs": dict(self.inputs),
+            "tags": [list(pair) for pair in self.tags],
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "JobSettings":
+        return cls(
+            Path(body["folder"]),
+            tuple((name, regex) for name, regex in body["metric_definitions"]),
+            body["inputs"],
+            tuple((key, value) for key, value in body["tags"]),
+        )
+
+
+class Estimator(Protocol):
+    """What is tuned: a frozen, JSON-able description."""
+
+    kind: ClassVar[str]
+    """The name of its entry point in the group `byohpo.backends`."""
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Any]:
+        """Fixed hyperparameters, handed to every job."""
+
+    @property
+    def name(self) -> str:
+        """A short name, from which a study's name is made if the user gives none."""
+
+    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """Pairs (metric, regex) for the objectives that the user gave none for; empty where none are needed."""
+
+    def check(self, settings: JobSettings) -> None:
+        """Raise `InvalidInput` if jobs could not be started with these settings."""
+
+    def describe(self) -> dict[str, Any]:
+        """The JSON form, kept in the manifest."""
+
+    @classmethod
+    def restore(cls, description: Mapping[str, Any]) -> Self:
+        """The inverse of `describe`; raises `InvalidInput` if this process cannot rebuild it."""
+
+    def connect(self, study: Study, settings: JobSettings) -> "Backend":
+        """A backend for this study, new or resumed (`study.now` is its last journaled time)."""
+
+
+class Backend(Protocol):
+    """Runs the jobs of one study. Only this side waits, and only this side has a clock."""
+
+    poll_seconds: float
+    """How long one poll waits for news, on the backend's clock."""
+    jobs_survive: bool
+    """Whether jobs go on when their driver is gone."""
+
+    def launch(self, trials: Sequence[Trial]) -> None:
+        """Start a job named `trial.job_name` for each trial; must not start one that was started before."""
+
+    def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
+        """Take over jobs that an earlier driver meant to start: start the missing, find the running, tell the lost."""
+
+    def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:
+        """What is new about these running trials, in order of arrival; waits at most `wait_seconds` for something."""
+
+    def stop(self, trials: Sequence[Trial]) -> None:
+        """Ask these jobs to stop; each still ends with an `Ended`."""
+
+    def now(self) -> float:
+        """Seconds on the backend's clock: Unix time, or a virtual clock."""
+
+    def close(self) -> None:
+        """The driver is leaving; jobs that can live without it go on."""
+
+
+def as_estimator(given: Any) -> Estimator:
+    """What the user gave, as an estimator: a function and a script's path may stand for themselves."""
+    if isinstance(given, (str, Path)):
+        from byohpo_core.backends.local import TrainingScript
+
+        return TrainingScript(str(given))
+    if hasattr(given, "connect") and hasattr(given, "describe"):
+        estimator: Estimator = given
+        return estimator
+    if hasattr(given, "fit") or hasattr(given, "train") or isinstance(given, Mapping):
+        raise InvalidInput("SageMaker jobs cannot be tuned yet: give a function, a TrainingScript or a Simulated job")
+    from byohpo_core.backends.function import PythonFunction
+
+    return PythonFunction(given)
+
+
+def restore_estimator(description: Mapping[str, Any]) -> Estimator:
+    """The estimator that a manifest describes, found by its entry point."""
+    kind: Any = find(description["kind"], BACKENDS).plugin
+    estimator: Estimator = kind.restore(description)
+    return estimator

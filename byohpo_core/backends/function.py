@@ -1,0 +1,197 @@
+"""Evaluate a Python function: in threads of this process, or in processes of its own."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import attrs
+
+from byohpo_core.backends import NOTHING, Ended, JobSettings, Outcome, Update
+from byohpo_core.backends.importable import import_function, is_importable, qualified_name, study_name
+from byohpo_core.errors import InvalidInput
+from byohpo_core.study import Study, Trial
+
+
+@attrs.frozen
+class PythonFunction:
+    """A function from a dict of hyperparameters to a number, or to a dict of metrics by name.
+
+    It is called in threads; with `processes=True` in processes, each of which imports it by name. An exception makes
+    the trial a failed one.
+    """
+
+    function: Callable[[dict[str, Any]], Any]
+    processes: bool = attrs.field(default=False, kw_only=True)
+    hyperparameters: Mapping[str, Any] = attrs.field(default=NOTHING, kw_only=True)
+    kind: ClassVar[str] = "function"
+
+    def __attrs_post_init__(self) -> None:
+        if not callable(self.function):
+            raise InvalidInput(f"{self.function!r} is not a function")
+        if self.processes and not is_importable(self.function):
+            raise InvalidInput(
+                f"processes=True needs a function that a new process can import; {qualified_name(self.function)} is "
+                "not: move it to the top level of a module"
+            )
+
+    @property
+    def name(self) -> str:
+        return study_name(self.function)
+
+    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:  # noqa: ARG002
+        """None: the function returns metrics by name."""
+        return ()
+
+    def check(self, settings: JobSettings) -> None:
+        if settings.inputs:
+            raise InvalidInput("a Python function has no input channels: leave out fit's inputs")
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "function": qualified_name(self.function), "processes": self.processes}
+
+    @classmethod
+    def restore(cls, description: Mapping[str, Any]) -> Self:
+        return cls(import_function(description["function"]), processes=description["processes"])
+
+    def connect(self, study: Study, settings: JobSettings) -> "FunctionBackend":  # noqa: ARG002
+        return FunctionBackend(self, study.problem.max_parallel_jobs, study.problem.objectives[0].metric)
+
+
+class FunctionBackend:
+    """As many threads as slots. Evaluations die with the driver."""
+
+    poll_seconds = 1.0
+    jobs_survive = False
+
+    def __init__(self, estimator: PythonFunction, slots: int, objective: str) -> None:
+        self._estimator = estimator
+        self._objective = objective
+        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="byohpo-evaluation")
+        self._news: queue.SimpleQueue[Ended] = queue.SimpleQueue()
+        self._workers: dict[str, Worker] = {}
+
+    def now(self) -> float:
+        return time.time()
+
+    def launch(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            self._pool.submit(self._evaluate, str(trial.job_name), dict(trial.hyperparameters))
+
+    def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
+        """Evaluations of an earlier driver died with it."""
+        return [Ended(str(trial.job_name), Outcome.Lost, reason="lost with its driver") for trial in trials]
+
+    def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:  # noqa: ARG002
+        updates: list[Update] = []
+        try:
+            updates.append(self._news.get(timeout=wait_seconds))
+            while True:
+                updates.append(self._news.get_nowait())
+        except queue.Empty:
+            return updates
+
+    def stop(self, trials: Sequence[Trial]) -> None:
+        """A process is killed; a thread cannot be, so it is waited for."""
+        for trial in trials:
+            worker = self._workers.get(str(trial.job_name))
+            if worker is not None:
+                worker.kill()
+
+    def close(self) -> None:
+        """Wait for what runs."""
+        self._pool.shutdown()
+
+    def _evaluate(self, job_name: str, hyperparameters: dict[str, Any]) -> None:
+        started = time.time()
+        try:
+            outcome, answer = self._call(job_name, hyperparameters)
+        except BaseException as error:  # noqa: BLE001 - whatever the function raises is its trial's failure
+            outcome, answer = Outcome.Failed, f"{type(error).__name__}: {error}"
+        metrics: Mapping[str, float] = NOTHING
+        reason = None
+        if outcome is not Outcome.Completed:
+            reason = str(answer)
+        else:
+            try:
+                metrics = as_metrics(answer, self._objective)
+            except (TypeError, ValueError) as error:
+                outcome, reason = Outcome.Failed, str(error)
+        self._news.put(Ended(job_name, outcome, metrics, reason, started, time.time()))
+
+    def _call(self, job_name: str, hyperparameters: dict[str, Any]) -> tuple[Outcome, Any]:
+        if not self._estimator.processes:
+            return Outcome.Completed, self._estimator.function(hyperparameters)
+        with Worker(qualified_name(self._estimator.function)) as worker:
+            self._workers[job_name] = worker
+            try:
+                return worker.call(hyperparameters)
+            finally:
+                del self._workers[job_name]
+
+
+def as_metrics(answer: Any, objective: str) -> dict[str, float]:
+    """What a function returned, as metrics by name; a bare number is the (first) objective."""
+    if not isinstance(answer, Mapping):
+        answer = {objective: answer}
+    return {str(name): _as_float(name, value) for name, value in answer.items()}
+
+
+def _as_float(name: object, value: Any) -> float:
+    plain = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, bool) or not isinstance(plain, (int, float)):
+        raise TypeError(f"the function returned {value!r} for {name!r}, not a number")
+    return float(plain)
+
+
+class Worker:
+    """A process that evaluates the function once, and talks JSON over two pipes."""
+
+    def __init__(self, function: str) -> None:
+        request, self._requests = os.pipe()
+        self._answers, answer = os.pipe()
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+        self._killed = False
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+            [sys.executable, "-P", "-m", "byohpo_core.backends.worker", function, str(request), str(answer)],
+            pass_fds=(request, answer),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+        os.close(request)
+        os.close(answer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._answers)
+
+    def call(self, hyperparameters: Mapping[str, Any]) -> tuple[Outcome, Any]:
+        """The outcome, and the function's answer or the reason for its failure."""
+        with suppress(BrokenPipeError), os.fdopen(self._requests, "w", encoding="utf-8") as requests:
+            json.dump(dict(hyperparameters), requests)
+        with os.fdopen(os.dup(self._answers), encoding="utf-8") as answers:
+            line = answers.readline()
+        if line:
+            answer = json.loads(line)
+            if "failure" in answer:
+                return Outcome.Failed, answer["failure"]
+            return Outcome.Completed, answer["answer"]
+        code = self._process.wait()
+        if self._killed:
+            return Outcome.Stopped, "stopped"
+        return Outcome.Failed, f"the evaluation's process died with exit code {code}"
+
+    def kill(self) -> None:
+        self._killed = True
+        self._process.kill()

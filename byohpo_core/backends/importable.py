@@ -1,0 +1,53 @@
+"""Functions by name: `module:qualname`, the only form in which a function is kept or handed to another process."""
+
+import re
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from byohpo_core.errors import InvalidInput
+
+_Function = Callable[..., Any]
+
+
+def qualified_name(function: _Function) -> str:
+    """`module:qualname`; of a callable object, its class's."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def is_importable(function: _Function) -> bool:
+    """Whether another process can import it by its name."""
+    module, _, qualname = qualified_name(function).partition(":")
+    return module != "__main__" and "<" not in qualname and _look_up(module, qualname) is function
+
+
+def import_function(name: str) -> _Function:
+    """The function of a qualified name; raises `InvalidInput` if this process cannot have it."""
+    module, _, qualname = name.partition(":")
+    try:
+        if "<" not in qualname:
+            import_module(module)
+    except ImportError:
+        pass
+    function: _Function = _look_up(module, qualname)
+    if not callable(function) or isinstance(function, type):
+        raise InvalidInput(
+            f"the study tunes the function {name}, which this program cannot import: resume it in the program that "
+            "has it, with Tuner.attach(..., estimator=the_function).resume()"
+        )
+    return function
+
+
+def study_name(function: _Function) -> str:
+    """A name for studies of this function, of letters, digits and single hyphens."""
+    words = re.findall(r"[a-zA-Z0-9]+", qualified_name(function).rpartition(":")[2].rpartition(".")[2])
+    return "-".join(words)[:40].strip("-") or "function"
+
+
+def _look_up(module: str, qualname: str) -> Any:
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found

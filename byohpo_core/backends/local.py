@@ -1,0 +1,299 @@
+"""Run a SageMaker script-mode training script on this machine: a folder per job, processes that outlive the driver."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+import attrs
+
+from byohpo_core.backends import Ended, JobSettings, Outcome, Reported, Update
+from byohpo_core.backends.supervisor import CONTAINER, EXIT, LOG, STOP, is_abandoned, write_durably
+from byohpo_core.container import Layout, MetricScanner, compile_metrics, default_regex
+from byohpo_core.errors import ByohpoError, InvalidInput
+from byohpo_core.study import Study, Trial
+
+_LOOK_SECONDS = 0.05
+_TAIL_BYTES = 4096
+_NOT_SOURCE = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".venv", "byohpo-jobs")
+
+
+def _frozen(mapping: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return MappingProxyType(dict(mapping or {}))
+
+
+@attrs.frozen
+class TrainingScript:
+    """A training script as SageMaker's script mode runs it; the names are those of the SDK's Estimator.
+
+    *entry_point* is relative to *source_dir*, or to the working folder. The source is copied once per study, so that
+    later edits do not change a study that is resumed. *environment* is added to this process's own; *python* is the
+    interpreter (this one by default). A job that is stopped has *stop_grace_seconds* after SIGTERM.
+    """
+
+    entry_point: str = attrs.field(converter=os.fspath)
+    source_dir: str | None = attrs.field(default=None, converter=attrs.converters.optional(os.fspath), kw_only=True)
+    hyperparameters: Mapping[str, Any] = attrs.field(default=None, converter=_frozen, kw_only=True)
+    environment: Mapping[str, str] = attrs.field(default=None, converter=_frozen, kw_only=True)
+    python: str = attrs.field(default=sys.executable, converter=os.fspath, kw_only=True)
+    stop_grace_seconds: float = attrs.field(default=30.0, kw_only=True)
+    kind: ClassVar[str] = "local"
+
+    @property
+    def script(self) -> Path:
+        """Where the script is."""
+        return Path(self.source_dir or "", self.entry_point).absolute()
+
+    @property
+    def name(self) -> str:
+        return "-".join(re.findall(r"[a-zA-Z0-9]+", Path(self.entry_point).stem))[:40].strip("-") or "script"
+
+    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """`metric=0.5` or `metric: 0.5` in the log."""
+        return [(metric, default_regex(metric)) for metric in objectives]
+
+    def check(self, settings: JobSettings) -> None:
+        if not self.script.is_file():
+            raise InvalidInput(f"there is no training script {self.script}")
+        if self.source_dir is not None and Path(self.source_dir).absolute() not in self.script.parents:
+            raise InvalidInput(f"the training script {self.script} is not in source_dir {self.source_dir}")
+        compile_metrics(settings.metric_definitions)
+        for channel, place in settings.inputs.items():
+            if place.startswith("s3://"):
+                raise InvalidInput(f"channel {channel!r}: {place} is on S3; a local run needs a local folder")
+            if not _local(place).exists():
+                raise InvalidInput(f"channel {channel!r}: there is no {_local(place)}")
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "entry_point": self.entry_point if self.source_dir else str(self.script),
+            "source_dir": str(Path(self.source_dir).absolute()) if self.source_dir else None,
+            "environment": dict(self.environment),
+            "python": self.python,
+            "stop_grace_seconds": self.stop_grace_seconds,
+        }
+
+    @classmethod
+    def restore(cls, description: Mapping[str, Any]) -> Self:
+        return cls(**{name: value for name, value in description.items() if name != "kind"})
+
+    def connect(self, study: Study, settings: JobSettings) -> "LocalBackend":
+        return LocalBackend(self, study, settings)
+
+
+def _local(place: str) -> Path:
+    return Path(place.removeprefix("file://")).absolute()
+
+
+class LocalBackend:
+    """The jobs of one study: orders, supervisors' claims, logs and exit statuses in the study's folder."""
+
+    poll_seconds = 1.0
+    jobs_survive = True
+
+    def __init__(self, estimator: TrainingScript, study: Study, settings: JobSettings) -> None:
+        self._estimator = estimator
+        self._folder = settings.folder.absolute() / study.id
+        self._metrics = compile_metrics(settings.metric_definitions)
+        self._channels = {channel: str(_local(place)) for channel, place in settings.inputs.items()}
+        self._cpus = max(1, (os.cpu_count() or 1) // study.problem.max_parallel_jobs)
+        self._watches: dict[str, _Watch] = {}
+        self._not_started: dict[str, str] = {}
+        self._snapshot()
+
+    def now(self) -> float:
+        return time.time()
+
+    def launch(self, trials: Sequence[Trial]) -> None:
+        """Start a supervisor for each job; where one has the job already, the new one leaves."""
+        starting = [(str(trial.job_name), self._start_supervisor(trial)) for trial in trials]
+        for job_name, supervisor in starting:
+            _, error = supervisor.communicate()
+            if supervisor.returncode != 0:
+                lines = error.decode(errors="replace").strip().splitlines()
+                self._not_started[job_name] = lines[-1] if lines else f"exit code {supervisor.returncode}"
+
+    def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
+        """Order every job again: those that an earlier driver did start are left alone."""
+        self.launch(trials)
+        return ()
+
+    def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            updates = self._look(trials)
+            if updates or time.monotonic() >= deadline:
+                return updates
+            time.sleep(_LOOK_SECONDS)
+
+    def stop(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            (self._job_folder(trial) / STOP).touch()
+
+    def close(self) -> None:
+        """Nothing is held: jobs and their supervisors go on."""
+
+    def _snapshot(self) -> None:
+        """Copy the source once per study, whole or not at all."""
+        if self._code.exists():
+            return
+        temporary = self._folder / f"code.{os.getpid()}"
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if self._estimator.source_dir is not None:
+                shutil.copytree(self._estimator.source_dir, temporary, symlinks=True, ignore=_NOT_SOURCE)
+            else:
+                temporary.mkdir(parents=True)
+                shutil.copy(self._estimator.script, temporary)
+            temporary.rename(self._code)
+        except (OSError, shutil.Error) as error:
+            raise ByohpoError(f"the training script's source cannot be copied to {self._code}: {error}") from error
+
+    @property
+    def _code(self) -> Path:
+        return self._folder / "code"
+
+    def _job_folder(self, trial: Trial) -> Path:
+        return self._folder / str(trial.job_name)
+
+    def _start_supervisor(self, trial: Trial) -> subprocess.Popen[bytes]:
+        estimator = self._estimator
+        script = Path(estimator.entry_point)
+        order = {
+            "job_name": trial.job_name,
+            "folder": str(self._job_folder(trial)),
+            "code": str(self._code),
+            "script": str(script) if estimator.source_dir and not script.is_absolute() else script.name,
+            "python": estimator.python,
+            "hyperparameters": dict(trial.hyperparameters),
+            "channels": self._channels,
+            "environment": dict(estimator.environment),
+            "cpus": self._cpus,
+            "stop_grace_seconds": estimator.stop_grace_seconds,
+        }
+        file = self._folder / f"{trial.job_name}.json"
+        try:
+            write_durably(file, json.dumps(order))
+        except OSError as error:
+            raise ByohpoError(f"the job's order {file} cannot be written: {error}") from error
+        return subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+            [sys.executable, "-P", "-m", "byohpo_core.backends.supervisor", str(file)],
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def _look(self, trials: Sequence[Trial]) -> list[Update]:
+        """One look at every running job's folder."""
+        reported: list[Update] = []
+        ended: list[Ended] = []
+        for trial in trials:
+            job_name = str(trial.job_name)
+            if job_name in self._not_started:
+                reason = f"its supervisor did not start: {self._not_started.pop(job_name)}"
+                ended.append(Ended(job_name, Outcome.Interrupted, reason=reason))
+                continue
+            watch = self._watches.setdefault(job_name, _Watch(self._job_folder(trial), self._metrics))
+            over = (watch.folder / EXIT).exists()
+            abandoned = not over and is_abandoned(watch.folder)
+            if points := watch.read(ended=over or abandoned):
+                reported.append(Reported(job_name, points))
+            if over:
+                ended.append(watch.ended(trial))
+            elif abandoned:
+                ended.append(watch.died(trial))
+            if over or abandoned:
+                del self._watches[job_name]
+        return [*reported, *sorted(ended, key=lambda update: update.ended or 0.0)]
+
+
+class _Watch:
+    """What is known of a running job's log."""
+
+    def __init__(self, folder: Path, metrics: Mapping[str, re.Pattern[str]]) -> None:
+        self.folder = folder
+        self._scanner = MetricScanner(metrics)
+        self._position = 0
+
+    def read(self, *, ended: bool) -> Mapping[str, tuple[int, Sequence[float]]]:
+        """New points in the log."""
+        try:
+            with (self.folder / LOG).open("rb") as log:
+                log.seek(self._position)
+                content = log.read()
+        except FileNotFoundError:
+            content = b""
+        self._position += len(content)
+        return self._scanner.feed(content, ended=ended)
+
+    def ended(self, trial: Trial) -> Ended:
+        """The verdict on a job that has an exit status."""
+        status = json.loads((self.folder / EXIT).read_text(encoding="utf-8"))
+        outcome, reason = self._verdict(trial, status)
+        return Ended(
+            str(trial.job_name),
+            outcome,
+            dict(self._scanner.final),
+            reason,
+            status["started"],
+            status["ended"],
+            self._details(),
+        )
+
+    def died(self, trial: Trial) -> Ended:
+        """The verdict on a job whose supervisor is gone."""
+        reason = "its supervisor died"
+        return Ended(
+            str(trial.job_name), Outcome.Interrupted, dict(self._scanner.final), reason, details=self._details()
+        )
+
+    def _verdict(self, trial: Trial, status: Mapping[str, Any]) -> tuple[Outcome, str | None]:
+        code = status["code"]
+        if code == 0:
+            tail = self._tail()
+            return Outcome.Completed, f"its log ends with: {tail[-1]}" if tail else "its log is empty"
+        if status["stopped"]:
+            return Outcome.Stopped, "stopped"
+        if "failure" in status:
+            return Outcome.Failed, status["failure"]
+        return Outcome.Failed, self._failure(trial, code)
+
+    def _failure(self, trial: Trial, code: int) -> str:
+        told = Layout(self.folder / CONTAINER).failure()
+        if told is not None:
+            return told
+        ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        tail = self._tail()
+        reason = f"{ended}: {tail[-1]}" if tail else ended
+        negative = [name for name, value in trial.hyperparameters.items() if str(value).startswith("-")]
+        if negative and any("expected one argument" in line for line in tail):
+            reason += f" (argparse takes a value like {trial.hyperparameters[negative[0]]} for an option)"
+        return reason
+
+    def _tail(self) -> list[str]:
+        """The log's last lines that say anything."""
+        try:
+            with (self.folder / LOG).open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                lines = log.read().decode("utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        return [line.strip() for line in lines if line.strip()]
+
+    def _details(self) -> dict[str, Any]:
+        details = {"log": str(self.folder / LOG)}
+        model = Layout(self.folder / CONTAINER).model
+        if model.is_dir() and any(model.iterdir()):
+            details["model_artifacts"] = str(model)
+        return details

@@ -1,0 +1,144 @@
+"""Jobs that exist only on a virtual clock: years of training in seconds, and every kind of failure on demand."""
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Any, ClassVar, Self
+
+import attrs
+
+from byohpo_core.backends import NOTHING, Ended, JobSettings, Outcome, Reported, Update
+from byohpo_core.backends.importable import import_function, qualified_name, study_name
+from byohpo_core.errors import InvalidInput
+from byohpo_core.study import Study, Trial
+
+
+@attrs.frozen
+class Simulation:
+    """What one job would do."""
+
+    metrics: Mapping[str, float] | Sequence[Mapping[str, float]]
+    """Final metrics, or a curve: metrics at equally spaced moments, of which the last are the final ones."""
+    seconds: float = attrs.field(validator=attrs.validators.ge(0))
+    failure: str | None = None
+    """If given, the training code fails with this reason at the end."""
+    interruptions: int = 0
+    """How many attempts the infrastructure fails at half time before one gets through."""
+
+    @property
+    def curve(self) -> Sequence[Mapping[str, float]]:
+        return [self.metrics] if isinstance(self.metrics, Mapping) else self.metrics
+
+
+@attrs.frozen
+class Simulated:
+    """A simulated training job: *function* maps hyperparameters to a `Simulation`."""
+
+    function: Callable[[Mapping[str, Any]], Simulation]
+    hyperparameters: Mapping[str, Any] = NOTHING
+    kind: ClassVar[str] = "simulated"
+
+    @property
+    def name(self) -> str:
+        return study_name(self.function)
+
+    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:  # noqa: ARG002
+        """None: the function gives metrics by name."""
+        return ()
+
+    def check(self, settings: JobSettings) -> None:
+        """Nothing can be wrong before it runs."""
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "function": qualified_name(self.function)}
+
+    @classmethod
+    def restore(cls, description: Mapping[str, Any]) -> Self:
+        return cls(import_function(description["function"]))
+
+    def connect(self, study: Study, settings: JobSettings) -> "SimulatedBackend":  # noqa: ARG002
+        return SimulatedBackend(self.function, study.now)
+
+
+class SimulatedBackend:
+    """A virtual clock and a heap of what happens when."""
+
+    jobs_survive = True
+
+    def __init__(self, function: Callable[[Mapping[str, Any]], Simulation], now: float) -> None:
+        self.poll_seconds = 60.0
+        self._function = function
+        self._now = now
+        self._happenings: list[tuple[float, int, Update]] = []
+        self._order = count()
+        self._stopped: set[str] = set()
+
+    def now(self) -> float:
+        return self._now
+
+    def launch(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            self._schedule(trial)
+
+    def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
+        """Jobs went on while nobody looked: each started when it was journaled."""
+        self.launch(trials)
+        return ()
+
+    def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:  # noqa: ARG002
+        """Jump to the next thing that happens, at most *wait_seconds* ahead."""
+        deadline = self._now + wait_seconds
+        updates: list[Update] = []
+        happenings = self._happenings
+        while happenings and happenings[0][0] <= (self._now if updates else deadline):
+            time, _, update = heapq.heappop(happenings)
+            if update.job_name not in self._stopped:
+                self._now = max(self._now, time)
+                updates.append(update)
+            elif isinstance(update, Ended) and update.outcome is Outcome.Stopped:
+                updates.append(update)
+        if not updates:
+            self._now = deadline
+        return updates
+
+    def stop(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            if trial.job_name is not None and trial.job_name not in self._stopped:
+                self._stopped.add(trial.job_name)
+                self._push(self._now, Ended(trial.job_name, Outcome.Stopped, started=trial.started, ended=self._now))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _schedule(self, trial: Trial) -> None:
+        job_name = trial.job_name or ""
+        started = self._now if trial.started is None else trial.started
+        try:
+            simulation = self._function(dict(trial.hyperparameters))
+        except Exception as error:  # noqa: BLE001 - as for a training script: its failure is the trial's
+            told = f"{type(error).__name__}: {error}"
+            self._push(started, Ended(job_name, Outcome.Failed, reason=told, started=started, ended=started))
+            return
+        if not isinstance(simulation, Simulation):
+            raise InvalidInput(f"the simulated function returned {simulation!r}; a Simulation is expected")
+        ended = started + simulation.seconds
+        curve = simulation.curve
+        outcome, metrics = Outcome.Completed, NOTHING
+        reason = simulation.failure
+        if trial.attempt < simulation.interruptions:
+            ended = started + simulation.seconds / 2
+            outcome, reason = Outcome.Interrupted, "simulated interruption"
+            curve = curve[: len(curve) // 2]
+        elif simulation.failure is not None:
+            outcome = Outcome.Failed
+        elif curve:
+            metrics = curve[-1]
+        if not isinstance(simulation.metrics, Mapping):
+            for index, point in enumerate(curve):
+                time = started + simulation.seconds * (index + 1) / len(simulation.curve)
+                points = {metric: (index, (value,)) for metric, value in point.items()}
+                self._push(time, Reported(job_name, points))
+        self._push(ended, Ended(job_name, outcome, metrics, reason, started, ended))
+
+    def _push(self, time: float, update: Update) -> None:
+        heapq.heappush(self._happenings, (time, next(self._order), update))

@@ -1,0 +1,146 @@
+"""The process that runs one local training job, and outlives the driver that started it.
+
+It claims the job by a file that can be created once, and holds that file's lock while it lives: whoever finds the lock
+free and no exit status knows that the job died with its supervisor. It is started with the path of the job's order, a
+JSON file, and returns when the claim is decided; what goes on is a child in a session of its own.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from byohpo_core.container import Layout, arguments, environment
+
+CLAIM = "claim"
+EXIT = "exit.json"
+LOG = "log.txt"
+STOP = "stop"
+CONTAINER = "ml"
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_LOOK_SECONDS = 0.1
+
+
+def main(order_file: str) -> None:
+    """Claim the job of an order and run it; do nothing if another supervisor has it."""
+    order = json.loads(Path(order_file).read_text(encoding="utf-8"))
+    folder = Path(order["folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    decided, deciding = os.pipe()
+    if os.fork():
+        os.close(deciding)
+        sys.exit(0 if os.read(decided, 1) else 1)
+    os.close(decided)
+    claim = _claim(folder)
+    silence = os.open(os.devnull, os.O_RDWR)
+    os.dup2(silence, sys.stderr.fileno())  # the driver listens until all who could write have left
+    os.write(deciding, b"!")
+    os.close(deciding)
+    if claim is not None:
+        with claim:
+            _supervise(order, folder)
+    os._exit(0)
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Whether the job was claimed by a supervisor that is no more, and has not ended."""
+    try:
+        with (folder / CLAIM).open("r+b") as claim:
+            fcntl.lockf(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return not (folder / EXIT).exists()
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Put a whole file in its place, on disk, or nothing."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _claim(folder: Path) -> IO[bytes] | None:
+    """The claim, locked before anybody can see it, or None if there is one."""
+    temporary = folder / f"{CLAIM}.{os.getpid()}"
+    claim = temporary.open("wb")
+    fcntl.lockf(claim, fcntl.LOCK_EX)
+    try:
+        os.link(temporary, folder / CLAIM)
+    except FileExistsError:
+        claim.close()
+        return None
+    finally:
+        temporary.unlink()
+    return claim
+
+
+def _supervise(order: Mapping[str, Any], folder: Path) -> None:
+    started = time.time()
+    ended: dict[str, Any] = {"code": None, "stopped": False}
+    try:
+        with (folder / LOG).open("wb") as log:
+            ended |= _run(order, folder, log)
+            os.fsync(log.fileno())
+    except OSError as error:
+        ended["failure"] = f"the job could not be started: {error}"
+    write_durably(folder / EXIT, json.dumps({**ended, "started": started, "ended": time.time()}))
+
+
+def _run(order: Mapping[str, Any], folder: Path, log: IO[bytes]) -> dict[str, Any]:
+    layout = Layout(folder / CONTAINER)
+    layout.create(order["hyperparameters"], order["channels"])
+    shutil.copytree(order["code"], layout.code, symlinks=True)
+    asked_to_stop: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked_to_stop.append(number))
+    process = subprocess.Popen(  # noqa: S603 - the user's own script, no shell
+        [order["python"], order["script"], *arguments(order["hyperparameters"])],
+        cwd=layout.code,
+        env=_environment(order, layout),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+    )
+    deadline = None
+    while True:
+        try:
+            code = process.wait(_LOOK_SECONDS)
+            break
+        except subprocess.TimeoutExpired:
+            if deadline is None and (asked_to_stop or (folder / STOP).exists()):
+                deadline = time.monotonic() + order["stop_grace_seconds"]
+                _signal_group(process.pid, signal.SIGTERM)
+            elif deadline is not None and time.monotonic() > deadline:
+                _signal_group(process.pid, signal.SIGKILL)
+    _signal_group(process.pid, signal.SIGKILL)  # a container's end is the end of all that it started
+    return {"code": code, "stopped": deadline is not None}
+
+
+def _environment(order: Mapping[str, Any], layout: Layout) -> dict[str, str]:
+    cpus = order["cpus"]
+    contract = environment(
+        layout, order["job_name"], order["script"], order["hyperparameters"], order["channels"], cpus
+    )
+    threads = dict.fromkeys(THREAD_VARIABLES, str(cpus))
+    return {**threads, **os.environ, **contract, "PYTHONUNBUFFERED": "1", **order["environment"]}
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

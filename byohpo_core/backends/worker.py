@@ -1,0 +1,32 @@
+"""The process behind `PythonFunction(f, processes=True)`: hyperparameters in, answer out, as JSON."""
+
+import json
+import os
+import sys
+from typing import Any
+
+from byohpo_core.backends.importable import import_function
+
+
+def main(function: str, request: int, answer: int) -> None:
+    """Evaluate once. What the function prints goes to standard error, as the pipes are ours."""
+    os.dup2(2, 1)
+    with os.fdopen(request, encoding="utf-8") as requests:
+        hyperparameters = json.load(requests)
+    reply: dict[str, Any]
+    try:
+        reply = {"answer": _plain(import_function(function)(hyperparameters))}
+    except BaseException as error:  # noqa: BLE001 - it is told to the driver
+        reply = {"failure": f"{type(error).__name__}: {error}"}
+    with os.fdopen(answer, "w", encoding="utf-8") as answers:
+        answers.write(json.dumps(reply) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value.item() if hasattr(value, "item") else value
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,156 @@
+"""Let an optimiser that calls `f(x)` and waits take part in a study, unchanged.
+
+The optimiser runs on a thread of its own and parks in its objective function. Only one side runs at a time, so what it
+does depends on nothing but its seed and the results in the order in which they are observed. After a crash it is
+rebuilt by running it again on the journaled results.
+"""
+
+import math
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from byohpo_core.hookspecs import hookimpl
+from byohpo_core.study import Problem, Proposal, Study, Trial
+
+Points: TypeAlias = Sequence[Sequence[float]]
+Losses: TypeAlias = list[Any]
+Evaluate: TypeAlias = Callable[[Points], Losses]
+NOTHING_KNOWN = 1e30
+"""The loss of a failed trial while no finite loss is known."""
+_PATIENCE = 1000
+_UNWIND_SECONDS = 5.0
+
+
+class Unwound(BaseException):
+    """Raised in the optimiser's thread, at each call, once its study is over."""
+
+
+class Blocking:
+    """An algorithm from *optimise*, a function that is given `evaluate` and returns when its search is over.
+
+    `evaluate(points)` takes a list of points, by default in the unit cube (each of `problem.space.dimension` floats),
+    blocks until all their results are in, and returns one loss each, smaller is better: a float, or a tuple where the
+    problem has several objectives. *decode* turns a point into hyperparameters. Failed trials get the worst finite
+    loss so far plus the range seen, 1e30 while none is known, once the whole batch is in: the order of arrival cannot
+    matter. A pruned trial gives its last value.
+
+    Register it as it is, or hold one and hand `propose`, `observe` and `close` on to it.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        optimise: Callable[[Evaluate], object],
+        *,
+        decode: Callable[[Sequence[float]], Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._optimise = optimise
+        self._decode = decode or problem.space.decode
+        self._objectives = len(problem.objectives)
+        self._queue: deque[Proposal] = deque()
+        self._results: dict[int, tuple[float, ...] | None] = {}
+        self._open = 0
+        self._asked = 0
+        self._seen = [_Range() for _ in problem.objectives]
+        self._to_optimiser = threading.Semaphore(0)
+        self._to_study = threading.Semaphore(0)
+        self._thread: threading.Thread | None = None
+        self._over = False
+        self._closed = False
+        self._calls_after_close = 0
+        self._error: BaseException | None = None
+
+    @hookimpl
+    def propose(self, study: Study, count: int) -> list[Proposal]:  # noqa: ARG002
+        """The next points of the present batch; the optimiser runs on when the last batch is in."""
+        if not self._queue and self._open == 0 and not self._over:
+            self._run_on()
+        return [self._queue.popleft() for _ in range(min(count, len(self._queue)))]
+
+    @hookimpl
+    def observe(self, study: Study, trials: Sequence[Trial]) -> None:  # noqa: ARG002
+        """Keep the results of this optimiser's own points until their batch is complete."""
+        for trial in trials:
+            key = trial.proposal.key
+            if not trial.foreign and isinstance(key, int) and key in self._results:
+                self._results[key] = trial.losses
+                self._open -= 1
+
+    def close(self) -> None:
+        """Unwind the optimiser's thread."""
+        self._closed = True
+        if self._thread is not None and self._thread.is_alive():
+            self._to_optimiser.release()
+            self._thread.join(_UNWIND_SECONDS)
+
+    def _run_on(self) -> None:
+        """Let the optimiser run until it asks for more results or ends; its error is raised here."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._body, name="byohpo-optimiser", daemon=True)
+            self._thread.start()
+        else:
+            self._to_optimiser.release()
+        self._to_study.acquire()
+        if self._error is not None:
+            raise self._error
+
+    def _body(self) -> None:
+        try:
+            self._optimise(self._evaluate)
+        except Unwound:
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised again in the study's thread
+            self._error = error
+        finally:
+            self._over = True
+            self._to_study.release()
+
+    def _evaluate(self, points: Points) -> Losses:
+        """The optimiser's side: park until the batch is in."""
+        self._leave_if_closed()
+        numbers = range(self._asked, self._asked + len(points))
+        self._asked += len(points)
+        self._open = len(points)
+        self._results = dict.fromkeys(numbers)
+        self._queue.extend(Proposal(self._decode(point), number) for number, point in zip(numbers, points, strict=True))
+        if points:
+            self._to_study.release()
+            self._to_optimiser.acquire()
+            self._leave_if_closed()
+        return self._imputed([self._results[number] for number in numbers])
+
+    def _leave_if_closed(self) -> None:
+        if not self._closed:
+            return
+        self._calls_after_close += 1
+        if self._calls_after_close > _PATIENCE:  # it swallows even BaseException: parked for good, it burns no time
+            threading.Event().wait()
+        raise Unwound
+
+    def _imputed(self, results: Sequence[tuple[float, ...] | None]) -> Losses:
+        for losses in results:
+            for seen, loss in zip(self._seen, losses or (), strict=False):
+                seen.add(loss)
+        filler = tuple(seen.beyond for seen in self._seen)
+        whole = [losses or filler for losses in results]
+        return [losses[0] for losses in whole] if self._objectives == 1 else whole
+
+
+class _Range:
+    """The finite losses seen of one objective."""
+
+    def __init__(self) -> None:
+        self.low, self.high = math.inf, -math.inf
+
+    def add(self, loss: float) -> None:
+        self.low, self.high = min(self.low, loss), max(self.high, loss)
+
+    @property
+    def beyond(self) -> float:
+        """What a failed trial is worth: worse than the worst by the range seen."""
+        if not math.isfinite(self.high):
+            return NOTHING_KNOWN
+        return min(self.high + (self.high - self.low), sys.float_info.max)

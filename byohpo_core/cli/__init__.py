@@ -1,0 +1,53 @@
+"""The `byohpo` command.
+
+Exit codes: 0, 1 when a search brought no result or a listed plugin does not load, 2 for an error of the user's or a
+plugin's (one line on standard error), 130 after Ctrl-C.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+from byohpo_core.errors import ByohpoError
+
+NO_RESULT = 1
+ERROR = 2
+INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for every other error."""
+        self.exit(ERROR, f"byohpo: error: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except ByohpoError as error:
+        print(f"byohpo: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return ERROR
+    except KeyboardInterrupt as interrupt:
+        print(f"byohpo: {interrupt or 'interrupted'}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _parser() -> _Parser:
+    from byohpo_core.cli import plugins, studies
+
+    parser = _Parser(prog="byohpo", description="Tune models with the optimisation algorithm of your choice.")
+    parser.add_argument("--version", action="version", version=f"byohpo-core {version('byohpo-core')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    plugins.add_commands(commands)
+    studies.add_commands(commands)
+    return parser

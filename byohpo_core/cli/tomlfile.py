@@ -1,0 +1,160 @@
+r"""A study as a TOML file, for `byohpo tune`.
+
+Keys at the top are the arguments of `Tuner`; paths are relative to the file, but for `journal`:
+
+    strategy = "pso"
+    objective_metric_name = "Validation-accuracy"
+    max_jobs = 18
+    max_parallel_jobs = 6
+    job_name = "digits"                        # optional, as are all below but [hyperparameter_ranges]
+
+    [script]                                   # or [function] with target = "module:name" and processes = true
+    entry_point = "train.py"
+    source_dir = "."
+    hyperparameters = { batch_size = 100 }
+
+    [hyperparameter_ranges.learning_rate]
+    type = "continuous"                        # or integer, categorical (values), static (value)
+    min_value = 0.01
+    max_value = 0.2
+    scaling_type = "Logarithmic"
+
+    [strategy_options]
+    population = 6
+
+    [[metric_definitions]]
+    Name = "Validation-accuracy"
+    Regex = 'accuracy=(\S+)'
+
+    [[extensions]]
+    name = "target-value"
+    value = 0.98
+
+    [inputs]
+    training = "data"
+"""
+
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from byohpo_core.backends.function import PythonFunction
+from byohpo_core.backends.importable import import_function
+from byohpo_core.backends.local import TrainingScript
+from byohpo_core.errors import InvalidInput
+from byohpo_core.plugins import nearest
+from byohpo_core.space import CategoricalParameter, ContinuousParameter, IntegerParameter, StaticParameter
+from byohpo_core.tuner import Tuner
+
+_OPTIONAL = (
+    *("metric_definitions", "objective_type", "max_jobs", "max_parallel_jobs", "max_runtime_in_seconds", "tags"),
+    *("base_tuning_job_name", "early_stopping_type", "random_seed", "strategy_options", "initial_configurations"),
+    *("failure_limit", "duplicates", "max_attempts", "journal"),
+)
+_NEEDED = ("strategy", "objective_metric_name")
+_OURS = ("job_name", "inputs", "script", "function", "hyperparameter_ranges", "extensions")
+_SCRIPT = ("entry_point", "source_dir", "hyperparameters", "environment", "python", "stop_grace_seconds")
+_RANGE = ("min_value", "max_value", "scaling_type")
+_PARAMETERS: Mapping[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    "continuous": (ContinuousParameter, _RANGE),
+    "integer": (IntegerParameter, _RANGE),
+    "categorical": (CategoricalParameter, ("values",)),
+    "static": (StaticParameter, ("value",)),
+}
+
+
+@attrs.define
+class Description:
+    """What a file says."""
+
+    settings: dict[str, Any]
+    """Keyword arguments of `Tuner`."""
+    inputs: Mapping[str, str] | None
+    job_name: str | None
+
+    def tuner(self, *, progress: bool) -> Tuner:
+        return Tuner(**self.settings, progress=progress)
+
+
+def read(file: Path) -> Description:
+    """The study that a file describes; raises `InvalidInput` for anything unknown in it."""
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{file} is no TOML: {error}") from error
+    _only_known(file, "", content, (*_NEEDED, *_OPTIONAL, *_OURS))
+    for name in (*_NEEDED, "hyperparameter_ranges"):
+        if name not in content:
+            raise InvalidInput(f"{file}: {name} is missing")
+    settings = {name: content[name] for name in (*_NEEDED, *_OPTIONAL) if name in content}
+    settings["estimator"] = _estimator(file, content)
+    settings["hyperparameter_ranges"] = {
+        name: _parameter(file, name, body) for name, body in _table(file, content, "hyperparameter_ranges").items()
+    }
+    settings["extensions"] = [_extension(file, body) for body in content.get("extensions", [])]
+    inputs = _table(file, content, "inputs")
+    return Description(
+        settings, {name: _beside(file, str(place)) for name, place in inputs.items()} or None, content.get("job_name")
+    )
+
+
+def _estimator(file: Path, content: Mapping[str, Any]) -> TrainingScript | PythonFunction:
+    if ("script" in content) == ("function" in content):
+        raise InvalidInput(f"{file}: one of the tables [script] and [function] is needed")
+    if "script" in content:
+        body = dict(_table(file, content, "script"))
+        _only_known(file, "script.", body, _SCRIPT)
+        if "entry_point" not in body:
+            raise InvalidInput(f"{file}: script.entry_point is missing")
+        place = "source_dir" if "source_dir" in body else "entry_point"
+        body[place] = _beside(file, body[place])
+        return TrainingScript(**body)
+    body = dict(_table(file, content, "function"))
+    _only_known(file, "function.", body, ("target", "processes"))
+    sys.path.insert(0, str(file.absolute().parent))
+    return PythonFunction(import_function(str(body.get("target"))), processes=body.get("processes", False))
+
+
+def _parameter(file: Path, name: str, body: Any) -> Any:
+    where = f"hyperparameter_ranges.{name}"
+    if not isinstance(body, Mapping) or body.get("type") not in _PARAMETERS:
+        raise InvalidInput(f"{file}: {where} needs a type: {', '.join(_PARAMETERS)}")
+    parameter, known = _PARAMETERS[body["type"]]
+    arguments = {key: value for key, value in body.items() if key != "type"}
+    _only_known(file, f"{where}.", arguments, known)
+    try:
+        return parameter(**arguments)
+    except TypeError as error:
+        raise InvalidInput(f"{file}: {where}: {error}") from error
+    except InvalidInput as error:
+        raise InvalidInput(f"{file}: {where}: {error}") from error
+
+
+def _extension(file: Path, body: Any) -> tuple[str, dict[str, Any]]:
+    if not isinstance(body, Mapping) or "name" not in body:
+        raise InvalidInput(f"{file}: each of extensions needs a name")
+    return body["name"], {key: value for key, value in body.items() if key != "name"}
+
+
+def _table(file: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = content.get(name, {})
+    if not isinstance(table, Mapping):
+        raise InvalidInput(f"{file}: {name} is {table!r}, not a table")
+    return table
+
+
+def _only_known(file: Path, prefix: str, body: Mapping[str, Any], known: Iterable[str]) -> None:
+    known = list(known)
+    for key in body:
+        if key not in known:
+            raise InvalidInput(f"{file}: unknown key {prefix}{key}{nearest(key, known, 'known')}")
+
+
+def _beside(file: Path, place: str) -> str:
+    return place if "://" in place else str(file.absolute().parent / place)

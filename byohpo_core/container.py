@@ -1,0 +1,222 @@
+"""The contract between SageMaker and a training script, in its script-mode form.
+
+"Using the SageMaker Training Toolkit" (github.com/aws/sagemaker-training-toolkit, ENVIRONMENT_VARIABLES.md) and "How
+Amazon SageMaker Provides Training Information" (developer guide). All who run or imitate a training container do it
+through this module.
+"""
+
+import json
+import re
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from byohpo_core.errors import InvalidInput
+
+FLOAT = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?i:inf(?:inity)?|nan))"
+"""Matches every float that Python prints."""
+FAILURE_LENGTH = 1024
+HOST = "algo-1"
+MAX_METRICS = 40
+MAX_METRIC_NAME = 255
+MAX_REGEX = 500
+
+
+class Layout(NamedTuple):
+    """The folders of one training container."""
+
+    base: Path
+    """What is /opt/ml on SageMaker."""
+
+    @property
+    def config(self) -> Path:
+        return self.base / "input" / "config"
+
+    @property
+    def data(self) -> Path:
+        return self.base / "input" / "data"
+
+    @property
+    def model(self) -> Path:
+        return self.base / "model"
+
+    @property
+    def output(self) -> Path:
+        return self.base / "output"
+
+    @property
+    def code(self) -> Path:
+        return self.base / "code"
+
+    def create(self, hyperparameters: Mapping[str, Any], channels: Mapping[str, str]) -> None:
+        """Make the folders, the configuration files and, as links, the channels."""
+        for folder in (self.config, self.data, self.model, self.output / "data", self.output / "intermediate"):
+            folder.mkdir(parents=True)
+        (self.base / "checkpoints").mkdir()
+        (self.config / "hyperparameters.json").write_text(json.dumps(on_the_wire(hyperparameters)))
+        (self.config / "resourceconfig.json").write_text(json.dumps(_RESOURCES))
+        (self.config / "inputdataconfig.json").write_text(json.dumps(_input_configuration(channels)))
+        for channel, place in channels.items():
+            (self.data / channel).symlink_to(place)
+
+    def failure(self) -> str | None:
+        """What the script wrote to say why it failed, as far as SageMaker shows it."""
+        file = self.output / "failure"
+        if not file.is_file():
+            return None
+        return file.read_text(encoding="utf-8", errors="replace")[:FAILURE_LENGTH].strip() or None
+
+
+_RESOURCES = {"current_host": HOST, "hosts": [HOST], "network_interface_name": "lo"}
+
+
+def _input_configuration(channels: Iterable[str]) -> dict[str, dict[str, str]]:
+    return {
+        channel: {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
+        for channel in channels
+    }
+
+
+def on_the_wire(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
+    """Hyperparameters as SDK v2 sends those of a script: each value as JSON text."""
+    return {name: json.dumps(value) for name, value in hyperparameters.items()}
+
+
+def arguments(hyperparameters: Mapping[str, Any]) -> list[str]:
+    """The script's command line: `--key value` by key, `-k value` for single letters."""
+    words: list[str] = []
+    for name in sorted(_passed_on(hyperparameters)):
+        words += [f"-{name}" if len(name) == 1 else f"--{name}", str(hyperparameters[name])]
+    return words
+
+
+def _passed_on(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in hyperparameters.items() if not name.startswith("sagemaker_")}
+
+
+def environment(
+    layout: Layout, job_name: str, script: str, hyperparameters: Mapping[str, Any], channels: Iterable[str], cpus: int
+) -> dict[str, str]:
+    """The variables that a script may read."""
+    passed = _passed_on(hyperparameters)
+    channels = sorted(channels)
+    module = script.removesuffix(".py")
+    variables = {
+        "SM_HOSTS": [HOST],
+        "SM_CURRENT_HOST": HOST,
+        "SM_NETWORK_INTERFACE_NAME": _RESOURCES["network_interface_name"],
+        "SM_RESOURCE_CONFIG": _RESOURCES,
+        "SM_INPUT_DATA_CONFIG": _input_configuration(channels),
+        "SM_HPS": passed,
+        "SM_USER_ARGS": arguments(hyperparameters),
+        "SM_USER_ENTRY_POINT": script,
+        "SM_MODULE_NAME": module,
+        "SM_MODULE_DIR": str(layout.code),
+        "SM_FRAMEWORK_PARAMS": {},
+        "SM_CHANNELS": channels,
+        "SM_INPUT_DIR": str(layout.base / "input"),
+        "SM_INPUT_CONFIG_DIR": str(layout.config),
+        "SM_OUTPUT_DIR": str(layout.output),
+        "SM_OUTPUT_DATA_DIR": str(layout.output / "data"),
+        "SM_OUTPUT_INTERMEDIATE_DIR": str(layout.output / "intermediate"),
+        "SM_MODEL_DIR": str(layout.model),
+        "SM_NUM_CPUS": cpus,
+        "SM_NUM_GPUS": 0,
+        "SM_LOG_LEVEL": 20,
+        **{f"SM_CHANNEL_{channel.upper()}": str(layout.data / channel) for channel in channels},
+        **{f"SM_HP_{name.upper()}": value for name, value in passed.items()},
+    }
+    training = {
+        "channel_input_dirs": {channel: str(layout.data / channel) for channel in channels},
+        "current_host": HOST,
+        "hosts": [HOST],
+        "hyperparameters": passed,
+        "input_config_dir": str(layout.config),
+        "input_dir": str(layout.base / "input"),
+        "job_name": job_name,
+        "model_dir": str(layout.model),
+        "module_dir": str(layout.code),
+        "module_name": module,
+        "num_cpus": cpus,
+        "num_gpus": 0,
+        "output_data_dir": str(layout.output / "data"),
+        "output_dir": str(layout.output),
+        "resource_config": _RESOURCES,
+        "user_entry_point": script,
+    }
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in variables.items()}
+    return {
+        **texts,
+        "SM_TRAINING_ENV": json.dumps(training),
+        "SAGEMAKER_BASE_DIR": str(layout.base),
+        "SAGEMAKER_JOB_NAME": job_name,
+        "TRAINING_JOB_NAME": job_name,
+    }
+
+
+def default_regex(metric: str) -> str:
+    """What finds `metric=0.5` or `metric: 0.5` in a log, but not at the end of a longer name."""
+    return rf"(?<![\w.:/-]){re.escape(metric)}\s*[=:]\s*({FLOAT})"
+
+
+def compile_metrics(definitions: Sequence[tuple[str, str]]) -> dict[str, re.Pattern[str]]:
+    """Metric definitions as compiled expressions; raises `InvalidInput` for what SageMaker would refuse."""
+    if len(definitions) > MAX_METRICS:
+        raise InvalidInput(f"{len(definitions)} metric definitions; at most {MAX_METRICS} are possible")
+    compiled: dict[str, re.Pattern[str]] = {}
+    for name, regex in definitions:
+        if not 1 <= len(name) <= MAX_METRIC_NAME:
+            raise InvalidInput(f"the metric name {name!r} must have 1 to {MAX_METRIC_NAME} characters")
+        if not 1 <= len(regex) <= MAX_REGEX:
+            raise InvalidInput(f"the regex of metric {name!r} must have 1 to {MAX_REGEX} characters")
+        try:
+            pattern = re.compile(regex)
+        except re.error as error:
+            raise InvalidInput(f"the regex {regex!r} of metric {name!r} does not compile: {error}") from error
+        if pattern.groups < 1:
+            raise InvalidInput(f"the regex {regex!r} of metric {name!r} has no group: put the number in parentheses")
+        if name in compiled:
+            raise InvalidInput(f"the metric {name!r} is defined twice")
+        compiled[name] = pattern
+    return compiled
+
+
+def as_float32(value: float) -> float:
+    """A metric as the service keeps it: in single precision."""
+    try:
+        rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+    return rounded
+
+
+class MetricScanner:
+    """Finds metrics in a log as it grows; every match is a point, the last one the final value."""
+
+    def __init__(self, metrics: Mapping[str, re.Pattern[str]]) -> None:
+        self._metrics = metrics
+        self._rest = b""
+        self.counts = dict.fromkeys(metrics, 0)
+        self.final: dict[str, float] = {}
+
+    def feed(self, log: bytes, *, ended: bool = False) -> dict[str, tuple[int, list[float]]]:
+        """New points by metric: (index of the first, values). An unfinished last line waits for its end."""
+        lines = (self._rest + log).split(b"\n")
+        self._rest = b"" if ended else lines.pop()
+        points: dict[str, tuple[int, list[float]]] = {}
+        for line in lines:
+            text = line.decode("utf-8", errors="replace")
+            for name, pattern in self._metrics.items():
+                for match in pattern.finditer(text):
+                    self._add(name, match.group(1), points)
+        return points
+
+    def _add(self, name: str, captured: str | None, points: dict[str, tuple[int, list[float]]]) -> None:
+        try:
+            value = as_float32(float(captured or ""))
+        except ValueError:
+            return
+        points.setdefault(name, (self.counts[name], []))[1].append(value)
+        self.counts[name] += 1
+        self.final[name] = value

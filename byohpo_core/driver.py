@@ -1,0 +1,336 @@
+"""The loop that drives a study: propose, launch, poll, finish, observe, stop.
+
+It never sleeps and never reads a clock: `backend.poll` waits and `backend.now` tells the time. Nothing acts on a
+proposal, a launch or a result before it is on disk.
+"""
+
+import logging
+import math
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+
+from byohpo_core.backends import Backend, Ended, Outcome, Reported, Update
+from byohpo_core.errors import PluginError
+from byohpo_core.journal import Journal
+from byohpo_core.plugins import StudyPlugins
+from byohpo_core.study import Event, EventKind, Study, Trial, TrialStatus
+
+_logger = logging.getLogger("byohpo")
+_MISSING_METRIC = "the job did not report {names}"
+
+
+@attrs.frozen
+class Policy:
+    """How a study treats repeats and lost attempts."""
+
+    duplicates: str = "reuse"
+    """"reuse": a repeated configuration shares the known result; "run": it gets a job of its own."""
+    max_attempts: int = 3
+    """How many attempts of one trial the infrastructure may fail."""
+
+
+class Driver:
+    """One driver's work on one study, from its first event or after a replay."""
+
+    def __init__(self, study: Study, journal: Journal, plugins: StudyPlugins, backend: Backend, policy: Policy) -> None:
+        self.study = study
+        self._journal = journal
+        self._plugins = plugins
+        self._backend = backend
+        self._policy = policy
+        self._pending: list[Event] = []
+        self._interrupts = 0
+        self._stop_request: str | None = None
+        self._told_missing = False
+        self._repeats = max([100, *(10 * size for size in plugins.populations)])
+
+    def request_stop(self, reason: str) -> None:
+        """End the study and stop its jobs; safe to call from another thread."""
+        self._stop_request = reason
+
+    def run(self) -> None:
+        """Drive the study until it ends. Raises `KeyboardInterrupt` if the user stopped it first."""
+        study, backend = self.study, self._backend
+        self._tick()
+        self._record(EventKind.Opened, host=socket.gethostname(), pid=os.getpid())
+        with self._interruptible():
+            try:
+                if study.running:
+                    self._receive(backend.adopt(study.running))
+                while True:
+                    self._advance()
+                    self._launch()
+                    if not study.running:
+                        break
+                    self._prune()
+                    self._receive(backend.poll(study.running, backend.poll_seconds))
+            except PluginError:
+                if not backend.jobs_survive:
+                    self._drain()
+                raise
+            if study.stop_reason is None and not self._interrupts:
+                enough = study.jobs >= study.problem.max_jobs
+                self._stop(f"max_jobs ({study.problem.max_jobs}) reached" if enough else "no more proposals")
+            self._commit()
+        if self._interrupts and study.stop_reason is None:
+            raise KeyboardInterrupt(f"study {study.name!r} is interrupted: `byohpo resume {study.name}` goes on")
+
+    def _advance(self) -> None:
+        """Observe, consider stopping and ask for proposals, until the slots are full or the plugins wait."""
+        while True:
+            self._reuse()
+            self._observe()
+            self._tick()
+            if self._should_stop():
+                return
+            while (wanted := self._wanted()) > 0 and not self.study.unobserved:
+                if not self._ask(wanted):
+                    return
+                self._reuse()
+            if not self.study.unobserved:
+                return
+
+    def _reuse(self) -> None:
+        """Finish the waiting trials whose result another trial has brought."""
+        if self._policy.duplicates == "reuse":
+            for trial in self.study.waiting:
+                twin = self.study.twin(trial)
+                if twin is not None and twin.status is TrialStatus.Completed:
+                    reason = f"same configuration as trial {twin.number}"
+                    self._record(
+                        EventKind.Finished,
+                        trial=trial.number,
+                        status=TrialStatus.Reused,
+                        shares=twin.number,
+                        reason=reason,
+                    )
+
+    def _observe(self) -> None:
+        trials = self.study.unobserved
+        if trials:
+            self._commit()
+            self._record(EventKind.Observed, trials=[trial.number for trial in trials])
+            self._plugins.observe(self.study, trials)
+
+    def _should_stop(self) -> bool:
+        study = self.study
+        if study.stop_reason is None:
+            if self._stop_request is not None:
+                self._stop(self._stop_request)
+                self._backend.stop(study.running)
+            elif study.reused_in_a_row >= self._repeats:
+                self._stop(f"nothing new proposed: the last {study.reused_in_a_row} proposals repeat known trials")
+            elif (reason := self._plugins.stop(study)) is not None:
+                self._stop(reason)
+        if study.stop_reason is not None:
+            for trial in study.waiting:
+                if not self._held(trial):
+                    self._record(
+                        EventKind.Finished,
+                        trial=trial.number,
+                        status=TrialStatus.Stopped,
+                        reason=f"the study ended before it had a job: {study.stop_reason}",
+                    )
+            self._observe()
+        return study.stop_reason is not None or self._interrupts > 0
+
+    def _wanted(self) -> int:
+        """How many more proposals there is a free slot and a job in the budget for."""
+        study = self.study
+        waiting = study.waiting
+        free = study.problem.max_parallel_jobs - len(study.running)
+        budget = study.problem.max_jobs - study.jobs
+        for trial in waiting:
+            free -= not self._held(trial)
+            budget -= trial.attempt == 0
+        return min(free, budget)
+
+    def _ask(self, count: int) -> bool:
+        """Whether any plugin proposed something; each is asked for what is still missing."""
+        missing = count
+        for name in self._plugins.proposers:
+            if missing and not self.study.silent(name):
+                answer = self._plugins.propose(name, self.study, missing)
+                self._record(
+                    EventKind.Asked, plugin=name, count=missing, answer=[proposal.to_json() for proposal in answer]
+                )
+                missing -= len(answer)
+        return missing < count
+
+    def _launch(self) -> None:
+        study = self.study
+        free = study.problem.max_parallel_jobs - len(study.running)
+        launched: list[int] = []
+        if not self._interrupts and study.stop_reason is None:
+            for trial in study.waiting:
+                if len(launched) < free and not self._held(trial):
+                    job_name = f"{study.id}-{trial.number}-{trial.attempt}"
+                    self._record(EventKind.Intended, trial=trial.number, attempt=trial.attempt, job=job_name)
+                    launched.append(trial.number)
+        if launched:
+            self._commit()
+            self._backend.launch([study.trials[number] for number in launched])
+            self._record(EventKind.Launched, trials=launched)
+
+    def _held(self, trial: Trial) -> bool:
+        """Whether this waiting trial needs no slot, as it will share the result of another that is on its way."""
+        twin = self.study.twin(trial) if self._policy.duplicates == "reuse" else None
+        return twin is not None and not twin.finished
+
+    def _prune(self) -> None:
+        if not self._plugins.prunes:
+            return
+        pruned = []
+        for trial in self.study.running:
+            if self.study.pruning(trial) is None:
+                decision = self._plugins.prune(self.study, trial)
+                if decision is not None:
+                    plugin, reason = decision
+                    self._record(EventKind.Pruned, trial=trial.number, plugin=plugin, reason=reason)
+                    pruned.append(trial)
+        if pruned:
+            self._commit()
+            self._backend.stop(pruned)
+
+    def _receive(self, updates: Iterable[Update]) -> None:
+        """Journal what the backend tells; results are on disk when this returns."""
+        running = {trial.job_name: trial.number for trial in self.study.running}
+        ended = False
+        for update in updates:
+            number = running.get(update.job_name)
+            if number is None:
+                continue
+            if isinstance(update, Reported):
+                self._report(self.study.trials[number], update)
+            else:
+                del running[update.job_name]
+                self._end(self.study.trials[number], update)
+                ended = True
+        if ended:
+            self._commit()
+
+    def _report(self, trial: Trial, update: Reported) -> None:
+        known = self.study.reports(trial)
+        points: dict[str, list[Any]] = {}
+        for metric, (start, values) in update.points.items():
+            count = known[metric].count if metric in known else 0
+            fresh = list(values[max(0, count - start) :])
+            if fresh:
+                points[metric] = [max(start, count), fresh]
+        if points:
+            self._record(EventKind.Reported, trial=trial.number, points=points)
+
+    def _end(self, trial: Trial, ended: Ended) -> None:
+        study = self.study
+        pruning = study.pruning(trial)
+        if ended.outcome in (Outcome.Interrupted, Outcome.Lost) and pruning is None:
+            counted = ended.outcome is Outcome.Interrupted
+            if trial.failures + counted < self._policy.max_attempts or not counted:
+                self._record(EventKind.Retried, trial=trial.number, reason=ended.reason, counted=counted)
+                return
+            attempts = f"{trial.failures + 1} attempts failed, the last: {ended.reason}"
+            self._finish(trial, TrialStatus.Failed, ended, ended.metrics, attempts)
+        elif ended.outcome is Outcome.Completed:
+            status, reason = self._verdict(ended)
+            self._finish(trial, status, ended, ended.metrics, reason)
+        elif ended.outcome is Outcome.Failed:
+            self._finish(trial, TrialStatus.Failed, ended, ended.metrics, ended.reason or "the job failed")
+        else:
+            last = {metric: report.last for metric, report in study.reports(trial).items()}
+            status = TrialStatus.Stopped if pruning is None else TrialStatus.Pruned
+            self._finish(trial, status, ended, {**last, **ended.metrics}, pruning or ended.reason or "stopped")
+
+    def _finish(
+        self, trial: Trial, status: TrialStatus, ended: Ended, metrics: Mapping[str, float], reason: str | None
+    ) -> None:
+        body: dict[str, Any] = {"trial": trial.number, "status": status}
+        if metrics:
+            body["metrics"] = dict(metrics)
+        for name in ("started", "ended"):
+            if getattr(ended, name) is not None:
+                body[name] = getattr(ended, name)
+        if reason is not None:
+            body["reason"] = reason
+        if ended.details:
+            body["details"] = dict(ended.details)
+        self._record(EventKind.Finished, **body)
+
+    def _verdict(self, ended: Ended) -> tuple[TrialStatus, str | None]:
+        """A job that ended well is a completed trial only if its objectives are finite numbers."""
+        objectives = [objective.metric for objective in self.study.problem.objectives]
+        missing = [metric for metric in objectives if metric not in ended.metrics]
+        if missing:
+            reason = _MISSING_METRIC.format(names=", ".join(map(repr, missing)))
+            reason = f"{reason}; {ended.reason}" if ended.reason else reason
+            if not self._told_missing:
+                self._told_missing = True
+                _logger.warning("%s: %s%s", ended.job_name, reason, _log_hint(ended))
+            return TrialStatus.Failed, reason
+        for metric in objectives:
+            if not math.isfinite(ended.metrics[metric]):
+                return TrialStatus.Failed, f"{metric} is {ended.metrics[metric]}"
+        return TrialStatus.Completed, None
+
+    def _drain(self) -> None:
+        """Wait for the jobs that would be lost with this driver, and journal their results."""
+        while self.study.running:
+            self._receive(self._backend.poll(self.study.running, self._backend.poll_seconds))
+
+    def _stop(self, reason: str) -> None:
+        self._record(EventKind.Stopped, reason=reason)
+
+    def _tick(self) -> None:
+        self.study.tick(self._backend.now())
+
+    def _record(self, kind: EventKind, **body: Any) -> None:
+        """Something happened: the study knows at once, the disk at the next commit."""
+        event = Event(self.study.sequence, kind, self._backend.now(), body)
+        self.study.apply(event)
+        self._pending.append(event)
+
+    def _commit(self) -> None:
+        """All that happened is on disk when this returns; then those who listen are told."""
+        events, self._pending = self._pending, []
+        if events:
+            self._journal.append(self.study.id, events)
+            for event in events:
+                self._plugins.happened(self.study, event)
+
+    def _interrupt(self, *_: object) -> None:
+        self._interrupts += 1
+        running = len(self.study.running)
+        if self._interrupts == 1:
+            _logger.warning(
+                "no more jobs are started; %d still run and are waited for. Ctrl-C again stops them. "
+                "`byohpo resume %s` goes on with the study.",
+                running,
+                self.study.name,
+            )
+        elif self._interrupts == 2:  # noqa: PLR2004 - the second Ctrl-C
+            _logger.warning("stopping %d jobs", running)
+            self._backend.stop(self.study.running)
+        else:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Ctrl-C once: nothing new is launched. Twice: running jobs are stopped. Three times: leave at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+
+def _log_hint(ended: Ended) -> str:
+    return f" (log: {ended.details['log']})" if "log" in ended.details else ""

@@ -1,0 +1,31 @@
+"""Known configurations first: a plugin in front of any algorithm, behind `initial_configurations=`."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from byohpo_core.errors import InvalidInput
+from byohpo_core.hookspecs import hookimpl
+from byohpo_core.study import Problem, Study
+
+
+@attrs.define(eq=False)
+class InitialConfigurations:
+    """Propose the given configurations, then nothing more."""
+
+    problem: Problem
+    configurations: Sequence[Mapping[str, Any]] = attrs.field(metadata={"help": "whole ones, tried in this order"})
+    _left: deque[dict[str, Any]] = attrs.field(init=False, factory=deque)
+
+    def __attrs_post_init__(self) -> None:
+        for index, configuration in enumerate(self.configurations):
+            try:
+                self._left.append(self.problem.space.check(configuration))
+            except InvalidInput as error:
+                raise InvalidInput(f"initial configuration {index}: {error}") from error
+
+    @hookimpl
+    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:  # noqa: ARG002
+        return [self._left.popleft() for _ in range(min(count, len(self._left)))]

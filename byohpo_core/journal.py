@@ -1,0 +1,332 @@
+"""The durable record of studies: an SQLite file of events that is only ever appended to, by one driver at a time."""
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import socket
+import sqlite3
+import string
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Self
+
+import attrs
+
+from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, UnknownStudy
+from byohpo_core.study import Event, EventKind
+
+APPLICATION_ID = 0x62796F68  # "byoh"
+SCHEMA_VERSION = 1
+MEMORY = ":memory:"
+BUSY_SECONDS = 30.0
+NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "9p", "afs", "ceph"})
+_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
+_NAME_LENGTH = 48
+_SCHEMA = (
+    "CREATE TABLE studies (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, manifest TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE events (
+        study TEXT NOT NULL, sequence INTEGER NOT NULL, kind TEXT NOT NULL, version INTEGER NOT NULL,
+        time REAL NOT NULL, trial INTEGER, body TEXT NOT NULL, PRIMARY KEY (study, sequence)) WITHOUT ROWID""",
+    "CREATE INDEX curves ON events (study, trial) WHERE kind = 'reported'",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@attrs.frozen
+class StudyRecord:
+    """A study as it was created: its id, its name and its manifest."""
+
+    id: str
+    name: str
+    manifest: Mapping[str, Any]
+
+
+def check_study_name(name: str) -> str:
+    """The name, if job names can be made from it."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(f"the job name {name!r} may hold only letters, digits and single inner hyphens")
+    if len(name) > _NAME_LENGTH:
+        raise InvalidInput(f"the job name {name!r} has {len(name)} characters; at most {_NAME_LENGTH} are possible")
+    return name
+
+
+class Journal:
+    """The studies of one SQLite file, or of this process alone (`":memory:"`).
+
+    A missing or empty file is an empty journal. It is created by the first study, never by reading.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self._connection: sqlite3.Connection | None = None
+        self._closing: weakref.finalize[[], Self] | None = None
+
+    @classmethod
+    def default(cls) -> "Journal":
+        """`BYOHPO_JOURNAL`, or `byohpo.db` in the working folder."""
+        return cls(os.environ.get("BYOHPO_JOURNAL") or "byohpo.db")
+
+    @property
+    def in_memory(self) -> bool:
+        return self.path == MEMORY
+
+    @property
+    def folder(self) -> Path:
+        """Where backends keep files of the studies in this journal: beside it."""
+        return (Path() if self.in_memory else Path(self.path).absolute().parent) / "byohpo-jobs"
+
+    def create(self, name: str, manifest: Mapping[str, Any]) -> StudyRecord:
+        """A new study; its id is the name and four characters drawn now."""
+        check_study_name(name)
+        with self._transaction(create=True) as connection:
+            if connection.execute("SELECT 1 FROM studies WHERE name = ?", (name,)).fetchone():
+                raise StudyExists(
+                    f"journal {self.path} already has a study named {name!r}: resume it with "
+                    f"`byohpo resume {name}` or choose another job_name"
+                )
+            drawn = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))
+            record = StudyRecord(f"{name}-{drawn}", name, manifest)
+            connection.execute("INSERT INTO studies VALUES (?, ?, ?)", (record.id, name, _to_json(manifest)))
+        return record
+
+    def free_name(self, base: str) -> str:
+        """The first of base-1, base-2, ... that no study has."""
+        taken = {record.name for record in self.studies()}
+        number = 1
+        while f"{base}-{number}" in taken:
+            number += 1
+        return f"{base}-{number}"
+
+    def studies(self) -> list[StudyRecord]:
+        """All studies, by name."""
+        rows = self._rows("SELECT id, name, manifest FROM studies ORDER BY name")
+        return [StudyRecord(study_id, name, json.loads(manifest)) for study_id, name, manifest in rows]
+
+    def find(self, name: str) -> StudyRecord:
+        """The study with this name or id."""
+        studies = self.studies()
+        for record in studies:
+            if name in (record.name, record.id):
+                return record
+        known = ", ".join(record.name for record in studies) or "none"
+        raise UnknownStudy(f"journal {self.path} has no study named {name!r} (known: {known})")
+
+    def append(self, study_id: str, events: Sequence[Event]) -> None:
+        """Write events in one transaction; they are on disk when this returns.
+
+        Raises `StudyBusy` if another driver has written meanwhile.
+        """
+        rows = [
+            (study_id, it.sequence, it.kind.value, it.version, it.time, it.body.get("trial"), _to_json(it.body))
+            for it in events
+        ]
+        try:
+            with self._transaction() as connection:
+                connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        except sqlite3.IntegrityError as error:
+            raise StudyBusy(f"another driver has taken over study {study_id!r}; this one stops") from error
+
+    def read(self, study_id: str) -> Iterator[Event]:
+        """All events of a study, in order."""
+        for sequence, kind, version, time, body in self._rows(
+            "SELECT sequence, kind, version, time, body FROM events WHERE study = ? ORDER BY sequence", (study_id,)
+        ):
+            yield Event(sequence, EventKind(kind), time, json.loads(body), version)
+
+    def event(self, study_id: str, sequence: int) -> Event:
+        """One event of a study."""
+        for kind, version, time, body in self._rows(
+            "SELECT kind, version, time, body FROM events WHERE study = ? AND sequence = ?", (study_id, sequence)
+        ):
+            return Event(sequence, EventKind(kind), time, json.loads(body), version)
+        raise JournalError(f"journal {self.path}: study {study_id!r} has no event {sequence}")
+
+    def last(self, study_id: str, kind: EventKind) -> int:
+        """The sequence number of the last event of this kind, or -1."""
+        rows = self._rows("SELECT max(sequence) FROM events WHERE study = ? AND kind = ?", (study_id, kind))
+        return next((sequence for (sequence,) in rows if sequence is not None), -1)
+
+    def curve(self, study_id: str, trial: int, metric: str) -> tuple[float, ...]:
+        """Every value that a trial reported of a metric, oldest first; those of its last attempt that reported."""
+        values: list[float] = []
+        for (body,) in self._rows(
+            "SELECT body FROM events WHERE study = ? AND kind = 'reported' AND trial = ? ORDER BY sequence",
+            (study_id, trial),
+        ):
+            start, points = json.loads(body)["points"].get(metric, (len(values), ()))
+            values[start:] = points
+        return tuple(values)
+
+    def close(self) -> None:
+        if self._closing is not None:
+            self._closing()
+        self._connection = self._closing = None
+
+    @contextmanager
+    def driver(self, study_id: str, *, take_over: bool = False) -> Iterator[None]:
+        """Hold the one driver's place of a study; raises `StudyBusy`, naming the holder."""
+        with _one_in_this_process(self._identity, study_id):
+            if self.in_memory:
+                yield
+                return
+            with _locked_file(Path(f"{self.path}.{study_id}.lock"), study_id, take_over=take_over):
+                yield
+
+    @property
+    def _identity(self) -> str:
+        return f"{MEMORY}{id(self)}" if self.in_memory else os.path.realpath(self.path)
+
+    def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterable[Any]:
+        connection = self._connect(create=False)
+        if connection is None:
+            return ()
+        with self._explained():
+            return connection.execute(statement, parameters)
+
+    @contextmanager
+    def _transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        connection = self._connect(create=create)
+        if connection is None:
+            raise JournalError(f"journal {self.path} is gone")
+        with self._explained():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.IntegrityError):
+                raise
+            raise JournalError(f"journal {self.path}: {error}; what was committed is safe") from error
+
+    def _connect(self, *, create: bool) -> sqlite3.Connection | None:
+        if self._connection is not None:
+            return self._connection
+        if not self.in_memory:
+            path = Path(self.path)
+            if not create and (not path.exists() or path.stat().st_size == 0):
+                return None
+            if not path.absolute().parent.is_dir():
+                raise JournalError(f"journal {self.path}: the folder {path.absolute().parent} does not exist")
+        with self._explained():
+            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+        self._closing = weakref.finalize(self, connection.close)
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        try:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            empty = _is_empty(connection)
+        except sqlite3.DatabaseError as error:
+            if "not a database" not in str(error):
+                raise
+            raise JournalError(f"{self.path} is not a journal of byohpo: choose another file") from error
+        if not empty and application != APPLICATION_ID:
+            raise JournalError(f"{self.path} is an SQLite file, but not a journal of byohpo: choose another file")
+        if version > SCHEMA_VERSION:
+            raise JournalError(
+                f"journal {self.path} has schema {version}, written by a newer byohpo; this one reads up to "
+                f"{SCHEMA_VERSION}: pip install --upgrade byohpo-core"
+            )
+        if not self.in_memory:
+            mode = "DELETE" if _on_network(Path(self.path)) else "WAL"
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("PRAGMA synchronous = FULL")
+        if empty:
+            connection.execute("BEGIN IMMEDIATE")
+            if _is_empty(connection):  # no other process was faster
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+            connection.execute("COMMIT")
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+
+_driving: set[tuple[str, str]] = set()
+_driving_lock = threading.Lock()
+
+
+@contextmanager
+def _one_in_this_process(journal: str, study_id: str) -> Iterator[None]:
+    """A POSIX lock does not hold against one's own process, so a registry does."""
+    with _driving_lock:
+        if (journal, study_id) in _driving:
+            raise StudyBusy(f"study {study_id!r} is already being driven by this process")
+        _driving.add((journal, study_id))
+    try:
+        yield
+    finally:
+        with _driving_lock:
+            _driving.discard((journal, study_id))
+
+
+@contextmanager
+def _locked_file(path: Path, study_id: str, *, take_over: bool) -> Iterator[None]:
+    host = socket.gethostname()
+    # Only the driver ever opens this file: closing any descriptor of it would drop the process's lock.
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StudyBusy(f"study {study_id!r} is being driven by {_holder(file)}") from error
+        holder = _holder(file)
+        if holder and not holder.endswith(f"on {host}") and not take_over:
+            raise StudyBusy(
+                f"study {study_id!r} was left locked by {holder}, which may still run: "
+                f"if it does not, go on with `byohpo resume {study_id} --take-over`"
+            )
+        _write_holder(file, f"process {os.getpid()} on {host}")
+        try:
+            yield
+        finally:
+            _write_holder(file, "")
+
+
+def _holder(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read().strip()
+
+
+def _write_holder(file: IO[str], holder: str) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(holder)
+    file.flush()
+
+
+def _on_network(path: Path) -> bool:
+    """Whether the file lies on a network file system, where SQLite's WAL does not work."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return False
+    place, kind = "", ""
+    target = os.path.realpath(path)
+    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+        _, mount, file_system = line.split(" ")[:3]
+        if len(mount) >= len(place) and (target == mount or target.startswith(mount.rstrip("/") + "/")):
+            place, kind = mount, file_system
+    return kind in NETWORK_FILE_SYSTEMS

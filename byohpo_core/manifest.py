@@ -1,0 +1,56 @@
+"""What a study was set up with: everything that is needed to go on with it in another process."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from byohpo_core.backends import JobSettings
+from byohpo_core.driver import Policy
+from byohpo_core.errors import JournalError
+from byohpo_core.plugins import PluginSpec
+from byohpo_core.study import Problem
+
+FORMAT = 1
+
+
+@attrs.frozen
+class Manifest:
+    """A study's settings; frozen at its creation, but for what a later epoch changes."""
+
+    problem: Problem
+    plugins: tuple[PluginSpec, ...]
+    backend: Mapping[str, Any]
+    """An estimator's `describe()`."""
+    settings: JobSettings
+    policy: Policy
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            **self.epoch(),
+            "backend": dict(self.backend),
+            "settings": self.settings.to_json(),
+            "policy": attrs.asdict(self.policy),
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "Manifest":
+        if body["format"] > FORMAT:
+            raise JournalError("the study was written by a newer byohpo: pip install --upgrade byohpo-core")
+        return cls(
+            Problem.from_json(body["problem"]),
+            tuple(PluginSpec(**spec) for spec in body["plugins"]),
+            body["backend"],
+            JobSettings.from_json(body["settings"]),
+            Policy(**body["policy"]),
+        )
+
+    def epoch(self) -> dict[str, Any]:
+        """The body of an epoch event: what may change during a study's life."""
+        return {"problem": self.problem.to_json(), "plugins": [attrs.asdict(spec) for spec in self.plugins]}
+
+    def with_epoch(self, body: Mapping[str, Any]) -> "Manifest":
+        """This manifest with what an epoch event changed."""
+        plugins = tuple(PluginSpec(**spec) for spec in body["plugins"])
+        return attrs.evolve(self, problem=Problem.from_json(body["problem"]), plugins=plugins)

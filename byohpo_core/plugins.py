@@ -1,0 +1,399 @@
+"""Find plugins by entry point, load the one asked for, and wire those of one study together.
+
+Looking for a name reads metadata only: no plugin but the selected one is imported, so a broken neighbour cannot hurt.
+"""
+
+import difflib
+import inspect
+import logging
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeAlias, TypeVar, overload
+
+import attrs
+import pluggy
+
+from byohpo_core.errors import ByohpoError, InvalidInput, PluginError, UnknownPlugin
+from byohpo_core.hookspecs import PROJECT, HookSpecs
+from byohpo_core.study import Event, Problem, Proposal, Study, Trial
+
+ALGORITHMS = "byohpo.algorithms"
+EXTENSIONS = "byohpo.extensions"
+BACKENDS = "byohpo.backends"
+OURS = frozenset({"grid", "sobol", "ga", "paes", "de", "es", "eda", "sa", "nsga2", "random", "pso", "scipy-de"})
+"""Names of algorithms that a `pip install byohpo-plugin-<name>` brings."""
+SAGEMAKERS = {"bayesian": "gp", "random": "random", "grid": "grid", "hyperband": "hyperband"}
+LOAD_SECONDS = 10.0
+_logger = logging.getLogger("byohpo")
+PluginFactory: TypeAlias = Callable[..., Any]
+"""A plugin's class, or any function that makes one from a `Problem` and options."""
+_registered: dict[str, PluginFactory] = {}
+_Factory = TypeVar("_Factory", bound=PluginFactory)
+
+
+def option(
+    default: Any = attrs.NOTHING,
+    *,
+    help: str,  # noqa: A002 - argparse's word
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> Any:
+    """A numeric option of an algorithm: an attrs field with a meaning for `byohpo info` and inclusive bounds.
+
+    A field annotated `int` takes whole numbers only; None is possible where it is the default.
+    """
+
+    def check(_: object, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if value is None and field.default is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise TypeError(f"{field.name} is {value!r}, not a finite number")
+        if field.type in (int, int | None) and not isinstance(value, int):
+            raise TypeError(f"{field.name} is {value!r}, not a whole number")
+        if not ((minimum is None or value >= minimum) and (maximum is None or value <= maximum)):
+            raise ValueError(f"{field.name} is {value!r}; it must be {_span(minimum, maximum)}")
+
+    return attrs.field(default=default, validator=check, metadata={"help": help})
+
+
+def _span(minimum: float | None, maximum: float | None) -> str:
+    if maximum is None:
+        return f"at least {minimum}"
+    return f"at most {maximum}" if minimum is None else f"from {minimum} to {maximum}"
+
+
+@overload
+def register(name: str) -> Callable[[_Factory], _Factory]: ...
+@overload
+def register(name: str, plugin: _Factory) -> _Factory: ...
+def register(name: str, plugin: _Factory | None = None) -> Any:
+    """Make a plugin's class available under a name in this process, as an entry point would; also a decorator."""
+    if plugin is None:
+        return lambda decorated: register(name, decorated)
+    _registered[name] = plugin
+    return plugin
+
+
+@attrs.frozen
+class PluginSpec:
+    """A plugin of a study as the manifest keeps it: enough to build it again."""
+
+    name: str
+    group: str
+    """The entry-point group in which its name is looked up."""
+    target: str
+    """`module:qualname` of its class."""
+    options: Mapping[str, Any]
+    distribution: str | None = None
+    version: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """Who answers for it, for messages."""
+        if self.distribution is None:
+            return f"{self.name!r} ({self.target})"
+        return f"{self.name!r} ({self.distribution} {self.version})"
+
+
+@attrs.frozen
+class Found:
+    """A plugin class and where it came from."""
+
+    plugin: PluginFactory
+    name: str
+    group: str
+    distribution: str | None = None
+    version: str | None = None
+
+    def spec(self, options: Mapping[str, Any]) -> PluginSpec:
+        """The manifest's form."""
+        target = f"{self.plugin.__module__}:{self.plugin.__qualname__}"
+        return PluginSpec(self.name, self.group, target, dict(options), self.distribution, self.version)
+
+
+def installed(group: str) -> dict[str, list[EntryPoint]]:
+    """Entry points of a group by name; two distributions with one name are both there. Nothing is imported."""
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, _owner(entry))):
+        found.setdefault(entry.name, []).append(entry)
+    return found
+
+
+def find(plugin: str | PluginFactory, group: str = ALGORITHMS) -> Found:
+    """The class that a user's word means: a class itself, a registered name, or an installed entry point."""
+    if not isinstance(plugin, str):
+        if not callable(plugin) or not hasattr(plugin, "__qualname__"):
+            raise InvalidInput(f"{plugin!r} is neither the name of an installed algorithm nor a class")
+        return Found(plugin, plugin.__name__, group)
+    if plugin in _registered:
+        return Found(_registered[plugin], plugin, group)
+    known = installed(group)
+    if plugin not in known:
+        raise UnknownPlugin(_unknown(plugin, group, known))
+    entries = known[plugin]
+    if len(entries) > 1:
+        owners = " and ".join(_owner(entry) for entry in entries)
+        raise UnknownPlugin(f"{plugin!r} is provided by {owners}: uninstall one of them")
+    loaded = load(entries[0])
+    distribution = entries[0].dist
+    if distribution is None:
+        return Found(loaded, plugin, group)
+    return Found(loaded, plugin, group, distribution.name, distribution.version)
+
+
+def load(entry: EntryPoint) -> PluginFactory:
+    """Import one entry point's class; whatever goes wrong names its distribution."""
+    try:
+        loaded = entry.load()
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"plugin {entry.name!r} ({_owner(entry)}) cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+    if not callable(loaded):
+        raise PluginError(f"plugin {entry.name!r} ({_owner(entry)}): {entry.value} is not a class")
+    factory: PluginFactory = loaded
+    return factory
+
+
+def try_to_load(entry: EntryPoint) -> str | None:
+    """Load an entry point in a process of its own; what went wrong, or None."""
+    module, _, attribute = entry.value.partition(":")
+    code = "import sys, operator, importlib as i; operator.attrgetter(sys.argv[2])(i.import_module(sys.argv[1]))"
+    command = [sys.executable, "-c", code, module.strip(), attribute.split("[")[0].strip()]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
+            command, capture_output=True, text=True, timeout=LOAD_SECONDS, check=False, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        return f"still importing after {LOAD_SECONDS:.0f} s"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    return None
+
+
+def restore(spec: PluginSpec) -> Found:
+    """The class of a plugin that a manifest names."""
+    if spec.distribution is not None or spec.name in _registered:
+        return find(spec.name, spec.group)
+    module, _, qualname = spec.target.partition(":")
+    try:
+        found: Any = sys.modules.get(module) or import_module(module)
+        for part in qualname.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise UnknownPlugin(
+            f"the study's plugin {spec.name!r} is the class {spec.target}, which this program does not have: "
+            "use Tuner.attach(..., strategy=TheClass)"
+        ) from error
+    return Found(found, spec.name, spec.group)
+
+
+def build(found: Found, problem: Problem, options: Mapping[str, Any]) -> Any:
+    """An instance of a plugin for one study; a wrong option fails here, before any job."""
+    owner = found.spec(options).owner
+    known = option_parameters(found.plugin)
+    for name in options:
+        if known is not None and name not in known:
+            raise InvalidInput(f"plugin {owner} has no option {name!r}{nearest(name, known, 'its options')}")
+    try:
+        return found.plugin(problem, **options)
+    except ByohpoError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"plugin {owner}: {_first_line(error)}") from error
+    except Exception as error:
+        raise PluginError(f"plugin {owner} failed to start: {type(error).__name__}: {error}") from error
+
+
+def option_parameters(plugin: PluginFactory) -> Mapping[str, inspect.Parameter] | None:
+    """A plugin class's options by name, or None if it takes any."""
+    try:
+        first, *rest = inspect.signature(plugin).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in (first, *rest)):
+        return None
+    return {parameter.name: parameter for parameter in rest if parameter.kind is not inspect.Parameter.VAR_POSITIONAL}
+
+
+def nearest(word: str, known: Iterable[str], title: str) -> str:
+    """A hint for a misspelt word: the nearest known one and the list."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, 1)
+    hint = f"did you mean {str(close[0])!r}? " if close else ""
+    return f" ({hint}{title}: {', '.join(known) or 'none'})"
+
+
+def _unknown(name: str, group: str, known: Mapping[str, Any]) -> str:
+    if group == EXTENSIONS:
+        return f"no installed plugin provides extension {name!r}{nearest(name, [*known, *_registered], 'installed')}"
+    if group == BACKENDS:
+        return f"no installed plugin provides backend {name!r}{nearest(name, known, 'installed')}"
+    message = f"no installed plugin provides algorithm {name!r}{nearest(name, [*known, *_registered], 'installed')}"
+    lower = name.lower()
+    if lower in OURS:
+        written = "" if lower == name else f' and write strategy="{lower}"'
+        return f"{message}; pip install byohpo-plugin-{lower}{written}"
+    if lower in SAGEMAKERS:
+        return f"{message}; {name} is SageMaker's own and runs only there: choose an installed one or another plugin"
+    return message
+
+
+def _owner(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error.args[0]) if error.args else type(error).__name__
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+class StudyPlugins:
+    """The plugins of one study, asked one at a time in their order, so that it is known who answered."""
+
+    def __init__(self, specs: Sequence[PluginSpec], plugins: Sequence[Any]) -> None:
+        self.specs = {spec.name: spec for spec in specs}
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(HookSpecs)
+        for spec, plugin in zip(specs, plugins, strict=True):
+            try:
+                self._manager.register(plugin, name=spec.name)
+                self._manager.check_pending()
+            except (pluggy.PluginValidationError, ValueError) as error:
+                raise PluginError(f"plugin {spec.owner}: {_first_line(error)}") from error
+        self._plugins = dict(zip(self.specs, plugins, strict=True))
+        self._callers = {hook: self._hook_callers(hook) for hook in ("propose", "observe", "stop", "prune")}
+        self._reporters = self._hook_callers("happened")
+        self.proposers = tuple(self._callers["propose"])
+        """Names of those that propose, in the order in which they are asked."""
+        self.prunes = bool(self._callers["prune"])
+        self.populations = [size for plugin in plugins if isinstance(size := getattr(plugin, "population", None), int)]
+
+    def _hook_callers(self, hook: str) -> dict[str, pluggy.HookCaller]:
+        everyone = list(self._manager.list_name_plugin())
+        hooked = {impl.plugin_name for impl in getattr(self._manager.hook, hook).get_hookimpls()}
+        return {
+            name: self._manager.subset_hook_caller(
+                hook, [other for other_name, other in everyone if other_name != name]
+            )
+            for name in self.specs
+            if name in hooked
+        }
+
+    def propose(self, name: str, study: Study, count: int) -> list[Proposal]:
+        """One plugin's checked and copied proposals, at most *count*."""
+        answer = self._ask("propose", name, study=study, count=count)
+        if answer is None or isinstance(answer, (str, bytes, Mapping)) or not isinstance(answer, Iterable):
+            raise self._nonsense(name, "propose", answer, "a list of proposals")
+        answer = list(answer)
+        if len(answer) > count:
+            raise PluginError(
+                f"plugin {self.specs[name].owner} proposed {len(answer)} configurations where {count} were asked for"
+            )
+        return [self._checked(name, study, proposal) for proposal in answer]
+
+    def observe(self, study: Study, trials: Sequence[Trial]) -> None:
+        """Hand newly finished trials to every plugin."""
+        for name in self._callers["observe"]:
+            self._ask("observe", name, study=study, trials=trials)
+
+    def stop(self, study: Study) -> str | None:
+        """The first reason that any plugin gives to end the study."""
+        for name in self._callers["stop"]:
+            reason = self._reason("stop", name, study=study)
+            if reason is not None:
+                return reason
+        return None
+
+    def prune(self, study: Study, trial: Trial) -> tuple[str, str] | None:
+        """(plugin, reason) of the first that wants this running trial to stop early."""
+        for name in self._callers["prune"]:
+            reason = self._reason("prune", name, study=study, trial=trial)
+            if reason is not None:
+                return name, reason
+        return None
+
+    def happened(self, study: Study, event: Event) -> None:
+        """Tell everybody who listens; one that fails is told of once and dropped."""
+        for name, caller in list(self._reporters.items()):
+            try:
+                caller(study=study, event=event)
+            except Exception:
+                del self._reporters[name]
+                _logger.warning("reporter %s failed and is dropped", self._owner(name), exc_info=True)
+
+    def listen(self, name: str, reporter: object) -> None:
+        """Add a reporter of this process, such as a progress bar, which is not part of the study."""
+        self._manager.register(reporter, name=name)
+        self._reporters[name] = self._manager.subset_hook_caller(
+            "happened", [other for other_name, other in self._manager.list_name_plugin() if other_name != name]
+        )
+
+    def close(self) -> None:
+        """Let plugins that hold threads unwind them (`close`, if they have it)."""
+        for plugin in self._plugins.values():
+            close = getattr(plugin, "close", None)
+            if callable(close):
+                close()
+
+    def _ask(self, hook: str, name: str, **arguments: Any) -> Any:
+        try:
+            answers = self._callers[hook][name](**arguments)
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"plugin {self._owner(name)} failed in {hook}: {type(error).__name__}: {error}"
+            ) from error
+        return answers[0] if answers else None
+
+    def _reason(self, hook: str, name: str, **arguments: Any) -> str | None:
+        reason = self._ask(hook, name, **arguments)
+        if reason is None or (isinstance(reason, str) and reason):
+            return reason
+        raise self._nonsense(name, hook, reason, "a reason or None")
+
+    def _checked(self, name: str, study: Study, proposal: Any) -> Proposal:
+        mark = proposal if isinstance(proposal, Proposal) else None
+        try:
+            hyperparameters = study.problem.space.check(proposal.hyperparameters if mark else proposal)
+        except InvalidInput as error:
+            raise PluginError(f"plugin {self.specs[name].owner} proposed nonsense: {error}") from error
+        if mark is None:
+            return Proposal(hyperparameters)
+        return Proposal(hyperparameters, self._key(name, mark.key), mark.fidelity, mark.resume_from)
+
+    def _key(self, name: str, key: Any) -> Any:
+        """A key must survive the journal unchanged, or it would not be the same after a crash."""
+        if key is None or type(key) in (int, str):
+            return key
+        if _is_json(key):
+            return _copied(key)
+        raise PluginError(
+            f"plugin {self.specs[name].owner} proposed the key {key!r}, which is not JSON-able: "
+            "use strings, finite numbers, lists and dicts with string keys"
+        )
+
+    def _nonsense(self, name: str, hook: str, answer: object, expected: str) -> PluginError:
+        return PluginError(f"plugin {self.specs[name].owner} answered {answer!r} to {hook}; {expected} is expected")
+
+    def _owner(self, name: str) -> str:
+        return self.specs[name].owner if name in self.specs else repr(name)
+
+
+def _is_json(value: Any) -> bool:
+    if value is None or type(value) in (str, int, bool):
+        return True
+    if type(value) is float:
+        return abs(value) < float("inf")
+    if type(value) is list:
+        return all(map(_is_json, value))
+    return type(value) is dict and all(type(key) is str and _is_json(item) for key, item in value.items())
+
+
+def _copied(value: Any) -> Any:
+    if type(value) is list:
+        return [_copied(item) for item in value]
+    return {key: _copied(item) for key, item in value.items()} if type(value) is dict else value

@@ -1,0 +1,42 @@
+"""Early stopping of running trials: plugins with a `prune` hook."""
+
+from statistics import fmean, median
+
+import attrs
+
+from byohpo_core.hookspecs import hookimpl
+from byohpo_core.plugins import option
+from byohpo_core.study import Problem, Study, Trial, TrialStatus
+
+
+@attrs.define(eq=False)
+class Median:
+    """Stop a trial whose value is worse than the median of earlier trials' running averages at the same step.
+
+    The rule of SageMaker's early stopping type "Auto" ("How early stopping works", Amazon SageMaker AI guide), and of
+    Golovin et al. 2017, "Google Vizier", section 3.2.1.
+    """
+
+    problem: Problem
+    min_trials: int = option(3, help="completed trials needed before any is stopped", minimum=1)
+    min_steps: int = option(1, help="steps that every trial may make", minimum=1)
+    _curves: dict[int, list[float]] = attrs.field(init=False, factory=dict)
+
+    @hookimpl
+    def prune(self, study: Study, trial: Trial) -> str | None:
+        objective = self.problem.objectives[0]
+        report = study.reports(trial).get(objective.metric)
+        if report is None or report.count < self.min_steps:
+            return None
+        step = report.count
+        averages = [fmean(losses[:step]) for losses in self._completed(study) if len(losses) >= step]
+        if len(averages) < self.min_trials or objective.loss(report.last) <= median(averages):
+            return None
+        return f"{objective.metric} {report.last:g} at step {step} is worse than the median of {len(averages)} trials"
+
+    def _completed(self, study: Study) -> list[list[float]]:
+        objective = self.problem.objectives[0]
+        for trial in study.trials:
+            if trial.status is TrialStatus.Completed and trial.number not in self._curves:
+                self._curves[trial.number] = [objective.loss(value) for value in study.curve(trial.number)]
+        return list(self._curves.values())

@@ -1,0 +1,89 @@
+"""Rebuild a study and its plugins from the journal, by giving the plugins exactly the calls they had before."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from byohpo_core.errors import Diverged
+from byohpo_core.journal import Journal, StudyRecord
+from byohpo_core.manifest import Manifest
+from byohpo_core.plugins import PluginSpec, StudyPlugins
+from byohpo_core.study import EventKind, Problem, Proposal, Study
+
+RELATIVE_TOLERANCE = 1e-12
+
+
+def read_study(journal: Journal, record: StudyRecord) -> Study:
+    """The study as its events tell it; no plugin is needed."""
+    study = _blank(journal, record)
+    for event in journal.read(record.id):
+        study.apply(event)
+    return study
+
+
+def replay(journal: Journal, record: StudyRecord, plugins: StudyPlugins) -> Study:
+    """The study, with the fresh *plugins* brought to where they were.
+
+    `propose` and `observe` calls of the present epoch are repeated, each with the study as of that event. Raises
+    `Diverged` at the first proposal that differs: integers and strings must be equal, floats to 1e-12 relative.
+    """
+    study = _blank(journal, record)
+    epoch = journal.last(record.id, EventKind.Epoch)
+    versions = {spec.name: spec.version for spec in manifest_now(journal, record).plugins}
+    for event in journal.read(record.id):
+        repeated = event.sequence > epoch
+        if repeated and event.kind is EventKind.Asked:
+            plugin = event.body["plugin"]
+            answer = plugins.propose(plugin, study, event.body["count"])
+            _compare(study, answer, event.body["answer"], plugins.specs[plugin], versions[plugin])
+        study.apply(event)
+        if repeated and event.kind is EventKind.Observed:
+            plugins.observe(study, [study.trials[number] for number in event.body["trials"]])
+    return study
+
+
+def _blank(journal: Journal, record: StudyRecord) -> Study:
+    return Study(
+        record.id,
+        record.name,
+        Problem.from_json(record.manifest["problem"]),
+        lambda trial, metric: journal.curve(record.id, trial, metric),
+    )
+
+
+def manifest_now(journal: Journal, record: StudyRecord) -> Manifest:
+    """The study's manifest with the problem and the plugins of its present epoch."""
+    manifest = Manifest.from_json(record.manifest)
+    epoch = journal.last(record.id, EventKind.Epoch)
+    return manifest if epoch < 0 else manifest.with_epoch(journal.event(record.id, epoch).body)
+
+
+def _compare(
+    study: Study, answer: Sequence[Proposal], then: Sequence[Any], spec: PluginSpec, version: str | None
+) -> None:
+    now = [proposal.to_json() for proposal in answer]
+    for index in range(max(len(now), len(then))):
+        mine, its = (answers[index] if index < len(answers) else None for answers in (now, then))
+        if not _same(mine, its):
+            raise Diverged(
+                f"study {study.name!r}: plugin {spec.owner} changed its mind about trial {len(study.trials) + index}: "
+                f"the journal has {_told(its)} (written with version {version}), now it proposes {_told(mine)}; "
+                "install that version, or go on with resume(restart_algorithm=True) "
+                f"(`byohpo resume {study.name} --restart-algorithm`)"
+            )
+
+
+def _told(proposal: dict[str, Any] | None) -> str:
+    return "nothing" if proposal is None else str(proposal["hyperparameters"])
+
+
+def _same(mine: Any, its: Any) -> bool:
+    if type(mine) is float and type(its) is float:
+        return math.isclose(mine, its, rel_tol=RELATIVE_TOLERANCE, abs_tol=0.0)
+    if type(mine) is not type(its):
+        return False
+    if isinstance(mine, dict):
+        return mine.keys() == its.keys() and all(_same(value, its[key]) for key, value in mine.items())
+    if isinstance(mine, list):
+        return len(mine) == len(its) and all(map(_same, mine, its))
+    return bool(mine == its)

@@ -1,0 +1,120 @@
+"""A study's results as tables: the columns are named as in SageMaker's tuner analytics."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from byohpo_core.errors import MissingExtra
+from byohpo_core.study import Study, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row: TypeAlias = Mapping[str, Any]
+_TIMES = ("TrainingStartTime", "TrainingEndTime")
+_DETAILS = {"BillableTimeInSeconds": "billable_seconds", "Cost": "cost", "ModelArtifacts": "model_artifacts"}
+_IN_TABLE = ("Trial", "TrainingJobStatus", "FinalObjectiveValue", "TrainingElapsedTimeSeconds", "Reason")
+
+
+def rows(study: Study) -> list[Row]:
+    """One row a trial, the best first; trials without a result last, by number. Times are ISO 8601, UTC."""
+    details = [
+        column for column, name in _DETAILS.items() if any(getattr(trial, name) is not None for trial in study.trials)
+    ]
+    return [_row(study, trial, details) for trial in sorted(study.trials, key=_rank)]
+
+
+def _rank(trial: Trial) -> tuple[float, int]:
+    return (math.inf if trial.losses is None else trial.losses[0], trial.number)
+
+
+def _row(study: Study, trial: Trial, details: Sequence[str]) -> Row:
+    row: dict[str, Any] = {
+        "Trial": trial.number,
+        "TrainingJobName": trial.job_name,
+        "TrainingJobStatus": str(trial.status),
+        "FinalObjectiveValue": trial.value,
+    }
+    if len(study.problem.objectives) > 1:
+        for index, objective in enumerate(study.problem.objectives):
+            row[objective.metric] = None if trial.values is None else trial.values[index]
+    row |= {
+        "TrainingStartTime": _time(trial.started),
+        "TrainingEndTime": _time(trial.ended),
+        "TrainingElapsedTimeSeconds": trial.seconds,
+        "Attempt": trial.attempt,
+        "Plugin": trial.plugin,
+        "Reason": trial.reason,
+    }
+    row |= {column: getattr(trial, _DETAILS[column]) for column in details}
+    # A hyperparameter keeps its name, unless a column has it.
+    return row | {f"{name} (hyperparameter)" if name in row else name: it for name, it in trial.hyperparameters.items()}
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def as_csv(table: Sequence[Row]) -> str:
+    """Comma-separated values with a header; nothing for None."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(table[0]) if table else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return text.getvalue()
+
+
+def as_json(table: Sequence[Row]) -> str:
+    """A JSON array of objects."""
+    return json.dumps([dict(row) for row in table], indent=2, ensure_ascii=False)
+
+
+def as_table(table: Sequence[Row]) -> str:
+    """Aligned columns for people, one line a row: the outcome and the hyperparameters that differ."""
+    if not table:
+        return "no trials"
+    first, *rest = table
+    hidden = {*_TIMES, *_DETAILS, "TrainingJobName", "Attempt", "Plugin"}
+    columns = [
+        column
+        for column in first
+        if column not in hidden and any(row[column] is not None for row in table) and column != "Reason"
+    ]
+    columns = [*(column for column in columns if column in _IN_TABLE), *(c for c in columns if c not in _IN_TABLE)]
+    if any(row["Reason"] for row in table):
+        columns.append("Reason")
+    cells = [[_cell(row[column]) for column in columns] for row in (first, *rest)]
+    widths = [max(len(column), *(len(line[index]) for line in cells)) for index, column in enumerate(columns)]
+    lines = [columns, *cells]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
+class Analytics:
+    """The results of a study, as SageMaker's `HyperparameterTuningJobAnalytics` gives them."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    def dataframe(self) -> "pd.DataFrame":
+        """One row a trial, the best first. Raises `MissingExtra` without pandas."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtra("a data frame needs pandas: pip install 'byohpo-core[pandas]'") from error
+        frame = pd.DataFrame([dict(row) for row in rows(self._study)])
+        for column in _TIMES:
+            if column in frame:
+                frame[column] = pd.to_datetime(frame[column], utc=True, format="ISO8601")
+        return frame

@@ -1,0 +1,554 @@
+"""The search space: parameters, their scaling, and the encodings in which algorithms work.
+
+In the unit cube each parameter has one coordinate from 0 to 1. A value of a discrete parameter has a share of the unit
+interval, and is encoded as the share's middle; with linear scaling all values have equal shares.
+"""
+
+import difflib
+import math
+import random as random_numbers
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import attrs
+
+from byohpo_core.errors import InvalidInput
+
+MAX_HYPERPARAMETERS = 100
+MAX_NAME_LENGTH = 256
+MAX_INTEGER = 2**44
+"""Beyond it neighbouring integers could not be told apart in the unit cube."""
+RESOLUTION = 2**-10
+_LOG_RATIO = 100
+
+
+class ScalingType(StrEnum):
+    """How a range is laid on the unit interval; the names are SageMaker's."""
+
+    Auto = "Auto"
+    """Logarithmic when min > 0 and max / min >= 100, else Linear."""
+    Linear = "Linear"
+    Logarithmic = "Logarithmic"
+    ReverseLogarithmic = "ReverseLogarithmic"
+    """For values from 0 up to, not including, 1, where what matters is the distance from 1."""
+
+
+def _scaling(word: Any) -> ScalingType:
+    try:
+        return ScalingType(str(word))
+    except ValueError:
+        close = difflib.get_close_matches(str(word), ScalingType, 1)
+        hint = f"did you mean {str(close[0])!r}? " if close else ""
+        raise InvalidInput(f"unknown scaling type {word!r} ({hint}possible: {', '.join(ScalingType)})") from None
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar as plain Python, without importing NumPy."""
+    return value.item() if type(value) not in _SCALARS and hasattr(value, "item") else value
+
+
+_SCALARS = (bool, int, float, str)
+
+
+def _number(value: Any) -> Any:
+    plain = _plain(value)
+    if isinstance(plain, bool) or not isinstance(plain, (int, float)):
+        raise InvalidInput(f"{value!r} is a {type(value).__name__}, not a number")
+    if not abs(plain) <= sys.float_info.max:
+        raise InvalidInput(f"{value!r} is not finite")
+    return plain
+
+
+def _real(value: Any) -> float:
+    return float(_number(value))
+
+
+def _whole(value: Any) -> int:
+    number = _number(value)
+    if number != int(number):
+        raise InvalidInput(f"{value!r} is not a whole number")
+    return int(number)
+
+
+def _scalar(value: Any) -> Any:
+    plain = _plain(value)
+    if type(plain) not in _SCALARS:
+        raise InvalidInput(f"{value!r} is a {type(value).__name__}; a text, a number or a bool is possible")
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise InvalidInput(f"{value!r} is not finite")
+    return plain
+
+
+def _scalars(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(_scalar(value) for value in values)
+
+
+def _unit(value: float) -> float:
+    """A coordinate, clamped into the unit interval."""
+    if 0.0 <= value <= 1.0:
+        return value
+    if math.isnan(value):
+        raise InvalidInput("a coordinate of the unit cube is nan")
+    return 0.0 if value < 0.0 else 1.0
+
+
+def _identity(value: float) -> float:
+    return value
+
+
+def _minus_log_of_rest(value: float) -> float:
+    return -math.log1p(-value)
+
+
+def _minus_expm1_of_minus(value: float) -> float:
+    return -math.expm1(-value)
+
+
+_WARPS: Mapping[ScalingType, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    ScalingType.Linear: (_identity, _identity),
+    ScalingType.Logarithmic: (math.log, math.exp),
+    ScalingType.ReverseLogarithmic: (_minus_log_of_rest, _minus_expm1_of_minus),
+}
+
+
+@attrs.frozen
+class _Scale:
+    """Numbers from *low* to *low + width*, after *warp*, laid on the unit interval."""
+
+    low: float
+    width: float
+    warp: Callable[[float], float]
+    unwarp: Callable[[float], float]
+
+    @classmethod
+    def between(cls, low: float, high: float, scaling: ScalingType) -> "_Scale":
+        warp, unwarp = _WARPS[scaling]
+        width = warp(high) - warp(low)
+        if not math.isfinite(width):
+            raise InvalidInput(f"the range from {low} to {high} is too wide: its width is no finite number")
+        return cls(warp(low), width, warp, unwarp)
+
+    def to_unit(self, value: float) -> float:
+        return (self.warp(value) - self.low) / self.width if self.width else 0.5
+
+    def from_unit(self, unit: float) -> float:
+        return self.unwarp(self.low + unit * self.width)
+
+
+def _check_range(parameter: "ContinuousParameter | IntegerParameter") -> None:
+    low, high, scaling = parameter.min_value, parameter.max_value, parameter.scaling_type
+    if low > high:
+        raise InvalidInput(f"min_value {low} is above max_value {high}")
+    if scaling is ScalingType.Logarithmic and low <= 0:
+        raise InvalidInput(f"Logarithmic scaling needs a min_value above 0, not {low}")
+    if scaling is ScalingType.ReverseLogarithmic and not (low >= 0 and high < 1):
+        raise InvalidInput(f"ReverseLogarithmic scaling needs a range within [0, 1), not {low} to {high}")
+
+
+def _effective_scaling(parameter: "ContinuousParameter | IntegerParameter") -> ScalingType:
+    if parameter.scaling_type is not ScalingType.Auto:
+        return parameter.scaling_type
+    wide = parameter.min_value > 0 and parameter.max_value / parameter.min_value >= _LOG_RATIO
+    return ScalingType.Logarithmic if wide else ScalingType.Linear
+
+
+class _Drawn(ABC):
+    """What all tunable parameters have in common: a random value is a decoded random coordinate."""
+
+    __slots__ = ()
+
+    def get_value(self, random: random_numbers.Random | None = None) -> Any:
+        """A random value: one `random.random()`, decoded."""
+        return self.decode((random or random_numbers).random())
+
+    @property
+    @abstractmethod
+    def cardinality(self) -> float:
+        """How many values there are."""
+
+    @abstractmethod
+    def decode(self, unit: float) -> Any:
+        """The value at a coordinate, clamped into the unit interval; NaN raises `InvalidInput`."""
+
+
+@attrs.frozen
+class ContinuousParameter(_Drawn):
+    """A real number from *min_value* to *max_value*, both included.
+
+    Auto scaling is logarithmic when min_value > 0 and max_value / min_value >= 100, else linear.
+    """
+
+    min_value: float = attrs.field(converter=_real)
+    max_value: float = attrs.field(converter=_real)
+    scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=_scaling)
+    scaling: ScalingType = attrs.field(init=False, eq=False, repr=False)
+    """The scaling in force."""
+    _scale: _Scale = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _check_range(self)
+        object.__setattr__(self, "scaling", _effective_scaling(self))
+        object.__setattr__(self, "_scale", _Scale.between(self.min_value, self.max_value, self.scaling))
+
+    def check(self, value: Any) -> float:
+        """The value as a plain float, if it is inside."""
+        if type(value) is float and self.min_value <= value <= self.max_value:
+            return value
+        number = float(_number(value))
+        if not self.min_value <= number <= self.max_value:
+            raise InvalidInput(f"{number} is outside {self.min_value} to {self.max_value}")
+        return number
+
+    def encode(self, value: float) -> float:
+        """The coordinate of a value."""
+        return _unit(self._scale.to_unit(value))
+
+    def decode(self, unit: float) -> float:
+        value = self._scale.from_unit(_unit(unit))
+        if value < self.min_value:
+            return self.min_value
+        return min(value, self.max_value)
+
+    @property
+    def cardinality(self) -> float:
+        return 1 if self.min_value == self.max_value else math.inf
+
+
+@attrs.frozen
+class IntegerParameter(_Drawn):
+    """A whole number from *min_value* to *max_value*, both included.
+
+    Auto scaling as for `ContinuousParameter`; a value's share reaches half a step to either side.
+    """
+
+    min_value: int = attrs.field(converter=_whole)
+    max_value: int = attrs.field(converter=_whole)
+    scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=_scaling)
+    scaling: ScalingType = attrs.field(init=False, eq=False, repr=False)
+    """The scaling in force."""
+    _scale: _Scale = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _check_range(self)
+        if self.scaling_type is ScalingType.ReverseLogarithmic:
+            raise InvalidInput("ReverseLogarithmic scaling is for continuous parameters")
+        for bound in (self.min_value, self.max_value):
+            if abs(bound) > MAX_INTEGER:
+                raise InvalidInput(f"{bound} is too large: integers beyond 2**44 cannot be told apart in the unit cube")
+        object.__setattr__(self, "scaling", _effective_scaling(self))
+        # Linear shares are counted from min_value, so that no digit is lost to a large offset.
+        offset = self.min_value if self.scaling is ScalingType.Linear else 0
+        low, high = self.min_value - offset - 0.5, self.max_value - offset + 0.5
+        object.__setattr__(self, "_scale", _Scale.between(low, high, self.scaling))
+
+    def check(self, value: Any) -> int:
+        """The value as a plain int, if it is inside; 3.0 is 3."""
+        number = value if type(value) is int else _whole(value)
+        if not self.min_value <= number <= self.max_value:
+            raise InvalidInput(f"{number} is outside {self.min_value} to {self.max_value}")
+        return number
+
+    def encode(self, value: int) -> float:
+        """The middle of the value's share."""
+        offset = self.min_value if self.scaling is ScalingType.Linear else 0
+        to_unit = self._scale.to_unit
+        return _unit((to_unit(value - offset - 0.5) + to_unit(value - offset + 0.5)) / 2)
+
+    def decode(self, unit: float) -> int:
+        offset = self.min_value if self.scaling is ScalingType.Linear else 0
+        value = offset + math.floor(self._scale.from_unit(_unit(unit)) + 0.5)
+        return min(max(value, self.min_value), self.max_value)
+
+    @property
+    def cardinality(self) -> float:
+        return self.max_value - self.min_value + 1
+
+
+@attrs.frozen
+class CategoricalParameter(_Drawn):
+    """One of several values: texts, numbers or bools, each with an equal share."""
+
+    values: tuple[Any, ...] = attrs.field(converter=_scalars)
+
+    @values.validator
+    def _check_values(self, _: object, values: tuple[Any, ...]) -> None:
+        if not values:
+            raise InvalidInput("a categorical parameter needs at least one category")
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                raise InvalidInput(f"the category {value!r} is there twice ({values[values.index(value)]!r} equals it)")
+
+    def check(self, value: Any) -> Any:
+        """The category that is equal to the value and of its type: 1 is neither True nor "1"."""
+        plain = _plain(value)
+        for known in self.values:
+            if type(known) is type(plain) and known == plain:
+                return known
+        raise InvalidInput(f"{value!r} is none of the categories {', '.join(map(repr, self.values))}")
+
+    def encode(self, value: Any) -> float:
+        """The middle of the category's share."""
+        return (self.values.index(self.check(value)) + 0.5) / len(self.values)
+
+    def decode(self, unit: float) -> Any:
+        return self.values[min(int(_unit(unit) * len(self.values)), len(self.values) - 1)]
+
+    @property
+    def cardinality(self) -> float:
+        return len(self.values)
+
+
+@attrs.frozen
+class StaticParameter:
+    """A fixed value, handed to every job; it is no part of the search."""
+
+    value: Any = attrs.field(converter=_scalar)
+
+    def get_value(self, random: random_numbers.Random | None = None) -> Any:  # noqa: ARG002
+        """The value; nothing is drawn."""
+        return self.value
+
+
+Tunable: TypeAlias = ContinuousParameter | IntegerParameter | CategoricalParameter
+Parameter: TypeAlias = Tunable | StaticParameter
+
+
+def _parameter(name: str, given: Any) -> Parameter:
+    """One of our parameters, or one of SageMaker's SDKs, which is told by its class's `__name__` attribute."""
+    if isinstance(given, Parameter):
+        return given
+    kind = getattr(given, "__name__", None)
+    if kind == "Continuous":
+        return ContinuousParameter(given.min_value, given.max_value, given.scaling_type)
+    if kind == "Integer":
+        return IntegerParameter(given.min_value, given.max_value, given.scaling_type)
+    if kind == "Categorical":
+        return CategoricalParameter(given.values)
+    raise InvalidInput(
+        f"hyperparameter {name!r}: {given!r} is no parameter; write ContinuousParameter(0, 1), "
+        "CategoricalParameter([...]) or the like"
+    )
+
+
+def _parameters(given: Mapping[str, Any]) -> Mapping[str, Parameter]:
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"{given!r} is no mapping from hyperparameters to ranges")
+    return MappingProxyType({name: _parameter(name, parameter) for name, parameter in given.items()})
+
+
+@attrs.frozen(slots=False)
+class SearchSpace:
+    """Parameters by name, in an order that all encodings keep."""
+
+    parameters: Mapping[str, Parameter] = attrs.field(converter=_parameters)
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.parameters) > MAX_HYPERPARAMETERS:
+            raise InvalidInput(f"{len(self.parameters)} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
+        for name in self.parameters:
+            if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME_LENGTH:
+                raise InvalidInput(
+                    f"the hyperparameter name {name!r} must be a text of 1 to {MAX_NAME_LENGTH} characters"
+                )
+        if not self.tunable:
+            raise InvalidInput("no parameters to tune: give at least one range")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SearchSpace):
+            return NotImplemented
+        return list(self.parameters.items()) == list(other.parameters.items())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @classmethod
+    def of(cls, ranges: Mapping[str, Any], static: Mapping[str, Any]) -> "SearchSpace":
+        """A space of ranges and an estimator's fixed hyperparameters; a name in both is an error."""
+        both = [name for name in ranges if name in static]
+        if both:
+            raise InvalidInput(
+                f"the hyperparameter {both[0]!r} is both fixed by the estimator and tuned: leave it out of one of them"
+            )
+        fixed = {name: StaticParameter(value) for name, value in static.items()}
+        return cls({**ranges, **fixed})
+
+    @cached_property
+    def tunable(self) -> Mapping[str, Tunable]:
+        """The parameters of the search, in order."""
+        return {name: it for name, it in self.parameters.items() if not isinstance(it, StaticParameter)}
+
+    @cached_property
+    def static(self) -> Mapping[str, Any]:
+        """The fixed values by name."""
+        return {name: it.value for name, it in self.parameters.items() if isinstance(it, StaticParameter)}
+
+    @property
+    def dimension(self) -> int:
+        return len(self.tunable)
+
+    @property
+    def cardinality(self) -> float:
+        """How many configurations there are: infinitely many with a continuous parameter."""
+        return math.prod(parameter.cardinality for parameter in self.tunable.values())
+
+    def sample(self, random: random_numbers.Random) -> dict[str, Any]:
+        """A random configuration: one draw per parameter, in order."""
+        draw = random.random
+        return {name: parameter.decode(draw()) for name, parameter in self.tunable.items()}
+
+    def check(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """A copy in the space's order and plain Python; raises `InvalidInput` for what is missing, unknown or outside.
+
+        Fixed hyperparameters may be given with their own values, and are left out of the copy.
+        """
+        if not isinstance(configuration, Mapping):
+            raise InvalidInput(f"{configuration!r} is no mapping of hyperparameters")
+        checked: dict[str, Any] = {}
+        for name, parameter in self.tunable.items():
+            try:
+                checked[name] = parameter.check(configuration[name])
+            except KeyError:
+                raise InvalidInput(f"the hyperparameter {name!r} is missing") from None
+            except InvalidInput as error:
+                raise InvalidInput(f"{name}: {error}") from None
+        if len(configuration) != len(checked):
+            self._check_rest(configuration)
+        return checked
+
+    def _check_rest(self, configuration: Mapping[str, Any]) -> None:
+        for name, value in configuration.items():
+            if name in self.static:
+                if value != self.static[name]:
+                    raise InvalidInput(f"{name}: {value!r} is not its fixed value {self.static[name]!r}")
+            elif name not in self.tunable:
+                close = difflib.get_close_matches(str(name), self.tunable, 1)
+                hint = f"did you mean {close[0]!r}? " if close else ""
+                raise InvalidInput(f"unknown hyperparameter {name!r} ({hint}known: {', '.join(self.tunable)})")
+
+    def contains(self, configuration: Mapping[str, Any]) -> bool:
+        """Whether `check` would accept it."""
+        try:
+            self.check(configuration)
+        except InvalidInput:
+            return False
+        return True
+
+    def complete(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration with the fixed hyperparameters."""
+        return {**configuration, **self.static}
+
+    def encode(self, configuration: Mapping[str, Any]) -> list[float]:
+        """The point in the unit cube, one coordinate a parameter."""
+        return [parameter.encode(configuration[name]) for name, parameter in self.tunable.items()]
+
+    def decode(self, point: Sequence[float]) -> dict[str, Any]:
+        """The configuration at a point; coordinates are clamped into the unit cube."""
+        if len(point) != len(self.tunable):
+            raise InvalidInput(f"a point of {len(point)} coordinates; the space has {len(self.tunable)}")
+        coordinates = iter(point)
+        return {name: parameter.decode(next(coordinates)) for name, parameter in self.tunable.items()}
+
+    def bit_length(self, resolution: float = RESOLUTION) -> int:
+        """How many bits `encode_bits` gives."""
+        return sum(_bits(parameter, resolution) for parameter in self.tunable.values())
+
+    def encode_bits(self, configuration: Mapping[str, Any], resolution: float = RESOLUTION) -> list[int]:
+        """The configuration as Gray-coded bits, most significant first, parameter after parameter.
+
+        Each value of a discrete parameter has a code. Continuous parameters, and integers of more values than that,
+        have ceil(log2(1 / resolution)) bits, of which the lowest and the highest code are the bounds.
+        """
+        bits: list[int] = []
+        for name, parameter in self.tunable.items():
+            length = _bits(parameter, resolution)
+            code = _code(parameter, configuration[name], length)
+            gray = code ^ (code >> 1)
+            bits.extend((gray >> place) & 1 for place in reversed(range(length)))
+        return bits
+
+    def decode_bits(self, bits: Sequence[int], resolution: float = RESOLUTION) -> dict[str, Any]:
+        """The configuration of a bit string; every bit string is one."""
+        if len(bits) != self.bit_length(resolution):
+            raise InvalidInput(f"{len(bits)} bits; the space has {self.bit_length(resolution)} at this resolution")
+        configuration: dict[str, Any] = {}
+        rest = iter(bits)
+        for name, parameter in self.tunable.items():
+            length = _bits(parameter, resolution)
+            code = bit = 0
+            for _ in range(length):
+                bit ^= next(rest)
+                code = code << 1 | bit
+            configuration[name] = _value(parameter, code, length)
+        return configuration
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form, in the shape of SageMaker's `ParameterRanges`, with the fixed values and the order besides."""
+        ranges: dict[str, list[dict[str, Any]]] = {kind.__name__: [] for kind in _JSON_KEYS}
+        for name, parameter in self.tunable.items():
+            body: dict[str, Any] = {"Name": name}
+            if isinstance(parameter, CategoricalParameter):
+                body["Values"] = list(parameter.values)
+            else:
+                body["MinValue"], body["MaxValue"] = repr(parameter.min_value), repr(parameter.max_value)
+                body["ScalingType"] = str(parameter.scaling_type)
+            ranges[type(parameter).__name__].append(body)
+        return {
+            **{f"{kind}Ranges": bodies for kind, bodies in ranges.items()},
+            "StaticHyperParameters": dict(self.static),
+            "Order": list(self.parameters),
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "SearchSpace":
+        """The inverse of `to_json`."""
+        parameters: dict[str, Parameter] = {
+            name: StaticParameter(value) for name, value in body["StaticHyperParameters"].items()
+        }
+        for entry in body["CategoricalParameterRanges"]:
+            parameters[entry["Name"]] = CategoricalParameter(entry["Values"])
+        for entry in body["ContinuousParameterRanges"]:
+            low, high = float(entry["MinValue"]), float(entry["MaxValue"])
+            parameters[entry["Name"]] = ContinuousParameter(low, high, entry["ScalingType"])
+        for entry in body["IntegerParameterRanges"]:
+            least, most = int(entry["MinValue"]), int(entry["MaxValue"])
+            parameters[entry["Name"]] = IntegerParameter(least, most, entry["ScalingType"])
+        return cls({name: parameters[name] for name in body["Order"]})
+
+
+_JSON_KEYS = (ContinuousParameter, IntegerParameter, CategoricalParameter)
+
+
+def _bits(parameter: Tunable, resolution: float) -> int:
+    continuous = math.ceil(-math.log2(resolution))
+    if parameter.cardinality == math.inf:
+        return continuous
+    discrete = math.ceil(math.log2(parameter.cardinality))
+    return min(discrete, continuous) if isinstance(parameter, IntegerParameter) else discrete
+
+
+def _has_code_for_each(parameter: Tunable, length: int) -> bool:
+    return parameter.cardinality <= 1 << length
+
+
+def _code(parameter: Tunable, value: Any, length: int) -> int:
+    if not _has_code_for_each(parameter, length):
+        return round(parameter.encode(value) * ((1 << length) - 1))
+    count = int(parameter.cardinality)
+    if isinstance(parameter, CategoricalParameter):
+        index = parameter.values.index(parameter.check(value))
+    else:
+        index = int(value - parameter.min_value) if isinstance(parameter, IntegerParameter) else 0
+    return -(-index * (1 << length) // count)  # the first of the codes that _value takes to it
+
+
+def _value(parameter: Tunable, code: int, length: int) -> Any:
+    if not _has_code_for_each(parameter, length):
+        return parameter.decode(code / ((1 << length) - 1))
+    index = code * int(parameter.cardinality) // (1 << length)
+    if isinstance(parameter, CategoricalParameter):
+        return parameter.values[index]
+    return parameter.min_value + index

@@ -1,0 +1,509 @@
+"""One search: its problem, its trials and their results, as a pure fold of the journal's events.
+
+`Problem`, `Proposal`, `Trial` and `Event` are frozen values. `Study` is the live, read-only view that plugins and users
+hold; only the core applies events to it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, overload
+
+import attrs
+
+from byohpo_core.errors import InvalidInput
+from byohpo_core.space import SearchSpace
+
+
+class Direction(StrEnum):
+    """Whether larger or smaller values of an objective are better; the names are SageMaker's."""
+
+    Maximize = "Maximize"
+    Minimize = "Minimize"
+
+
+@attrs.frozen
+class Objective:
+    """A metric to optimise."""
+
+    metric: str
+    direction: Direction = attrs.field(converter=Direction)
+
+    def loss(self, value: float) -> float:
+        """The value with its sign turned so that smaller is better."""
+        return -value if self.direction is Direction.Maximize else value
+
+
+@attrs.frozen
+class Problem:
+    """What an algorithm is asked to solve."""
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    seed: int
+    max_jobs: int
+    max_parallel_jobs: int
+
+    def __attrs_post_init__(self) -> None:
+        if not self.objectives:
+            raise InvalidInput("a study needs an objective metric")
+        if self.max_jobs < 1:
+            raise InvalidInput(f"max_jobs is {self.max_jobs}; at least one job is needed")
+        if not 1 <= self.max_parallel_jobs <= self.max_jobs:
+            raise InvalidInput(
+                f"max_parallel_jobs is {self.max_parallel_jobs}; it must be from 1 to max_jobs ({self.max_jobs})"
+            )
+
+    def losses(self, values: Sequence[float]) -> tuple[float, ...]:
+        """Objective values as losses: smaller is better."""
+        return tuple(objective.loss(value) for objective, value in zip(self.objectives, values, strict=True))
+
+    def values(self, metrics: Mapping[str, float]) -> tuple[float, ...] | None:
+        """The objectives' values among *metrics*, or None if one is missing."""
+        if all(objective.metric in metrics for objective in self.objectives):
+            return tuple(metrics[objective.metric] for objective in self.objectives)
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "space": self.space.to_json(),
+            "objectives": [[objective.metric, str(objective.direction)] for objective in self.objectives],
+            "seed": self.seed,
+            "max_jobs": self.max_jobs,
+            "max_parallel_jobs": self.max_parallel_jobs,
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "Problem":
+        return cls(
+            space=SearchSpace.from_json(body["space"]),
+            objectives=tuple(Objective(metric, direction) for metric, direction in body["objectives"]),
+            seed=body["seed"],
+            max_jobs=body["max_jobs"],
+            max_parallel_jobs=body["max_parallel_jobs"],
+        )
+
+
+@attrs.frozen
+class Proposal:
+    """A configuration that a plugin wants tried."""
+
+    hyperparameters: Mapping[str, Any]
+    key: Any = None
+    """The plugin's own JSON-able mark, handed back as `trial.proposal.key`."""
+    fidelity: float | None = None
+    """How much of a resource, such as epochs, the trial may use."""
+    resume_from: int | None = None
+    """The number of a trial whose checkpoint to continue."""
+
+    def to_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"hyperparameters": self.hyperparameters}
+        if self.key is not None:
+            body["key"] = self.key
+        if self.fidelity is not None:
+            body["fidelity"] = self.fidelity
+        if self.resume_from is not None:
+            body["resume_from"] = self.resume_from
+        return body
+
+
+class TrialStatus(StrEnum):
+    """Where a trial stands. The last five are final."""
+
+    Waiting = "Waiting"
+    Running = "Running"
+    Completed = "Completed"
+    Failed = "Failed"
+    Pruned = "Pruned"
+    Stopped = "Stopped"
+    Reused = "Reused"
+
+
+@attrs.frozen
+class Trial:
+    """One configuration and what came of it."""
+
+    number: int
+    """From 0, consecutive in the order of the plugins' answers."""
+    proposal: Proposal
+    plugin: str
+    """Who proposed it."""
+    hyperparameters: Mapping[str, Any]
+    """What the job is given, static ones included."""
+    status: TrialStatus = TrialStatus.Waiting
+    attempt: int = 0
+    job_name: str | None = None
+    values: tuple[float, ...] | None = None
+    """One per objective, as reported; None while unknown and for failed trials."""
+    losses: tuple[float, ...] | None = None
+    """The values with the sign turned so that smaller is better; the last reported ones for a pruned trial."""
+    metrics: Mapping[str, float] = MappingProxyType({})
+    reason: str | None = None
+    started: float | None = None
+    ended: float | None = None
+    details: Mapping[str, Any] = MappingProxyType({})
+    """What the backend adds: `log`, `billable_seconds`, `cost`, `model_artifacts`."""
+    shares: int | None = None
+    """The number of the trial whose result this one reuses."""
+    failures: int = 0
+    """Attempts that the infrastructure failed."""
+    foreign: bool = False
+    """A result from before the study's present epoch, or from another study."""
+
+    def but(self, **changes: Any) -> "Trial":
+        """This trial with some fields changed, as `attrs.evolve` makes it, in a third of the time."""
+        return Trial(**{**dict(zip(_TRIAL_FIELDS, _trial_values(self), strict=True)), **changes})
+
+    @property
+    def value(self) -> float | None:
+        """The first objective's value."""
+        return self.values[0] if self.values is not None else None
+
+    @property
+    def finished(self) -> bool:
+        return self.status not in _UNFINISHED
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.started is None or self.ended is None else self.ended - self.started
+
+    @property
+    def billable_seconds(self) -> float | None:
+        return self.details.get("billable_seconds")
+
+    @property
+    def cost(self) -> float | None:
+        return self.details.get("cost")
+
+    @property
+    def model_artifacts(self) -> str | None:
+        return self.details.get("model_artifacts")
+
+
+_UNFINISHED = frozenset({TrialStatus.Waiting, TrialStatus.Running})
+_TRIAL_FIELDS = tuple(field.name for field in attrs.fields(Trial))
+_trial_values = attrgetter(*_TRIAL_FIELDS)
+
+
+class EventKind(StrEnum):
+    """What the journal can say happened. The body's fields stand behind each."""
+
+    Opened = "opened"  # host, pid: a driver begins or resumes
+    Asked = "asked"  # plugin, count, answer: proposals, possibly none
+    Intended = "intended"  # trial, attempt, job
+    Launched = "launched"  # trials
+    Reported = "reported"  # trial, points: {metric: [index of the first, values]}
+    Pruned = "pruned"  # trial, plugin, reason: the job was asked to stop early
+    Retried = "retried"  # trial, reason, counted: an attempt was lost, another follows
+    Finished = "finished"  # trial, status, metrics, reason, started, ended, details, shares
+    Observed = "observed"  # trials: handed to the plugins, in this order
+    Stopped = "stopped"  # reason: nothing more is proposed
+    Epoch = "epoch"  # problem, plugins: plugins start afresh, earlier trials are foreign to them
+
+
+@attrs.frozen
+class Event:
+    """One thing that happened; `time` is in seconds on the backend's clock."""
+
+    sequence: int
+    kind: EventKind
+    time: float
+    body: Mapping[str, Any]
+    version: int = 1
+
+
+@attrs.define
+class Report:
+    """What a running trial has published of one metric."""
+
+    count: int
+    last: float
+
+
+class Trials(Sequence[Trial]):
+    """A read-only view of a study's trials."""
+
+    __slots__ = ("_trials",)
+
+    def __init__(self, trials: list[Trial]) -> None:
+        self._trials = trials
+
+    @overload
+    def __getitem__(self, index: int) -> Trial: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Trial, ...]: ...
+    def __getitem__(self, index: int | slice) -> Trial | tuple[Trial, ...]:
+        return tuple(self._trials[index]) if isinstance(index, slice) else self._trials[index]
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._trials)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} trials>"
+
+
+class Study:
+    """A search as its journal tells it: read-only for plugins and users, and always up to date while a driver runs.
+
+    Reading it costs no copy; `trials` and `best` may be asked for at every step.
+    """
+
+    def __init__(
+        self,
+        study_id: str,
+        name: str,
+        problem: Problem,
+        read_curve: Callable[[int, str], Sequence[float]],
+    ) -> None:
+        self.id = study_id
+        """The name plus four characters drawn at creation: the beginning of every job's name."""
+        self.name = name
+        self.problem = problem
+        self.stop_reason: str | None = None
+        """Why nothing more is proposed; None while the study can go on."""
+        self.jobs = 0
+        """Trials that had a job of their own: what `max_jobs` limits."""
+        self.epoch_start = 0
+        """The number of the first trial of the present epoch."""
+        self.reused_in_a_row = 0
+        """Proposals since the last new job that repeated what was known."""
+        self.finished_since_best = 0
+        """Finished trials since the incumbent."""
+        self.sequence = 0
+        """How many events the journal holds."""
+        self.now = 0.0
+        """The present, in seconds on the backend's clock."""
+        self.trials = Trials([])
+        self._trials = self.trials._trials  # noqa: SLF001 - the view's list is ours
+        self._read_curve = read_curve
+        self._best: int | None = None
+        self._waiting: dict[int, None] = {}
+        self._running: dict[int, None] = {}
+        self._unobserved: dict[int, None] = {}
+        self._silent: set[str] = set()
+        self._configurations: dict[tuple[Any, ...], int] = {}
+        self._reports: dict[int, dict[str, Report]] = {}
+        self._pruning: dict[int, str] = {}
+        self._driven_seconds = 0.0
+        self._last_time: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Study {self.id!r}: {len(self._trials)} trials, {self.stop_reason or 'not ended'}>"
+
+    @property
+    def best(self) -> Trial | None:
+        """The incumbent: the completed trial with the lowest loss in the first objective, the earliest among equals."""
+        return None if self._best is None else self._trials[self._best]
+
+    @property
+    def pareto_front(self) -> tuple[Trial, ...]:
+        """Completed trials that no other beats in one objective and equals in the rest, by number."""
+        completed = [trial for trial in self._trials if trial.status is TrialStatus.Completed]
+        losses = [trial.losses for trial in completed if trial.losses is not None]
+        return tuple(
+            trial
+            for trial in completed
+            if trial.losses is not None and not any(_dominates(other, trial.losses) for other in losses)
+        )
+
+    @property
+    def running(self) -> tuple[Trial, ...]:
+        """Trials whose jobs are meant to run now."""
+        return tuple(self._trials[number] for number in self._running)
+
+    @property
+    def waiting(self) -> tuple[Trial, ...]:
+        """Trials that have no job yet: for a slot, or for the running trial that they repeat."""
+        return tuple(self._trials[number] for number in self._waiting)
+
+    @property
+    def unobserved(self) -> tuple[Trial, ...]:
+        """Finished trials that the plugins have not been told of, in journal order."""
+        return tuple(self._trials[number] for number in self._unobserved)
+
+    @property
+    def finished(self) -> int:
+        """How many trials are over, however they ended."""
+        return len(self._trials) - len(self._waiting) - len(self._running)
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """How long drivers have been at work on this study; the time between a crash and its resume is not counted."""
+        return self._driven_seconds + max(0.0, self.now - (self.now if self._last_time is None else self._last_time))
+
+    def silent(self, plugin: str) -> bool:
+        """Whether this plugin has nothing more to propose until something new is observed."""
+        return plugin in self._silent
+
+    def twin(self, trial: Trial) -> Trial | None:
+        """The earlier trial, not failed, that has or waits for the job of this one's configuration and fidelity."""
+        number = self._configurations.get(_configuration(trial), trial.number)
+        return None if number == trial.number else self._trials[number]
+
+    def pruning(self, trial: Trial) -> str | None:
+        """Why this running trial was asked to stop early, if it was."""
+        return self._pruning.get(trial.number)
+
+    def reports(self, trial: Trial) -> Mapping[str, Report]:
+        """What this running trial has published so far, by metric."""
+        return self._reports.get(trial.number, {})
+
+    def curve(self, number: int, metric: str | None = None) -> Sequence[float]:
+        """Every value that a trial reported of a metric (the first objective's if none is named), oldest first."""
+        return self._read_curve(number, metric or self.problem.objectives[0].metric)
+
+    def tick(self, now: float) -> None:
+        """Tell the study the time; for the driver."""
+        self.now = now
+
+    def apply(self, event: Event) -> None:
+        """Take one event into account; for the driver and for replay."""
+        _FOLD[event.kind](self, event)
+        if event.kind is not EventKind.Opened and self._last_time is not None:
+            self._driven_seconds += max(0.0, event.time - self._last_time)
+        self._last_time = self.now = event.time
+        self.sequence = event.sequence + 1
+
+    def _opened(self, event: Event) -> None:
+        """A driver is at work: nothing about the trials changes."""
+
+    def _asked(self, event: Event) -> None:
+        plugin, answer = event.body["plugin"], event.body["answer"]
+        if not answer:
+            self._silent.add(plugin)
+        for body in answer:
+            number = len(self._trials)
+            proposal = Proposal(
+                MappingProxyType(body["hyperparameters"]),
+                body.get("key"),
+                body.get("fidelity"),
+                body.get("resume_from"),
+            )
+            space = self.problem.space
+            hyperparameters = (
+                MappingProxyType(space.complete(proposal.hyperparameters)) if space.static else proposal.hyperparameters
+            )
+            trial = Trial(number, proposal, plugin, hyperparameters)
+            self._trials.append(trial)
+            self._waiting[number] = None
+            self._configurations.setdefault(_configuration(trial), number)
+
+    def _intended(self, event: Event) -> None:
+        body = event.body
+        number = body["trial"]
+        trial = self._trials[number]
+        del self._waiting[number]
+        self._running[number] = None
+        if body["attempt"] == 0:
+            self.jobs += 1
+            self.reused_in_a_row = 0
+        self._trials[number] = trial.but(
+            status=TrialStatus.Running, attempt=body["attempt"], job_name=body["job"], started=event.time
+        )
+
+    def _launched(self, event: Event) -> None:
+        """The backend has the jobs: their start times are told by their ends."""
+
+    def _reported(self, event: Event) -> None:
+        reports = self._reports.setdefault(event.body["trial"], {})
+        for metric, (start, values) in event.body["points"].items():
+            reports[metric] = Report(start + len(values), values[-1])
+
+    def _pruned(self, event: Event) -> None:
+        self._pruning[event.body["trial"]] = event.body["reason"]
+
+    def _retried(self, event: Event) -> None:
+        number = event.body["trial"]
+        trial = self._leave(number)
+        self._waiting = {number: None, **self._waiting}
+        self._trials[number] = trial.but(
+            status=TrialStatus.Waiting,
+            attempt=trial.attempt + 1,
+            job_name=None,
+            started=None,
+            failures=trial.failures + event.body["counted"],
+        )
+
+    def _finished(self, event: Event) -> None:
+        body = event.body
+        number, status = body["trial"], TrialStatus(body["status"])
+        trial = self._leave(number)
+        shares = body.get("shares")
+        if shares is None:
+            metrics = MappingProxyType(body.get("metrics") or {})
+            values = None if status is TrialStatus.Failed else self.problem.values(metrics)
+        else:
+            self.reused_in_a_row += 1
+            metrics, values = self._trials[shares].metrics, self._trials[shares].values
+        if status is not TrialStatus.Completed and shares is None:
+            self._forget(trial)
+        trial = self._trials[number] = trial.but(
+            status=status,
+            metrics=metrics,
+            values=values,
+            losses=None if values is None else self.problem.losses(values),
+            reason=body.get("reason"),
+            started=body.get("started", trial.started),
+            ended=body.get("ended", event.time),
+            details=MappingProxyType(body["details"]) if body.get("details") else trial.details,
+            shares=shares,
+        )
+        self._unobserved[number] = None
+        self._rank(trial)
+
+    def _observed(self, event: Event) -> None:
+        for number in event.body["trials"]:
+            self._unobserved.pop(number, None)
+        self._silent.clear()
+
+    def _stopped(self, event: Event) -> None:
+        self.stop_reason = event.body["reason"]
+
+    def _epoch(self, event: Event) -> None:
+        self.problem = Problem.from_json(event.body["problem"])
+        self.stop_reason = None
+        self.epoch_start = len(self._trials)
+        self.reused_in_a_row = 0
+        self._silent.clear()
+        self._trials[:] = [trial.but(foreign=True) for trial in self._trials]
+        self._unobserved = {trial.number: None for trial in self._trials if trial.finished}
+
+    def _leave(self, number: int) -> Trial:
+        self._running.pop(number, None)
+        self._waiting.pop(number, None)
+        self._reports.pop(number, None)
+        self._pruning.pop(number, None)
+        return self._trials[number]
+
+    def _forget(self, trial: Trial) -> None:
+        """A configuration whose job brought no result may have a job again: the first that waits for it gets one."""
+        configuration = _configuration(trial)
+        if self._configurations.get(configuration) == trial.number:
+            del self._configurations[configuration]
+            for number in self._waiting:
+                if _configuration(self._trials[number]) == configuration:
+                    self._configurations[configuration] = number
+                    break
+
+    def _rank(self, trial: Trial) -> None:
+        best = self.best
+        self.finished_since_best += 1
+        if trial.status is not TrialStatus.Completed or trial.losses is None:
+            return
+        if best is None or best.losses is None or trial.losses[0] < best.losses[0]:
+            self._best, self.finished_since_best = trial.number, 0
+
+
+def _configuration(trial: Trial) -> tuple[Any, ...]:
+    return (*trial.proposal.hyperparameters.values(), trial.proposal.fidelity, trial.proposal.resume_from)
+
+
+def _dominates(losses: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return losses != other and all(mine <= its for mine, its in zip(losses, other, strict=True))
+
+
+_FOLD: Mapping[EventKind, Callable[[Study, Event], None]] = {kind: getattr(Study, f"_{kind}") for kind in EventKind}

@@ -1,0 +1,74 @@
+"""The adapter runs every class of `inspyred.ec` unchanged."""
+
+import random
+
+import inspyred
+import pytest
+from byohpo_inspyred import evolving, uniform
+
+from byohpo_core import ContinuousParameter, Objective, Problem, SearchSpace, Simulated, Simulation, Tuner
+
+CLASSES = {
+    "GA": (inspyred.ec.GA, {}),
+    "ES": (inspyred.ec.ES, {}),
+    "EDA": (inspyred.ec.EDA, {}),
+    "DEA": (inspyred.ec.DEA, {"num_selected": 6}),
+    "SA": (inspyred.ec.SA, {"temperature": 1.0, "cooling_rate": 0.3}),
+    "PSO": (inspyred.swarm.PSO, {}),
+}
+
+
+def sphere(unit):
+    return sum((x - 0.3) ** 2 for x in unit)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_class_runs_as_when_called_directly(name):
+    """The same candidates in the same order, with the class's own operators."""
+    engine, arguments = CLASSES[name]
+    seen = []
+
+    def evaluator(candidates, args):
+        seen.extend(list(candidate) for candidate in candidates)
+        return [sphere(candidate) for candidate in candidates]
+
+    direct = engine(random.Random(5))
+    direct.terminator = inspyred.ec.terminators.evaluation_termination
+    direct.evolve(
+        uniform(2),
+        evaluator,
+        pop_size=6,
+        maximize=False,
+        bounder=inspyred.ec.Bounder(0, 1),
+        max_evaluations=40,
+        **arguments,
+    )
+
+    def evolution(problem):
+        return evolving(problem, engine, population=6, **arguments)
+
+    study = Tuner(
+        Simulated(lambda h: Simulation({"loss": sphere(h.values())}, 1 + h["x0"])),
+        "loss",
+        {f"x{i}": ContinuousParameter(0, 1) for i in range(2)},
+        strategy=evolution,
+        objective_type="Minimize",
+        max_jobs=40,
+        max_parallel_jobs=4,
+        random_seed=5,
+        duplicates="run",
+        journal=":memory:",
+        progress=False,
+    ).fit()
+    assert [list(trial.hyperparameters.values()) for trial in study.trials] == seen[:40]
+
+
+def test_an_adapted_engine_waits_in_its_evaluator():
+    """Nothing runs until the study asks, and nothing more is proposed until the generation is in."""
+    space = SearchSpace({"x": ContinuousParameter(0, 1)})
+    problem = Problem(space, (Objective("loss", "Minimize"),), seed=1, max_jobs=9, max_parallel_jobs=3)
+    algorithm = evolving(problem, inspyred.swarm.PSO, population=3)
+    assert len(algorithm.propose(None, 2)) == 2
+    assert len(algorithm.propose(None, 5)) == 1
+    assert algorithm.propose(None, 5) == []
+    algorithm.close()

@@ -1,0 +1,24 @@
+"""Random search for byohpo (Bergstra & Bengio 2012, "Random Search for Hyper-Parameter Optimization", JMLR 13)."""
+
+import random
+from typing import Any
+
+import attrs
+
+from byohpo_core import Problem, Study, hookimpl
+
+
+@attrs.define(eq=False)
+class RandomSearch:
+    """Draws every configuration at random: one uniform draw per parameter, in the space's order."""
+
+    problem: Problem
+    _random: random.Random = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._random = random.Random(self.problem.seed)  # noqa: S311 - a search, not a secret
+
+    @hookimpl
+    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:  # noqa: ARG002
+        """Exactly *count* configurations."""
+        return [self.problem.space.sample(self._random) for _ in range(count)]

@@ -1,0 +1,180 @@
+"""Bad input gets one clear line and starts no job."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from byohpo_core import (
+    ByohpoError,
+    CategoricalParameter,
+    ContinuousParameter,
+    IntegerParameter,
+    StaticParameter,
+    TrainingScript,
+    Tuner,
+    UnknownStudy,
+)
+from byohpo_core.journal import APPLICATION_ID
+
+X = {"x": ContinuousParameter(0, 1)}
+
+
+def never(hyperparameters):
+    raise AssertionError("a job was started")
+
+
+def tune(estimator=never, objective="loss", ranges=X, *, job_name="study", inputs=None, **settings):
+    settings = {"strategy": "random", "max_jobs": 4, "max_parallel_jobs": 2, "progress": False, **settings}
+    return Tuner(estimator, objective, ranges, **settings).fit(inputs, job_name=job_name)
+
+
+def script():
+    Path("train.py").write_text("raise SystemExit('a job was started')")
+    return TrainingScript("train.py")
+
+
+CASES = {
+    "no strategy": (lambda: Tuner(never, "loss", X), "strategy is missing"),
+    "unknown algorithm": (
+        lambda: tune(strategy="randon"),
+        "no installed plugin provides algorithm 'randon' (did you mean 'random'?",
+    ),
+    "one of ours, not installed": (lambda: tune(strategy="nsga2"), "pip install byohpo-plugin-nsga2"),
+    "one of SageMaker's": (lambda: tune(strategy="Bayesian"), "Bayesian is SageMaker's own"),
+    "SageMaker's spelling": (lambda: tune(strategy="Random"), 'write strategy="random"'),
+    "strategy is no class": (lambda: tune(strategy=3), "3 is neither the name of an installed algorithm nor a class"),
+    "unknown option": (
+        lambda: tune(strategy="pso", strategy_options={"inertial": 0.5}),
+        "plugin 'pso' (byohpo-plugin-pso 0.1.0) has no option 'inertial' (did you mean 'inertia'?",
+    ),
+    "option out of range": (
+        lambda: tune(strategy="pso", strategy_options={"population": 0}),
+        "plugin 'pso' (byohpo-plugin-pso 0.1.0): population is 0; it must be at least 1",
+    ),
+    "option of another type": (
+        lambda: tune(strategy="pso", strategy_options={"inertia": "high"}),
+        "inertia is 'high', not a finite number",
+    ),
+    "unknown extension": (
+        lambda: tune(extensions=["target"]),
+        "no installed plugin provides extension 'target' (did you mean",
+    ),
+    "extension twice": (lambda: tune(extensions=["failure-limit"]), "the plugin 'failure-limit' is named twice"),
+    "extension without its option": (
+        lambda: tune(extensions=["target-value"]),
+        "plugin 'target-value' (byohpo-core 0.1.0): ",
+    ),
+    "min above max": (lambda: tune(ranges={"x": ContinuousParameter(2, 1)}), "2"),
+    "bound is text": (lambda: tune(ranges={"x": ContinuousParameter("0", 1)}), "'0'"),
+    "bound is nan": (lambda: tune(ranges={"x": ContinuousParameter(0, float("nan"))}), "nan"),
+    "bound is infinite": (lambda: tune(ranges={"x": ContinuousParameter(0, float("inf"))}), "inf"),
+    "fractional bound of an integer": (lambda: tune(ranges={"n": IntegerParameter(0.5, 3)}), "0.5"),
+    "logarithm of 0": (lambda: tune(ranges={"x": ContinuousParameter(0, 1, "Logarithmic")}), "Logarithmic"),
+    "reverse logarithm of 1": (
+        lambda: tune(ranges={"x": ContinuousParameter(0, 1, "ReverseLogarithmic")}),
+        "ReverseLogarithmic",
+    ),
+    "unknown scaling": (lambda: tune(ranges={"x": ContinuousParameter(0, 1, "Logarithm")}), "Logarithmic"),
+    "empty categories": (lambda: tune(ranges={"c": CategoricalParameter([])}), "categor"),
+    "no parameters": (lambda: tune(ranges={}), "no parameters"),
+    "nothing to tune": (lambda: tune(ranges={"s": StaticParameter(1)}), "no parameters"),
+    "more than 100 hyperparameters": (
+        lambda: tune(ranges={f"x{i}": ContinuousParameter(0, 1) for i in range(101)}),
+        "100",
+    ),
+    "static and range of one name": (
+        lambda: tune(TrainingScript(script().entry_point, hyperparameters={"x": 1})),
+        "x",
+    ),
+    "not a range": (lambda: tune(ranges={"x": (0, 1)}), "x"),
+    "unknown objective type": (
+        lambda: tune(objective_type="Maximise"),
+        "objective_type is 'Maximise' (did you mean 'Maximize'?",
+    ),
+    "max_jobs 0": (lambda: tune(max_jobs=0), "max_jobs is 0"),
+    "max_jobs is text": (lambda: tune(max_jobs="9"), "max_jobs is '9', not a whole number"),
+    "more slots than jobs": (
+        lambda: tune(max_parallel_jobs=5),
+        "max_parallel_jobs is 5; it must be from 1 to max_jobs (4)",
+    ),
+    "no slots": (lambda: tune(max_parallel_jobs=0), "max_parallel_jobs is 0"),
+    "no attempts": (lambda: tune(max_attempts=0), "max_attempts is 0; it must be at least 1"),
+    "unknown treatment of duplicates": (lambda: tune(duplicates="skip"), "duplicates is 'skip' (possible: reuse, run)"),
+    "unknown early stopping": (lambda: tune(early_stopping_type="On"), "early_stopping_type is 'On'"),
+    "job name with an underscore": (lambda: tune(job_name="my_study"), "job name 'my_study' may hold only letters"),
+    "job name too long": (lambda: tune(job_name="x" * 49), "49 characters; at most 48"),
+    "missing script": (lambda: tune(TrainingScript("nowhere.py")), "nowhere.py"),
+    "missing channel": (lambda: tune(script(), inputs={"training": "nowhere"}), "nowhere"),
+    "function with channels": (lambda: tune(inputs={"training": "."}), "a Python function has no input channels"),
+    "regex that does not compile": (
+        lambda: tune(script(), metric_definitions=[{"Name": "loss", "Regex": "loss=("}]),
+        "loss=(",
+    ),
+    "regex without a group": (
+        lambda: tune(script(), metric_definitions=[{"Name": "loss", "Regex": "loss=.*"}]),
+        "group",
+    ),
+    "metric definition without a regex": (
+        lambda: tune(script(), metric_definitions=[{"Name": "loss"}]),
+        "metric_definitions takes",
+    ),
+    "not a function": (lambda: tune(3), "3 is not a function"),
+    "initial configuration outside": (
+        lambda: tune(initial_configurations=[{"x": 2.0}]),
+        "initial configuration 0: x: 2.0",
+    ),
+    "journal in a missing folder": (lambda: tune(journal="nowhere/study.db"), "folder"),
+    "journal that is text": (lambda: tune(journal="text.db"), "text.db is not a journal of byohpo"),
+    "journal that is another database": (
+        lambda: tune(journal="other.db"),
+        "other.db is an SQLite file, but not a journal",
+    ),
+    "journal of a newer schema": (
+        lambda: tune(journal="newer.db"),
+        "journal newer.db has schema 99, written by a newer byohpo",
+    ),
+    "unknown study": (lambda: Tuner.attach("study"), "no study named 'study' (known: none)"),
+}
+
+
+@pytest.fixture
+def strange_journals():
+    """Files that are no journal that this version can use."""
+    Path("text.db").write_text("Dear diary,\n" * 100)
+    for path, pragmas in {
+        "other.db": (),
+        "newer.db": (f"application_id = {APPLICATION_ID}", "user_version = 99"),
+    }.items():
+        connection = sqlite3.connect(path)
+        connection.execute("CREATE TABLE cats (name TEXT)")
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+        connection.commit()
+        connection.close()
+
+
+@pytest.mark.usefixtures("strange_journals")
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_told_in_one_line_before_any_job(case):
+    """The line names the thing and the way out, and nothing is left behind."""
+    attempt, expected = CASES[case]
+    before = {path.name for path in Path().iterdir()} | {"train.py"}
+    with pytest.raises(ByohpoError) as raised:
+        attempt()
+    message = str(raised.value)
+    assert expected in message
+    assert "\n" not in message
+    assert {path.name for path in Path().iterdir()} | {"train.py"} == before
+
+
+def test_an_unknown_study_lists_the_known_ones():
+    """So that a typo is seen."""
+    Tuner(lambda h: 1.0, "loss", X, strategy="random", progress=False).fit(job_name="known")
+    with pytest.raises(UnknownStudy, match=r"no study named 'knwon' \(known: known\)"):
+        Tuner.attach("knwon")
+
+
+def test_min_equal_to_max_is_allowed():
+    """A fixed point is a range."""
+    assert tune(lambda h: h["x"], ranges={"x": ContinuousParameter(2, 2)}, strategy="pso").best.value == 2.0

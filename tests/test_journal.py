@@ -1,0 +1,142 @@
+"""The journal: an SQLite file of events, and the study as a fold of them."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from byohpo_core import ContinuousParameter, JournalError, Simulated, Simulation, StudyBusy, Tuner
+from byohpo_core.journal import APPLICATION_ID, SCHEMA_VERSION, Journal
+from byohpo_core.replay import read_study
+from byohpo_core.study import Event, EventKind
+
+
+@pytest.fixture
+def journal():
+    """A journal in a file."""
+    journal = Journal("j.db")
+    yield journal
+    journal.close()
+
+
+def simulated(hyperparameters):
+    x = hyperparameters["x"]
+    return Simulation([{"loss": x + 1}, {"loss": x}], 10 + x, "bad" if x > 0.9 else None, int(x < 0.1))
+
+
+def fit(name="s", path="j.db", **options):
+    options = {"max_jobs": 30, "max_parallel_jobs": 3, "random_seed": 1, "early_stopping_type": "Auto", **options}
+    ranges = {"x": ContinuousParameter(0, 1)}
+    return Tuner(Simulated(simulated), "loss", ranges, strategy="random", journal=path, progress=False, **options).fit(
+        job_name=name
+    )
+
+
+def state(study):
+    return list(study.trials), study.stop_reason, study.jobs, study.finished_since_best, study.best
+
+
+def test_the_state_is_a_fold_of_the_events(journal):
+    """Read again, the journal gives the very study that the driver had."""
+    study = fit()
+    assert {str(trial.status) for trial in study.trials} >= {"Completed", "Failed", "Pruned"}
+    again = read_study(journal, journal.find("s"))
+    assert state(again) == state(study)
+    assert again.elapsed_seconds == study.elapsed_seconds
+
+
+@settings(max_examples=30, deadline=None)
+@given(cut=st.integers(0, 10**6))
+def test_every_prefix_of_a_journal_is_a_study(cut):
+    """At every event the fold is consistent: each trial is waiting, running or finished, and counted once."""
+    path = Path("prefix.db")
+    if not path.exists():
+        fit(path=str(path))
+    journal = Journal(path)
+    record = journal.find("s")
+    study = read_study(Journal("nowhere.db"), record)
+    events = list(journal.read(record.id))
+    for event in events[: cut % (len(events) + 1)]:
+        study.apply(event)
+    journal.close()
+    waiting, running = len(study.waiting), len(study.running)
+    assert study.finished == sum(trial.finished for trial in study.trials) == len(study.trials) - waiting - running
+    assert study.jobs == sum(1 for trial in study.trials if trial.job_name or trial.attempt or trial.started)
+    best = [t.losses[0] for t in study.trials if t.status == "Completed"]
+    assert (study.best.losses[0] if study.best else None) == (min(best) if best else None)
+
+
+def test_the_file_says_that_it_is_ours():
+    """Application id and schema version, WAL."""
+    fit()
+    connection = sqlite3.connect("j.db")
+    assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_commits_are_synchronous(journal):
+    """`synchronous=FULL`: what is committed survives a power cut."""
+    journal.create("s", {})
+    assert journal._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_an_empty_file_is_an_empty_journal():
+    """As `touch` leaves it."""
+    Path("j.db").touch()
+    assert Journal("j.db").studies() == []
+    assert fit().jobs == 30
+
+
+def test_events_come_back_as_they_were_written(journal):
+    """Every float to the last digit, every text."""
+    record = journal.create("s", {"a": [1, 2.5, "ü"]})
+    assert journal.find("s") == record
+    body = {"trial": 0, "points": {"loss": [0, [0.1, 1e-300, 12345678901234567.0]]}, "text": "Größe\n"}
+    events = [Event(i, EventKind.Reported, 0.1 * i, body) for i in range(3)]
+    journal.append(record.id, events)
+    assert list(journal.read(record.id)) == events
+    assert journal.event(record.id, 1) == events[1]
+    assert journal.last(record.id, EventKind.Reported) == 2
+    assert journal.last(record.id, EventKind.Epoch) == -1
+
+
+def test_a_sequence_number_is_written_once(journal):
+    """A second writer is fenced, and nothing of its commit is kept."""
+    record = journal.create("s", {})
+    first = Event(0, EventKind.Stopped, 0.0, {"reason": "a"})
+    journal.append(record.id, [first])
+    with pytest.raises(StudyBusy, match="another driver has taken over"):
+        journal.append(record.id, [Event(1, EventKind.Stopped, 0.0, {}), first])
+    assert list(journal.read(record.id)) == [first]
+
+
+def test_a_curve_is_of_the_last_attempt(journal):
+    """A retried trial reports from the beginning again."""
+    record = journal.create("s", {})
+    bodies = [("loss", [0, [5, 4]]), ("other", [0, [1]]), ("loss", [2, [3]]), ("loss", [0, [9, 8]])]
+    for sequence, (metric, points) in enumerate(bodies):
+        journal.append(record.id, [Event(sequence, EventKind.Reported, 0.0, {"trial": 7, "points": {metric: points}})])
+    assert journal.curve(record.id, 7, "loss") == (9, 8)
+    assert journal.curve(record.id, 7, "other") == (1,)
+    assert journal.curve(record.id, 8, "loss") == ()
+
+
+def test_studies_of_one_journal_are_apart():
+    """Names are unique, ids begin with the name, and each has its own events."""
+    first, second = fit("a"), fit("b", random_seed=2)
+    journal = Journal("j.db")
+    assert [record.name for record in journal.studies()] == ["a", "b"]
+    assert first.id.startswith("a-")
+    assert first.id != second.id
+    assert read_study(journal, journal.find(first.id)).best == first.best
+    journal.close()
+
+
+def test_a_file_that_vanishes_is_told(journal):
+    """The error names the journal."""
+    with pytest.raises(JournalError, match=r"journal j.db is gone"):
+        journal.append("s", [])

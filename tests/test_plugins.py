@@ -1,0 +1,211 @@
+"""Plugins are found by their entry points, and only the chosen one is imported."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from byohpo_core import InvalidInput, PluginError, UnknownPlugin, option
+from byohpo_core.plugins import ALGORITHMS, find, installed, option_parameters, register, restore, try_to_load
+
+GOOD = """
+from byohpo_core import hookimpl
+
+class Algorithm:
+    '''A good one.'''
+    def __init__(self, problem):
+        self.space = problem.space
+    @hookimpl
+    def propose(self, study, count):
+        return [self.space.decode([0.5])]
+"""
+BROKEN = {
+    "importing": "import there_is_no_such_module",
+    "syntax": "def (",
+    "exiting": "import sys; sys.exit('goodbye')",
+    "sleeping": "import time; time.sleep(3600)",
+    "raising": "raise RuntimeError('not today')",
+}
+
+
+def ship(folder, distribution, name, code, module=None):
+    """Lay out an installed distribution as pip would: a module and its metadata."""
+    module = module or distribution.replace("-", "_")
+    (folder / f"{module}.py").write_text(
+        f"import pathlib; pathlib.Path(__file__).with_suffix('.imported').touch()\n{textwrap.dedent(code)}"
+    )
+    info = folder / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\nSummary: For tests\n")
+    (info / "entry_points.txt").write_text(f"[byohpo.algorithms]\n{name} = {module}:Algorithm\n")
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder of installed plugins."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return folder
+
+
+def imported(site):
+    return sorted(path.stem for path in site.glob("*.imported"))
+
+
+def byohpo(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "byohpo_core.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        **options,
+    )
+
+
+def test_broken_neighbours_hurt_nobody(site):
+    """With broken plugins of every kind around, listing imports none and a good one tunes."""
+    ship(site, "good-plugin", "good", GOOD)
+    for name, code in BROKEN.items():
+        ship(site, f"{name}-plugin", name, code)
+    ship(site, "first-plugin", "clash", GOOD)
+    ship(site, "second-plugin", "clash", GOOD)
+    listed = byohpo("algorithms")
+    assert listed.returncode == 0, listed.stderr
+    assert all(name in listed.stdout for name in ("good", "pso", "random", "clash", *BROKEN))
+    assert imported(site) == []
+    code = """
+        from byohpo_core import ContinuousParameter, Tuner
+        tuner = Tuner(lambda h: h["x"], "loss", {"x": ContinuousParameter(0, 1)}, strategy="good", progress=False)
+        print(tuner.fit().best.value)
+    """
+    tuned = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (tuned.stdout, tuned.stderr) == ("0.5\n", "")
+    assert imported(site) == ["good_plugin"]
+
+
+def test_a_name_of_two_distributions_is_refused(site):
+    """Neither is chosen silently; both are named."""
+    ship(site, "first-plugin", "clash", GOOD)
+    ship(site, "second-plugin", "clash", GOOD)
+    expected = "'clash' is provided by first-plugin 1.0 and second-plugin 1.0: uninstall"
+    with pytest.raises(UnknownPlugin, match=expected):
+        find("clash")
+    assert imported(site) == []
+
+
+@pytest.mark.parametrize("name", ["importing", "syntax", "exiting", "raising"])
+def test_a_plugin_that_cannot_be_loaded_is_named_with_its_distribution(site, name):
+    """The line says what the import said."""
+    ship(site, f"{name}-plugin", name, BROKEN[name])
+    with pytest.raises(PluginError) as raised:
+        find(name)
+    assert str(raised.value).startswith(f"plugin '{name}' ({name}-plugin 1.0) cannot be loaded: ")
+
+
+def test_each_plugin_can_be_tried_in_a_process_of_its_own(site, monkeypatch):
+    """Even one that sleeps for ever gets an answer."""
+    monkeypatch.setattr("byohpo_core.plugins.LOAD_SECONDS", 1.0)
+    ship(site, "good-plugin", "good", GOOD)
+    for name, code in BROKEN.items():
+        ship(site, f"{name}-plugin", name, code)
+    told = {
+        name: try_to_load(entries[0]) for name, entries in installed(ALGORITHMS).items() if name in {"good", *BROKEN}
+    }
+    assert told["good"] is None
+    assert told["importing"] == "ModuleNotFoundError: No module named 'there_is_no_such_module'"
+    assert told["sleeping"] == "still importing after 1 s"
+    assert told["exiting"] == "goodbye"
+    assert told["raising"] == "RuntimeError: not today"
+    assert "SyntaxError" in told["syntax"]
+
+
+def test_importing_the_core_imports_nothing_heavy():
+    """Neither what the core uses lazily nor what plugins bring."""
+    code = """
+        import json, sys
+        import byohpo_core
+        heavy = {"boto3", "numpy", "scipy", "inspyred", "rich", "sagemaker", "pandas", "sqlite3"}
+        print(json.dumps(sorted(heavy & set(sys.modules))))
+        from byohpo_core import Tuner
+        print(json.dumps(sorted((heavy - {"sqlite3"}) & set(sys.modules))))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [[], []]
+
+
+def test_every_public_name_is_there():
+    """The table of names and the modules agree."""
+    import byohpo_core
+
+    assert all(getattr(byohpo_core, name) for name in byohpo_core.__all__)
+    assert set(byohpo_core.__all__) <= set(dir(byohpo_core))
+    with pytest.raises(AttributeError, match="has no attribute 'Tunner'"):
+        _ = byohpo_core.Tunner
+
+
+def test_options_are_the_keyword_parameters_of_the_class():
+    """Whatever the class looks like."""
+
+    class Plain:
+        def __init__(self, problem, *, step=0.1, width=2): ...
+
+    class Anything:
+        def __init__(self, problem, **options): ...
+
+    assert list(option_parameters(Plain)) == ["step", "width"]
+    assert option_parameters(Anything) is None
+
+
+@pytest.mark.parametrize(
+    ("bounds", "good", "bad", "complaint"),
+    [
+        ({"minimum": 1}, 1, 0, "step is 0; it must be at least 1"),
+        ({"maximum": 1}, 1, 2, "step is 2; it must be at most 1"),
+        ({"minimum": 0, "maximum": 1}, 0.5, 7, "step is 7; it must be from 0 to 1"),
+    ],
+    ids=["minimum", "maximum", "both"],
+)
+def test_an_option_checks_its_bounds(bounds, good, bad, complaint):
+    """`option` is an attrs field with a meaning and inclusive bounds."""
+    import attrs
+
+    @attrs.define
+    class Algorithm:
+        step: float = option(0.5, help="how far", **bounds)
+
+    assert Algorithm(good).step == good
+    with pytest.raises(ValueError, match=complaint):
+        Algorithm(bad)
+    assert attrs.fields(Algorithm).step.metadata["help"] == "how far"
+
+
+def test_a_manifests_plugin_is_found_again():
+    """A registered one by its name, a class by module and qualified name; otherwise the way out is told."""
+    found = find(Path)
+    assert restore(found.spec({})).plugin is Path
+
+    class Local:
+        """Not importable from elsewhere."""
+
+    register("local-one", Local)
+    assert restore(find("local-one").spec({})).plugin is Local
+    with pytest.raises(UnknownPlugin, match=r"use Tuner.attach\(..., strategy=TheClass\)"):
+        restore(find(Local).spec({}))
+    with pytest.raises(InvalidInput):
+        find("no-such-extension", "byohpo.extensions")
+
+
+def test_the_environment_of_the_tests_is_the_installed_package():
+    """What is tested is what a user installs."""
+    import byohpo_core
+
+    assert os.environ.get("NOX_CURRENT_SESSION") is None or "site-packages" in byohpo_core.__file__

@@ -1,0 +1,49 @@
+"""Every code block of the README runs, in order, in one program."""
+
+import os
+import re
+import runpy
+from pathlib import Path
+
+README = Path(__file__).parents[1] / "README.md"
+TRAIN = """
+import argparse
+import os
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--learning_rate", type=float)
+parser.add_argument("--num_epoch", type=int)
+parser.add_argument("--batch_size", type=int)
+arguments = parser.parse_args()
+assert arguments.batch_size == 100
+assert os.path.exists(os.path.join(os.environ["SM_CHANNEL_TRAINING"], "rows.csv"))
+for epoch in range(arguments.num_epoch):
+    print(f"Validation-accuracy={1 - arguments.learning_rate / (epoch + 1)}")
+"""
+
+
+def test_the_readmes_lines_run(capsys, monkeypatch):
+    """Tune a function, tune a script, resume, bring your own."""
+    Path("train.py").write_text(TRAIN)
+    Path("data").mkdir()
+    Path("data/rows.csv").touch()
+    monkeypatch.setattr("byohpo_core.tuner.Progress", Silent)
+    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 4
+    program = Path("readme.py")
+    program.write_text("\n".join(blocks))
+    names = runpy.run_path(str(program), run_name="__main__")
+    assert names["study"].jobs == 20
+    assert names["study"].trials[0].plugin == "house-special"
+    assert "max_jobs (60) reached" in capsys.readouterr().out
+    assert Path("toy.db").exists()
+    assert len(re.findall(r"strategy=", "\n".join(blocks))) == 3
+    assert os.environ.get("BYOHPO_JOURNAL") is None
+
+
+class Silent:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None

@@ -1,0 +1,371 @@
+"""Crash and resume: the same proposals, nothing lost, nothing run twice. `nox -s faults` does it at length."""
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import attrs
+import pytest
+
+from byohpo_core import (
+    ContinuousParameter,
+    Diverged,
+    InvalidInput,
+    Simulated,
+    Simulation,
+    StudyBusy,
+    StudyExists,
+    Tuner,
+    UnknownStudy,
+    hookimpl,
+    register,
+)
+from byohpo_core.journal import Journal
+
+
+def simulated(hyperparameters):
+    x = hyperparameters["x"]
+    failure = "diverged" if x > 4 else None
+    return Simulation([{"loss": (x - 1) ** 2 + 1}, {"loss": (x - 1) ** 2}], 100 + 40 * abs(x), failure, int(x < -4))
+
+
+def tuner(strategy="pso", journal="studies.db", **settings):
+    settings = {"max_jobs": 16, "max_parallel_jobs": 4, "random_seed": 3, "progress": False, **settings}
+    return Tuner(
+        Simulated(simulated),
+        "loss",
+        {"x": ContinuousParameter(-5, 5)},
+        strategy=strategy,
+        objective_type="Minimize",
+        journal=journal,
+        **settings,
+    )
+
+
+def attach(name="s", **settings):
+    return Tuner.attach(name, journal="studies.db", estimator=Simulated(simulated), progress=False, **settings)
+
+
+def outcome(study):
+    """All that must be the same after a crash: proposals, statuses, values, times."""
+    return [
+        (trial.number, dict(trial.hyperparameters), str(trial.status), trial.values, trial.attempt, trial.ended)
+        for trial in study.trials
+    ]
+
+
+class Killed(BaseException):
+    """Stands for the driver's death."""
+
+
+@pytest.mark.parametrize("strategy", ["random", "pso"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_driver_that_dies_at_any_commit_resumes_as_if_nothing_had_happened(strategy, moment, monkeypatch):
+    """At every boundary of the journal: what was not committed never happened, what was is not repeated."""
+    whole = outcome(tuner(strategy, "whole.db").fit(job_name="s"))
+    append = Journal.append
+    boundary = 0
+    while True:
+        left = boundary
+
+        def dying(journal, study_id, events):
+            nonlocal left
+            left -= 1
+            if left < 0 and moment == "before":
+                raise Killed
+            append(journal, study_id, events)
+            if left < 0:
+                raise Killed
+
+        monkeypatch.setattr(Journal, "append", dying)
+        try:
+            tuner(strategy).fit(job_name=f"s{boundary}")
+        except Killed:
+            pass
+        else:
+            break
+        monkeypatch.setattr(Journal, "append", append)
+        assert outcome(attach(f"s{boundary}").resume()) == whole
+        boundary += 1
+    assert boundary > 16
+
+
+def test_a_study_that_dies_again_and_again_still_ends(monkeypatch):
+    """Killed during every resume, it goes on from the last commit."""
+    whole = outcome(tuner("pso", "whole.db").fit(job_name="s"))
+    append = Journal.append
+    left = 3
+
+    def dying(journal, study_id, events):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed
+        append(journal, study_id, events)
+
+    monkeypatch.setattr(Journal, "append", dying)
+    run = tuner().fit
+    with pytest.raises(Killed):
+        run(job_name="s")
+    deaths = 0
+    while True:
+        left = 3
+        try:
+            study = attach().resume()
+        except Killed:
+            deaths += 1
+        else:
+            break
+    assert deaths > 5
+    assert outcome(study) == whole
+
+
+def test_an_evaluation_that_died_with_its_driver_runs_again_as_the_next_attempt():
+    """A function's evaluation is lost with the process; its trial is not, and no limit counts the loss."""
+    script = """
+        import os, sys
+        from byohpo_core import ContinuousParameter, Tuner
+
+        def objective(hyperparameters):
+            with open("ledger", "a") as ledger:
+                ledger.write("started\\n")
+            if len(sys.argv) > 1 and os.path.getsize("ledger") > 40:
+                os.kill(os.getpid(), 9)
+            return hyperparameters["x"]
+
+        if len(sys.argv) > 1:
+            Tuner(objective, "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_jobs=8,
+                  max_attempts=1, progress=False).fit(job_name="s")
+        study = Tuner.attach("s", estimator=objective, progress=False).resume()
+        assert study.jobs == 8 and all(trial.status == "Completed" for trial in study.trials)
+        assert [trial.attempt for trial in study.trials].count(1) == 1
+    """
+    Path("script.py").write_text(textwrap.dedent(script))
+    first = subprocess.run([sys.executable, "script.py", "die"], capture_output=True, text=True, check=False)
+    assert first.returncode == -signal.SIGKILL, first.stderr
+    second = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
+    assert second.returncode == 0, second.stderr
+    assert len(Path("ledger").read_text().splitlines()) == 9
+
+
+def test_ctrl_c_waits_for_what_runs_and_resume_goes_on():
+    """Once: nothing new is launched, running evaluations are journaled, and the user is told how to go on."""
+    script = """
+        import os, signal
+        from byohpo_core import ContinuousParameter, Tuner
+
+        def objective(hyperparameters):
+            if not os.path.exists("pressed"):
+                open("pressed", "w").close()
+                os.kill(os.getpid(), signal.SIGINT)
+            return hyperparameters["x"]
+
+        try:
+            Tuner(objective, "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_jobs=8,
+                  progress=False).fit(job_name="s")
+        except KeyboardInterrupt as interrupt:
+            print(interrupt)
+        study = Tuner.attach("s", estimator=objective, progress=False).study
+        print(study.finished, study.running, study.stop_reason)
+        print(Tuner.attach("s", estimator=objective, progress=False).resume().stop_reason)
+    """
+    Path("script.py").write_text(textwrap.dedent(script))
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "study 's' is interrupted: `byohpo resume s` goes on",
+        "1 () None",
+        "max_jobs (8) reached",
+    ], done.stderr
+    assert "Ctrl-C again stops them" in done.stderr
+
+
+@attrs.define(eq=False)
+class Fickle:
+    """An algorithm that proposes what it is told to, whatever its seed."""
+
+    problem: object
+    offset = 0.0
+
+    @hookimpl
+    def propose(self, study, count):
+        return [{"x": len(study.trials) / 4 + Fickle.offset}]
+
+
+def test_a_plugin_that_changed_its_mind_is_named_and_can_be_restarted(monkeypatch):
+    """Divergence stops loudly; `restart_algorithm` goes on from the results so far."""
+    register("fickle", Fickle)
+    append = Journal.append
+    left = 6
+
+    def dying(journal, study_id, events):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed
+        append(journal, study_id, events)
+
+    monkeypatch.setattr(Journal, "append", dying)
+    run = tuner("fickle").fit
+    with pytest.raises(Killed):
+        run(job_name="s")
+    monkeypatch.setattr(Journal, "append", append)
+    monkeypatch.setattr(Fickle, "offset", 1e-9)
+    with pytest.raises(
+        Diverged, match=r"'fickle'.*changed its mind about trial 0.*\{'x': 0.0\}.*restart_algorithm=True"
+    ):
+        attach().resume()
+    before = len(attach().study.trials)
+    study = attach().resume(restart_algorithm=True)
+    assert study.stop_reason == "max_jobs (16) reached"
+    assert study.epoch_start == before
+    assert all(trial.foreign == (trial.number < before) for trial in study.trials)
+    assert all(1e-10 < trial.hyperparameters["x"] % 0.25 < 1e-8 for trial in study.trials[before:])
+
+
+def test_a_tiny_difference_of_floats_is_no_change_of_mind(monkeypatch):
+    """Another machine's last digit is tolerated, and the journaled value is used."""
+    register("fickle", Fickle)
+    monkeypatch.setattr(Fickle, "offset", 1.0)
+    tuner("fickle", max_jobs=5).fit(job_name="s")
+    with sqlite3.connect("studies.db") as connection:
+        connection.execute("DELETE FROM events WHERE kind = 'stopped' OR sequence > 20")
+    connection.close()
+    monkeypatch.setattr(Fickle, "offset", 1.0 + 2e-14)
+    assert attach().resume().trials[0].hyperparameters["x"] == 1.0
+
+
+def test_limits_are_raised_in_a_new_epoch():
+    """The algorithm is built afresh for the new budget, and is told the earlier results as foreign ones."""
+    seen = []
+
+    class Listener:
+        def __init__(self, problem):
+            self.random = random.Random(problem.seed)
+            self.told = seen.append
+
+        @hookimpl
+        def propose(self, study, count):
+            return [{"x": self.random.uniform(-5, 5)} for _ in range(count)]
+
+        @hookimpl
+        def observe(self, study, trials):
+            seen.append([(trial.number, trial.foreign) for trial in trials])
+
+    register("listener", Listener)
+    tuner("listener", max_jobs=5).fit(job_name="s")
+    seen.clear()
+    study = attach().resume(max_jobs=9)
+    assert study.jobs == 9
+    assert study.problem.max_jobs == 9
+    assert seen[0] == [(number, True) for number in range(5)]
+    assert not any(foreign for batch in seen[1:] for _, foreign in batch)
+    with pytest.raises(InvalidInput, match="max_jobs is 0"):
+        attach().resume(max_jobs=0)
+
+
+def test_two_drivers_of_one_study_are_refused_the_holder_is_named():
+    """One driver at a time, across processes."""
+    tuner(max_jobs=4).fit(job_name="s")
+    code = """
+        import sys
+        from byohpo_core.journal import Journal
+        journal = Journal("studies.db")
+        with journal.driver(journal.find("s").id):
+            print("held", flush=True)
+            sys.stdin.read()
+    """
+    holder = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StudyBusy, match=f"is being driven by process {holder.pid} on "):
+            attach().resume()
+        assert attach().study.jobs == 4
+        holder.stdin.close()
+    assert attach().resume().jobs == 4
+
+
+def test_two_drivers_in_one_process_are_refused():
+    """A POSIX lock would not hold against one's own process."""
+    tuner(max_jobs=4).fit(job_name="s")
+    journal = Journal("studies.db")
+    with journal.driver(journal.find("s").id), pytest.raises(StudyBusy, match="already being driven by this process"):
+        attach().resume()
+
+
+def test_a_lock_left_by_another_host_is_taken_over_only_on_request():
+    """Nobody can tell from here whether the other host's driver lives."""
+    study = tuner(max_jobs=4).fit(job_name="s")
+    Path(f"studies.db.{study.id}.lock").write_text("process 1 on elsewhere")
+    with pytest.raises(StudyBusy, match=r"left locked by process 1 on elsewhere.*--take-over"):
+        attach().resume()
+    assert attach().resume(take_over=True).jobs == 4
+
+
+def test_a_stale_driver_is_fenced_by_the_journal(monkeypatch):
+    """If another driver has written meanwhile, the stale one stops at its next commit."""
+    append = Journal.append
+    commits = 0
+
+    def overtaken(journal, study_id, events):
+        nonlocal commits
+        commits += 1
+        append(journal, study_id, events)
+        if commits == 3:
+            append(journal, study_id, [attrs.evolve(events[-1], sequence=events[-1].sequence + 1)])
+
+    monkeypatch.setattr(Journal, "append", overtaken)
+    run = tuner().fit
+    with pytest.raises(StudyBusy, match="another driver has taken over study"):
+        run(job_name="s")
+
+
+def test_a_disk_that_is_full_ends_with_one_line_and_resumes(monkeypatch):
+    """What was committed is safe; when there is room again the study goes on as if nothing had happened."""
+    whole = outcome(tuner("pso", "whole.db").fit(job_name="s"))
+    append = Journal.append
+    commits = 0
+
+    def filling(journal, study_id, events):
+        nonlocal commits
+        commits += 1
+        if commits == 4:
+            pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
+            journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+        append(journal, study_id, events)
+
+    monkeypatch.setattr(Journal, "append", filling)
+    run = tuner().fit
+    with pytest.raises(Exception, match="database or disk is full; what was committed is safe") as raised:
+        run(job_name="s")
+    assert type(raised.value).__name__ == "JournalError"
+    monkeypatch.setattr(Journal, "append", append)
+    assert outcome(attach().resume()) == whole
+
+
+def test_an_ended_study_is_returned_as_it_is_without_its_function_or_plugin():
+    """No estimator, no algorithm and no driver is needed to look at what is over."""
+    first = tuner(max_jobs=4).fit(job_name="s")
+    again = Tuner.attach("s", journal="studies.db").resume()
+    assert outcome(again) == outcome(first)
+
+
+def test_names_are_unique_in_a_journal_and_unknown_ones_list_the_known():
+    """A taken name and an unknown one are told with the way out."""
+    tuner(max_jobs=4).fit(job_name="known")
+    with pytest.raises(StudyExists, match="already has a study named 'known'"):
+        tuner().fit(job_name="known")
+    with pytest.raises(UnknownStudy, match=r"no study named 'unknown' \(known: known\)"):
+        attach("unknown")
+
+
+def test_looking_creates_nothing(own_folder):
+    """A missing journal stays missing."""
+    with pytest.raises(UnknownStudy, match="known: none"):
+        Tuner.attach("s", journal="nowhere.db")
+    assert not list(own_folder.iterdir())

@@ -1,0 +1,448 @@
+"""A study from the user's line of code to the result."""
+
+import logging
+import threading
+import time
+from types import MappingProxyType
+
+import attrs
+import pytest
+
+from byohpo_core import (
+    CategoricalParameter,
+    ContinuousParameter,
+    IntegerParameter,
+    InvalidInput,
+    MissingExtra,
+    Problem,
+    Proposal,
+    PythonFunction,
+    Simulated,
+    Simulation,
+    StaticParameter,
+    Tuner,
+    UnknownStudy,
+    hookimpl,
+    register,
+)
+
+
+def objective(hyperparameters):
+    return {"loss": (hyperparameters["x"] - 1) ** 2}
+
+
+def simulated(hyperparameters):
+    return Simulation({"loss": (hyperparameters["x"] - 1) ** 2}, seconds=3600 * (1 + abs(hyperparameters["x"])))
+
+
+def tune(estimator=objective, ranges=None, *, job_name="study", inputs=None, **settings):
+    settings = {
+        "strategy": "random",
+        "objective_type": "Minimize",
+        "max_jobs": 12,
+        "max_parallel_jobs": 3,
+        "random_seed": 1,
+        "journal": "studies.db",
+        "progress": False,
+        **settings,
+    }
+    tuner = Tuner(estimator, "loss", ranges or {"x": ContinuousParameter(-5, 5)}, **settings)
+    tuner.fit(inputs, job_name=job_name)
+    return tuner
+
+
+def test_the_lines_of_the_readme_run():
+    """A function, an algorithm's name, and the result: 60 jobs, no more."""
+    tuner = tune(strategy="pso", max_jobs=60, max_parallel_jobs=6, strategy_options={"population": 12}, job_name="toy")
+    study = tuner.study
+    assert study.best.value == objective(study.best.hyperparameters)["loss"] < 0.01
+    assert study.stop_reason == "max_jobs (60) reached"
+    assert [trial.number for trial in study.trials] == list(range(len(study.trials)))
+    assert sum(trial.status != "Reused" for trial in study.trials) == 60
+    assert len(tuner.analytics().dataframe()) == len(study.trials)
+    again = Tuner.attach("toy", journal="studies.db", estimator=objective).resume()
+    assert [trial.values for trial in again.trials] == [trial.values for trial in study.trials]
+
+
+def test_slots_are_really_parallel():
+    """60 evaluations that wait 0.1 s need at least 6 at once to be done in a fraction of 6 seconds."""
+    together, most, lock = 0, 0, threading.Lock()
+
+    def slow(hyperparameters):
+        nonlocal together, most
+        with lock:
+            together += 1
+            most = max(most, together)
+        time.sleep(0.1)
+        with lock:
+            together -= 1
+        return hyperparameters["x"]
+
+    study = tune(slow, max_jobs=60, max_parallel_jobs=6).study
+    assert most == 6
+    assert study.elapsed_seconds < 4
+
+
+def test_static_hyperparameters_reach_the_jobs():
+    """A static parameter is no dimension of the search, and every job has it."""
+    seen = []
+    ranges = {"x": ContinuousParameter(0, 1), "batch": StaticParameter(100)}
+    study = tune(lambda hyperparameters: seen.append(hyperparameters) or 0.0, ranges, max_jobs=3).study
+    assert all(hyperparameters["batch"] == 100 for hyperparameters in seen)
+    assert all(set(trial.proposal.hyperparameters) == {"x"} for trial in study.trials)
+    assert all(trial.hyperparameters["batch"] == 100 for trial in study.trials)
+
+
+def test_maximising_and_minimising_turn_the_sign_of_the_loss_only():
+    """`value` is what the job reported; `losses` are smaller for the better."""
+    study = tune(objective, objective_type="Maximize").study
+    assert study.best.value == max(trial.value for trial in study.trials)
+    assert all(trial.losses == (-trial.value,) for trial in study.trials)
+
+
+def test_a_seed_makes_a_study_repeatable():
+    """The same seed and the same results give the same proposals; another seed gives others."""
+    runs = [
+        tune(Simulated(simulated), job_name=f"s{seed}-{run}", random_seed=seed).study
+        for seed, run in ((1, 1), (1, 2), (2, 1))
+    ]
+    first, same, other = [[dict(trial.hyperparameters) for trial in study.trials] for study in runs]
+    assert first == same != other
+
+
+def test_ten_thousand_simulated_hours_take_seconds():
+    """The virtual clock jumps from event to event."""
+    study = tune(Simulated(simulated), max_jobs=1000, max_parallel_jobs=10).study
+    assert sum(trial.seconds for trial in study.trials) / 3600 > 3000
+    assert study.now / 3600 > 300
+
+
+class TestEnding:
+    """Why a study ends."""
+
+    def test_a_target_ends_it(self):
+        """Good enough is good enough."""
+        study = tune(Simulated(simulated), max_jobs=500, extensions=[("target-value", {"value": 1.0})]).study
+        assert study.best.value <= 1.0
+        assert study.jobs < 500
+        assert study.stop_reason.startswith("target reached: trial ")
+
+    def test_no_improvement_ends_it(self):
+        """So many finished trials since the incumbent."""
+        study = tune(
+            Simulated(lambda _: Simulation({"loss": 1.0}, 1)),
+            max_jobs=500,
+            extensions=[("no-improvement", {"trials": 7})],
+        ).study
+        assert study.stop_reason == "no improvement in 7 finished trials"
+        assert study.finished_since_best >= 7
+        assert study.jobs <= 7 + 3 + 1
+
+    def test_wall_time_ends_it_and_stops_the_jobs(self):
+        """Nothing runs on after the time limit."""
+        study = tune(Simulated(lambda _: Simulation({"loss": 1.0}, 1000)), max_runtime_in_seconds=1500).study
+        assert study.stop_reason == "time limit of 1500 s reached"
+        assert [str(trial.status) for trial in study.trials] == ["Completed"] * 3 + ["Pruned"] * 3
+        assert study.now < 1700
+
+    def test_first_failures_end_it_with_the_last_error(self):
+        """A broken function does not use up the budget."""
+
+        def broken(hyperparameters):
+            raise RuntimeError("no such data")
+
+        study = tune(broken, max_jobs=50, max_parallel_jobs=4).study
+        assert study.stop_reason == "the first 4 trials all failed, the last with: RuntimeError: no such data"
+        assert study.jobs < 12
+        assert study.best is None
+
+    def test_an_algorithm_that_ends_ends_it(self):
+        """No proposals and nothing running: there will be no more."""
+
+        class Three:
+            def __init__(self, problem):
+                self.left = 3
+
+            @hookimpl
+            def propose(self, study, count):
+                given = min(count, self.left)
+                self.left -= given
+                return [{"x": float(self.left + i)} for i in range(given)]
+
+        study = tune(strategy=Three).study
+        assert study.stop_reason == "no more proposals"
+        assert study.jobs == 3
+
+    def test_repetition_ends_it(self):
+        """A space of two points has two jobs, however many are allowed."""
+        study = tune(lambda h: float(h["c"] == "a"), {"c": CategoricalParameter(["a", "b"])}, max_jobs=10).study
+        assert study.jobs == 2
+        assert study.stop_reason.startswith("nothing new proposed: the last 10")
+
+    def test_a_space_of_one_point_has_one_job(self):
+        """min == max is a space too."""
+        study = tune(ranges={"x": ContinuousParameter(2, 2)}).study
+        assert study.jobs == 1
+        assert study.best.value == 1.0
+
+
+class TestRepeats:
+    """No job twice."""
+
+    ranges = MappingProxyType({"n": IntegerParameter(1, 3)})
+
+    def test_a_repeated_configuration_shares_the_result(self):
+        """Reused trials have values, no job, and are not counted."""
+        calls = []
+
+        def count_calls(hyperparameters):
+            calls.append(hyperparameters["n"])
+            return float(hyperparameters["n"])
+
+        study = tune(count_calls, self.ranges, max_jobs=3, max_parallel_jobs=1).study
+        assert sorted(calls) == [1, 2, 3]
+        for trial in study.trials:
+            if trial.status == "Reused":
+                assert trial.value == study.trials[trial.shares].value == trial.hyperparameters["n"]
+                assert trial.job_name is None
+
+    def test_duplicates_can_be_run(self):
+        """`duplicates="run"` repeats a configuration as a job."""
+        study = tune(lambda h: 1.0, self.ranges, max_jobs=9, duplicates="run").study
+        assert study.jobs == 9
+        assert all(trial.status == "Completed" for trial in study.trials)
+
+    def test_a_failed_configuration_gets_a_new_job(self):
+        """Nothing is known of a failed one, so its repeat runs."""
+        failures = iter([True, False])
+
+        def flaky(hyperparameters):
+            if next(failures):
+                raise RuntimeError("bad luck")
+            return 1.0
+
+        study = tune(flaky, {"x": ContinuousParameter(1, 1)}, max_jobs=2, max_parallel_jobs=1).study
+        assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed"]
+
+    def test_a_repeat_waits_for_the_running_trial_and_runs_if_that_fails(self):
+        """The twin of a running trial takes no slot, and gets a job of its own when there is nothing to share."""
+
+        class Twins:
+            def __init__(self, problem):
+                self.left = [{"x": 1.0}, {"x": 1.0}, {"x": 2.0}]
+
+            @hookimpl
+            def propose(self, study, count):
+                given, self.left = self.left[:count], self.left[count:]
+                return given
+
+        def first_fails(hyperparameters):
+            nonlocal attempts
+            attempts += hyperparameters["x"] == 1.0
+            return Simulation(
+                {"loss": 0.0}, 10, failure="out of memory" if (attempts, hyperparameters["x"]) == (1, 1.0) else None
+            )
+
+        attempts = 0
+        study = tune(Simulated(first_fails), strategy=Twins, max_jobs=5, max_parallel_jobs=2, failure_limit=False).study
+        assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed", "Completed"]
+        assert study.trials[2].started == 0.0
+        assert study.trials[1].started == 10.0
+
+
+class TestFailures:
+    """A failed trial is a result, a lost attempt is not."""
+
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [
+            (float("nan"), "loss is nan"),
+            (float("inf"), "loss is inf"),
+            ({"accuracy": 1.0}, "the job did not report 'loss'"),
+            (None, "the function returned None for 'loss', not a number"),
+            ("0.5", "the function returned '0.5' for 'loss', not a number"),
+        ],
+        ids=["nan", "inf", "missing", "none", "text"],
+    )
+    def test_an_objective_that_is_no_finite_number_fails_the_trial(self, answer, reason):
+        """The reason says which metric, and what it was."""
+        study = tune(lambda _: answer, max_jobs=1, max_parallel_jobs=1).study
+        (trial,) = study.trials
+        assert (str(trial.status), trial.values, trial.losses, trial.reason) == ("Failed", None, None, reason)
+
+    def test_a_missing_metric_is_warned_about_once(self, caplog):
+        """The first job that does not report its objective says so at once."""
+        tune(lambda _: {"accuracy": 1.0}, max_jobs=5, failure_limit=False)
+        warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert len(warnings) == 1
+        assert warnings[0].endswith("-0: the job did not report 'loss'")
+
+    def test_system_exit_in_the_function_is_a_failed_trial(self):
+        """A function that exits fails its trial, not the study."""
+
+        def leave(hyperparameters):
+            raise SystemExit("enough")
+
+        study = tune(leave, max_jobs=1, max_parallel_jobs=1).study
+        assert study.trials[0].reason == "SystemExit: enough"
+
+    def test_interrupted_attempts_are_tried_again_as_the_same_trial(self):
+        """An infrastructure failure costs an attempt, not a job of the budget."""
+        study = tune(Simulated(lambda h: Simulation({"loss": h["x"]}, 100, interruptions=2)), max_jobs=4).study
+        assert study.jobs == 4
+        assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 2)] * 4
+        assert all(trial.job_name == f"{study.id}-{trial.number}-2" for trial in study.trials)
+
+    def test_too_many_interruptions_fail_the_trial(self):
+        """`max_attempts` is the limit."""
+        study = tune(
+            Simulated(lambda h: Simulation({"loss": 1.0}, 1, interruptions=9)), max_jobs=3, max_attempts=2
+        ).study
+        assert all(trial.attempt == 1 and trial.status == "Failed" for trial in study.trials)
+        assert study.trials[0].reason == "2 attempts failed, the last: simulated interruption"
+
+
+def test_known_configurations_come_first():
+    """`initial_configurations` stand in front of any algorithm, which sees their results too."""
+    seen = []
+
+    class Watching:
+        def __init__(self, problem):
+            self.problem = problem
+
+        @hookimpl
+        def propose(self, study, count):
+            return [{"x": 0.5 + len(study.trials)} for _ in range(min(count, 1))]
+
+        @hookimpl
+        def observe(self, study, trials):
+            seen.extend(trial.plugin for trial in trials)
+
+    known = [{"x": 1.0}, {"x": 2.0}]
+    study = tune(strategy=Watching, initial_configurations=known, max_jobs=4, max_parallel_jobs=1).study
+    assert [dict(trial.hyperparameters) for trial in study.trials[:2]] == known
+    assert seen == ["initial-configurations"] * 2 + ["Watching"] * 2
+
+
+def test_running_trials_are_stopped_early_by_the_median_rule():
+    """`early_stopping_type="Auto"` stops what is worse than the median at the same step."""
+
+    def curve(hyperparameters):
+        return Simulation([{"loss": hyperparameters["x"] + 10.0 / step} for step in range(1, 11)], 100)
+
+    study = tune(Simulated(curve), max_jobs=30, early_stopping_type="Auto").study
+    pruned = [trial for trial in study.trials if trial.status == "Pruned"]
+    assert 3 < len(pruned) < 27
+    assert all("is worse than the median of" in trial.reason for trial in pruned)
+    assert all(len(study.curve(trial.number)) < 10 and trial.value == study.curve(trial.number)[-1] for trial in pruned)
+    completed = [trial for trial in study.trials if trial.status == "Completed"]
+    assert all(len(study.curve(trial.number)) == 10 for trial in completed)
+    assert study.best in completed
+
+
+def test_a_proposals_key_comes_back_with_the_trial():
+    """An algorithm recognises its own proposals by the key that it gave them."""
+    keys = []
+
+    @attrs.define(eq=False)
+    class Keyed:
+        problem: Problem
+        asked: int = attrs.field(default=0, init=False)
+
+        @hookimpl
+        def propose(self, study, count):
+            self.asked += 1
+            return [Proposal({"x": float(self.asked)}, key={"generation": [self.asked]}, fidelity=3)]
+
+        @hookimpl
+        def observe(self, study, trials):
+            keys.extend((trial.proposal.key, trial.proposal.fidelity) for trial in trials)
+
+    tune(strategy=Keyed, max_jobs=2, max_parallel_jobs=1)
+    assert keys == [({"generation": [1]}, 3), ({"generation": [2]}, 3)]
+
+
+def test_a_registered_class_is_found_by_its_name():
+    """`register` does without packaging what an entry point does."""
+
+    @register("house-special")
+    class HouseSpecial:
+        def __init__(self, problem):
+            self.space = problem.space
+
+        @hookimpl
+        def propose(self, study, count):
+            return [self.space.decode([0.5])]
+
+    assert tune(strategy="house-special", max_jobs=1, max_parallel_jobs=1).study.best.value == 1.0
+
+
+def test_processes_evaluate_importable_functions():
+    """`processes=True` imports the function by name; a lambda is refused with a sentence."""
+    import colorsys
+
+    study = tune(PythonFunction(colorsys.rgb_to_yiq, processes=True), max_jobs=1, max_parallel_jobs=1).study
+    assert "missing 2 required positional arguments" in study.trials[0].reason
+    with pytest.raises(InvalidInput, match="move it to the top level of a module"):
+        PythonFunction(lambda h: 1.0, processes=True)
+
+
+def test_a_study_needs_no_file():
+    """`:memory:` keeps the journal in this process alone."""
+    study = tune(journal=":memory:").study
+    assert study.jobs == 12
+    with pytest.raises(UnknownStudy):
+        Tuner.attach("study", journal=":memory:")
+
+
+def test_names_are_made_from_the_function_when_none_is_given():
+    """Two runs of the same line have different names, so that neither adopts the other's jobs."""
+    first, second = (tune(job_name=None, max_jobs=3).study for _ in range(2))
+    assert (first.name, second.name) == ("objective-1", "objective-2")
+    assert first.id.startswith("objective-1-")
+
+
+def test_fit_without_waiting_is_refused():
+    """Until there is a detached driver, it says so."""
+    with pytest.raises(InvalidInput, match=r"fit\(wait=False\) is not possible yet"):
+        Tuner(objective, "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", progress=False).fit(wait=False)
+
+
+def test_a_data_frame_needs_pandas(monkeypatch):
+    """Without the extra there is a sentence, not an ImportError of somebody else's."""
+    tuner = tune()
+    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    with pytest.raises(MissingExtra, match="pandas"):
+        tuner.analytics().dataframe()
+
+
+def test_a_running_study_is_stopped_from_another_thread():
+    """`stop_tuning_job` ends the study and its jobs."""
+    tuner = Tuner(
+        Simulated(lambda _: Simulation({"loss": 1.0}, 10)),
+        "loss",
+        {"x": ContinuousParameter(0, 1)},
+        strategy="random",
+        max_jobs=10**6,
+        max_parallel_jobs=2,
+        journal=":memory:",
+        progress=False,
+    )
+    thread = threading.Thread(target=tuner.fit)
+    thread.start()
+    while tuner.study is None or tuner.study.finished < 10:
+        time.sleep(0.001)
+    tuner.stop_tuning_job()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert tuner.study.stop_reason == "stopped by stop_tuning_job"
+    assert not tuner.study.running
+
+
+def test_describe_tells_the_state_and_the_settings():
+    """The words are those of SageMaker's DescribeHyperParameterTuningJob."""
+    tuner = tune()
+    described = tuner.describe()
+    assert described["HyperParameterTuningJobStatus"] == "Completed"
+    assert described["TrainingJobStatusCounters"] == {"Completed": 12}
+    assert described["BestTrainingJob"]["TrainingJobName"] == tuner.best_training_job() == tuner.study.best.job_name
