@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import attrs
 
@@ -66,7 +66,7 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self._connection: sqlite3.Connection | None = None
-        self._closing: weakref.finalize[[], Self] | None = None
+        self._closing: weakref.finalize[[], Journal] | None = None
 
     @classmethod
     def default(cls) -> "Journal":
