@@ -63,7 +63,7 @@ class Driver:
         with self._interruptible():
             try:
                 if study.running:
-                    self._receive(backend.adopt(study.running))
+                    self._adopt()
                 while True:
                     self._advance()
                     self._launch()
@@ -81,6 +81,13 @@ class Driver:
             self._commit()
         if self._interrupts and study.stop_reason is None:
             raise KeyboardInterrupt(f"study {study.name!r} is interrupted: `byohpo resume {study.name}` goes on")
+
+    def _adopt(self) -> None:
+        """Take over the jobs of an earlier driver, and repeat the stops that it may not have come to."""
+        self._receive(self._backend.adopt(self.study.running))
+        stopping = [trial for trial in self.study.running if self.study.pruning(trial) is not None]
+        if stopping:
+            self._backend.stop(stopping)
 
     def _advance(self) -> None:
         """Observe, consider stopping and ask for proposals, until the slots are full or the plugins wait."""

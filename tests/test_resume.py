@@ -34,7 +34,7 @@ def simulated(hyperparameters):
 
 
 def tuner(strategy="pso", journal="studies.db", **settings):
-    settings = {"max_jobs": 16, "max_parallel_jobs": 4, "random_seed": 3, "progress": False, **settings}
+    settings = {"max_jobs": 16, "max_parallel_jobs": 4, "random_seed": 3, "early_stopping_type": "Auto", **settings}
     return Tuner(
         Simulated(simulated),
         "loss",
@@ -42,6 +42,7 @@ def tuner(strategy="pso", journal="studies.db", **settings):
         strategy=strategy,
         objective_type="Minimize",
         journal=journal,
+        progress=False,
         **settings,
     )
 

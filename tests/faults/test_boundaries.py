@@ -1,0 +1,237 @@
+"""The driver dies at every boundary of the journal: children forked from a warm parent, killed with SIGKILL."""
+
+import json
+import os
+import signal
+import sys
+import traceback
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from byohpo_core import (
+    Blocking,
+    CategoricalParameter,
+    ContinuousParameter,
+    IntegerParameter,
+    Simulated,
+    Simulation,
+    StaticParameter,
+    Tuner,
+    register,
+)
+from byohpo_core.journal import Journal
+
+RANGES = {
+    "x": ContinuousParameter(-5, 5),
+    "rate": ContinuousParameter(1e-5, 1),
+    "n": IntegerParameter(1, 4),
+    "kind": CategoricalParameter(["a", "b"]),
+    "batch": StaticParameter(100),
+}
+SMALL = {"n": IntegerParameter(1, 3), "kind": CategoricalParameter(["a", "b", "c"])}
+
+
+def simulated(hyperparameters):
+    """A job with a curve, that sometimes fails and sometimes is interrupted."""
+    x, n = hyperparameters.get("x", 1.0), hyperparameters["n"]
+    loss = (x - 1) ** 2 + n + (hyperparameters["kind"] == "b")
+    failure = "diverged" if x > 4 else None
+    return Simulation([{"loss": loss + 1}, {"loss": loss}], 50 + 40 * abs(x) + 7 * n, failure, int(x < -4 and n > 2))
+
+
+def compass(evaluate):
+    """A plain optimiser that calls f and waits: steps along the axes, halved when none is better."""
+    point, step = [0.5] * 4, 0.4
+    (best,) = evaluate([point])
+    while step > 1e-3:
+        neighbours = [
+            [min(1.0, max(0.0, value + sign * step * (axis == place))) for place, value in enumerate(point)]
+            for axis in range(4)
+            for sign in (1, -1)
+        ]
+        losses = evaluate(neighbours)
+        if min(losses) < best:
+            best = min(losses)
+            point = neighbours[losses.index(best)]
+        else:
+            step /= 2
+
+
+@register("compass")
+def compass_search(problem):
+    """A blocking optimiser as a plugin."""
+    return Blocking(problem, compass)
+
+
+ALGORITHMS = sorted(
+    entry.name for entry in entry_points(group="byohpo.algorithms") if entry.dist.name.startswith("byohpo-plugin-")
+)
+STUDIES = [(name, "mixed") for name in (*ALGORITHMS, "compass")] + [(name, "small") for name in ALGORITHMS]
+
+
+def fit(strategy, space, path):
+    Tuner(
+        Simulated(simulated),
+        "loss",
+        RANGES if space == "mixed" else SMALL,
+        strategy=strategy,
+        objective_type="Minimize",
+        max_jobs=16 if space == "mixed" else 8,
+        max_parallel_jobs=4,
+        random_seed=5,
+        early_stopping_type="Auto",
+        failure_limit=False,
+        journal=path,
+        progress=False,
+    ).fit(job_name="s")
+
+
+def resume(path):
+    Tuner.attach("s", journal=path, estimator=Simulated(simulated), progress=False).resume()
+
+
+def outcome(path):
+    """All that must be the same, whatever died when."""
+    study = Tuner.attach("s", journal=path).study
+    trials = [
+        [t.number, dict(t.hyperparameters), str(t.status), t.values, t.attempt, t.started, t.ended, t.shares, t.reason]
+        for t in study.trials
+    ]
+    return json.loads(json.dumps([trials, study.jobs, study.stop_reason]))
+
+
+def in_child(work, dies_at=None):
+    """Do some work in a forked child that dies by SIGKILL at the given commit; whether it lived to the end."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if dies_at is not None:
+                die_at(*dies_at)
+            work()
+            code = 0
+        except BaseException:  # noqa: BLE001 - told on standard error, which pytest shows
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return False
+    assert os.WEXITSTATUS(status) == 0
+    return True
+
+
+def die_at(commit, moment):
+    append = Journal.append
+    left = commit
+
+    def dying(journal, study_id, events):
+        nonlocal left
+        if left == 0 and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        append(journal, study_id, events)
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+
+    Journal.append = dying
+
+
+@pytest.fixture
+def fresh():
+    """Paths of journals that do not exist yet."""
+    number = 0
+
+    def path():
+        nonlocal number
+        number += 1
+        return f"{number}.db"
+
+    return path
+
+
+@pytest.mark.parametrize(("strategy", "space"), STUDIES, ids=str)
+def test_a_driver_killed_at_any_boundary_resumes_as_if_nothing_had_happened(strategy, space, fresh, long, counts):
+    """Before and after each commit; then the resume is killed at its own boundaries too."""
+    whole = fresh()
+    fit(strategy, space, whole)
+    expected = outcome(whole)
+    kills = resumes = 0
+    commit = 0
+    while True:
+        ended = True
+        for moment in ("before", "after"):
+            path = fresh()
+            lived = in_child(lambda path=path: fit(strategy, space, path), (commit, moment))
+            kills += not lived
+            ended &= lived
+            for again in range(3 if long else 1) if not lived else ():
+                died = not in_child(lambda path=path: resume(path), (again, moment))
+                kills += died
+                resumes += 1
+            assert in_child(lambda path=path: resume(path))
+            resumes += 1
+            assert outcome(path) == expected, f"killed {moment} commit {commit}"
+        if ended:
+            break
+        commit += 1 if long else 4
+    assert kills > 10
+    counts["drivers killed at a boundary of the journal"] += kills
+    counts["resumes after that, all as the uninterrupted study"] += resumes
+
+
+PLUGIN = """
+import random
+from byohpo_core import hookimpl
+
+class House:
+    def __init__(self, problem):
+        self.space, self.random = problem.space, random.Random(problem.seed + {version})
+    @hookimpl
+    def propose(self, study, count):
+        return [self.space.sample(self.random) for _ in range(count)]
+"""
+
+
+def test_a_changed_plugin_is_named_and_its_restart_survives_every_death(fresh, long, counts, monkeypatch):
+    """Another version of the module on disk: `Diverged`, then `restart_algorithm`, killed at each of its boundaries."""
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def first(path):
+        from house import House
+
+        fit(House, "mixed", path)
+
+    def diverging(path):
+        try:
+            resume(path)
+        except Exception as error:  # noqa: BLE001 - looked at here
+            assert type(error).__name__ == "Diverged"  # noqa: PT017
+            assert "plugin 'House' (house:House) changed its mind about trial 0" in str(error)  # noqa: PT017
+        else:
+            raise AssertionError("the change went unnoticed")
+
+    def restart(path):
+        Tuner.attach("s", journal=path, estimator=Simulated(simulated), progress=False).resume(restart_algorithm=True)
+
+    commit = 0
+    while True:
+        path = fresh()
+        Path("house.py").write_text(PLUGIN.format(version=1))
+        assert not in_child(lambda path=path: first(path), (6, "after"))
+        Path("house.py").write_text(PLUGIN.format(version=2))
+        assert in_child(lambda path=path: diverging(path))
+        lived = in_child(lambda path=path: restart(path), (commit, "after"))
+        assert in_child(lambda path=path: resume(path))
+        trials, jobs, reason = outcome(path)
+        assert (jobs, reason) == (16, "max_jobs (16) reached")
+        assert len({json.dumps(trial[1]) for trial in trials if trial[2] != "Reused"}) == 16
+        counts["restarts of a changed plugin killed at a boundary"] += not lived
+        if lived:
+            break
+        commit += 1 if long else 5
