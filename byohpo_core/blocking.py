@@ -8,7 +8,6 @@ rebuilt by running it again on the journaled results.
 import math
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -50,13 +49,20 @@ class Blocking:
         self._optimise = optimise
         self._decode = decode or problem.space.decode
         self._objectives = len(problem.objectives)
-        self._queue: deque[Proposal] = deque()
-        self._results: dict[int, tuple[float, ...] | None] = {}
+        self._batch: list[Proposal] = []
+        self._given = 0
+        """How many of the batch have been proposed."""
+        self._results: list[tuple[float, ...] | None] = []
+        self._first = 0
+        """The key of the batch's first proposal; the others count on."""
         self._open = 0
-        self._asked = 0
+        """How many of the batch have no result yet."""
         self._seen = [_Range() for _ in problem.objectives]
-        self._to_optimiser = threading.Semaphore(0)
-        self._to_study = threading.Semaphore(0)
+        # Locks that are held but for a moment: one side lets the other go on by a release.
+        self._to_optimiser = threading.Lock()
+        self._to_study = threading.Lock()
+        self._to_optimiser.acquire()
+        self._to_study.acquire()
         self._thread: threading.Thread | None = None
         self._over = False
         self._closed = False
@@ -66,17 +72,19 @@ class Blocking:
     @hookimpl
     def propose(self, study: Study, count: int) -> list[Proposal]:  # noqa: ARG002
         """The next points of the present batch; the optimiser runs on when the last batch is in."""
-        if not self._queue and self._open == 0 and not self._over:
+        if self._open == 0 and not self._over:
             self._run_on()
-        return [self._queue.popleft() for _ in range(min(count, len(self._queue)))]
+        given = self._batch[self._given : self._given + count]
+        self._given += len(given)
+        return given
 
     @hookimpl
     def observe(self, study: Study, trials: Sequence[Trial]) -> None:  # noqa: ARG002
         """Keep the results of this optimiser's own points until their batch is complete."""
         for trial in trials:
             key = trial.proposal.key
-            if not trial.foreign and isinstance(key, int) and key in self._results:
-                self._results[key] = trial.losses
+            if not trial.foreign and isinstance(key, int) and 0 <= key - self._first < len(self._results):
+                self._results[key - self._first] = trial.losses
                 self._open -= 1
 
     def close(self) -> None:
@@ -111,16 +119,16 @@ class Blocking:
     def _evaluate(self, points: Points) -> Losses:
         """The optimiser's side: park until the batch is in."""
         self._leave_if_closed()
-        numbers = range(self._asked, self._asked + len(points))
-        self._asked += len(points)
+        self._first += len(self._batch)
+        self._batch = [Proposal(self._decode(point), number) for number, point in enumerate(points, start=self._first)]
+        self._given = 0
+        self._results = [None] * len(points)
         self._open = len(points)
-        self._results = dict.fromkeys(numbers)
-        self._queue.extend(Proposal(self._decode(point), number) for number, point in zip(numbers, points, strict=True))
         if points:
             self._to_study.release()
             self._to_optimiser.acquire()
             self._leave_if_closed()
-        return self._imputed([self._results[number] for number in numbers])
+        return self._imputed(self._results)
 
     def _leave_if_closed(self) -> None:
         if not self._closed:
@@ -131,22 +139,23 @@ class Blocking:
         raise Unwound
 
     def _imputed(self, results: Sequence[tuple[float, ...] | None]) -> Losses:
-        for losses in results:
-            for seen, loss in zip(self._seen, losses or (), strict=False):
-                seen.add(loss)
-        filler = tuple(seen.beyond for seen in self._seen)
-        whole = [losses or filler for losses in results]
-        return [losses[0] for losses in whole] if self._objectives == 1 else whole
+        known = [losses for losses in results if losses is not None]
+        for seen, column in zip(self._seen, zip(*known, strict=True), strict=False):
+            seen.add(column)
+        if len(known) < len(results):
+            filler = tuple(seen.beyond for seen in self._seen)
+            known = [filler if losses is None else losses for losses in results]
+        return [losses[0] for losses in known] if self._objectives == 1 else known
 
 
 class _Range:
-    """The finite losses seen of one objective."""
+    """The losses seen of one objective."""
 
     def __init__(self) -> None:
         self.low, self.high = math.inf, -math.inf
 
-    def add(self, loss: float) -> None:
-        self.low, self.high = min(self.low, loss), max(self.high, loss)
+    def add(self, losses: Sequence[float]) -> None:
+        self.low, self.high = min(self.low, *losses), max(self.high, *losses)
 
     @property
     def beyond(self) -> float:

@@ -58,7 +58,7 @@ def check_study_name(name: str) -> str:
 
 
 class Journal:
-    """The studies of one SQLite file, or of this process alone (`":memory:"`).
+    """The studies of one SQLite file.
 
     A missing or empty file is an empty journal. It is created by the first study, never by reading.
     """
@@ -68,31 +68,18 @@ class Journal:
         self._connection: sqlite3.Connection | None = None
         self._closing: weakref.finalize[[], Journal] | None = None
 
-    @classmethod
-    def default(cls) -> "Journal":
-        """`BYOHPO_JOURNAL`, or `byohpo.db` in the working folder."""
-        return cls(os.environ.get("BYOHPO_JOURNAL") or "byohpo.db")
-
-    @property
-    def in_memory(self) -> bool:
-        return self.path == MEMORY
-
     @property
     def folder(self) -> Path:
         """Where backends keep files of the studies in this journal: beside it."""
-        return (Path() if self.in_memory else Path(self.path).absolute().parent) / "byohpo-jobs"
+        return Path(self.path).absolute().parent / "byohpo-jobs"
 
     def create(self, name: str, manifest: Mapping[str, Any]) -> StudyRecord:
         """A new study; its id is the name and four characters drawn now."""
         check_study_name(name)
         with self._transaction(create=True) as connection:
             if connection.execute("SELECT 1 FROM studies WHERE name = ?", (name,)).fetchone():
-                raise StudyExists(
-                    f"journal {self.path} already has a study named {name!r}: resume it with "
-                    f"`byohpo resume {name}` or choose another job_name"
-                )
-            drawn = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))
-            record = StudyRecord(f"{name}-{drawn}", name, manifest)
+                raise self._taken(name)
+            record = StudyRecord(_draw_id(name), name, manifest)
             connection.execute("INSERT INTO studies VALUES (?, ?, ?)", (record.id, name, _to_json(manifest)))
         return record
 
@@ -131,7 +118,7 @@ class Journal:
             with self._transaction() as connection:
                 connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         except sqlite3.IntegrityError as error:
-            raise StudyBusy(f"another driver has taken over study {study_id!r}; this one stops") from error
+            raise _overtaken(study_id) from error
 
     def read(self, study_id: str) -> Iterator[Event]:
         """All events of a study, in order."""
@@ -155,14 +142,11 @@ class Journal:
 
     def curve(self, study_id: str, trial: int, metric: str) -> tuple[float, ...]:
         """Every value that a trial reported of a metric, oldest first; those of its last attempt that reported."""
-        values: list[float] = []
-        for (body,) in self._rows(
+        rows = self._rows(
             "SELECT body FROM events WHERE study = ? AND kind = 'reported' AND trial = ? ORDER BY sequence",
             (study_id, trial),
-        ):
-            start, points = json.loads(body)["points"].get(metric, (len(values), ()))
-            values[start:] = points
-        return tuple(values)
+        )
+        return _curve((json.loads(body)["points"] for (body,) in rows), metric)
 
     def close(self) -> None:
         if self._closing is not None:
@@ -172,16 +156,15 @@ class Journal:
     @contextmanager
     def driver(self, study_id: str, *, take_over: bool = False) -> Iterator[None]:
         """Hold the one driver's place of a study; raises `StudyBusy`, naming the holder."""
-        with _one_in_this_process(self._identity, study_id):
-            if self.in_memory:
-                yield
-                return
-            with _locked_file(Path(f"{self.path}.{study_id}.lock"), study_id, take_over=take_over):
-                yield
+        lock = Path(f"{os.path.realpath(self.path)}.{study_id}.lock")
+        with _one_in_this_process(str(lock), study_id), _locked_file(lock, study_id, take_over=take_over):
+            yield
 
-    @property
-    def _identity(self) -> str:
-        return f"{MEMORY}{id(self)}" if self.in_memory else os.path.realpath(self.path)
+    def _taken(self, name: str) -> StudyExists:
+        return StudyExists(
+            f"journal {self.path} already has a study named {name!r}: resume it with `byohpo resume {name}` "
+            "or choose another job_name"
+        )
 
     def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterable[Any]:
         connection = self._connect(create=False)
@@ -217,12 +200,11 @@ class Journal:
     def _connect(self, *, create: bool) -> sqlite3.Connection | None:
         if self._connection is not None:
             return self._connection
-        if not self.in_memory:
-            path = Path(self.path)
-            if not create and (not path.exists() or path.stat().st_size == 0):
-                return None
-            if not path.absolute().parent.is_dir():
-                raise JournalError(f"journal {self.path}: the folder {path.absolute().parent} does not exist")
+        path = Path(self.path)
+        if not create and (not path.exists() or path.stat().st_size == 0):
+            return None
+        if not path.absolute().parent.is_dir():
+            raise JournalError(f"journal {self.path}: the folder {path.absolute().parent} does not exist")
         with self._explained():
             connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             try:
@@ -250,9 +232,8 @@ class Journal:
                 f"journal {self.path} has schema {version}, written by a newer byohpo; this one reads up to "
                 f"{SCHEMA_VERSION}: pip install --upgrade byohpo-core"
             )
-        if not self.in_memory:
-            mode = "DELETE" if _on_network(Path(self.path)) else "WAL"
-            connection.execute(f"PRAGMA journal_mode = {mode}")
+        mode = "DELETE" if _on_network(Path(self.path)) else "WAL"
+        connection.execute(f"PRAGMA journal_mode = {mode}")
         connection.execute("PRAGMA synchronous = FULL")
         if empty:
             connection.execute("BEGIN IMMEDIATE")
@@ -264,6 +245,75 @@ class Journal:
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+
+class MemoryJournal(Journal):
+    """Studies of this process alone, for those who want no file: lists of events, gone with the object."""
+
+    def __init__(self) -> None:
+        super().__init__(MEMORY)
+        self._studies: dict[str, StudyRecord] = {}
+        self._events: dict[str, list[Event]] = {}
+
+    @property
+    def folder(self) -> Path:
+        return Path("byohpo-jobs").absolute()
+
+    def create(self, name: str, manifest: Mapping[str, Any]) -> StudyRecord:
+        if check_study_name(name) in self._studies:
+            raise self._taken(name)
+        record = self._studies[name] = StudyRecord(_draw_id(name), name, manifest)
+        self._events[record.id] = []
+        return record
+
+    def studies(self) -> list[StudyRecord]:
+        return [self._studies[name] for name in sorted(self._studies)]
+
+    def append(self, study_id: str, events: Sequence[Event]) -> None:
+        journaled = self._events[study_id]
+        if events[0].sequence != len(journaled):
+            raise _overtaken(study_id)
+        journaled.extend(events)
+
+    def read(self, study_id: str) -> Iterator[Event]:
+        return iter(tuple(self._events[study_id]))
+
+    def event(self, study_id: str, sequence: int) -> Event:
+        return self._events[study_id][sequence]
+
+    def last(self, study_id: str, kind: EventKind) -> int:
+        return next((it.sequence for it in reversed(self._events[study_id]) if it.kind is kind), -1)
+
+    def curve(self, study_id: str, trial: int, metric: str) -> tuple[float, ...]:
+        events = (it.body for it in self._events[study_id] if it.kind is EventKind.Reported)
+        return _curve((body["points"] for body in events if body["trial"] == trial), metric)
+
+    @contextmanager
+    def driver(self, study_id: str, *, take_over: bool = False) -> Iterator[None]:  # noqa: ARG002 - no other host
+        with _one_in_this_process(str(id(self)), study_id):
+            yield
+
+
+def open_journal(path: str | os.PathLike[str] | None) -> Journal:
+    """The journal at a path, `":memory:"`, or by default `BYOHPO_JOURNAL` or `byohpo.db` in the working folder."""
+    path = path or os.environ.get("BYOHPO_JOURNAL") or "byohpo.db"
+    return MemoryJournal() if path == MEMORY else Journal(path)
+
+
+def _draw_id(name: str) -> str:
+    return f"{name}-{''.join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))}"
+
+
+def _overtaken(study_id: str) -> StudyBusy:
+    return StudyBusy(f"another driver has taken over study {study_id!r}; this one stops")
+
+
+def _curve(reports: Iterable[Mapping[str, Any]], metric: str) -> tuple[float, ...]:
+    values: list[float] = []
+    for points in reports:
+        start, fresh = points.get(metric, (len(values), ()))
+        values[start:] = fresh
+    return tuple(values)
 
 
 _driving: set[tuple[str, str]] = set()

@@ -5,6 +5,7 @@ Looking for a name reads metadata only: no plugin but the selected one is import
 
 import difflib
 import inspect
+import json
 import logging
 import math
 import subprocess
@@ -112,7 +113,14 @@ class Found:
     def spec(self, options: Mapping[str, Any]) -> PluginSpec:
         """The manifest's form."""
         target = f"{self.plugin.__module__}:{self.plugin.__qualname__}"
-        return PluginSpec(self.name, self.group, target, dict(options), self.distribution, self.version)
+        try:
+            kept = json.loads(json.dumps(dict(options), default=lambda value: value.item(), allow_nan=False))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InvalidInput(
+                f"the options of plugin {self.name!r} cannot be kept in the journal, which holds texts, finite numbers, "
+                f"bools, lists and mappings: {dict(options)!r}"
+            ) from error
+        return PluginSpec(self.name, self.group, target, kept, self.distribution, self.version)
 
 
 def installed(group: str) -> dict[str, list[EntryPoint]]:

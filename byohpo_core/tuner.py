@@ -13,7 +13,7 @@ import attrs
 from byohpo_core.backends import Estimator, JobSettings, as_estimator, restore_estimator
 from byohpo_core.driver import Driver, Policy
 from byohpo_core.errors import InvalidInput, UnknownStudy
-from byohpo_core.journal import Journal, StudyRecord, check_study_name
+from byohpo_core.journal import StudyRecord, check_study_name, open_journal
 from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import (
     ALGORITHMS,
@@ -233,7 +233,7 @@ class Tuner:
         }
 
     def _begin(self, journal: str | os.PathLike[str] | None, estimator: Any, *, progress: bool) -> None:
-        self._journal = Journal.default() if journal is None else Journal(journal)
+        self._journal = open_journal(journal)
         self._estimator = estimator
         self._progress = progress
         self._record = self._driver = self._stop_request = None

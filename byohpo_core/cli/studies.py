@@ -72,12 +72,12 @@ def _tell(study: Study) -> int:
 
 
 def _studies(options: argparse.Namespace) -> int:
-    from byohpo_core.journal import Journal
+    from byohpo_core.journal import open_journal
     from byohpo_core.manifest import Manifest
     from byohpo_core.plugins import ALGORITHMS
     from byohpo_core.replay import manifest_now, read_study
 
-    journal = Journal.default() if options.journal is None else Journal(options.journal)
+    journal = open_journal(options.journal)
     table = []
     for record in journal.studies():
         manifest: Manifest = manifest_now(journal, record)
