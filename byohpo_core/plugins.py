@@ -117,8 +117,8 @@ class Found:
             kept = json.loads(json.dumps(dict(options), default=lambda value: value.item(), allow_nan=False))
         except (TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(
-                f"the options of plugin {self.name!r} cannot be kept in the journal, which holds texts, finite numbers, "
-                f"bools, lists and mappings: {dict(options)!r}"
+                f"the options of plugin {self.name!r} cannot be kept in the journal, which holds texts, finite numbers,"
+                f" bools, lists and mappings: {dict(options)!r}"
             ) from error
         return PluginSpec(self.name, self.group, target, kept, self.distribution, self.version)
 

@@ -466,7 +466,6 @@ def swarm_through_blocking(generations: int, population: int, slots: int, losses
     """Microseconds per proposal: proposed, evaluated and observed as many at a time as there are slots."""
     from byohpo_plugin_pso import ParticleSwarm
 
-
     number_of_trials = generations * population
     plugin: Any = ParticleSwarm(problem(number_of_trials), population=population)
     losses.clear()

@@ -1,0 +1,218 @@
+"""The `byohpo` command, as a process."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+STUDY = """
+    strategy = "pso"
+    objective_metric_name = "loss"
+    objective_type = "Minimize"
+    max_jobs = 8
+    max_parallel_jobs = 2
+    random_seed = 1
+    job_name = "first"
+
+    [script]
+    entry_point = "train.py"
+    source_dir = "source"
+    hyperparameters = { batch = 100 }
+
+    [hyperparameter_ranges.x]
+    type = "continuous"
+    min_value = 0.0
+    max_value = 5.0
+
+    [strategy_options]
+    population = 4
+
+    [[extensions]]
+    name = "target-value"
+    value = -1.0
+
+    [inputs]
+    training = "rows"
+"""
+TRAIN = """
+    import argparse, os, time
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-x", type=float)
+    parser.add_argument("--batch", type=int)
+    arguments = parser.parse_args()
+    assert arguments.batch == 100 and os.path.isdir(os.environ["SM_CHANNEL_TRAINING"])
+    print(f"loss={(arguments.x - 1) ** 2}")
+"""
+
+
+def byohpo(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "byohpo_core.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        **options,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A study's file, its script and its data, in a folder of their own."""
+    folder = tmp_path / "digits"
+    (folder / "source").mkdir(parents=True)
+    (folder / "rows").mkdir()
+    (folder / "study.toml").write_text(textwrap.dedent(STUDY))
+    (folder / "source" / "train.py").write_text(textwrap.dedent(TRAIN))
+    return folder
+
+
+def failed(done, *words):
+    """It ended with exit code 2 and one line that has these words."""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("byohpo: error: ")
+    assert all(word in line for word in words), line
+    return done.returncode == 2
+
+
+def test_a_study_is_tuned_listed_and_shown(folder):
+    """From a TOML file to its results, in every format."""
+    tuned = byohpo("tune", str(folder / "study.toml"))
+    assert tuned.returncode == 0, tuned.stderr
+    assert tuned.stdout.splitlines()[-1] == "first: max_jobs (8) reached"
+    assert "[8/8] trial" in tuned.stderr
+    listed = byohpo("studies").stdout
+    assert listed.split()[0] == "first"
+    assert "pso  8/8 jobs" in listed
+    table, text, body = (byohpo("results", "first", "--format", form).stdout for form in ("table", "csv", "json"))
+    assert table.splitlines() == tuned.stdout.splitlines()[:-1]
+    trials = json.loads(body)
+    assert [float(row["x"]) for row in csv.DictReader(io.StringIO(text))] == [row["x"] for row in trials]
+    assert all(row["batch"] == 100 for row in trials)
+    again = byohpo("resume", "first")
+    assert (again.returncode, again.stdout) == (0, tuned.stdout)
+    more = byohpo("resume", "first", "--max-jobs", "10", "--no-progress")
+    assert (more.stdout.splitlines()[-1], more.stderr) == ("first: max_jobs (10) reached", "")
+
+
+def test_algorithms_and_their_options_are_told():
+    """What is installed, and what one of them takes."""
+    listed = byohpo("algorithms")
+    assert [line.split()[:3] for line in listed.stdout.splitlines() if "byohpo-plugin-" in line] == [
+        ["pso", "byohpo-plugin-pso", "0.1.0"],
+        ["random", "byohpo-plugin-random", "0.1.0"],
+    ]
+    told = byohpo("info", "pso").stdout
+    assert told.startswith(
+        "pso: A swarm of configurations, each drawn to the best that it and its neighbours have found."
+    )
+    assert "inertia            0.5        how much of its last step a particle repeats" in told
+    assert "byohpo-core 0.1.0" in byohpo("--version").stdout
+
+
+def test_every_algorithm_can_be_tried():
+    """`--verbose` loads each in a process of its own."""
+    tried = byohpo("algorithms", "--verbose")
+    assert tried.returncode == 0
+    assert all(line.endswith("loads") for line in tried.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["tune", "nowhere.toml"], ["nowhere.toml cannot be read: No such file"]),
+        (["resume", "unknown"], ["no study named 'unknown' (known: none)"]),
+        (["results", "unknown"], ["no study named 'unknown'"]),
+        (["info", "psso"], ["no installed plugin provides algorithm 'psso' (did you mean 'pso'?"]),
+        ([], ["COMMAND"]),
+        (["tunes"], ["tunes"]),
+        (["results", "x", "--format", "xml"], ["xml"]),
+        (["resume", "x", "--max-jobs", "many"], ["many"]),
+        (["studies", "--journal", "text.db"], ["text.db is not a journal of byohpo"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_an_error_is_one_line_and_exit_code_2(arguments, words):
+    """Never a traceback."""
+    Path("text.db").write_text("Dear diary,\n" * 100)
+    assert failed(byohpo(*arguments), *words)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("max_jobs = 8", "max_job = 8", ["unknown key max_job (did you mean 'max_jobs'?"]),
+        ("max_jobs = 8", "max_jobs = 'eight'", ["max_jobs is 'eight', not a whole number"]),
+        ("max_jobs = 8", "max_jobs = ", ["is no TOML"]),
+        ("min_value", "minimum", ["unknown key hyperparameter_ranges.x.minimum"]),
+        ("max_value = 5.0", "", ["hyperparameter_ranges.x", "max_value"]),
+        ('"continuous"', '"real"', ["hyperparameter_ranges.x needs a type: continuous, integer"]),
+        ("population = 4", "populations = 4", ["no option 'populations' (did you mean 'population'?"]),
+        ("population = 4", "population = 1.5", ["population is 1.5, not a whole number"]),
+        ("[script]", "[scripts]", ["unknown key scripts (did you mean 'script'?"]),
+        ('entry_point = "train.py"', 'entry_point = "trian.py"', ["there is no training script", "trian.py"]),
+        ('training = "rows"', 'training = "columns"', ["channel 'training': there is no", "columns"]),
+        ('strategy = "pso"', "", ["strategy is missing"]),
+        ('name = "target-value"', "", ["each of extensions needs a name"]),
+        ('job_name = "first"', 'job_name = "my_study"', ["job name 'my_study'"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_wrong_file_is_one_line_and_starts_no_job(folder, old, new, words):
+    """The line names the file or the setting."""
+    file = folder / "study.toml"
+    file.write_text(file.read_text().replace(old, new))
+    assert failed(byohpo("tune", str(file)), *words)
+    assert not Path("byohpo-jobs").exists()
+
+
+def test_a_function_is_tuned_and_resumed_by_its_name(folder):
+    """A module beside the file, or in the working folder."""
+    (folder / "work.py").write_text("def objective(h):\n    return h['x']\n")
+    text = STUDY[: STUDY.index("    [script]")] + STUDY[STUDY.index("    [hyperparameter_ranges.x]") :]
+    text = text.replace("[inputs]", "[function]").replace('training = "rows"', 'target = "work:objective"')
+    (folder / "study.toml").write_text(textwrap.dedent(text))
+    assert byohpo("tune", "study.toml", "--no-progress", cwd=folder).returncode == 0
+    done = byohpo("resume", "first", "--max-jobs", "12", "--no-progress", cwd=folder)
+    assert done.stdout.splitlines()[-1] == "first: max_jobs (12) reached", done.stderr
+
+
+def test_a_search_without_a_result_ends_with_exit_code_1(folder):
+    """And says what went wrong."""
+    (folder / "source" / "train.py").write_text("raise ValueError('no data')")
+    done = byohpo("tune", str(folder / "study.toml"), "--no-progress")
+    assert done.returncode == 1
+    assert "the first 3 trials all failed, the last with: exit code 1: ValueError: no data" in done.stdout
+
+
+def test_ctrl_c_keeps_what_runs_and_says_how_to_go_on(folder):
+    """Exit code 130; `resume` finishes the study."""
+    (folder / "source" / "train.py").write_text("import time; time.sleep(0.5)\nprint('loss=1')\n")
+    command = [sys.executable, "-P", "-m", "byohpo_core.cli", "tune", str(folder / "study.toml"), "--no-progress"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(Path().glob("byohpo-jobs/*/*/claim")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "no more jobs are started" in error
+    assert error.splitlines()[-1] == "byohpo: study 'first' is interrupted: `byohpo resume first` goes on"
+    assert byohpo("resume", "first", "--no-progress").stdout.splitlines()[-1] == "first: max_jobs (8) reached"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder):
+    """`byohpo results ... | head -1`."""
+    byohpo("tune", str(folder / "study.toml"), "--no-progress")
+    command = f"{sys.executable} -P -m byohpo_core.cli results first | true"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,75 @@
+"""What a person sees while a study runs."""
+
+import io
+
+from byohpo_core import ContinuousParameter, Simulated, Simulation, Tuner
+from byohpo_core.progress import Progress
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def simulated(hyperparameters):
+    x = hyperparameters["x"]
+    return Simulation({"loss": x}, 60, "no data" if x > 0.8 else None, int(x < 0.1))
+
+
+def tune(monkeypatch, stream, **settings):
+    monkeypatch.setattr("byohpo_core.tuner.Progress", lambda: Progress(stream))
+    return Tuner(
+        Simulated(simulated),
+        "loss",
+        {"x": ContinuousParameter(0, 1)},
+        strategy="random",
+        objective_type="Minimize",
+        max_jobs=20,
+        max_parallel_jobs=2,
+        random_seed=3,
+        journal=":memory:",
+        **settings,
+    ).fit(job_name="s")
+
+
+def test_without_a_terminal_there_are_plain_lines(monkeypatch):
+    """One at the start, one a finished trial, one at the end; no control characters."""
+    stream = io.StringIO()
+    study = tune(monkeypatch, stream)
+    text = stream.getvalue()
+    lines = text.splitlines()
+    assert text.isascii()
+    assert "\x1b" not in text
+    assert "\r" not in text
+    assert lines[0] == f"study s ({study.id}): 0 trials finished, up to 20 jobs, 2 in parallel"
+    assert lines[-1] == f"study s: max_jobs (20) reached after {lines[-1].rpartition(' ')[2]}"
+    trials = [line for line in lines if line.startswith("[")]
+    assert len(trials) == 20
+    assert trials[-1].startswith("[20/20] trial ")
+    failed = sum(trial.status == "Failed" for trial in study.trials)
+    assert f"{failed} failed; best loss={study.best.value:.6g} (x={study.best.hyperparameters['x']:.6g})" in trials[-1]
+    assert any("failed: no data" in line for line in trials)
+    assert any("lost an attempt and is tried again: simulated interruption" in line for line in lines)
+
+
+def test_on_a_terminal_there_is_a_bar(monkeypatch):
+    """With counts, the best and its hyperparameters."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    stream = Terminal()
+    study = tune(monkeypatch, stream)
+    text = stream.getvalue()
+    assert "20/20" in text
+    assert f"best loss={study.best.value:.6g}" in text
+    assert "0 running" in text
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h")
+
+
+def test_it_can_be_silent(capsys):
+    """`progress=False` prints nothing at all."""
+    Tuner(
+        Simulated(simulated), "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_jobs=3, progress=False
+    ).fit()
+    assert capsys.readouterr() == ("", "")

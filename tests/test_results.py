@@ -1,0 +1,116 @@
+"""A study's results as tables."""
+
+import csv
+import io
+import json
+
+import pandas as pd
+import pytest
+
+from byohpo_core import ContinuousParameter, IntegerParameter, Simulated, Simulation, StaticParameter, Tuner
+from byohpo_core.results import Analytics, as_csv, as_json, as_table, rows
+
+
+@pytest.fixture
+def study():
+    """Ten trials, some of which fail."""
+
+    def simulated(hyperparameters):
+        x = hyperparameters["x"]
+        return Simulation({"loss": x, "time": 1.0}, 60, "out of\nmemory" if x > 0.7 else None)
+
+    ranges = {
+        "x": ContinuousParameter(0, 1),
+        "Trial": IntegerParameter(1, 9),
+        "batch": StaticParameter(100),
+    }
+    return Tuner(
+        Simulated(simulated),
+        "loss",
+        ranges,
+        strategy="random",
+        objective_type="Minimize",
+        max_jobs=10,
+        max_parallel_jobs=2,
+        random_seed=3,
+        journal=":memory:",
+        progress=False,
+    ).fit()
+
+
+def test_rows_are_sorted_the_best_first(study):
+    """Failed trials last, by number."""
+    table = rows(study)
+    values = [row["FinalObjectiveValue"] for row in table]
+    known = [value for value in values if value is not None]
+    assert known == sorted(known) == values[: len(known)]
+    assert table[0]["Trial"] == study.best.number
+    failed = [row["Trial"] for row in table if row["TrainingJobStatus"] == "Failed"]
+    assert failed == sorted(failed) != []
+
+
+def test_columns_are_named_as_sagemakers_and_no_setting_is_dropped(study):
+    """Every hyperparameter has a column, also one that is named like another."""
+    first = rows(study)[0]
+    trial = study.best
+    assert {"TrainingJobName", "TrainingJobStatus", "FinalObjectiveValue", "TrainingElapsedTimeSeconds"} <= set(first)
+    assert first["x"] == trial.hyperparameters["x"]
+    assert first["batch"] == 100
+    assert (first["Trial"], first["Trial (hyperparameter)"]) == (trial.number, trial.hyperparameters["Trial"])
+    assert first["TrainingElapsedTimeSeconds"] == 60
+
+
+def test_a_row_per_trial_in_every_form(study):
+    """CSV and JSON hold what the rows hold; the table has one line a row."""
+    table = rows(study)
+    read = list(csv.DictReader(io.StringIO(as_csv(table))))
+    assert [float(row["x"]) for row in read] == [row["x"] for row in table]
+    assert json.loads(as_json(table)) == [dict(row) for row in table]
+    lines = as_table(table).splitlines()
+    assert len(lines) == 11
+    assert all(line == line.rstrip() for line in lines)
+    assert lines[0].split()[:3] == ["Trial", "TrainingJobStatus", "FinalObjectiveValue"]
+    assert "out of memory" in lines[-1]
+
+
+def test_nothing_is_a_table_too():
+    """A study without trials."""
+    assert as_table([]) == "no trials"
+    assert json.loads(as_json([])) == []
+    assert as_csv([]).strip() == ""
+
+
+def test_the_data_frame_has_times_and_numbers(study):
+    """One row a trial."""
+    frame = Analytics(study).dataframe()
+    assert len(frame) == 10
+    assert isinstance(frame["TrainingStartTime"].dtype, pd.DatetimeTZDtype)
+    assert frame["FinalObjectiveValue"].min() == study.best.value
+
+
+def test_several_objectives_have_a_column_each_and_a_pareto_front():
+    """No trial of the front is beaten by another."""
+
+    def simulated(hyperparameters):
+        x = hyperparameters["x"]
+        return Simulation({"loss": x**2, "accuracy": x}, 1)
+
+    study = Tuner(
+        Simulated(simulated),
+        ["loss", "accuracy"],
+        {"x": ContinuousParameter(-1, 1)},
+        strategy="random",
+        objective_type=["Minimize", "Maximize"],
+        max_jobs=30,
+        max_parallel_jobs=3,
+        random_seed=1,
+        journal=":memory:",
+        progress=False,
+    ).fit()
+    assert {"loss", "accuracy"} <= set(rows(study)[0])
+    front = study.pareto_front
+    xs = [trial.hyperparameters["x"] for trial in front]
+    least = min((abs(trial.hyperparameters["x"]), trial.hyperparameters["x"]) for trial in study.trials)[1]
+    assert sorted(xs) == sorted(
+        x for x in (trial.hyperparameters["x"] for trial in study.trials) if x > 0 or x == least
+    )
