@@ -140,3 +140,22 @@ def test_a_file_that_vanishes_is_told(journal):
     """The error names the journal."""
     with pytest.raises(JournalError, match=r"journal j.db is gone"):
         journal.append("s", [])
+
+
+def released():
+    """The journals of all releases so far, one small study each."""
+    return sorted((Path(__file__).parent / "journals").glob("*.db"))
+
+
+@pytest.mark.parametrize("path", released(), ids=lambda path: path.stem)
+def test_journals_of_every_release_are_read_for_ever(path):
+    """And gone on with: its plugins' proposals are repeated from it."""
+    Path("old.db").write_bytes(path.read_bytes())
+    tuner = Tuner.attach("s", journal="old.db", estimator=Simulated(simulated), progress=False)
+    assert (tuner.study.jobs, tuner.study.stop_reason) == (10, None)
+    study = tuner.resume()
+    assert (study.jobs, study.stop_reason) == (12, "max_jobs (12) reached")
+    again = fit(path="new.db", max_jobs=12)
+    assert [dict(trial.hyperparameters) for trial in study.trials] == [
+        dict(trial.hyperparameters) for trial in again.trials
+    ]

@@ -255,3 +255,20 @@ def test_single_letters_and_integers_arrive():
     script = "import sys; assert sys.argv[1] == '-n'; print('loss=' + sys.argv[2])"
     study = tune(script, {"n": IntegerParameter(1, 9)}, max_jobs=3, max_parallel_jobs=1)
     assert all(trial.value == trial.hyperparameters["n"] for trial in study.trials)
+
+
+def test_a_second_ctrl_c_stops_the_jobs():
+    """Nothing runs on; the trials are journaled as stopped, and the study can be resumed."""
+    write("import time; time.sleep(600)")
+    write(DRIVER.replace("environment=", "stop_grace_seconds=0.2, environment="), "driver.py")
+    driver = subprocess.Popen([sys.executable, "driver.py", "ledger"], stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(list(Path().glob("byohpo-jobs/*/*/claim"))) == 2)
+    driver.send_signal(signal.SIGINT)
+    wait_for(lambda: "Ctrl-C again stops them" in driver.stderr.readline())
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(DEADLINE) != 0
+    driver.stderr.close()
+    study = Tuner.attach("s", journal="studies.db").study
+    assert [str(trial.status) for trial in study.trials] == ["Stopped", "Stopped"]
+    assert study.stop_reason is None
+    assert all(json.loads(path.read_text())["stopped"] for path in Path().glob("byohpo-jobs/*/*/exit.json"))

@@ -1,6 +1,7 @@
 """A study from the user's line of code to the result."""
 
 import logging
+import sqlite3
 import threading
 import time
 from types import MappingProxyType
@@ -446,3 +447,41 @@ def test_describe_tells_the_state_and_the_settings():
     assert described["HyperParameterTuningJobStatus"] == "Completed"
     assert described["TrainingJobStatusCounters"] == {"Completed": 12}
     assert described["BestTrainingJob"]["TrainingJobName"] == tuner.best_training_job() == tuner.study.best.job_name
+
+
+def test_everything_is_on_disk_before_anything_acts_on_it():
+    """A job's intent before it starts; a result, own or reused, before a plugin sees it."""
+    checked = []
+
+    def on_disk(kind, number):
+        connection = sqlite3.connect("studies.db")
+        rows = connection.execute("SELECT 1 FROM events WHERE kind = ? AND trial = ?", (kind, number)).fetchall()
+        connection.close()
+        checked.append((kind, number, len(rows)))
+
+    class Repeating:
+        def __init__(self, problem):
+            pass
+
+        @hookimpl
+        def propose(self, study, count):
+            return [{"x": float(len(study.trials) // 2)}]
+
+        @hookimpl
+        def observe(self, study, trials):
+            for trial in trials:
+                on_disk("finished", trial.number)
+
+    def looking(hyperparameters):
+        on_disk("intended", int(hyperparameters["x"]) * 2)
+        return 1.0
+
+    study = tune(looking, strategy=Repeating, max_jobs=2, max_parallel_jobs=1).study
+    assert [str(trial.status) for trial in study.trials] == ["Completed", "Reused", "Completed"]
+    assert checked == [
+        ("intended", 0, 1),
+        ("finished", 0, 1),
+        ("finished", 1, 1),
+        ("intended", 2, 1),
+        ("finished", 2, 1),
+    ]
