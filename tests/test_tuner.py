@@ -250,6 +250,28 @@ class TestRepeats:
         assert study.trials[2].started == 0.0
         assert study.trials[1].started == 10.0
 
+    def test_of_many_repeats_one_runs_when_the_first_fails_and_the_others_share_it(self):
+        """Whatever fails, a configuration is paid for once at a time."""
+
+        class Triplets:
+            def __init__(self, problem):
+                self.left = [{"x": 1.0}] * 3
+
+            @hookimpl
+            def propose(self, study, count):
+                given, self.left = self.left[:count], self.left[count:]
+                return given
+
+        calls = []
+
+        def first_fails(hyperparameters):
+            calls.append(hyperparameters)
+            return Simulation({"loss": 0.0}, 10, failure="bad luck" if len(calls) == 1 else None)
+
+        study = tune(Simulated(first_fails), strategy=Triplets, max_jobs=9, failure_limit=False).study
+        assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed", "Reused"]
+        assert (study.jobs, len(calls), study.trials[2].shares) == (2, 2, 1)
+
 
 class TestFailures:
     """A failed trial is a result, a lost attempt is not."""
