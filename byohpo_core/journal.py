@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import attrs
 
+from byohpo_core.checks import text
 from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, UnknownStudy
 from byohpo_core.study import Event, EventKind
 
@@ -50,6 +51,7 @@ class StudyRecord:
 
 def check_study_name(name: str) -> str:
     """The name, if job names can be made from it."""
+    text("the job name", name)
     if not _NAME.fullmatch(name):
         raise InvalidInput(f"the job name {name!r} may hold only letters, digits and single inner hyphens")
     if len(name) > _NAME_LENGTH:
@@ -297,6 +299,8 @@ class MemoryJournal(Journal):
 def open_journal(path: str | os.PathLike[str] | None) -> Journal:
     """The journal at a path, `":memory:"`, or by default `BYOHPO_JOURNAL` or `byohpo.db` in the working folder."""
     path = path or os.environ.get("BYOHPO_JOURNAL") or "byohpo.db"
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidInput(f"journal is {path!r}, not a path")
     return MemoryJournal() if path == MEMORY else Journal(path)
 
 

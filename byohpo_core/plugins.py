@@ -3,7 +3,6 @@
 Looking for a name reads metadata only: no plugin but the selected one is imported, so a broken neighbour cannot hurt.
 """
 
-import difflib
 import inspect
 import json
 import logging
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias, TypeVar, overload
 import attrs
 import pluggy
 
+from byohpo_core.checks import mapping, nearest
 from byohpo_core.errors import ByohpoError, InvalidInput, PluginError, UnknownPlugin
 from byohpo_core.hookspecs import PROJECT, HookSpecs
 from byohpo_core.study import Event, Problem, Proposal, Study, Trial
@@ -113,12 +113,13 @@ class Found:
     def spec(self, options: Mapping[str, Any]) -> PluginSpec:
         """The manifest's form."""
         target = f"{self.plugin.__module__}:{self.plugin.__qualname__}"
+        options = mapping(f"the options of plugin {self.name!r}", options)
         try:
-            kept = json.loads(json.dumps(dict(options), default=lambda value: value.item(), allow_nan=False))
+            kept = json.loads(json.dumps(options, default=lambda value: value.item(), allow_nan=False))
         except (TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(
                 f"the options of plugin {self.name!r} cannot be kept in the journal, which holds texts, finite numbers,"
-                f" bools, lists and mappings: {dict(options)!r}"
+                f" bools, lists and mappings: {options!r}"
             ) from error
         return PluginSpec(self.name, self.group, target, kept, self.distribution, self.version)
 
@@ -208,13 +209,16 @@ def build(found: Found, problem: Problem, options: Mapping[str, Any]) -> Any:
         if known is not None and name not in known:
             raise InvalidInput(f"plugin {owner} has no option {name!r}{nearest(name, known, 'its options')}")
     try:
-        return found.plugin(problem, **options)
+        plugin = found.plugin(problem, **options)
     except ByohpoError:
         raise
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"plugin {owner}: {_first_line(error)}") from error
     except Exception as error:
         raise PluginError(f"plugin {owner} failed to start: {type(error).__name__}: {error}") from error
+    if plugin is None:
+        raise PluginError(f"plugin {owner} made nothing: {found.plugin.__qualname__} returned None")
+    return plugin
 
 
 def option_parameters(plugin: PluginFactory) -> Mapping[str, inspect.Parameter] | None:
@@ -226,14 +230,6 @@ def option_parameters(plugin: PluginFactory) -> Mapping[str, inspect.Parameter] 
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in (first, *rest)):
         return None
     return {parameter.name: parameter for parameter in rest if parameter.kind is not inspect.Parameter.VAR_POSITIONAL}
-
-
-def nearest(word: str, known: Iterable[str], title: str) -> str:
-    """A hint for a misspelt word: the nearest known one and the list."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, 1)
-    hint = f"did you mean {str(close[0])!r}? " if close else ""
-    return f" ({hint}{title}: {', '.join(known) or 'none'})"
 
 
 def _unknown(name: str, group: str, known: Mapping[str, Any]) -> str:

@@ -4,12 +4,11 @@ In the unit cube each parameter has one coordinate from 0 to 1. A value of a dis
 interval, and is encoded as the share's middle; with linear scaling all values have equal shares.
 """
 
-import difflib
 import math
 import random as random_numbers
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from byohpo_core.checks import items, mapping, nearest
 from byohpo_core.errors import InvalidInput
 
 MAX_HYPERPARAMETERS = 100
@@ -42,9 +42,7 @@ def _scaling(word: Any) -> ScalingType:
     try:
         return ScalingType(str(word))
     except ValueError:
-        close = difflib.get_close_matches(str(word), ScalingType, 1)
-        hint = f"did you mean {str(close[0])!r}? " if close else ""
-        raise InvalidInput(f"unknown scaling type {word!r} ({hint}possible: {', '.join(ScalingType)})") from None
+        raise InvalidInput(f"unknown scaling type {word!r}{nearest(str(word), ScalingType, 'possible')}") from None
 
 
 def _plain(value: Any) -> Any:
@@ -84,8 +82,8 @@ def _scalar(value: Any) -> Any:
     return plain
 
 
-def _scalars(values: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(_scalar(value) for value in values)
+def _scalars(values: Any) -> tuple[Any, ...]:
+    return tuple(_scalar(value) for value in items("values", values))
 
 
 def _unit(value: float) -> float:
@@ -336,9 +334,7 @@ def _parameter(name: str, given: Any) -> Parameter:
 
 
 def _parameters(given: Mapping[str, Any]) -> Mapping[str, Parameter]:
-    if not isinstance(given, Mapping):
-        raise InvalidInput(f"{given!r} is no mapping from hyperparameters to ranges")
-    return MappingProxyType({name: _parameter(name, parameter) for name, parameter in given.items()})
+    return MappingProxyType({name: _parameter(name, it) for name, it in mapping("the search space", given).items()})
 
 
 @attrs.frozen(slots=False)
@@ -425,9 +421,7 @@ class SearchSpace:
                 if value != self.static[name]:
                     raise InvalidInput(f"{name}: {value!r} is not its fixed value {self.static[name]!r}")
             elif name not in self.tunable:
-                close = difflib.get_close_matches(str(name), self.tunable, 1)
-                hint = f"did you mean {close[0]!r}? " if close else ""
-                raise InvalidInput(f"unknown hyperparameter {name!r} ({hint}known: {', '.join(self.tunable)})")
+                raise InvalidInput(f"unknown hyperparameter {name!r}{nearest(str(name), self.tunable, 'known')}")
 
     def contains(self, configuration: Mapping[str, Any]) -> bool:
         """Whether `check` would accept it."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from byohpo_core import checks
 from byohpo_core.backends import Estimator, JobSettings, as_estimator, restore_estimator
 from byohpo_core.driver import Driver, Policy
 from byohpo_core.errors import InvalidInput, UnknownStudy
@@ -24,7 +25,6 @@ from byohpo_core.plugins import (
     StudyPlugins,
     build,
     find,
-    nearest,
     restore,
 )
 from byohpo_core.progress import Progress
@@ -87,22 +87,26 @@ class Tuner:
         self._begin(journal, as_estimator(estimator), progress=progress)
         self._base_name = check_study_name(base_tuning_job_name or self._estimator.name)
         problem = Problem(
-            SearchSpace.of(hyperparameter_ranges, self._estimator.hyperparameters),
+            SearchSpace.of(
+                checks.mapping("hyperparameter_ranges", hyperparameter_ranges), self._estimator.hyperparameters
+            ),
             _objectives(objective_metric_name, objective_type),
-            secrets.randbits(32) if random_seed is None else _whole("random_seed", random_seed),
-            _whole("max_jobs", max_jobs),
-            _whole("max_parallel_jobs", max_parallel_jobs),
+            secrets.randbits(32) if random_seed is None else checks.whole("random_seed", random_seed),
+            checks.whole("max_jobs", max_jobs),
+            checks.whole("max_parallel_jobs", max_parallel_jobs),
         )
-        plugins: list[tuple[Found, Mapping[str, Any]]] = [(find(strategy, ALGORITHMS), strategy_options or {})]
-        if initial_configurations:
-            first = {"configurations": [dict(configuration) for configuration in initial_configurations]}
+        plugins: list[tuple[Found, Mapping[str, Any]]] = [
+            (find(strategy, ALGORITHMS), {} if strategy_options is None else strategy_options)
+        ]
+        if configurations := checks.items("initial_configurations", initial_configurations):
+            first = {"configurations": [checks.mapping("an initial configuration", it) for it in configurations]}
             plugins.insert(0, (find("initial-configurations", EXTENSIONS), first))
-        plugins += [_extension(extension) for extension in extensions]
+        plugins += [_extension(extension) for extension in checks.items("extensions", extensions)]
         if failure_limit:
             plugins.append((find("failure-limit", EXTENSIONS), {}))
         if max_runtime_in_seconds is not None:
             plugins.append((find("wall-time", EXTENSIONS), {"seconds": max_runtime_in_seconds}))
-        if _choice("early_stopping_type", early_stopping_type, ("Off", "Auto")) == "Auto":
+        if checks.choice("early_stopping_type", early_stopping_type, ("Off", "Auto")) == "Auto":
             plugins.append((find("median", EXTENSIONS), {}))
         self._found = {found.name: found for found, _ in plugins}
         if len(self._found) < len(plugins):
@@ -115,11 +119,12 @@ class Tuner:
             self._estimator.describe(),
             JobSettings(
                 self._journal.folder,
-                _metrics(metric_definitions or (), problem, self._estimator),
-                tags=tuple((tag["Key"], tag["Value"]) for tag in tags or ()),
+                _metrics(() if metric_definitions is None else metric_definitions, problem, self._estimator),
+                tags=tuple(_pairs("tags", () if tags is None else tags, "Key", "Value")),
             ),
             Policy(
-                _choice("duplicates", duplicates, ("reuse", "run")), _whole("max_attempts", max_attempts, at_least=1)
+                checks.choice("duplicates", duplicates, ("reuse", "run")),
+                checks.whole("max_attempts", max_attempts, at_least=1),
             ),
         )
         self._build(self._manifest).close()
@@ -132,8 +137,13 @@ class Tuner:
         """
         if not wait:
             raise InvalidInput("fit(wait=False) is not possible yet: run the program in the background instead")
+        channels = checks.mapping("inputs", {} if inputs is None else inputs)
+        places = {
+            channel: str(place) if isinstance(place, os.PathLike) else place for channel, place in channels.items()
+        }
         settings = attrs.evolve(
-            self._manifest.settings, inputs={channel: os.fspath(place) for channel, place in (inputs or {}).items()}
+            self._manifest.settings,
+            inputs={channel: checks.text(f"channel {channel!r}", place) for channel, place in places.items()},
         )
         self._estimator.check(settings)
         manifest = attrs.evolve(self._manifest, settings=settings)
@@ -157,6 +167,7 @@ class Tuner:
         *estimator* and *strategy* are needed to resume a study of a function or a class that cannot be imported by
         name. Raises `UnknownStudy`.
         """
+        checks.text("the study's name", name)
         tuner = cls.__new__(cls)
         tuner._attach(name, journal, estimator, strategy, progress=progress)  # noqa: SLF001 - it is one of us
         return tuner
@@ -179,7 +190,7 @@ class Tuner:
         with self._journal.driver(record.id, take_over=take_over):
             manifest = manifest_now(self._journal, record)
             limits = {
-                name: _whole(name, value)
+                name: checks.whole(name, value)
                 for name, value in (("max_jobs", max_jobs), ("max_parallel_jobs", max_parallel_jobs))
                 if value is not None
             }
@@ -315,44 +326,44 @@ class Tuner:
         return self._found[spec.name]
 
 
-def _objectives(names: str | Sequence[str], types: str | Sequence[str]) -> tuple[Objective, ...]:
-    names = [names] if isinstance(names, str) else list(names)
-    directions = [types] * len(names) if isinstance(types, str) else list(types)
-    if len(directions) != len(names):
-        raise InvalidInput(f"{len(names)} objectives ({', '.join(names)}) but {len(directions)} objective types")
+def _objectives(names: Any, types: Any) -> tuple[Objective, ...]:
+    names = [names] if isinstance(names, str) else checks.items("objective_metric_name", names)
+    types = [types] * len(names) if isinstance(types, str) else checks.items("objective_type", types)
+    if len(types) != len(names):
+        raise InvalidInput(f"{len(names)} objective metrics but {len(types)} objective types: give as many")
+    if len(set(map(str, names))) < len(names):
+        raise InvalidInput(f"an objective metric is named twice: {', '.join(map(str, names))}")
     return tuple(
-        Objective(name, Direction(_choice("objective_type", direction, list(Direction))))
-        for name, direction in zip(names, directions, strict=True)
+        Objective(
+            checks.text("objective_metric_name", name),
+            Direction(checks.choice("objective_type", direction, list(Direction))),
+        )
+        for name, direction in zip(names, types, strict=True)
     )
 
 
 def _extension(extension: _Extension) -> tuple[Found, Mapping[str, Any]]:
-    plugin, options = extension if isinstance(extension, tuple) else (extension, {})
+    if not isinstance(extension, tuple):
+        return find(extension, EXTENSIONS), {}
+    if len(extension) != 2:  # noqa: PLR2004 - a pair
+        raise InvalidInput(f"the extension {extension!r} is neither a name nor a pair (name, options)")
+    plugin, options = extension
     return find(plugin, EXTENSIONS), options
 
 
-def _metrics(
-    definitions: Sequence[Mapping[str, str]], problem: Problem, estimator: Estimator
-) -> tuple[tuple[str, str], ...]:
+def _metrics(definitions: Any, problem: Problem, estimator: Estimator) -> tuple[tuple[str, str], ...]:
     """The user's metric definitions, and the estimator's own for objectives that have none."""
-    try:
-        given = [(definition["Name"], definition["Regex"]) for definition in definitions]
-    except (KeyError, TypeError) as error:
-        raise InvalidInput('metric_definitions takes [{"Name": ..., "Regex": ...}, ...]') from error
+    given = _pairs("metric_definitions", definitions, "Name", "Regex")
     names = [name for name, _ in given]
     missing = [objective.metric for objective in problem.objectives if objective.metric not in names]
     return (*given, *estimator.metric_definitions(missing))
 
 
-def _whole(name: str, value: Any, at_least: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidInput(f"{name} is {value!r}, not a whole number")
-    if at_least is not None and value < at_least:
-        raise InvalidInput(f"{name} is {value}; it must be at least {at_least}")
-    return value
-
-
-def _choice(name: str, value: str, known: Sequence[str]) -> str:
-    if value not in known:
-        raise InvalidInput(f"{name} is {value!r}{nearest(str(value), known, 'possible')}")
-    return value
+def _pairs(name: str, given: Any, first: str, second: str) -> list[tuple[str, str]]:
+    """SageMaker's lists of small mappings, such as [{"Key": ..., "Value": ...}]."""
+    pairs = []
+    for body in checks.items(name, given):
+        if not isinstance(body, Mapping) or first not in body or second not in body:
+            raise InvalidInput(f'{name} has {body!r}; it takes [{{"{first}": ..., "{second}": ...}}, ...]')
+        pairs.append((checks.text(f"{name}: {first}", body[first]), checks.text(f"{name}: {second}", body[second])))
+    return pairs

@@ -117,7 +117,7 @@ CASES = {
     ),
     "metric definition without a regex": (
         lambda: tune(script(), metric_definitions=[{"Name": "loss"}]),
-        "metric_definitions takes",
+        'it takes [{"Name": ..., "Regex": ...}, ...]',
     ),
     "not a function": (lambda: tune(3), "3 is not a function"),
     "initial configuration outside": (
@@ -134,6 +134,27 @@ CASES = {
         lambda: tune(journal="newer.db"),
         "journal newer.db has schema 99, written by a newer byohpo",
     ),
+    "objective is a number": (lambda: tune(objective=3), "objective_metric_name is 3, not a list"),
+    "objective twice": (lambda: tune(objective=["a", "a"]), "an objective metric is named twice: a, a"),
+    "ranges are a list": (lambda: tune(ranges=[1]), "hyperparameter_ranges is [1], not a mapping"),
+    "options are text": (lambda: tune(strategy_options="a"), "the options of plugin 'random' is 'a', not a mapping"),
+    "options that JSON cannot hold": (
+        lambda: tune(strategy="pso", strategy_options={"inertia": object()}),
+        "cannot be kept",
+    ),
+    "initial configurations are text": (
+        lambda: tune(initial_configurations="abc"),
+        "initial_configurations is 'abc', not",
+    ),
+    "extension is a triple": (lambda: tune(extensions=[("median", {}, 1)]), "neither a name nor a pair"),
+    "tags are numbers": (lambda: tune(tags=[1]), 'tags has 1; it takes [{"Key": ..., "Value": ...}, ...]'),
+    "journal is a number": (lambda: tune(journal=3), "journal is 3, not a path"),
+    "job name is a number": (lambda: tune(job_name=3), "the job name is 3, not a text"),
+    "inputs are text": (lambda: tune(script(), inputs="data"), "inputs is 'data', not a mapping"),
+    "channel is nothing": (lambda: tune(script(), inputs={"training": None}), "channel 'training' is None, not a text"),
+    "script is a number": (lambda: tune(TrainingScript(3)), "a training script's path is 3, not a text"),
+    "categories are text": (lambda: tune(ranges={"c": CategoricalParameter("abc")}), "values is 'abc', not a list"),
+    "strategy makes nothing": (lambda: tune(strategy=lambda problem: None), "made nothing"),
     "unknown study": (lambda: Tuner.attach("study"), "no study named 'study' (known: none)"),
 }
 

@@ -272,3 +272,14 @@ def test_a_second_ctrl_c_stops_the_jobs():
     assert [str(trial.status) for trial in study.trials] == ["Stopped", "Stopped"]
     assert study.stop_reason is None
     assert all(json.loads(path.read_text())["stopped"] for path in Path().glob("byohpo-jobs/*/*/exit.json"))
+
+
+def test_what_a_script_leaves_running_ends_with_its_job():
+    """As a container's end would end it."""
+    script = """
+        import subprocess, sys
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        print(f"loss={child.pid}")
+    """
+    study = tune(script, max_jobs=1, max_parallel_jobs=1)
+    assert not alive(int(study.trials[0].value))

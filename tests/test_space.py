@@ -270,7 +270,7 @@ def test_json_has_the_shape_of_sagemakers_parameter_ranges():
         {
             "n": IntegerParameter(1, 9),
             "x": ContinuousParameter(0.1, 1),
-            "c": CategoricalParameter("ab"),
+            "c": CategoricalParameter(["a", "b"]),
             "s": StaticParameter(1),
         }
     )
@@ -285,7 +285,7 @@ def test_json_has_the_shape_of_sagemakers_parameter_ranges():
 
 def test_cardinality_counts_the_configurations():
     """Infinite as soon as one parameter is continuous with room."""
-    small = {"n": IntegerParameter(1, 9), "c": CategoricalParameter("ab"), "p": ContinuousParameter(1, 1)}
+    small = {"n": IntegerParameter(1, 9), "c": CategoricalParameter(["a", "b"]), "p": ContinuousParameter(1, 1)}
     assert SearchSpace(small).cardinality == 18
     assert SearchSpace({**small, "x": ContinuousParameter(0, 1)}).cardinality == math.inf
 

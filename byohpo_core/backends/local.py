@@ -17,6 +17,7 @@ import attrs
 
 from byohpo_core.backends import Ended, JobSettings, Outcome, Reported, Update
 from byohpo_core.backends.supervisor import CONTAINER, EXIT, LOG, STOP, is_abandoned, write_durably
+from byohpo_core.checks import mapping, text
 from byohpo_core.container import Layout, MetricScanner, compile_metrics, default_regex
 from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.study import Study, Trial
@@ -26,8 +27,18 @@ _TAIL_BYTES = 4096
 _NOT_SOURCE = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".venv", "byohpo-jobs")
 
 
-def _frozen(mapping: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    return MappingProxyType(dict(mapping or {}))
+def _frozen(given: Any) -> Mapping[str, Any]:
+    return MappingProxyType(mapping("a training script's setting", {} if given is None else given))
+
+
+def _path(given: Any) -> str:
+    return text("a training script's path", str(given) if isinstance(given, os.PathLike) else given)
+
+
+def _seconds(given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < float("inf"):
+        raise InvalidInput(f"stop_grace_seconds is {given!r}, not a number of seconds")
+    return float(given)
 
 
 @attrs.frozen
@@ -39,12 +50,12 @@ class TrainingScript:
     interpreter (this one by default). A job that is stopped has *stop_grace_seconds* after SIGTERM.
     """
 
-    entry_point: str = attrs.field(converter=os.fspath)
-    source_dir: str | None = attrs.field(default=None, converter=attrs.converters.optional(os.fspath), kw_only=True)
+    entry_point: str = attrs.field(converter=_path)
+    source_dir: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), kw_only=True)
     hyperparameters: Mapping[str, Any] = attrs.field(default=None, converter=_frozen, kw_only=True)
     environment: Mapping[str, str] = attrs.field(default=None, converter=_frozen, kw_only=True)
-    python: str = attrs.field(default=sys.executable, converter=os.fspath, kw_only=True)
-    stop_grace_seconds: float = attrs.field(default=30.0, kw_only=True)
+    python: str = attrs.field(default=sys.executable, converter=_path, kw_only=True)
+    stop_grace_seconds: float = attrs.field(default=30.0, kw_only=True, converter=_seconds)
     kind: ClassVar[str] = "local"
 
     @property
@@ -65,6 +76,10 @@ class TrainingScript:
             raise InvalidInput(f"there is no training script {self.script}")
         if self.source_dir is not None and Path(self.source_dir).absolute() not in self.script.parents:
             raise InvalidInput(f"the training script {self.script} is not in source_dir {self.source_dir}")
+        if not all(isinstance(value, str) for value in self.environment.values()):
+            raise InvalidInput(
+                f"environment of the training script has a value that is no text: {dict(self.environment)}"
+            )
         compile_metrics(settings.metric_definitions)
         for channel, place in settings.inputs.items():
             if place.startswith("s3://"):

@@ -17,13 +17,19 @@ from byohpo_core.study import Study, Trial
 class Simulation:
     """What one job would do."""
 
-    metrics: Mapping[str, float] | Sequence[Mapping[str, float]]
+    metrics: Mapping[str, float] | Sequence[Mapping[str, float]] = attrs.field()
     """Final metrics, or a curve: metrics at equally spaced moments, of which the last are the final ones."""
     seconds: float = attrs.field(validator=attrs.validators.ge(0))
     failure: str | None = None
     """If given, the training code fails with this reason at the end."""
     interruptions: int = 0
     """How many attempts the infrastructure fails at half time before one gets through."""
+
+    @metrics.validator
+    def _check_metrics(self, _: object, metrics: Any) -> None:
+        curve = [metrics] if isinstance(metrics, Mapping) else metrics
+        if isinstance(curve, str) or not all(isinstance(point, Mapping) for point in curve):
+            raise TypeError(f"the simulated metrics {metrics!r} are no mapping, nor a list of mappings")
 
     @property
     def curve(self) -> Sequence[Mapping[str, float]]:
@@ -37,6 +43,10 @@ class Simulated:
     function: Callable[[Mapping[str, Any]], Simulation]
     hyperparameters: Mapping[str, Any] = NOTHING
     kind: ClassVar[str] = "simulated"
+
+    def __attrs_post_init__(self) -> None:
+        if not callable(self.function):
+            raise InvalidInput(f"{self.function!r} is not a function")
 
     @property
     def name(self) -> str:

@@ -45,8 +45,8 @@ import attrs
 from byohpo_core.backends.function import PythonFunction
 from byohpo_core.backends.importable import import_function
 from byohpo_core.backends.local import TrainingScript
+from byohpo_core.checks import items, nearest
 from byohpo_core.errors import InvalidInput
-from byohpo_core.plugins import nearest
 from byohpo_core.space import CategoricalParameter, ContinuousParameter, IntegerParameter, StaticParameter
 from byohpo_core.tuner import Tuner
 
@@ -97,7 +97,7 @@ def read(file: Path) -> Description:
     settings["hyperparameter_ranges"] = {
         name: _parameter(file, name, body) for name, body in _table(file, content, "hyperparameter_ranges").items()
     }
-    settings["extensions"] = [_extension(file, body) for body in content.get("extensions", [])]
+    settings["extensions"] = [_extension(file, body) for body in items("extensions", content.get("extensions", []))]
     inputs = _table(file, content, "inputs")
     return Description(
         settings, {name: _beside(file, str(place)) for name, place in inputs.items()} or None, content.get("job_name")
@@ -113,7 +113,7 @@ def _estimator(file: Path, content: Mapping[str, Any]) -> TrainingScript | Pytho
         if "entry_point" not in body:
             raise InvalidInput(f"{file}: script.entry_point is missing")
         place = "source_dir" if "source_dir" in body else "entry_point"
-        body[place] = _beside(file, body[place])
+        body[place] = _beside(file, str(body[place]))
         return TrainingScript(**body)
     body = dict(_table(file, content, "function"))
     _only_known(file, "function.", body, ("target", "processes"))
