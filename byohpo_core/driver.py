@@ -70,6 +70,8 @@ class Driver:
                     if not study.running:
                         break
                     self._prune()
+                    if self._interrupts > 1:
+                        backend.stop(study.running)
                     self._receive(backend.poll(study.running, backend.poll_seconds))
             except PluginError:
                 if not backend.jobs_survive:
@@ -114,7 +116,7 @@ class Driver:
                     self._record(
                         EventKind.Finished,
                         trial=trial.number,
-                        status=TrialStatus.Reused,
+                        status=TrialStatus.Reused.value,
                         shares=twin.number,
                         reason=reason,
                     )
@@ -142,7 +144,7 @@ class Driver:
                     self._record(
                         EventKind.Finished,
                         trial=trial.number,
-                        status=TrialStatus.Stopped,
+                        status=TrialStatus.Stopped.value,
                         reason=f"the study ended before it had a job: {study.stop_reason}",
                     )
             self._observe()
@@ -228,7 +230,7 @@ class Driver:
         points: dict[str, list[Any]] = {}
         for metric, (start, values) in update.points.items():
             count = known[metric].count if metric in known else 0
-            fresh = list(values[max(0, count - start) :])
+            fresh = [float(value) for value in values[max(0, count - start) :]]
             if fresh:
                 points[metric] = [max(start, count), fresh]
         if points:
@@ -257,14 +259,14 @@ class Driver:
     def _finish(
         self, trial: Trial, status: TrialStatus, ended: Ended, metrics: Mapping[str, float], reason: str | None
     ) -> None:
-        body: dict[str, Any] = {"trial": trial.number, "status": status}
+        body: dict[str, Any] = {"trial": trial.number, "status": status.value}
         if metrics:
-            body["metrics"] = dict(metrics)
+            body["metrics"] = {name: float(value) for name, value in metrics.items()}
         for name in ("started", "ended"):
             if getattr(ended, name) is not None:
                 body[name] = getattr(ended, name)
         if reason is not None:
-            body["reason"] = reason
+            body["reason"] = str(reason)
         if ended.details:
             body["details"] = dict(ended.details)
         self._record(EventKind.Finished, **body)
@@ -307,8 +309,7 @@ class Driver:
         events, self._pending = self._pending, []
         if events:
             self._journal.append(self.study.id, events)
-            for event in events:
-                self._plugins.happened(self.study, event)
+            self._plugins.happened(self.study, events)
 
     def _interrupt(self, *_: object) -> None:
         self._interrupts += 1
@@ -322,7 +323,6 @@ class Driver:
             )
         elif self._interrupts == 2:  # noqa: PLR2004 - the second Ctrl-C
             _logger.warning("stopping %d jobs", running)
-            self._backend.stop(self.study.running)
         else:
             raise KeyboardInterrupt
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import marshal
 import os
 import re
 import secrets
@@ -255,7 +256,8 @@ class MemoryJournal(Journal):
     def __init__(self) -> None:
         super().__init__(MEMORY)
         self._studies: dict[str, StudyRecord] = {}
-        self._events: dict[str, list[Event]] = {}
+        # The bodies are kept as bytes: the garbage collector would walk through ever more dicts.
+        self._events: dict[str, list[tuple[EventKind, float, int, bytes]]] = {}
 
     @property
     def folder(self) -> Path:
@@ -275,20 +277,22 @@ class MemoryJournal(Journal):
         journaled = self._events[study_id]
         if events[0].sequence != len(journaled):
             raise _overtaken(study_id)
-        journaled.extend(events)
+        journaled.extend((it.kind, it.time, it.version, marshal.dumps(dict(it.body))) for it in events)
 
     def read(self, study_id: str) -> Iterator[Event]:
-        return iter(tuple(self._events[study_id]))
+        return (self.event(study_id, sequence) for sequence in range(len(self._events[study_id])))
 
     def event(self, study_id: str, sequence: int) -> Event:
-        return self._events[study_id][sequence]
+        kind, time, version, body = self._events[study_id][sequence]
+        return Event(sequence, kind, time, marshal.loads(body), version)  # noqa: S302 - written by this object
 
     def last(self, study_id: str, kind: EventKind) -> int:
-        return next((it.sequence for it in reversed(self._events[study_id]) if it.kind is kind), -1)
+        kinds = [journaled for journaled, *_ in self._events[study_id]]
+        return max((sequence for sequence, journaled in enumerate(kinds) if journaled is kind), default=-1)
 
     def curve(self, study_id: str, trial: int, metric: str) -> tuple[float, ...]:
-        events = (it.body for it in self._events[study_id] if it.kind is EventKind.Reported)
-        return _curve((body["points"] for body in events if body["trial"] == trial), metric)
+        reports = (it.body for it in self.read(study_id) if it.kind is EventKind.Reported)
+        return _curve((body["points"] for body in reports if body["trial"] == trial), metric)
 
     @contextmanager
     def driver(self, study_id: str, *, take_over: bool = False) -> Iterator[None]:  # noqa: ARG002 - no other host

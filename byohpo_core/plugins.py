@@ -321,14 +321,17 @@ class StudyPlugins:
                 return name, reason
         return None
 
-    def happened(self, study: Study, event: Event) -> None:
-        """Tell everybody who listens; one that fails is told of once and dropped."""
-        for name, caller in list(self._reporters.items()):
-            try:
-                caller(study=study, event=event)
-            except Exception:
-                del self._reporters[name]
-                _logger.warning("reporter %s failed and is dropped", self._owner(name), exc_info=True)
+    def happened(self, study: Study, events: Sequence[Event]) -> None:
+        """Tell everybody who listens of each event; one that fails is told of once and dropped."""
+        if not self._reporters:
+            return
+        for event in events:
+            for name, caller in list(self._reporters.items()):
+                try:
+                    caller(study=study, event=event)
+                except Exception:
+                    del self._reporters[name]
+                    _logger.warning("reporter %s failed and is dropped", self._owner(name), exc_info=True)
 
     def listen(self, name: str, reporter: object) -> None:
         """Add a reporter of this process, such as a progress bar, which is not part of the study."""

@@ -86,13 +86,11 @@ def _scalars(values: Any) -> tuple[Any, ...]:
     return tuple(_scalar(value) for value in items("values", values))
 
 
-def _unit(value: float) -> float:
+def _clamped(value: float) -> float:
     """A coordinate, clamped into the unit interval."""
-    if 0.0 <= value <= 1.0:
-        return value
     if math.isnan(value):
         raise InvalidInput("a coordinate of the unit cube is nan")
-    return 0.0 if value < 0.0 else 1.0
+    return min(max(value, 0.0), 1.0)
 
 
 def _identity(value: float) -> float:
@@ -135,7 +133,7 @@ class _Scale:
         return (self.warp(value) - self.low) / self.width if self.width else 0.5
 
     def from_unit(self, unit: float) -> float:
-        return self.unwarp(self.low + unit * self.width)
+        return self.unwarp(self.low + (unit if 0.0 <= unit <= 1.0 else _clamped(unit)) * self.width)
 
 
 def _check_range(parameter: "ContinuousParameter | IntegerParameter") -> None:
@@ -204,10 +202,10 @@ class ContinuousParameter(_Drawn):
 
     def encode(self, value: float) -> float:
         """The coordinate of a value."""
-        return _unit(self._scale.to_unit(value))
+        return _clamped(self._scale.to_unit(value))
 
     def decode(self, unit: float) -> float:
-        value = self._scale.from_unit(_unit(unit))
+        value = self._scale.from_unit(unit)
         if value < self.min_value:
             return self.min_value
         return min(value, self.max_value)
@@ -255,11 +253,11 @@ class IntegerParameter(_Drawn):
         """The middle of the value's share."""
         offset = self.min_value if self.scaling is ScalingType.Linear else 0
         to_unit = self._scale.to_unit
-        return _unit((to_unit(value - offset - 0.5) + to_unit(value - offset + 0.5)) / 2)
+        return _clamped((to_unit(value - offset - 0.5) + to_unit(value - offset + 0.5)) / 2)
 
     def decode(self, unit: float) -> int:
         offset = self.min_value if self.scaling is ScalingType.Linear else 0
-        value = offset + math.floor(self._scale.from_unit(_unit(unit)) + 0.5)
+        value = offset + math.floor(self._scale.from_unit(unit) + 0.5)
         return min(max(value, self.min_value), self.max_value)
 
     @property
@@ -294,7 +292,7 @@ class CategoricalParameter(_Drawn):
         return (self.values.index(self.check(value)) + 0.5) / len(self.values)
 
     def decode(self, unit: float) -> Any:
-        return self.values[min(int(_unit(unit) * len(self.values)), len(self.values) - 1)]
+        return self.values[min(int(_clamped(unit) * len(self.values)), len(self.values) - 1)]
 
     @property
     def cardinality(self) -> float:

@@ -45,6 +45,7 @@ from byohpo_core import (
 LONG = 10_000
 STEP = 1_000
 FLAT = 1.2
+NUMBERS = count()
 
 
 @attrs.frozen
@@ -522,12 +523,43 @@ def swarm_directly(generations: int, population: int, losses: list[float]) -> fl
     return (time.perf_counter() - started) / (generations * population) * 1e6
 
 
+def slots(bench: Bench) -> Iterator[Row]:
+    """Evaluations that wait: what is measured is whether all slots are used."""
+    evaluations, seconds, parallel = 60, 0.1, 6
+
+    def waiting(hyperparameters: Mapping[str, Any]) -> float:
+        time.sleep(seconds)
+        return loss(hyperparameters)
+
+    def measure() -> float:
+        tuner = Tuner(
+            waiting,
+            "loss",
+            ranges(),
+            strategy="random",
+            max_jobs=evaluations,
+            max_parallel_jobs=parallel,
+            journal=str(bench.folder / f"slots-{next(NUMBERS)}.db"),
+            progress=False,
+        )
+        started = time.perf_counter()
+        tuner.fit()
+        return time.perf_counter() - started
+
+    found = in_turns(bench.rounds(3, 1), "s", ours=measure)
+    least = evaluations * seconds / parallel
+    yield Row.limited(
+        f"{evaluations} evaluations of {seconds} s on {parallel} slots (at least {least:g} s)", found["ours"], 1.5
+    )
+
+
 TOPICS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
     "In memory: time per trial": in_memory,
     "On disk: time per trial": durable,
     "A blocking optimiser: time per proposal": blocking,
     f"Over {LONG:,} trials": over_time,
     f"After a crash with {LONG:,} trials": resuming,
+    "Slots": slots,
 }
 
 
