@@ -1,16 +1,19 @@
 """Let an optimiser that calls `f(x)` and waits take part in a study, unchanged.
 
-The optimiser runs on a thread of its own and parks in its objective function. Only one side runs at a time, so what it
-does depends on nothing but its seed and the results in the order in which they are observed. After a crash it is
-rebuilt by running it again on the journaled results.
+The optimiser runs on a greenlet, a second stack in the study's thread, and parks in its objective function. One side
+runs at a time, so what it does depends on nothing but its seed and the results in the order in which they are observed.
+After a crash it is rebuilt by running it again on the journaled results.
 """
 
 import math
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
+from greenlet import getcurrent, greenlet
+
+from byohpo_core.errors import ByohpoError
 from byohpo_core.hookspecs import hookimpl
 from byohpo_core.study import Problem, Proposal, Study, Trial
 
@@ -20,11 +23,10 @@ Evaluate: TypeAlias = Callable[[Points], Losses]
 NOTHING_KNOWN = 1e30
 """The loss of a failed trial while no finite loss is known."""
 _PATIENCE = 1000
-_UNWIND_SECONDS = 5.0
 
 
 class Unwound(BaseException):
-    """Raised in the optimiser's thread, at each call, once its study is over."""
+    """Raised in the optimiser, at each call, once its study is over."""
 
 
 class Blocking:
@@ -58,16 +60,10 @@ class Blocking:
         self._open = 0
         """How many of the batch have no result yet."""
         self._seen = [_Range() for _ in problem.objectives]
-        # Locks that are held but for a moment: one side lets the other go on by a release.
-        self._to_optimiser = threading.Lock()
-        self._to_study = threading.Lock()
-        self._to_optimiser.acquire()
-        self._to_study.acquire()
-        self._thread: threading.Thread | None = None
+        self._optimiser = greenlet(self._body)
         self._over = False
         self._closed = False
         self._calls_after_close = 0
-        self._error: BaseException | None = None
 
     @hookimpl
     def propose(self, study: Study, count: int) -> list[Proposal]:  # noqa: ARG002
@@ -88,36 +84,30 @@ class Blocking:
                 self._open -= 1
 
     def close(self) -> None:
-        """Unwind the optimiser's thread."""
+        """Unwind the optimiser."""
         self._closed = True
-        if self._thread is not None and self._thread.is_alive():
-            self._to_optimiser.release()
-            self._thread.join(_UNWIND_SECONDS)
+        if self._optimiser:  # it has begun and not ended
+            self._optimiser.parent = getcurrent()
+            with suppress(Exception):  # what it raises on its way out is of no use to anybody
+                self._optimiser.throw(Unwound)
 
     def _run_on(self) -> None:
         """Let the optimiser run until it asks for more results or ends; its error is raised here."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._body, name="byohpo-optimiser", daemon=True)
-            self._thread.start()
-        else:
-            self._to_optimiser.release()
-        self._to_study.acquire()
-        if self._error is not None:
-            raise self._error
+        self._optimiser.parent = getcurrent()
+        self._optimiser.switch()
 
     def _body(self) -> None:
         try:
             self._optimise(self._evaluate)
         except Unwound:
             pass
-        except BaseException as error:  # noqa: BLE001 - raised again in the study's thread
-            self._error = error
         finally:
             self._over = True
-            self._to_study.release()
 
     def _evaluate(self, points: Points) -> Losses:
         """The optimiser's side: park until the batch is in."""
+        if getcurrent() is not self._optimiser:
+            raise ByohpoError("evaluate was called from another thread than the one that the optimiser was started in")
         self._leave_if_closed()
         self._first += len(self._batch)
         self._batch = [Proposal(self._decode(point), number) for number, point in enumerate(points, start=self._first)]
@@ -125,9 +115,7 @@ class Blocking:
         self._results = [None] * len(points)
         self._open = len(points)
         if points:
-            self._to_study.release()
-            self._to_optimiser.acquire()
-            self._leave_if_closed()
+            self._to_study()
         return self._imputed(self._results)
 
     def _leave_if_closed(self) -> None:
@@ -135,8 +123,13 @@ class Blocking:
             return
         self._calls_after_close += 1
         if self._calls_after_close > _PATIENCE:  # it swallows even BaseException: parked for good, it burns no time
-            threading.Event().wait()
+            self._to_study()
         raise Unwound
+
+    def _to_study(self) -> None:
+        study_side = self._optimiser.parent
+        if study_side is not None:
+            study_side.switch()
 
     def _imputed(self, results: Sequence[tuple[float, ...] | None]) -> Losses:
         known = [losses for losses in results if losses is not None]

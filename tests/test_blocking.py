@@ -1,11 +1,23 @@
 """Optimisers that call f(x) and wait, as propose and observe."""
 
+import gc
 import random
 import threading
+from contextlib import suppress
 
 import pytest
 
-from byohpo_core import Blocking, ContinuousParameter, Objective, Problem, Proposal, SearchSpace, Trial, TrialStatus
+from byohpo_core import (
+    Blocking,
+    ByohpoError,
+    ContinuousParameter,
+    Objective,
+    Problem,
+    Proposal,
+    SearchSpace,
+    Trial,
+    TrialStatus,
+)
 from byohpo_core.blocking import NOTHING_KNOWN
 
 
@@ -43,6 +55,7 @@ def blocking():
         made.append(Blocking(options.pop("problem", problem()), optimise, **options))
         return made[-1]
 
+    make.forget = made.clear
     yield make
     for algorithm in made:
         algorithm.close()
@@ -119,8 +132,9 @@ def test_an_empty_batch_does_not_wait(blocking):
     assert got == [[]]
 
 
-def test_closing_unwinds_the_thread_even_if_every_exception_is_swallowed(blocking):
-    """The unwinding is a BaseException, raised again at every further call."""
+def test_closing_unwinds_the_optimiser_even_if_every_exception_is_swallowed(blocking):
+    """The unwinding is a BaseException, raised again at every further call; nothing of it is left."""
+    left = []
 
     def stubborn(evaluate):
         for _ in range(10):
@@ -129,17 +143,56 @@ def test_closing_unwinds_the_thread_even_if_every_exception_is_swallowed(blockin
                     evaluate([[0.5]])
             except BaseException:  # noqa: BLE001 - as stubborn as can be
                 continue
+        left.append("its end")
 
     before = threading.active_count()
     algorithm = blocking(stubborn)
     algorithm.propose(None, 1)
-    assert threading.active_count() == before + 1
     algorithm.close()
+    assert left == ["its end"]
     assert threading.active_count() == before
 
 
+def test_an_optimiser_that_never_gives_up_is_parked_for_good(blocking):
+    """Closing comes back all the same, and the garbage collector leaves it alone."""
+    calls = []
+
+    def immortal(evaluate):
+        while True:
+            calls.append("call")
+            with suppress(BaseException):
+                evaluate([[0.5]])
+
+    algorithm = blocking(immortal)
+    algorithm.propose(None, 1)
+    algorithm.close()
+    made = len(calls)
+    del algorithm
+    blocking.forget()
+    gc.collect()
+    assert len(calls) == made
+
+
+def test_evaluating_from_another_thread_is_refused(blocking):
+    """In one line that says what is wrong."""
+    told = []
+
+    def optimise(evaluate):
+        def elsewhere():
+            with pytest.raises(ByohpoError, match="another thread") as error:
+                evaluate([[0.5]])
+            told.append(error)
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+
+    assert blocking(optimise).propose(None, 1) == []
+    assert len(told) == 1
+
+
 def test_an_error_of_the_optimiser_is_raised_where_it_was_asked(blocking):
-    """In the study's thread, with its own type."""
+    """Where `propose` was called, with its own type."""
 
     def failing(evaluate):
         evaluate([[0.5]])

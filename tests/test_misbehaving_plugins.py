@@ -231,7 +231,7 @@ def test_every_event_happens_once():
 
 
 def test_an_optimiser_that_swallows_exceptions_is_unwound():
-    """Closing a study ends the optimiser's thread, even if it catches every Exception."""
+    """Closing a study ends the optimiser, even if it catches every Exception."""
 
     def stubborn(evaluate):
         while True:
@@ -251,7 +251,7 @@ def test_an_optimiser_that_swallows_exceptions_is_unwound():
 
 
 def test_an_optimiser_that_fails_ends_the_study_with_its_error():
-    """An exception in the optimiser's thread reaches the user."""
+    """An exception in the optimiser reaches the user."""
 
     class Failing(Blocking):
         def __init__(self, problem):
