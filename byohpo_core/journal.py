@@ -256,8 +256,8 @@ class MemoryJournal(Journal):
     def __init__(self) -> None:
         super().__init__(MEMORY)
         self._studies: dict[str, StudyRecord] = {}
-        # The bodies are kept as bytes: the garbage collector would walk through ever more dicts.
-        self._events: dict[str, list[tuple[EventKind, float, int, bytes]]] = {}
+        # Events are kept as bytes: the garbage collector would walk through ever more objects.
+        self._events: dict[str, list[bytes]] = {}
 
     @property
     def folder(self) -> Path:
@@ -277,18 +277,17 @@ class MemoryJournal(Journal):
         journaled = self._events[study_id]
         if events[0].sequence != len(journaled):
             raise _overtaken(study_id)
-        journaled.extend((it.kind, it.time, it.version, marshal.dumps(dict(it.body))) for it in events)
+        journaled.extend([marshal.dumps((it.kind.value, it.time, it.version, dict(it.body))) for it in events])
 
     def read(self, study_id: str) -> Iterator[Event]:
         return (self.event(study_id, sequence) for sequence in range(len(self._events[study_id])))
 
     def event(self, study_id: str, sequence: int) -> Event:
-        kind, time, version, body = self._events[study_id][sequence]
-        return Event(sequence, kind, time, marshal.loads(body), version)  # noqa: S302 - written by this object
+        kind, time, version, body = marshal.loads(self._events[study_id][sequence])  # noqa: S302 - written above
+        return Event(sequence, EventKind(kind), time, body, version)
 
     def last(self, study_id: str, kind: EventKind) -> int:
-        kinds = [journaled for journaled, *_ in self._events[study_id]]
-        return max((sequence for sequence, journaled in enumerate(kinds) if journaled is kind), default=-1)
+        return max((event.sequence for event in self.read(study_id) if event.kind is kind), default=-1)
 
     def curve(self, study_id: str, trial: int, metric: str) -> tuple[float, ...]:
         reports = (it.body for it in self.read(study_id) if it.kind is EventKind.Reported)
@@ -350,7 +349,7 @@ def _locked_file(path: Path, study_id: str, *, take_over: bool) -> Iterator[None
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise StudyBusy(f"study {study_id!r} is being driven by {_holder(file)}") from error
+            raise StudyBusy(f"study {study_id!r} is being driven by {_holder(file) or _UNNAMED}") from error
         holder = _holder(file)
         if holder and not holder.endswith(f"on {host}") and not take_over:
             raise StudyBusy(
@@ -362,6 +361,9 @@ def _locked_file(path: Path, study_id: str, *, take_over: bool) -> Iterator[None
             yield
         finally:
             _write_holder(file, "")
+
+
+_UNNAMED = "another process, which begins or ends at this moment"
 
 
 def _holder(file: IO[str]) -> str:
