@@ -277,7 +277,7 @@ class MemoryJournal(Journal):
         journaled = self._events[study_id]
         if events[0].sequence != len(journaled):
             raise _overtaken(study_id)
-        journaled.extend([marshal.dumps((it.kind.value, it.time, it.version, dict(it.body))) for it in events])
+        journaled.extend([marshal.dumps((it.kind.value, it.time, it.version, it.body)) for it in events])
 
     def read(self, study_id: str) -> Iterator[Event]:
         return (self.event(study_id, sequence) for sequence in range(len(self._events[study_id])))

@@ -206,9 +206,9 @@ class ContinuousParameter(_Drawn):
 
     def decode(self, unit: float) -> float:
         value = self._scale.from_unit(unit)
-        if value < self.min_value:
-            return self.min_value
-        return min(value, self.max_value)
+        if self.min_value <= value <= self.max_value:
+            return value
+        return self.min_value if value < self.min_value else self.max_value
 
     @property
     def cardinality(self) -> float:
@@ -258,7 +258,9 @@ class IntegerParameter(_Drawn):
     def decode(self, unit: float) -> int:
         offset = self.min_value if self.scaling is ScalingType.Linear else 0
         value = offset + math.floor(self._scale.from_unit(unit) + 0.5)
-        return min(max(value, self.min_value), self.max_value)
+        if self.min_value <= value <= self.max_value:
+            return value
+        return self.min_value if value < self.min_value else self.max_value
 
     @property
     def cardinality(self) -> float:

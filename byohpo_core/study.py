@@ -290,6 +290,7 @@ class Study:
         self._unobserved: dict[int, None] = {}
         self._silent: set[str] = set()
         self._configurations: dict[tuple[Any, ...], int] = {}
+        self._twins: dict[int, int] = {}
         self._reports: dict[int, dict[str, Report]] = {}
         self._pruning: dict[int, str] = {}
         self._driven_seconds = 0.0
@@ -344,9 +345,9 @@ class Study:
         return plugin in self._silent
 
     def twin(self, trial: Trial) -> Trial | None:
-        """The earlier trial, not failed, that has or waits for the job of this one's configuration and fidelity."""
-        number = self._configurations.get(_configuration(trial), trial.number)
-        return None if number == trial.number else self._trials[number]
+        """The earlier trial, not failed, that has or waits for the job of this unfinished one's configuration."""
+        number = self._twins.get(trial.number)
+        return None if number is None else self._trials[number]
 
     def pruning(self, trial: Trial) -> str | None:
         """Why this running trial was asked to stop early, if it was."""
@@ -394,7 +395,9 @@ class Study:
             trial = Trial(number, proposal, plugin, hyperparameters)
             self._trials.append(trial)
             self._waiting[number] = None
-            self._configurations.setdefault(_configuration(trial), number)
+            holder = self._configurations.setdefault(_configuration(trial), number)
+            if holder != number:
+                self._twins[number] = holder
 
     def _intended(self, event: Event) -> None:
         body = event.body
@@ -479,6 +482,7 @@ class Study:
     def _leave(self, number: int) -> Trial:
         self._running.pop(number, None)
         self._waiting.pop(number, None)
+        self._twins.pop(number, None)
         self._reports.pop(number, None)
         self._pruning.pop(number, None)
         return self._trials[number]
@@ -486,12 +490,16 @@ class Study:
     def _forget(self, trial: Trial) -> None:
         """A configuration whose job brought no result may have a job again: the first that waits for it gets one."""
         configuration = _configuration(trial)
-        if self._configurations.get(configuration) == trial.number:
-            del self._configurations[configuration]
-            for number in self._waiting:
-                if _configuration(self._trials[number]) == configuration:
-                    self._configurations[configuration] = number
-                    break
+        if self._configurations.get(configuration) != trial.number:
+            return
+        del self._configurations[configuration]
+        for number in self._waiting:
+            if self._twins.get(number) == trial.number:
+                holder = self._configurations.setdefault(configuration, number)
+                if holder == number:
+                    del self._twins[number]
+                else:
+                    self._twins[number] = holder
 
     def _rank(self, trial: Trial) -> None:
         best = self.best
