@@ -277,13 +277,13 @@ class MemoryJournal(Journal):
         journaled = self._events[study_id]
         if events[0].sequence != len(journaled):
             raise _overtaken(study_id)
-        journaled.extend([marshal.dumps((it.kind.value, it.time, it.version, it.body)) for it in events])
+        journaled.extend(map(_packed, events))
 
     def read(self, study_id: str) -> Iterator[Event]:
         return (self.event(study_id, sequence) for sequence in range(len(self._events[study_id])))
 
     def event(self, study_id: str, sequence: int) -> Event:
-        kind, time, version, body = marshal.loads(self._events[study_id][sequence])  # noqa: S302 - written above
+        kind, time, version, body = marshal.loads(self._events[study_id][sequence])  # noqa: S302 - by _packed
         return Event(sequence, EventKind(kind), time, body, version)
 
     def last(self, study_id: str, kind: EventKind) -> int:
@@ -297,6 +297,11 @@ class MemoryJournal(Journal):
     def driver(self, study_id: str, *, take_over: bool = False) -> Iterator[None]:  # noqa: ARG002 - no other host
         with _one_in_this_process(str(id(self)), study_id):
             yield
+
+
+def _packed(event: Event) -> bytes:
+    content: Any = (event.kind.value, event.time, event.version, event.body)
+    return marshal.dumps(content)
 
 
 def open_journal(path: str | os.PathLike[str] | None) -> Journal:
