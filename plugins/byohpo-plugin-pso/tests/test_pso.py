@@ -46,7 +46,7 @@ def inspyred_called_directly(function, seed, settings, population, evaluations):
     return seen[:evaluations]
 
 
-def tune(function, seed, settings, direction="Minimize", slots=3, jobs=35):
+def tune(function, seed, settings, direction="Minimize", slots=3, jobs=35, population=7):
     sign = 1 if direction == "Minimize" else -1
 
     def simulated(hyperparameters):
@@ -62,8 +62,8 @@ def tune(function, seed, settings, direction="Minimize", slots=3, jobs=35):
         max_jobs=jobs,
         max_parallel_jobs=slots,
         random_seed=seed,
-        strategy_options={"population": 7, **settings},
-        duplicates="run",
+        strategy_options=settings if population is None else {"population": population, **settings},
+        duplicates="reuse" if population is None else "run",
         journal=":memory:",
         progress=False,
     ).fit()
@@ -91,9 +91,11 @@ def test_slots_do_not_change_the_trajectory():
     assert [dict(t.hyperparameters) for t in one.trials] == [dict(t.hyperparameters) for t in many.trials]
 
 
-@pytest.mark.parametrize(("jobs", "slots", "population"), [(60, 6, 15), (18, 6, 6), (200, 5, 20), (4, 1, 1)], ids=str)
+@pytest.mark.parametrize(
+    ("jobs", "slots", "population"), [(60, 6, 15), (18, 6, 6), (200, 5, 20), (4, 1, 4), (2, 1, 2)], ids=str
+)
 def test_the_default_population_follows_slots_and_budget(jobs, slots, population):
-    """max(slots, min(20, max_jobs // 4))."""
+    """max(slots, min(20, max_jobs // 4)), and at least four where the budget has them."""
     tuner = Tuner(
         lambda h: 0.0, "loss", {"n": IntegerParameter(1, 9)}, strategy="pso", max_jobs=jobs, max_parallel_jobs=slots
     )
@@ -127,3 +129,10 @@ def test_several_objectives_are_refused():
     """A swarm has one best."""
     with pytest.raises(InvalidInput, match="particle swarm optimisation has one objective; the study has 2"):
         Tuner(lambda h: 0.0, ["a", "b"], {"x": ContinuousParameter(0, 1)}, strategy="pso", journal=":memory:")
+
+
+@pytest.mark.parametrize("jobs", [2, 5, 8])
+def test_a_small_budget_is_used_up(jobs):
+    """A swarm of one particle would repeat its first place for ever."""
+    study = tune("Sphere", 1, {}, slots=1, jobs=jobs, population=None)
+    assert (study.jobs, study.stop_reason) == (jobs, f"max_jobs ({jobs}) reached")

@@ -23,7 +23,7 @@ class ParticleSwarm:
     problem: Problem
     population: int = option(
         attrs.Factory(lambda self: default_population(self.problem), takes_self=True),
-        help="particles, and so trials a generation; default max(slots, min(20, max_jobs // 4))",
+        help="particles, and so trials a generation; default max(slots, 4, min(20, max_jobs // 4))",
         minimum=1,
     )
     inertia: float = option(0.5, help="how much of its last step a particle repeats")
@@ -69,5 +69,5 @@ class ParticleSwarm:
 
 
 def default_population(problem: Problem) -> int:
-    """At least four generations in the budget, unless there are more slots than that."""
-    return max(problem.max_parallel_jobs, min(20, problem.max_jobs // 4))
+    """At least four generations in the budget, unless there are more slots than that; a swarm of one would not move."""
+    return max(problem.max_parallel_jobs, min(20, problem.max_jobs // 4), min(4, problem.max_jobs))
