@@ -30,7 +30,7 @@ nox.options.sessions = ["tests", "lint"]
 ROOT = Path(__file__).parent
 PROJECTS = [".", *(f"./{path.parent.relative_to(ROOT)}" for path in sorted(ROOT.glob("plugins/*/pyproject.toml")))]
 OLDEST = (3, 11)
-TEST_TOOLS = ["pytest>=8.2", "pytest-timeout", "hypothesis", "numpy", "pandas", "scikit-learn"]
+TEST_TOOLS = ["pytest>=8.2", "pytest-timeout", "pytest-xdist", "hypothesis", "numpy", "pandas", "scikit-learn"]
 LINTERS = ["ruff", "mypy"]
 
 
@@ -100,7 +100,7 @@ def tests(session: nox.Session) -> None:
     install(session, *TEST_TOOLS)
     version = str(session.run("python", "--version", silent=True)).strip()
     session.log(f"Testing on {version}; this machine has {', '.join(PYTHONS)}")
-    run_tests(session, "--timeout=300", *session.posargs)
+    run_tests(session, "--timeout=300", "--numprocesses=auto", *session.posargs)
     session.log(f"The tests passed on {version}")
 
 
@@ -144,7 +144,7 @@ def minimums(session: nox.Session) -> None:
     tools = [tool for tool in TEST_TOOLS if canonicalize_name(Requirement(tool).name) not in lowest]
     session.install("--no-build-isolation", *PROJECTS, *tools, *pins)
     session.log(f"The tests run with {', '.join(pins)}")
-    run_tests(session, "--timeout=300", *session.posargs)
+    run_tests(session, "--timeout=300", "--numprocesses=auto", *session.posargs)
 
 
 @nox.session(python=PYTHON)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from byohpo_core.backends.simulated import Simulated as Simulated
     from byohpo_core.backends.simulated import Simulation as Simulation
     from byohpo_core.blocking import Blocking as Blocking
+    from byohpo_core.blocking import BlockingAlgorithm as BlockingAlgorithm
+    from byohpo_core.blocking import Chains as Chains
     from byohpo_core.errors import ByohpoError as ByohpoError
     from byohpo_core.errors import Diverged as Diverged
     from byohpo_core.errors import InvalidInput as InvalidInput
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from byohpo_core.errors import StudyExists as StudyExists
     from byohpo_core.errors import UnknownPlugin as UnknownPlugin
     from byohpo_core.errors import UnknownStudy as UnknownStudy
+    from byohpo_core.hookspecs import Traits as Traits
     from byohpo_core.hookspecs import hookimpl as hookimpl
     from byohpo_core.plugins import option as option
     from byohpo_core.plugins import register as register
@@ -43,7 +46,7 @@ _HOMES = {
     "backends.function": ("PythonFunction",),
     "backends.local": ("TrainingScript",),
     "backends.simulated": ("Simulated", "Simulation"),
-    "blocking": ("Blocking",),
+    "blocking": ("Blocking", "BlockingAlgorithm", "Chains"),
     "errors": (
         "ByohpoError",
         "Diverged",
@@ -56,7 +59,7 @@ _HOMES = {
         "UnknownPlugin",
         "UnknownStudy",
     ),
-    "hookspecs": ("hookimpl",),
+    "hookspecs": ("Traits", "hookimpl"),
     "plugins": ("option", "register"),
     "space": ("CategoricalParameter", "ContinuousParameter", "IntegerParameter", "SearchSpace", "StaticParameter"),
     "study": ("Event", "Objective", "Problem", "Proposal", "Study", "Trial", "TrialStatus"),

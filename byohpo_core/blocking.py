@@ -1,5 +1,8 @@
 """Let an optimiser that calls `f(x)` and waits take part in a study, unchanged.
 
+`Blocking` turns one such optimiser into `propose` and `observe`; `Chains` runs several independent ones side by side;
+`BlockingAlgorithm` is a base for plugin classes that hold either.
+
 The optimiser runs on a greenlet, a second stack in the study's thread, and parks in its objective function. One side
 runs at a time, so what it does depends on nothing but its seed and the results in the order in which they are observed.
 After a crash it is rebuilt by running it again on the journaled results.
@@ -7,17 +10,19 @@ After a crash it is rebuilt by running it again on the journaled results.
 
 import math
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+import attrs
 from greenlet import getcurrent, greenlet
 
 from byohpo_core.errors import ByohpoError
 from byohpo_core.hookspecs import hookimpl
-from byohpo_core.study import Problem, Proposal, Study, Trial
+from byohpo_core.study import Problem, Proposal, Study, Trial, TrialStatus
 
-Points: TypeAlias = Sequence[Sequence[float]]
+Points: TypeAlias = Sequence[list[Any]]
 Losses: TypeAlias = list[Any]
 Evaluate: TypeAlias = Callable[[Points], Losses]
 NOTHING_KNOWN = 1e30
@@ -38,7 +43,8 @@ class Blocking:
     loss so far plus the range seen, 1e30 while none is known, once the whole batch is in: the order of arrival cannot
     matter. A pruned trial gives its last value.
 
-    Register it as it is, or hold one and hand `propose`, `observe` and `close` on to it.
+    Register it as it is, or say in a `BlockingAlgorithm` which one to run. Where a study has several, each has its
+    place in a `Chains`: it is number *chain* of *chains*, and knows its own proposals by that.
     """
 
     def __init__(
@@ -46,7 +52,9 @@ class Blocking:
         problem: Problem,
         optimise: Callable[[Evaluate], object],
         *,
-        decode: Callable[[Sequence[float]], Mapping[str, Any]] | None = None,
+        decode: Callable[[list[Any]], Mapping[str, Any]] | None = None,
+        chain: int = 0,
+        chains: int = 1,
     ) -> None:
         self._optimise = optimise
         self._decode = decode or problem.space.decode
@@ -55,8 +63,9 @@ class Blocking:
         self._given = 0
         """How many of the batch have been proposed."""
         self._results: list[tuple[float, ...] | None] = []
-        self._first = 0
-        """The key of the batch's first proposal; the others count on."""
+        self._chains = chains
+        self._first = chain
+        """The key of the batch's first proposal; the others count on in steps of *chains*."""
         self._open = 0
         """How many of the batch have no result yet."""
         self._seen = [_Range() for _ in problem.objectives]
@@ -64,6 +73,12 @@ class Blocking:
         self._over = False
         self._closed = False
         self._calls_after_close = 0
+        self._known: list[Trial] = []
+
+    @property
+    def known(self) -> list[Trial]:
+        """Completed foreign trials, the best first: what an optimiser may start from, instead of at random."""
+        return sorted(self._known, key=lambda trial: trial.losses or ())
 
     @hookimpl
     def propose(self, study: Study, count: int) -> list[Proposal]:  # noqa: ARG002
@@ -79,9 +94,18 @@ class Blocking:
         """Keep the results of this optimiser's own points until their batch is complete."""
         for trial in trials:
             key = trial.proposal.key
-            if not trial.foreign and isinstance(key, int) and 0 <= key - self._first < len(self._results):
-                self._results[key - self._first] = trial.losses
-                self._open -= 1
+            if trial.foreign:
+                self._learn(trial)
+            elif isinstance(key, int):
+                place, others = divmod(key - self._first, self._chains)
+                if others == 0 and 0 <= place < len(self._results):
+                    self._results[place] = trial.losses
+                    self._open -= 1
+
+    def _learn(self, trial: Trial) -> None:
+        """Keep a result from before this search, but no repeat of one."""
+        if trial.losses is not None and trial.status is TrialStatus.Completed:
+            self._known.append(trial)
 
     def close(self) -> None:
         """Unwind the optimiser."""
@@ -109,8 +133,10 @@ class Blocking:
         if getcurrent() is not self._optimiser:
             raise ByohpoError("evaluate was called from another thread than the one that the optimiser was started in")
         self._leave_if_closed()
-        self._first += len(self._batch)
-        self._batch = [Proposal(self._decode(point), number) for number, point in enumerate(points, start=self._first)]
+        self._first += len(self._batch) * self._chains
+        self._batch = [
+            Proposal(self._decode(point), self._first + place * self._chains) for place, point in enumerate(points)
+        ]
         self._given = 0
         self._results = [None] * len(points)
         self._open = len(points)
@@ -139,6 +165,66 @@ class Blocking:
             filler = tuple(seen.beyond for seen in self._seen)
             known = [filler if losses is None else losses for losses in results]
         return [losses[0] for losses in known] if self._objectives == 1 else known
+
+
+class Chains:
+    """Several blocking optimisers in one study, independent of each other, whose points fill the slots together."""
+
+    def __init__(self, chains: Sequence[Blocking]) -> None:
+        self._chains = chains
+
+    @property
+    def known(self) -> list[Trial]:
+        """Completed foreign trials, the best first."""
+        return self._chains[0].known
+
+    @hookimpl
+    def propose(self, study: Study, count: int) -> list[Proposal]:
+        """What each has to propose, in their order."""
+        proposals: list[Proposal] = []
+        for chain in self._chains:
+            if len(proposals) < count:
+                proposals += chain.propose(study, count - len(proposals))
+        return proposals
+
+    @hookimpl
+    def observe(self, study: Study, trials: Sequence[Trial]) -> None:
+        for chain in self._chains:
+            chain.observe(study, trials)
+
+    def close(self) -> None:
+        for chain in self._chains:
+            chain.close()
+
+
+@attrs.define(eq=False)
+class BlockingAlgorithm(ABC):
+    """A base for plugin classes that run a library's own loop: a subclass adds options, and says in `search` what runs.
+
+    The subclass is an attrs class (`@attrs.define(eq=False)`), so that its fields are its options.
+    """
+
+    problem: Problem
+    _search: "Blocking | Chains" = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._search = self.search()
+
+    @abstractmethod
+    def search(self) -> "Blocking | Chains":
+        """The optimiser to run, made from the problem and the options; raise `InvalidInput` for what cannot work."""
+
+    @hookimpl
+    def propose(self, study: Study, count: int) -> list[Proposal]:
+        """What is left of the present batch; the next one begins when all its results are in."""
+        return self._search.propose(study, count)
+
+    @hookimpl
+    def observe(self, study: Study, trials: Sequence[Trial]) -> None:
+        self._search.observe(study, trials)
+
+    def close(self) -> None:
+        self._search.close()
 
 
 class _Range:

@@ -22,8 +22,10 @@ not need, but may not make them keyword-only.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+import attrs
 import pluggy
 
 if TYPE_CHECKING:
@@ -33,6 +35,22 @@ PROJECT = "byohpo"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a method as a hook; a misspelt hook name is refused when the study starts."""
+
+
+@attrs.frozen
+class Traits:
+    """What an algorithm's class may tell of itself, in a class attribute `traits`; `byohpo check` goes by it."""
+
+    learns: bool = True
+    """Results guide what it proposes."""
+    seeded: bool = True
+    """Another seed gives other proposals."""
+    finite: bool = False
+    """It may have nothing more to propose before the budget is spent."""
+    sequential: bool = False
+    """It works on one point at a time, however many slots there are."""
+    example: Mapping[str, Any] = MappingProxyType({})
+    """Options for spaces that it would refuse without."""
 
 
 class HookSpecs(Protocol):

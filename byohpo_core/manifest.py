@@ -24,6 +24,8 @@ class Manifest:
     """An estimator's `describe()`."""
     settings: JobSettings
     policy: Policy
+    warm_start_from: tuple[str, ...] = ()
+    """Ids of the studies in this journal whose results are known from the beginning."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -32,6 +34,7 @@ class Manifest:
             "backend": dict(self.backend),
             "settings": self.settings.to_json(),
             "policy": attrs.asdict(self.policy),
+            "warm_start_from": list(self.warm_start_from),
         }
 
     @classmethod
@@ -44,6 +47,7 @@ class Manifest:
             body["backend"],
             JobSettings.from_json(body["settings"]),
             Policy(**body["policy"]),
+            tuple(body.get("warm_start_from", ())),
         )
 
     def epoch(self) -> dict[str, Any]:

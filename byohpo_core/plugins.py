@@ -25,8 +25,13 @@ from byohpo_core.study import Event, Problem, Proposal, Study, Trial
 ALGORITHMS = "byohpo.algorithms"
 EXTENSIONS = "byohpo.extensions"
 BACKENDS = "byohpo.backends"
-OURS = frozenset({"grid", "sobol", "ga", "paes", "de", "es", "eda", "sa", "nsga2", "random", "pso", "scipy-de"})
-"""Names of algorithms that a `pip install byohpo-plugin-<name>` brings."""
+_SCIPY = ("basinhopping", "cobyqa", "direct", "dual-annealing", "nelder-mead", "powell", "shgo")
+OURS: Mapping[str, str] = {
+    **{name: name for name in ("random", "grid", "sobol", "pso", "ga", "de", "es", "eda", "sa", "paes", "nsga2")},
+    "scipy-de": "scipy-de",
+    **{f"scipy-{name}": "scipy" for name in _SCIPY},
+}
+"""Our algorithms, each with the end of the name of the distribution, byohpo-plugin-..., that brings it."""
 SAGEMAKERS = {"bayesian": "gp", "random": "random", "grid": "grid", "hyperband": "hyperband"}
 LOAD_SECONDS = 10.0
 _logger = logging.getLogger("byohpo")
@@ -241,7 +246,7 @@ def _unknown(name: str, group: str, known: Mapping[str, Any]) -> str:
     lower = name.lower()
     if lower in OURS:
         written = "" if lower == name else f' and write strategy="{lower}"'
-        return f"{message}; pip install byohpo-plugin-{lower}{written}"
+        return f"{message}; pip install byohpo-plugin-{OURS[lower]}{written}"
     if lower in SAGEMAKERS:
         return f"{message}; {name} is SageMaker's own and runs only there: choose an installed one or another plugin"
     return message
@@ -290,7 +295,14 @@ class StudyPlugins:
 
     def propose(self, name: str, study: Study, count: int) -> list[Proposal]:
         """One plugin's checked and copied proposals, at most *count*."""
-        answer = self._ask("propose", name, study=study, count=count)
+        return self.accept(name, study, count, self.answer(name, study, count))
+
+    def answer(self, name: str, study: Study, count: int) -> Any:
+        """What one plugin says when it is asked for *count* proposals, as it is."""
+        return self._ask("propose", name, study=study, count=count)
+
+    def accept(self, name: str, study: Study, count: int, answer: Any) -> list[Proposal]:
+        """An answer to a request for *count* proposals, checked and copied."""
         if answer is None or isinstance(answer, (str, bytes, Mapping)) or not isinstance(answer, Iterable):
             raise self._nonsense(name, "propose", answer, "a list of proposals")
         answer = list(answer)

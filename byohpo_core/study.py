@@ -194,6 +194,7 @@ class EventKind(StrEnum):
     """What the journal can say happened. The body's fields stand behind each."""
 
     Opened = "opened"  # host, pid: a driver begins or resumes
+    Imported = "imported"  # study, trials: the results of an earlier study, known from the beginning
     Asked = "asked"  # plugin, count, answer: proposals, possibly none
     Intended = "intended"  # trial, attempt, job
     Launched = "launched"  # trials
@@ -381,23 +382,32 @@ class Study:
         if not answer:
             self._silent.add(plugin)
         for body in answer:
-            number = len(self._trials)
-            proposal = Proposal(
-                MappingProxyType(body["hyperparameters"]),
-                body.get("key"),
-                body.get("fidelity"),
-                body.get("resume_from"),
-            )
-            space = self.problem.space
-            hyperparameters = (
-                MappingProxyType(space.complete(proposal.hyperparameters)) if space.static else proposal.hyperparameters
-            )
-            trial = Trial(number, proposal, plugin, hyperparameters)
-            self._trials.append(trial)
-            self._waiting[number] = None
-            holder = self._configurations.setdefault(_configuration(trial), number)
-            if holder != number:
-                self._twins[number] = holder
+            trial = self._new_trial(plugin, body)
+            self._waiting[trial.number] = None
+            holder = self._configurations.setdefault(_configuration(trial), trial.number)
+            if holder != trial.number:
+                self._twins[trial.number] = holder
+
+    def _imported(self, event: Event) -> None:
+        for body in event.body["trials"]:
+            trial = self._new_trial(body["plugin"], body)
+            self._settle(trial.but(foreign=True, job_name=body["job"]), event, body)
+            if body["status"] == TrialStatus.Completed:
+                self._configurations.setdefault(_configuration(trial), trial.number)
+        self.finished_since_best = 0
+        self.epoch_start = len(self._trials)
+
+    def _new_trial(self, plugin: str, body: Mapping[str, Any]) -> Trial:
+        proposal = Proposal(
+            MappingProxyType(body["hyperparameters"]), body.get("key"), body.get("fidelity"), body.get("resume_from")
+        )
+        space = self.problem.space
+        hyperparameters = (
+            MappingProxyType(space.complete(proposal.hyperparameters)) if space.static else proposal.hyperparameters
+        )
+        trial = Trial(len(self._trials), proposal, plugin, hyperparameters)
+        self._trials.append(trial)
+        return trial
 
     def _intended(self, event: Event) -> None:
         body = event.body
@@ -436,19 +446,22 @@ class Study:
         )
 
     def _finished(self, event: Event) -> None:
-        body = event.body
-        number, status = body["trial"], _STATUSES[body["status"]]
-        trial = self._leave(number)
-        shares = body.get("shares")
+        trial = self._leave(event.body["trial"])
+        if event.body.get("shares") is not None:
+            self.reused_in_a_row += 1
+        elif event.body["status"] != TrialStatus.Completed:
+            self._forget(trial)
+        self._settle(trial, event, event.body)
+
+    def _settle(self, trial: Trial, event: Event, body: Mapping[str, Any]) -> None:
+        """A trial has come to its end."""
+        status, shares = _STATUSES[body["status"]], body.get("shares")
         if shares is None:
             metrics = MappingProxyType(body.get("metrics") or {})
             values = None if status is TrialStatus.Failed else self.problem.values(metrics)
         else:
-            self.reused_in_a_row += 1
             metrics, values = self._trials[shares].metrics, self._trials[shares].values
-        if status is not TrialStatus.Completed and shares is None:
-            self._forget(trial)
-        trial = self._trials[number] = trial.but(
+        trial = self._trials[trial.number] = trial.but(
             status=status,
             metrics=metrics,
             values=values,
@@ -459,7 +472,7 @@ class Study:
             details=MappingProxyType(body["details"]) if body.get("details") else trial.details,
             shares=shares,
         )
-        self._unobserved[number] = None
+        self._unobserved[trial.number] = None
         self._rank(trial)
 
     def _observed(self, event: Event) -> None:

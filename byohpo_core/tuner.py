@@ -32,6 +32,7 @@ from byohpo_core.replay import manifest_now, read_study, replay
 from byohpo_core.results import Analytics
 from byohpo_core.space import SearchSpace
 from byohpo_core.study import Direction, Event, EventKind, Objective, Problem, Study
+from byohpo_core.warmstart import check_parents, imported
 
 _TO_BE_CHOSEN: Any = object()
 _Extension = str | PluginFactory | tuple[str | PluginFactory, Mapping[str, Any]]
@@ -77,6 +78,7 @@ class Tuner:
         failure_limit: bool = True,
         duplicates: str = "reuse",
         max_attempts: int = 3,
+        warm_start_from: Sequence[str] = (),
         journal: str | os.PathLike[str] | None = None,
         progress: bool = True,
     ) -> None:
@@ -125,6 +127,11 @@ class Tuner:
             Policy(
                 checks.choice("duplicates", duplicates, ("reuse", "run")),
                 checks.whole("max_attempts", max_attempts, at_least=1),
+            ),
+            check_parents(
+                self._journal,
+                [checks.text("warm_start_from", name) for name in checks.items("warm_start_from", warm_start_from)],
+                problem,
             ),
         )
         self._build(self._manifest).close()
@@ -296,6 +303,7 @@ class Tuner:
 
     def _drive(self, manifest: Manifest) -> Study:
         with ExitStack() as stack:
+            self._know_earlier_results(manifest)
             plugins = self._build(manifest)
             stack.callback(plugins.close)
             self.study = study = replay(self._journal, self._known_record(), plugins)
@@ -309,6 +317,15 @@ class Tuner:
                 driver.request_stop(self._stop_request)
             driver.run()
             return study
+
+    def _know_earlier_results(self, manifest: Manifest) -> None:
+        """A study's first events, also where its first driver died before them."""
+        record = self._known_record()
+        if manifest.warm_start_from and next(self._journal.read(record.id), None) is None:
+            bodies = imported(self._journal, manifest.warm_start_from)
+            self._journal.append(
+                record.id, [Event(number, EventKind.Imported, 0.0, body) for number, body in enumerate(bodies)]
+            )
 
     def _forget_driver(self) -> None:
         self._driver, self._stop_request = None, None

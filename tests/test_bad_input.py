@@ -1,7 +1,9 @@
 """Bad input gets one clear line and starts no job."""
 
 import sqlite3
+from importlib.metadata import entry_points
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -29,6 +31,14 @@ def tune(estimator=never, objective="loss", ranges=X, *, job_name="study", input
     return Tuner(estimator, objective, ranges, **settings).fit(inputs, job_name=job_name)
 
 
+def tune_without(name):
+    def others(group):
+        return [entry for entry in entry_points(group=group) if entry.name != name]
+
+    with mock.patch("byohpo_core.plugins.entry_points", others):
+        return tune(strategy=name)
+
+
 def script():
     Path("train.py").write_text("raise SystemExit('a job was started')")
     return TrainingScript("train.py")
@@ -40,7 +50,7 @@ CASES = {
         lambda: tune(strategy="randon"),
         "no installed plugin provides algorithm 'randon' (did you mean 'random'?",
     ),
-    "one of ours, not installed": (lambda: tune(strategy="nsga2"), "pip install byohpo-plugin-nsga2"),
+    "one of ours, not installed": (lambda: tune_without("nsga2"), "pip install byohpo-plugin-nsga2"),
     "one of SageMaker's": (lambda: tune(strategy="Bayesian"), "Bayesian is SageMaker's own"),
     "SageMaker's spelling": (lambda: tune(strategy="Random"), 'write strategy="random"'),
     "strategy is no class": (lambda: tune(strategy=3), "3 is neither the name of an installed algorithm nor a class"),

@@ -5,6 +5,8 @@ import re
 import runpy
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).parents[1] / "README.md"
 TRAIN = """
 import argparse
@@ -39,6 +41,25 @@ def test_the_readmes_lines_run(capsys, monkeypatch):
     assert Path("toy.db").exists()
     assert len(re.findall(r"strategy=", "\n".join(blocks))) == 3
     assert os.environ.get("BYOHPO_JOURNAL") is None
+
+
+PLUGINS = sorted(README.parent.glob("plugins/*/README.md"))
+
+
+@pytest.mark.parametrize("readme", PLUGINS, ids=lambda readme: readme.parent.name)
+def test_the_examples_of_a_plugin_run(readme, capsys, monkeypatch):
+    """Each algorithm's README has an example, which names it and uses its budget."""
+    monkeypatch.setattr("byohpo_core.tuner.Progress", Silent)
+    blocks = re.findall(r"^```python\n(.*?)^```", readme.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    if readme.parent.name == "byohpo-inspyred":
+        assert not blocks  # it has no algorithm
+        return
+    (block,) = blocks
+    Path("example.py").write_text(block)
+    names = runpy.run_path("example.py", run_name="__main__")
+    assert names["study"].best is not None
+    assert names["study"].jobs <= 40
+    assert capsys.readouterr().out
 
 
 class Silent:

@@ -43,11 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> _Parser:
-    from byohpo_core.cli import plugins, studies
+    from byohpo_core.cli import check, plugins, studies
 
     parser = _Parser(prog="byohpo", description="Tune models with the optimisation algorithm of your choice.")
     parser.add_argument("--version", action="version", version=f"byohpo-core {version('byohpo-core')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     plugins.add_commands(commands)
     studies.add_commands(commands)
+    check.add_commands(commands)
     return parser

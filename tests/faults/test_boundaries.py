@@ -38,7 +38,8 @@ def simulated(hyperparameters):
     x, n = hyperparameters.get("x", 1.0), hyperparameters["n"]
     loss = (x - 1) ** 2 + n + (hyperparameters["kind"] == "b")
     failure = "diverged" if x > 4 else None
-    return Simulation([{"loss": loss + 1}, {"loss": loss}], 50 + 40 * abs(x) + 7 * n, failure, int(x < -4 and n > 2))
+    curve = [{"loss": loss + 1, "cost": n}, {"loss": loss, "cost": n}]
+    return Simulation(curve, 50 + 40 * abs(x) + 7 * n, failure, int(x < -4 and n > 2))
 
 
 def compass(evaluate):
@@ -74,7 +75,7 @@ STUDIES = [(name, "mixed") for name in (*ALGORITHMS, "compass")] + [(name, "smal
 def fit(strategy, space, path):
     Tuner(
         Simulated(simulated),
-        "loss",
+        ["loss", "cost"] if strategy == "nsga2" else "loss",
         RANGES if space == "mixed" else SMALL,
         strategy=strategy,
         objective_type="Minimize",
@@ -82,6 +83,7 @@ def fit(strategy, space, path):
         max_parallel_jobs=4,
         random_seed=5,
         early_stopping_type="Auto",
+        strategy_options={"resolution": 3} if strategy == "grid" else None,
         failure_limit=False,
         journal=path,
         progress=False,

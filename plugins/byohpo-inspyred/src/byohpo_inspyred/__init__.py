@@ -1,28 +1,68 @@
 """Run any of inspyred's evolutionary computations, in its own `evolve`, as a byohpo algorithm.
 
 inspyred (https://aarongarrett.github.io/inspyred/) implements the algorithms; this adapter gives them the study's
-problem in the unit cube and takes their evaluations out as trials.
+problem as candidates of their kind and takes their evaluations out as trials.
 """
 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import attrs
 from inspyred import ec
 
-from byohpo_core import Blocking, InvalidInput, Problem
+from byohpo_core import Blocking, InvalidInput, Problem, SearchSpace
 
 Candidate: TypeAlias = list[Any]
 Generator: TypeAlias = Callable[[random.Random, Mapping[str, Any]], Candidate]
 
 
-def uniform(dimension: int) -> Generator:
-    """A generator of candidates in the unit cube: one `random.random()` per dimension."""
+@attrs.frozen
+class Encoding:
+    """How an engine's candidates stand for configurations."""
+
+    generator: Generator
+    """Draws a random candidate."""
+    bounder: Any
+    """Keeps a varied candidate inside."""
+    encode: Callable[[Mapping[str, Any]], Candidate]
+    decode: Callable[[Candidate], Mapping[str, Any]]
+
+
+def uniform(dimension: int, side: float = 1.0) -> Generator:
+    """A generator of candidates in a cube: one `random.random()` per dimension."""
 
     def generate(random: random.Random, args: Mapping[str, Any]) -> Candidate:  # noqa: ARG001 - inspyred's signature
-        return [random.random() for _ in range(dimension)]
+        return [side * random.random() for _ in range(dimension)]
 
     return generate
+
+
+def cube(space: SearchSpace, side: float = 1.0) -> Encoding:
+    """Candidates are points of the unit cube, or of one with another side."""
+    return Encoding(
+        uniform(space.dimension, side),
+        ec.Bounder(0, side),
+        lambda configuration: [side * unit for unit in space.encode(configuration)],
+        lambda candidate: space.decode([coordinate / side for coordinate in candidate]),
+    )
+
+
+def bit_string(space: SearchSpace, bits: int) -> Encoding:
+    """Candidates are Gray-coded bit strings, with *bits* for each continuous parameter."""
+    resolution = 2.0**-bits
+    length = space.bit_length(resolution)
+    padding = [0] * (length == 0)  # operators need a bit, which a space of one configuration does not have
+
+    def generate(random: random.Random, args: Mapping[str, Any]) -> Candidate:  # noqa: ARG001 - inspyred's signature
+        return [random.randint(0, 1) for _ in range(length)] + padding
+
+    return Encoding(
+        generate,
+        ec.DiscreteBounder([0, 1]),
+        lambda configuration: space.encode_bits(configuration, resolution) + padding,
+        lambda candidate: space.decode_bits(candidate[:length], resolution),
+    )
 
 
 def evolving(
@@ -30,38 +70,66 @@ def evolving(
     engine: Callable[[random.Random], Any],
     *,
     population: int,
-    generator: Generator | None = None,
-    bounder: Any = None,
-    decode: Callable[[Sequence[Any]], Mapping[str, Any]] | None = None,
+    encoding: Encoding | None = None,
     fitness: Callable[[Any], Any] | None = None,
     maximize: bool = False,
+    chain: int = 0,
+    chains: int = 1,
     **arguments: Any,
 ) -> Blocking:
     """An algorithm from an inspyred class (or a function that sets one up), run unchanged until the study ends.
 
     *engine* is called with `random.Random(problem.seed)`; its selector, variator, topology and so on are its own.
-    *arguments* are handed to its `evolve`. By default candidates are points of the unit cube, kept inside by
-    `Bounder(0, 1)`, and a candidate's fitness is its loss, which is minimised. *decode* turns other candidates into
-    hyperparameters; *fitness* turns a loss (a tuple of them with several objectives) into what the engine compares.
+    *arguments* are handed to its `evolve`. By default candidates are points of the unit cube, and a candidate's fitness
+    is its loss, which is minimised; *fitness* turns a loss (a tuple of them with several objectives) into what the
+    engine compares. The best known configurations of other studies are half of the first population, at
+    most. Number *chain* of several independent *chains* has a seed of its own.
     """
+    encoding = cube(problem.space) if encoding is None else encoding
+    seed = problem.seed if chain == 0 else f"{problem.seed}-{chain}"
 
     def optimise(evaluate: Callable[[Sequence[Candidate]], list[Any]]) -> None:
         def evaluator(candidates: Sequence[Candidate], args: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001
             losses = evaluate(candidates)
             return losses if fitness is None else [fitness(loss) for loss in losses]
 
-        evolution = engine(random.Random(problem.seed))  # noqa: S311 - a search, not a secret
+        evolution = engine(random.Random(seed))  # noqa: S311 - a search, not a secret
         evolution.terminator = _never
+        share = max(1, population // 2)
+        known = search.known[chain * share : (chain + 1) * share]
         evolution.evolve(
-            generator=generator or uniform(problem.space.dimension),
+            generator=encoding.generator,
             evaluator=evaluator,
             pop_size=population,
+            seeds=[encoding.encode(trial.proposal.hyperparameters) for trial in known],
             maximize=maximize,
-            bounder=bounder or ec.Bounder(0, 1),
+            bounder=encoding.bounder,
             **arguments,
         )
 
-    return Blocking(problem, optimise, decode=decode)
+    search = Blocking(problem, optimise, decode=encoding.decode, chain=chain, chains=chains)
+    return search
+
+
+def pareto(losses: Any) -> ec.emo.Pareto:
+    """A fitness that compares by dominance; the engine must be told to maximise it (`maximize=True`)."""
+    return ec.emo.Pareto(list(losses) if isinstance(losses, tuple) else [losses], maximize=False)
+
+
+def generation_size(problem: Problem, *, generations: int = 4, most: int = 20, even: bool = False) -> int:
+    """A default population: so many *generations* in the budget, at most *most*, but at least the slots.
+
+    And at least four where the budget has them: fewer hardly search. Even for engines that pair their parents.
+    """
+    least = max(problem.max_parallel_jobs, min(4, problem.max_jobs))
+    size = max(least, min(most, problem.max_jobs // generations))
+    return size + size % 2 if even else size
+
+
+def pairs(name: str, value: int) -> None:
+    """Refuse an odd number where parents are paired: inspyred's crossovers drop the one that is left over."""
+    if value % 2:
+        raise InvalidInput(f"{name} is {value}; it must be even, since parents are paired")
 
 
 def single_objective(problem: Problem, algorithm: str) -> None:

@@ -1,17 +1,18 @@
 """Random search for byohpo (Bergstra & Bengio 2012, "Random Search for Hyper-Parameter Optimization", JMLR 13)."""
 
 import random
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
-from byohpo_core import Problem, Study, hookimpl
+from byohpo_core import Problem, Study, Traits, hookimpl
 
 
 @attrs.define(eq=False)
 class RandomSearch:
     """Draws every configuration at random: one uniform draw per parameter, in the space's order."""
 
+    traits: ClassVar[Traits] = Traits(learns=False)
     problem: Problem
     _random: random.Random = attrs.field(init=False)
 

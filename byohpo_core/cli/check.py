@@ -1,0 +1,58 @@
+"""`byohpo check`: the conformance kit on an installed algorithm."""
+
+import argparse
+import json
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from byohpo_core.cli.plugins import print_columns
+from byohpo_core.errors import InvalidInput
+from byohpo_core.plugins import ALGORITHMS, build, find
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's command to the parser."""
+    check = commands.add_parser("check", help="see whether an installed algorithm behaves; exit code 1 if not")
+    check.add_argument("name", help="an algorithm's name")
+    check.add_argument("--options", metavar="JSON", type=json.loads, help="the options that it is built with")
+    check.add_argument("--json", metavar="FILE", type=Path, help="also write the results as JSON")
+    check.set_defaults(run=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from byohpo_core.testing.running import FAILED, checks, run
+    from byohpo_core.testing.subject import Subject
+
+    if not __debug__:
+        raise InvalidInput("byohpo check needs Python's assertions: run it without -O")
+    found = find(options.name, ALGORITHMS)
+    subject = Subject(found, options.options)
+    build(found, subject.problem(), subject.options)  # what cannot even be built is an error, not a finding
+    results = [run(check, subject) for check in checks()]
+    print_columns([[it.check.group, it.check.name, it.status, it.reason] for it in results])
+    counts = Counter(it.status for it in results)
+    seconds = sum(it.seconds for it in results)
+    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    print(f"{found.name}: {len(results)} checks in {seconds:.0f} s: {told}")
+    if options.json is not None:
+        body = {
+            "algorithm": found.name,
+            "distribution": found.distribution,
+            "version": found.version,
+            "byohpo-core": version("byohpo-core"),
+            "checks": [
+                {
+                    "group": it.check.group,
+                    "name": it.check.name,
+                    "sentence": it.check.sentence,
+                    "status": it.status,
+                    "reason": it.reason,
+                    "seconds": round(it.seconds, 3),
+                }
+                for it in results
+            ],
+        }
+        options.json.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+    return int(counts[FAILED] > 0)

@@ -1,0 +1,21 @@
+"""A study of an algorithm in a process of its own; its proposals are printed as JSON."""
+
+import json
+import sys
+from importlib import import_module
+from operator import attrgetter
+
+
+def main(target: str, options: str) -> None:
+    """Run it."""
+    from byohpo_core.plugins import ALGORITHMS, Found
+    from byohpo_core.testing.subject import MIXED, Subject
+
+    module, _, name = target.partition(":")
+    plugin = attrgetter(name)(import_module(module))
+    subject = Subject(Found(plugin, name, ALGORITHMS), json.loads(options))
+    sys.stdout.write(json.dumps(subject.proposals(subject.problem(MIXED, seed=1, jobs=30))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,281 @@
+"""The algorithm under test, and a study in which a check drives it by hand."""
+
+import copy
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import attrs
+
+from byohpo_core.errors import InvalidInput, PluginError
+from byohpo_core.hookspecs import Traits
+from byohpo_core.plugins import ALGORITHMS, Found, PluginFactory, StudyPlugins, build, find
+from byohpo_core.space import (
+    CategoricalParameter,
+    ContinuousParameter,
+    IntegerParameter,
+    Parameter,
+    SearchSpace,
+    StaticParameter,
+)
+from byohpo_core.study import Direction, Event, EventKind, Objective, Problem, Study, Trial, TrialStatus
+
+NAME = "subject"
+CENTRES = (0.3, 0.7, 0.5)
+"""Where in the unit cube the objectives are best, in each coordinate."""
+
+CUBE: Mapping[str, Parameter] = {f"x{axis}": ContinuousParameter(0, 1) for axis in range(3)}
+MIXED: Mapping[str, Parameter] = {
+    "x": ContinuousParameter(-5, 5),
+    "rate": ContinuousParameter(1e-6, 1, "Logarithmic"),
+    "momentum": ContinuousParameter(0.5, 0.999, "ReverseLogarithmic"),
+    "layers": IntegerParameter(1, 4),
+    "kind": CategoricalParameter(["a", "b", "c"]),
+    "flag": CategoricalParameter([True, False]),
+    "batch": StaticParameter(100),
+}
+
+Outcome: TypeAlias = tuple[float, ...] | TrialStatus | tuple[TrialStatus, tuple[float, ...]]
+"""Losses of a completed trial; a status without losses; or both."""
+Judge: TypeAlias = Callable[[Problem, Trial], Outcome]
+
+
+class NotApplicableError(Exception):
+    """A check has nothing to say about this algorithm."""
+
+
+def sphere(problem: Problem, trial: Trial) -> Outcome:
+    """One quadratic bowl an objective, each with its own centre."""
+    units = problem.space.encode(trial.proposal.hyperparameters)
+    centres = CENTRES[: len(problem.objectives)]
+    return tuple(sum((unit - centre) ** 2 for unit in units) for centre in centres)
+
+
+def sometimes_failing(problem: Problem, trial: Trial) -> Outcome:
+    """As `sphere`, but every third trial fails."""
+    return TrialStatus.Failed if trial.number % 3 == 1 else sphere(problem, trial)
+
+
+@attrs.frozen(slots=False)
+class Subject:
+    """An algorithm's class and the options that it is built with."""
+
+    found: Found
+    given: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, algorithm: str | PluginFactory, options: Mapping[str, Any] | None = None) -> "Subject":
+        """The installed algorithm of a name, or a class."""
+        return cls(find(algorithm, ALGORITHMS), options)
+
+    @property
+    def traits(self) -> Traits:
+        traits = getattr(self.found.plugin, "traits", None)
+        return traits if isinstance(traits, Traits) else Traits()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.traits.example if self.given is None else self.given)
+
+    @cached_property
+    def objectives(self) -> int:
+        """How many objectives the checks give it: one if it takes one, else two."""
+        try:
+            build(self.found, self._problem(1), self.options)
+        except InvalidInput:
+            build(self.found, self._problem(2), self.options)
+            return 2
+        return 1
+
+    def problem(self, parameters: Mapping[str, Parameter] = CUBE, **settings: Any) -> Problem:
+        """A problem with defaults: three continuous parameters, seed 1, 60 jobs, 4 slots, to be minimised."""
+        return self._problem(self.objectives, parameters, **settings)
+
+    def _problem(
+        self,
+        objectives: int,
+        parameters: Mapping[str, Parameter] = CUBE,
+        *,
+        seed: int = 1,
+        jobs: int = 60,
+        slots: int = 4,
+        direction: Direction = Direction.Minimize,
+    ) -> Problem:
+        named = tuple(Objective(f"metric{number}", direction) for number in range(objectives))
+        return Problem(SearchSpace(parameters), named, seed, jobs, min(jobs, slots))
+
+    def study(self, problem: Problem | None = None, **options: Any) -> "Session":
+        """A study of this algorithm; close it, or use it in a `with` statement."""
+        return Session(self, problem or self.problem(), {**self.options, **options})
+
+    def proposals(self, problem: Problem | None = None, judge: Judge = sphere, **run: Any) -> list[dict[str, Any]]:
+        """The configurations of a whole study, in order."""
+        with self.study(problem) as session:
+            session.run(judge, **run)
+            return session.configurations
+
+
+class Session:
+    """A study whose trials a check asks for, finishes and hands over, as the driver does it."""
+
+    def __init__(self, subject: Subject, problem: Problem, options: Mapping[str, Any], name: str = "kit") -> None:
+        self.problem = problem
+        self.study = Study(f"{name}-0000", name, problem, lambda *_: ())
+        self.plugin = build(subject.found, problem, options)
+        spec = attrs.evolve(subject.found.spec(options), name=NAME)
+        self.plugins = StudyPlugins([spec], [self.plugin])
+        self.answers: list[Any] = []
+        """What it answered, as it is, and a copy of that."""
+        self.calls: list[tuple[str, Any]] = []
+        """What was asked of it and told to it, for a replay."""
+        self.clock = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.plugins.close()
+
+    @property
+    def configurations(self) -> list[dict[str, Any]]:
+        return [dict(trial.proposal.hyperparameters) for trial in self.study.trials if trial.plugin == NAME]
+
+    def ask(self, count: int = 1) -> list[Trial]:
+        """New running trials, at most *count*."""
+        first = len(self.study.trials)
+        answer = self._asked(self.plugins.answer, NAME, self.study, count)
+        with suppress(Exception):  # what cannot be listed or copied fails in the next line
+            self.answers += [(proposal, copy.deepcopy(proposal)) for proposal in answer]
+        proposals = self._asked(self.plugins.accept, NAME, self.study, count, answer)
+        self.calls.append(("ask", count))
+        self._apply(EventKind.Asked, plugin=NAME, count=count, answer=[proposal.to_json() for proposal in proposals])
+        for trial in self.study.trials[first:]:
+            self._apply(EventKind.Intended, trial=trial.number, attempt=0, job=f"kit-{trial.number}-0")
+        return [self.study.trials[number] for number in range(first, len(self.study.trials))]
+
+    def inject(self, configuration: Mapping[str, Any], *, key: Any = None) -> Trial:
+        """A running trial of another plugin."""
+        body = {"hyperparameters": dict(configuration), "key": key}
+        self._apply(EventKind.Asked, plugin="another", count=1, answer=[body])
+        trial = self.study.trials[-1]
+        self._apply(EventKind.Intended, trial=trial.number, attempt=0, job=f"kit-{trial.number}-0")
+        return self.study.trials[-1]
+
+    def know(self, results: Sequence[tuple[Mapping[str, Any], Outcome]], *, key: Any = None) -> None:
+        """Results of an earlier study."""
+        bodies = []
+        for configuration, outcome in results:
+            status, losses = _split(outcome)
+            body = {"hyperparameters": dict(configuration), "plugin": "another", "status": status.value, "job": "old-0"}
+            bodies.append({**body, "key": key, "metrics": self._metrics(losses), "reason": None})
+        self._apply(EventKind.Imported, study="old", trials=bodies)
+
+    def finish(self, trials: Sequence[Trial], judge: Judge = sphere) -> None:
+        """Give trials their results; nobody is told yet."""
+        for trial in trials:
+            status, losses = _split(judge(self.problem, trial))
+            started = self.clock
+            self.clock += 60
+            self._apply(
+                EventKind.Finished,
+                trial=trial.number,
+                status=status.value,
+                metrics=self._metrics(losses),
+                reason=None if status is TrialStatus.Completed else "the kit said so",
+                started=started,
+                ended=self.clock,
+            )
+
+    def observe(self, order: Callable[[list[Trial]], Sequence[Trial]] = list) -> None:
+        """Tell it what has finished."""
+        trials = order(list(self.study.unobserved))
+        if trials:
+            self.calls.append(("observe", trials))
+            self._apply(EventKind.Observed, trials=[trial.number for trial in trials])
+            self._asked(self.plugins.observe, self.study, trials)
+
+    def stop(self) -> str | None:
+        reason: str | None = self._asked(self.plugins.stop, self.study)
+        return reason
+
+    def tell(self, trials: Sequence[Trial], judge: Judge = sphere) -> None:
+        """Finish some trials and tell the algorithm."""
+        self.finish(trials, judge)
+        self.observe()
+
+    def run(self, judge: Judge = sphere, *, order: str = "first", together: int = 1, asked: int = 64) -> int:
+        """Run to the end of the budget; how many trials there were.
+
+        Of the running trials the *first*, the *last* or one at *random* ends, so many *together*; at most *asked* are
+        asked for at once. It ends early when nothing runs and nothing is proposed.
+        """
+        generator = random.Random(7)  # noqa: S311 - which trial ends is no secret
+        running: list[Trial] = []
+        jobs = 0
+        while True:
+            wanted = min(self.problem.max_parallel_jobs - len(running), self.problem.max_jobs - jobs, asked)
+            fresh = self.ask(wanted) if wanted > 0 else []
+            running += fresh
+            jobs += len(fresh)
+            if not running:
+                return jobs
+            if order == "random":
+                generator.shuffle(running)
+            ended = running[-together:] if order == "last" else running[:together]
+            running = running[:-together] if order == "last" else running[together:]
+            self.tell(ended, judge)
+
+    def replayed(self, subject: Subject, options: Mapping[str, Any], calls: int) -> "Session":
+        """Another study, brought to where this one was after so many *calls*."""
+        other = Session(subject, self.problem, options)
+        for kind, argument in self.calls[:calls]:
+            if kind == "ask":
+                other.ask(argument)
+            else:
+                for trial in argument:
+                    other.finish([other.study.trials[trial.number]], _always(_outcome(trial)))
+                other.observe()
+        return other
+
+    def _metrics(self, losses: tuple[float, ...] | None) -> dict[str, float]:
+        """The values with these losses."""
+        if losses is None:
+            return {}
+        return {
+            objective.metric: objective.loss(loss)
+            for objective, loss in zip(self.problem.objectives, losses, strict=True)
+        }
+
+    def _apply(self, kind: EventKind, **body: Any) -> None:
+        self.study.apply(Event(self.study.sequence, kind, self.clock, body))
+
+    def _asked(self, hook: Callable[..., Any], *arguments: Any) -> Any:
+        """What a hook answers; what it does wrong is the check's finding."""
+        try:
+            return hook(*arguments)
+        except PluginError as error:
+            raise AssertionError(str(error)) from error
+
+
+def _split(outcome: Outcome) -> tuple[TrialStatus, tuple[float, ...] | None]:
+    if isinstance(outcome, TrialStatus):
+        return outcome, None
+    if isinstance(outcome[0], TrialStatus):
+        return outcome[0], outcome[1]
+    return TrialStatus.Completed, outcome
+
+
+def _always(outcome: Outcome) -> Judge:
+    return lambda *_: outcome
+
+
+def _outcome(trial: Trial) -> Outcome:
+    return trial.status if trial.losses is None else (trial.status, trial.losses)

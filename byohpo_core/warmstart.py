@@ -1,0 +1,72 @@
+"""Results of earlier studies, known to a new one from its beginning: `warm_start_from=`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from byohpo_core.errors import InvalidInput
+from byohpo_core.journal import Journal
+from byohpo_core.replay import manifest_now, read_study
+from byohpo_core.space import SearchSpace
+from byohpo_core.study import Problem, Study, Trial, TrialStatus
+
+_RESULTS = frozenset({TrialStatus.Completed, TrialStatus.Failed, TrialStatus.Pruned})
+
+
+def check_parents(journal: Journal, names: Sequence[str], problem: Problem) -> tuple[str, ...]:
+    """The ids of studies to start from; raises `InvalidInput` where one is not about this *problem*."""
+    ids = []
+    for name in names:
+        record = journal.find(name)
+        parent = manifest_now(journal, record).problem
+        if difference := _difference(parent.space, problem.space) or _other_objectives(parent, problem):
+            raise InvalidInput(f"warm_start_from: study {name!r} {difference}")
+        ids.append(record.id)
+    if len(set(ids)) < len(ids):
+        raise InvalidInput(f"warm_start_from names a study twice: {', '.join(names)}")
+    return tuple(ids)
+
+
+def imported(journal: Journal, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The bodies of the events that bring the parents' results into a new study: all but repeats and stopped jobs."""
+    return [_body(read_study(journal, journal.find(study_id))) for study_id in ids]
+
+
+def _body(parent: Study) -> dict[str, Any]:
+    results = [_result(trial) for trial in parent.trials if trial.status in _RESULTS and trial.shares is None]
+    return {"study": parent.id, "trials": results}
+
+
+def _result(trial: Trial) -> dict[str, Any]:
+    body = {
+        **trial.proposal.to_json(),
+        "plugin": trial.plugin,
+        "status": trial.status.value,
+        "job": trial.job_name,
+        "metrics": dict(trial.metrics),
+        "reason": trial.reason,
+        "started": trial.started,
+        "ended": trial.ended,
+        "details": dict(trial.details),
+    }
+    body["hyperparameters"] = dict(trial.proposal.hyperparameters)
+    return body
+
+
+def _difference(its: SearchSpace, ours: SearchSpace) -> str | None:
+    for name in dict.fromkeys([*its.parameters, *ours.parameters]):
+        if name not in its.parameters:
+            return f"has no hyperparameter {name!r}"
+        if name not in ours.parameters:
+            return f"has a hyperparameter {name!r}, which this study has not"
+        if its.parameters[name] != ours.parameters[name]:
+            return f"has {name!r} as {its.parameters[name]}, this study as {ours.parameters[name]}"
+    if list(its.tunable) != list(ours.tunable):
+        return f"has the order {', '.join(its.tunable)}, this study {', '.join(ours.tunable)}"
+    return None
+
+
+def _other_objectives(its: Problem, ours: Problem) -> str | None:
+    if its.objectives == ours.objectives:
+        return None
+    named = [", ".join(f"{it.direction} {it.metric}" for it in problem.objectives) for problem in (its, ours)]
+    return f"has the objectives {named[0]}, this study {named[1]}"

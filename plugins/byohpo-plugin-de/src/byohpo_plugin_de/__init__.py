@@ -1,0 +1,52 @@
+"""Differential evolution for byohpo, by inspyred: its `DEA`, with heuristic crossover in place of differences.
+
+Storn & Price 1997, "Differential Evolution"; the crossover is Wright's (1991, "Genetic Algorithms for Real Parameter
+Optimization").
+"""
+
+import attrs
+from byohpo_inspyred import evolving, generation_size, pairs, single_objective
+from inspyred import ec
+
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, option
+
+
+@attrs.define(eq=False)
+class DifferentialEvolution(BlockingAlgorithm):
+    """Children beyond the better of two parents, away from the worse; they replace the worst of the population."""
+
+    population: int = option(
+        attrs.Factory(lambda self: generation_size(self.problem, generations=8, even=True), takes_self=True),
+        help="configurations kept; default max(slots, 4, min(20, max_jobs // 8))",
+        minimum=2,
+    )
+    num_selected: int = option(
+        attrs.Factory(lambda self: _children(self.problem.max_parallel_jobs, self.population), takes_self=True),
+        help="parents, and so trials, a turn; even; default as many as slots, at most the population",
+        minimum=2,
+    )
+    tournament_size: int = option(2, help="how many compete to be a parent", minimum=1)
+    crossover_rate: float = option(1.0, help="the share of pairs that are crossed", minimum=0, maximum=1)
+    mutation_rate: float = option(0.1, help="the chance of each coordinate to be moved", minimum=0, maximum=1)
+    gaussian_stdev: float = option(0.1, help="how far it is moved, in the unit cube", minimum=0)
+
+    def search(self) -> Blocking:
+        single_objective(self.problem, "differential evolution")
+        pairs("num_selected", self.num_selected)
+        if self.tournament_size > self.population:
+            raise InvalidInput(f"tournament_size is {self.tournament_size}, but the population is {self.population}")
+        return evolving(
+            self.problem,
+            ec.DEA,
+            population=self.population,
+            num_selected=self.num_selected,
+            tournament_size=self.tournament_size,
+            crossover_rate=self.crossover_rate,
+            mutation_rate=self.mutation_rate,
+            gaussian_stdev=self.gaussian_stdev,
+        )
+
+
+def _children(slots: int, population: int) -> int:
+    """As many as fill the slots: even, since parents are paired, and no more than can find a place."""
+    return max(2, min(slots + slots % 2, population - population % 2))

@@ -1,0 +1,45 @@
+"""Estimation of distribution for byohpo, by inspyred.
+
+Larranaga & Lozano 2001, "Estimation of Distribution Algorithms": the univariate Gaussian model, UMDAc.
+"""
+
+import attrs
+from byohpo_inspyred import cube, evolving, generation_size, single_objective
+from inspyred import ec
+
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, option
+
+
+@attrs.define(eq=False)
+class EstimationOfDistribution(BlockingAlgorithm):
+    """Each generation is drawn from normal distributions that fit the better part of the one before."""
+
+    population: int = option(
+        attrs.Factory(lambda self: max(4, generation_size(self.problem, generations=6)), takes_self=True),
+        help="trials a generation; default max(slots, 4, min(20, max_jobs // 6))",
+        minimum=4,
+    )
+    num_selected: int | None = option(
+        None, help="how many of the best the distributions fit; default half of the population", minimum=2
+    )
+    num_elites: int = option(1, help="how many of the best survive a generation", minimum=0)
+    spread: float = option(
+        4.0,
+        help="side of the cube that the library works in: it takes variances for deviations, so more is wider",
+        minimum=0.001,
+    )
+
+    def search(self) -> Blocking:
+        single_objective(self.problem, "estimation of distribution")
+        selected = self.population // 2 if self.num_selected is None else self.num_selected
+        if selected > self.population:
+            raise InvalidInput(f"num_selected is {selected}, but the population is {self.population}")
+        return evolving(
+            self.problem,
+            ec.EDA,
+            population=self.population,
+            encoding=cube(self.problem.space, self.spread),
+            num_selected=selected,
+            num_offspring=self.population,
+            num_elites=self.num_elites,
+        )

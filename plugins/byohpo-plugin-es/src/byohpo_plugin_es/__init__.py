@@ -1,0 +1,60 @@
+"""An evolution strategy for byohpo, by inspyred.
+
+Beyer & Schwefel 2002, "Evolution strategies: a comprehensive introduction", Natural Computing 1: each configuration
+carries the widths of its own mutations, which evolve with it.
+"""
+
+from typing import Any
+
+import attrs
+from byohpo_inspyred import Encoding, cube, evolving, generation_size, single_objective
+from inspyred import ec
+
+from byohpo_core import Blocking, BlockingAlgorithm, SearchSpace, option
+
+
+@attrs.define(eq=False)
+class EvolutionStrategy(BlockingAlgorithm):
+    """Each configuration has one mutated child a generation, and the best of both survive."""
+
+    population: int = option(
+        attrs.Factory(lambda self: generation_size(self.problem, generations=20), takes_self=True),
+        help="configurations kept, and trials a generation; default max(slots, 4, min(20, max_jobs // 20))",
+        minimum=1,
+    )
+    step: float = option(0.1, help="the width of the first mutations, in the unit cube", minimum=0)
+    tau: float | None = option(None, help="how fast each width changes; default 1 / sqrt(2 sqrt(dimension))", minimum=0)
+    tau_prime: float | None = option(
+        None, help="how fast all widths change together; default 1 / sqrt(2 dimension)", minimum=0
+    )
+    epsilon: float = option(0.00001, help="the smallest width", minimum=0)
+
+    def search(self) -> Blocking:
+        single_objective(self.problem, "an evolution strategy")
+        return evolving(
+            self.problem,
+            _OwnSteps,
+            population=self.population,
+            encoding=_with_steps(self.problem.space, self.step),
+            tau=self.tau,
+            tau_prime=self.tau_prime,
+            epsilon=self.epsilon,
+        )
+
+
+class _OwnSteps(ec.ES):  # type: ignore[misc] # inspyred carries no types
+    """inspyred's strategy on candidates that carry their widths already: its own `evolve` would draw them up to 1."""
+
+    def evolve(self, *arguments: Any, **named: Any) -> Any:
+        return ec.EvolutionaryComputation.evolve(self, *arguments, **named)
+
+
+def _with_steps(space: SearchSpace, step: float) -> Encoding:
+    """Points of the unit cube, each followed by the widths of its mutations."""
+    points, steps = cube(space), [step] * space.dimension
+    return Encoding(
+        lambda random, args: points.generator(random, args) + steps,
+        points.bounder,
+        lambda configuration: points.encode(configuration) + steps,
+        lambda candidate: points.decode(candidate[: space.dimension]),
+    )

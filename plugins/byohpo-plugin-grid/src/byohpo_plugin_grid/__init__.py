@@ -1,0 +1,81 @@
+"""Grid search for byohpo: every combination of some values of each hyperparameter, once."""
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, ClassVar
+
+import attrs
+
+from byohpo_core import CategoricalParameter, InvalidInput, Problem, Study, Traits, hookimpl
+
+_ORDERS = ("shuffled", "lexicographic")
+
+
+@attrs.define(eq=False)
+class GridSearch:
+    """Tries every combination of values once and ends; integers and categories give all that they have."""
+
+    traits: ClassVar[Traits] = Traits(learns=False, finite=True, example={"resolution": 4})
+    problem: Problem
+    resolution: int | Mapping[str, int] | None = attrs.field(
+        default=None,
+        metadata={"help": "values of a continuous parameter, at most of an integer: one number, or one for each name"},
+    )
+    order: str = attrs.field(
+        default="shuffled", metadata={"help": "shuffled: by the seed; lexicographic: the last parameter varies fastest"}
+    )
+    _points: Iterator[dict[str, Any]] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.order not in _ORDERS:
+            raise InvalidInput(f"order is {self.order!r}; it must be one of {', '.join(_ORDERS)}")
+        if isinstance(self.resolution, Mapping):
+            for name in self.resolution:
+                if name not in self.problem.space.tunable:
+                    raise InvalidInput(f"resolution names {name!r}, which is no tuned hyperparameter")
+        axes = {name: self._values(name) for name in self.problem.space.tunable}
+        size = math.prod(map(len, axes.values()))
+        generator = random.Random(self.problem.seed)  # noqa: S311 - a search, not a secret
+        indices = iter(range(size)) if self.order == "lexicographic" else _shuffled(size, generator)
+        self._points = (_point(axes, index) for index in indices)
+
+    @hookimpl
+    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:  # noqa: ARG002
+        """The next points of the grid; none when it is exhausted."""
+        return list(islice(self._points, count))
+
+    def _values(self, name: str) -> list[Any] | range:
+        parameter = self.problem.space.tunable[name]
+        resolution = self.resolution.get(name) if isinstance(self.resolution, Mapping) else self.resolution
+        if isinstance(parameter, CategoricalParameter):
+            return list(parameter.values)
+        if resolution is None:
+            if parameter.cardinality == math.inf:
+                raise InvalidInput(f"{name} is continuous: give the grid a resolution, such as {{{name!r}: 5}}")
+            return range(int(parameter.min_value), int(parameter.max_value) + 1)
+        if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 1:
+            raise InvalidInput(f"the resolution of {name} is {resolution!r}, not a whole number of at least 1")
+        if parameter.cardinality <= resolution:
+            return range(int(parameter.min_value), int(parameter.max_value) + 1)
+        steps = [index / (resolution - 1) for index in range(resolution)] if resolution > 1 else [0.5]
+        return list(dict.fromkeys(parameter.decode(step) for step in steps))
+
+
+def _point(axes: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """The configuration with a number, of which the last parameter is the lowest digit."""
+    point = {}
+    for name, values in reversed(list(axes.items())):
+        index, place = divmod(index, len(values))
+        point[name] = values[place]
+    return point
+
+
+def _shuffled(size: int, generator: random.Random) -> Iterator[int]:
+    """The numbers below *size* in random order, without a list of them (Fisher & Yates, sparse)."""
+    moved: dict[int, int] = {}
+    for last in reversed(range(size)):
+        chosen = generator.randint(0, last)
+        yield moved.get(chosen, chosen)
+        moved[chosen] = moved.pop(last, last)

@@ -1,0 +1,54 @@
+"""NSGA-II for byohpo, by inspyred.
+
+Deb, Pratap, Agarwal & Meyarivan 2002, "A fast and elitist multiobjective genetic algorithm: NSGA-II", IEEE Transactions
+on Evolutionary Computation 6(2).
+"""
+
+import random
+
+import attrs
+from byohpo_inspyred import evolving, generation_size, pairs, pareto
+from inspyred import ec
+
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, option
+
+
+@attrs.define(eq=False)
+class NSGA2(BlockingAlgorithm):
+    """Approximates the Pareto front: the survivors are the least dominated, and among them the least crowded."""
+
+    population: int = option(
+        attrs.Factory(lambda self: generation_size(self.problem, generations=8, even=True), takes_self=True),
+        help="configurations kept, and trials a generation; even; default max(slots, 4, min(20, max_jobs // 8))",
+        minimum=2,
+    )
+    tournament_size: int = option(2, help="how many compete to be a parent", minimum=1)
+    crossover_rate: float = option(1.0, help="the share of pairs that are blended", minimum=0, maximum=1)
+    blx_alpha: float = option(0.1, help="how far beyond its parents a blended child may lie", minimum=0)
+    mutation_rate: float = option(0.2, help="the chance of each coordinate to be moved", minimum=0, maximum=1)
+    gaussian_stdev: float = option(0.1, help="how far it is moved, in the unit cube", minimum=0)
+
+    def search(self) -> Blocking:
+        if len(self.problem.objectives) < 2:  # noqa: PLR2004 - a front needs two
+            raise InvalidInput("NSGA-II needs two or more objectives; for one, use ga, de or es")
+        pairs("population", self.population)
+        if self.tournament_size > self.population:
+            raise InvalidInput(f"tournament_size is {self.tournament_size}, but the population is {self.population}")
+        return evolving(
+            self.problem,
+            _engine,
+            population=self.population,
+            fitness=pareto,
+            maximize=True,
+            tournament_size=self.tournament_size,
+            crossover_rate=self.crossover_rate,
+            blx_alpha=self.blx_alpha,
+            mutation_rate=self.mutation_rate,
+            gaussian_stdev=self.gaussian_stdev,
+        )
+
+
+def _engine(generator: random.Random) -> ec.emo.NSGA2:
+    engine = ec.emo.NSGA2(generator)
+    engine.variator = [ec.variators.blend_crossover, ec.variators.gaussian_mutation]  # it has none of its own
+    return engine

@@ -1,0 +1,56 @@
+"""The Pareto archived evolution strategy for byohpo, by inspyred.
+
+Knowles & Corne 2000, "Approximating the Nondominated Front Using the Pareto Archived Evolution Strategy", Evolutionary
+Computation 8(2).
+"""
+
+import random
+from types import FunctionType
+
+import attrs
+from byohpo_inspyred import evolving, pareto
+from inspyred import ec
+
+from byohpo_core import Blocking, BlockingAlgorithm, option
+
+
+@attrs.define(eq=False)
+class ParetoArchivedEvolution(BlockingAlgorithm):
+    """Parents with one mutated child each, which replaces its parent if it is better or in a less crowded place."""
+
+    population: int = option(
+        attrs.Factory(lambda self: self.problem.max_parallel_jobs, takes_self=True),
+        help="parents, and so trials a generation; default as many as slots",
+        minimum=1,
+    )
+    max_archive_size: int = option(20, help="how many of the best are remembered", minimum=1)
+    num_grid_divisions: int = option(3, help="how often the range of each objective is halved", minimum=1, maximum=8)
+    mutation_rate: float = option(0.4, help="the chance of each coordinate to be moved", minimum=0, maximum=1)
+    gaussian_stdev: float = option(0.15, help="how far it is moved, in the unit cube", minimum=0)
+
+    def search(self) -> Blocking:
+        return evolving(
+            self.problem,
+            _engine,
+            population=self.population,
+            fitness=pareto,
+            maximize=True,
+            max_archive_size=self.max_archive_size,
+            num_grid_divisions=self.num_grid_divisions,
+            mutation_rate=self.mutation_rate,
+            gaussian_stdev=self.gaussian_stdev,
+        )
+
+
+def _engine(generator: random.Random) -> ec.emo.PAES:
+    engine = ec.emo.PAES(generator)
+    engine.archiver = _own(engine.archiver)
+    return engine
+
+
+def _own(archiver: FunctionType) -> FunctionType:
+    """A copy of inspyred's archiver, which keeps its grid on itself and finds itself by its global name."""
+    namespace = dict(archiver.__globals__)
+    own = FunctionType(archiver.__code__, namespace, archiver.__name__, archiver.__defaults__, archiver.__closure__)
+    namespace[archiver.__name__] = own
+    return own

@@ -1,0 +1,120 @@
+"""Differential evolution for byohpo, by SciPy.
+
+Storn & Price 1997, "Differential Evolution - a Simple and Efficient Heuristic for Global Optimization over Continuous
+Spaces"; https://docs.scipy.org/doc/scipy/reference/generated/scipy.optimize.differential_evolution.html
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import differential_evolution
+from scipy.stats import qmc
+
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, SearchSpace, option
+
+STRATEGIES = tuple(
+    f"{kind}{crossover}"
+    for kind in ("best1", "best2", "rand1", "rand2", "randtobest1", "currenttobest1")
+    for crossover in ("bin", "exp")
+)
+
+
+@attrs.frozen
+class Box:
+    """SciPy's variables: one a parameter, whole numbers where all values have equal shares, else from 0 to 1."""
+
+    space: SearchSpace
+    sizes: tuple[int, ...] = attrs.field(init=False)
+    """How many values each parameter has; 0 for those from 0 to 1."""
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "sizes", tuple(map(_equal_shares, self.space.tunable.values())))
+
+    @property
+    def bounds(self) -> list[tuple[float, float]]:
+        return [(0, max(1, size) - 1) if size else (0, 1) for size in self.sizes]
+
+    @property
+    def integrality(self) -> list[bool]:
+        return [size > 0 for size in self.sizes]
+
+    def encode(self, configuration: Mapping[str, Any]) -> list[float]:
+        """The variables of a configuration."""
+        units = self.space.encode(configuration)
+        return [unit * size - 0.5 if size else unit for unit, size in zip(units, self.sizes, strict=True)]
+
+    def decode(self, variables: Sequence[float]) -> dict[str, Any]:
+        """The configuration for some variables."""
+        return self.space.decode(
+            [(value + 0.5) / size if size else value for value, size in zip(variables, self.sizes, strict=True)]
+        )
+
+    def fill(self, points: NDArray[Any]) -> NDArray[Any]:
+        """Points of the unit cube as variables."""
+        low, high = np.array(self.bounds, dtype=float).T
+        scaled: NDArray[Any] = low + points * (high - low)
+        return scaled
+
+
+@attrs.define(eq=False)
+class DifferentialEvolution(BlockingAlgorithm):
+    """Each configuration competes with a mixture of others; whole generations, so that parallel slots are full."""
+
+    population: int = option(
+        attrs.Factory(
+            lambda self: max(5, self.problem.max_parallel_jobs, min(20, self.problem.max_jobs // 8)), takes_self=True
+        ),
+        help="configurations kept, and trials a generation; default max(slots, 5, min(20, max_jobs // 8))",
+        minimum=5,
+    )
+    strategy: str = attrs.field(default="best1bin", metadata={"help": f"how they mix: {', '.join(STRATEGIES)}"})
+    mutation: float | Sequence[float] = attrs.field(
+        default=(0.5, 1.0), metadata={"help": "how far differences reach: a number, or two between which it is drawn"}
+    )
+    recombination: float = option(0.7, help="the share of coordinates that a mixture takes", minimum=0, maximum=1)
+
+    def search(self) -> Blocking:
+        if len(self.problem.objectives) > 1:
+            raise InvalidInput(
+                f"differential evolution has one objective; the study has {len(self.problem.objectives)}"
+            )
+        if self.strategy not in STRATEGIES:
+            raise InvalidInput(f"strategy is {self.strategy!r}; it must be one of {', '.join(STRATEGIES)}")
+        span = self.mutation if isinstance(self.mutation, Sequence) else (self.mutation,)
+        if len(span) not in (1, 2) or not all(type(it) in (int, float) and 0 <= it < 2 for it in span):  # noqa: PLR2004
+            raise InvalidInput(f"mutation is {self.mutation!r}; it must be a number from 0 to below 2, or two of them")
+        return Blocking(self.problem, self._evolve, decode=Box(self.problem.space).decode)
+
+    def _evolve(self, evaluate: Callable[[list[list[float]]], list[float]]) -> None:
+        box = Box(self.problem.space)
+        generator = np.random.default_rng(self.problem.seed)
+        start = qmc.LatinHypercube(self.problem.space.dimension, rng=generator).random(self.population)
+        known = self._search.known
+        # Losses may be so large that their deviation, which SciPy looks at, overflows.
+        with np.errstate(over="ignore"):
+            differential_evolution(
+                lambda columns: np.array(evaluate(columns.T.tolist())),
+                box.bounds,
+                strategy=self.strategy,
+                mutation=tuple(self.mutation) if isinstance(self.mutation, Sequence) else self.mutation,
+                recombination=self.recombination,
+                init=box.fill(start),
+                x0=box.encode(known[0].proposal.hyperparameters) if known else None,
+                integrality=box.integrality,
+                maxiter=sys.maxsize - 1,
+                tol=0,
+                atol=-1,  # it never counts as converged: the study ends it
+                polish=False,  # a polish would take finite differences, as paid jobs
+                updating="deferred",
+                vectorized=True,
+                rng=generator,
+            )
+
+
+def _equal_shares(parameter: Any) -> int:
+    scaling = getattr(parameter, "scaling", "Linear")
+    return int(parameter.cardinality) if parameter.cardinality < 2**31 and scaling == "Linear" else 0

@@ -1,0 +1,143 @@
+"""Results of earlier studies are known to a new one, and never paid for again."""
+
+import pytest
+
+from byohpo_core import (
+    CategoricalParameter,
+    ContinuousParameter,
+    IntegerParameter,
+    InvalidInput,
+    Simulated,
+    Simulation,
+    TrialStatus,
+    Tuner,
+    UnknownStudy,
+    hookimpl,
+    register,
+)
+
+RANGES = {"x": ContinuousParameter(-5, 5), "n": IntegerParameter(1, 3)}
+
+
+def job(hyperparameters):
+    x = hyperparameters["x"]
+    return Simulation({"loss": (x - 1) ** 2 + hyperparameters["n"]}, 60, "diverged" if x > 4 else None)
+
+
+def tuner(strategy="random", ranges=RANGES, **settings):
+    settings = {
+        "objective_type": "Minimize",
+        "max_jobs": 12,
+        "max_parallel_jobs": 3,
+        "random_seed": 1,
+        "failure_limit": False,
+        "journal": "studies.db",
+        "progress": False,
+        **settings,
+    }
+    objective = settings.pop("objective", "loss")
+    return Tuner(Simulated(job), objective, ranges, strategy=strategy, **settings)
+
+
+@pytest.fixture
+def parent():
+    """A finished study in the journal."""
+    return tuner().fit(job_name="parent")
+
+
+def test_known_results_come_first_as_foreign_trials(parent):
+    """With their values and jobs; the budget is for new ones."""
+    study = tuner(random_seed=2, warm_start_from=["parent"]).fit(job_name="child")
+    foreign = [trial for trial in study.trials if trial.foreign]
+    told = [(dict(t.hyperparameters), t.status, t.values, t.job_name) for t in foreign]
+    assert told == [(dict(t.hyperparameters), t.status, t.values, t.job_name) for t in parent.trials]
+    assert (study.jobs, len(study.trials)) == (12, 24)
+    assert study.best.losses <= parent.best.losses
+
+
+def test_a_known_configuration_is_not_paid_for_again(parent):
+    """With the parent's seed random search proposes what is known: all completed ones are reused."""
+    study = tuner(warm_start_from=["parent"], max_jobs=3).fit(job_name="child")
+    completed = sum(trial.status is TrialStatus.Completed for trial in parent.trials)
+    assert sum(trial.status is TrialStatus.Reused for trial in study.trials) == completed
+    assert study.jobs == 3
+
+
+def test_plugins_observe_them_before_they_are_asked(parent):
+    """Once, failed ones too."""
+    calls = []
+
+    @register("listener")
+    class Listener:
+        def __init__(self, problem):
+            self.space = problem.space
+
+        @hookimpl
+        def propose(self, study, count):
+            calls.append("propose")
+            return [{"x": 0.1 * len(calls), "n": 1}]
+
+        @hookimpl
+        def observe(self, study, trials):
+            calls.append([(trial.foreign, trial.losses is None) for trial in trials])
+
+    tuner("listener", max_jobs=1, max_parallel_jobs=1, warm_start_from=["parent"]).fit(job_name="child")
+    assert calls[0] == [(True, trial.losses is None) for trial in parent.trials]
+    assert calls[1] == "propose"
+    assert calls[2:] == [[(False, False)]]
+
+
+@pytest.mark.parametrize("strategy", ["pso", "ga", "de", "es", "eda", "paes", "sa", "scipy-de", "scipy-nelder-mead"])
+def test_an_algorithm_that_wraps_a_library_starts_from_the_best_of_them(strategy, parent):
+    """Its first proposals have the best known configuration, for nothing."""
+    study = tuner(strategy, random_seed=2, max_jobs=8, warm_start_from=["parent"]).fit(job_name="child")
+    first = [trial for trial in study.trials if not trial.foreign][:8]
+    best = parent.best
+    again = [t for t in first if t.hyperparameters["n"] == best.hyperparameters["n"]]
+    assert any(t.hyperparameters["x"] == pytest.approx(best.hyperparameters["x"], abs=0.02) for t in again)
+
+
+def test_several_studies_and_ids_are_possible(parent):
+    """In the given order."""
+    tuner(random_seed=7, max_jobs=4).fit(job_name="other")
+    study = tuner(random_seed=2, warm_start_from=["other", parent.id]).fit(job_name="child")
+    assert [trial.job_name.split("-")[0] for trial in study.trials[:16]] == ["other"] * 4 + ["parent"] * 12
+
+
+def test_a_resumed_study_still_knows_them(parent):
+    """They are in its journal: the parents are not read again."""
+    study = tuner("pso", warm_start_from=["parent"]).fit(job_name="child")
+    again = Tuner.attach("child", journal="studies.db", estimator=Simulated(job), progress=False)
+    assert [t.status for t in again.study.trials] == [t.status for t in study.trials]
+    more = again.resume(max_jobs=14)
+    assert (more.jobs, more.stop_reason) == (14, "max_jobs (14) reached")
+
+
+DIFFERENT = {
+    "another range": ({"x": ContinuousParameter(-5, 6), "n": RANGES["n"]}, "has 'x' as ContinuousParameter"),
+    "another kind": ({"x": RANGES["x"], "n": CategoricalParameter([1, 2])}, "has 'n' as IntegerParameter"),
+    "one more": ({**RANGES, "y": IntegerParameter(1, 2)}, "has no hyperparameter 'y'"),
+    "one less": ({"x": RANGES["x"]}, "has a hyperparameter 'n', which this study has not"),
+    "another order": ({"n": RANGES["n"], "x": RANGES["x"]}, "has the order x, n, this study n, x"),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_a_study_of_another_space_is_refused_by_its_difference(case, parent):
+    """In one line, before any job."""
+    ranges, told = DIFFERENT[case]
+    with pytest.raises(InvalidInput, match="warm_start_from: study 'parent'") as error:
+        tuner(ranges=ranges, warm_start_from=["parent"])
+    assert told in str(error.value)
+
+
+def test_other_objectives_and_unknown_studies_are_refused(parent):
+    """So is a study that is named twice."""
+    with pytest.raises(InvalidInput, match="has the objectives Minimize loss, this study Maximize loss"):
+        tuner(objective_type="Maximize", warm_start_from=["parent"])
+    with pytest.raises(UnknownStudy, match="no study named 'nobody'"):
+        tuner(warm_start_from=["nobody"])
+    with pytest.raises(InvalidInput, match="names a study twice"):
+        tuner(warm_start_from=["parent", parent.id])
+    with pytest.raises(InvalidInput, match="warm_start_from is 'parent', not a list"):
+        tuner(warm_start_from="parent")
