@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> _Parser:
-    from byohpo_core.cli import check, plugins, studies
+    from byohpo_core.cli import check, newplugin, plugins, studies
 
     parser = _Parser(prog="byohpo", description="Tune models with the optimisation algorithm of your choice.")
     parser.add_argument("--version", action="version", version=f"byohpo-core {version('byohpo-core')}")
@@ -51,4 +51,5 @@ def _parser() -> _Parser:
     plugins.add_commands(commands)
     studies.add_commands(commands)
     check.add_commands(commands)
+    newplugin.add_commands(commands)
     return parser

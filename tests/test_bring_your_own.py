@@ -1,0 +1,124 @@
+"""The three ways to bring an algorithm: the pages of docs/bring-your-own, run as they stand."""
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from byohpo_core.cli import main
+
+PAGES = Path(__file__).parents[1] / "docs" / "bring-your-own"
+
+
+def blocks(page, language):
+    (path,) = PAGES.glob(f"{page}-*.md")
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def run_page(page):
+    Path("page.py").write_text("\n\n".join(blocks(page, "python")))
+    return runpy.run_path("page.py", run_name="__main__")
+
+
+@pytest.fixture(autouse=True)
+def nothing_registered(monkeypatch):
+    """What a page registers is gone after it."""
+    monkeypatch.setattr("byohpo_core.plugins._registered", {})
+
+
+def test_a_class_in_a_program(capsys):
+    """Registered by name, with an option, it finds the minimum."""
+    study = run_page(1)["study"]
+    assert study.jobs == 30
+    assert study.best.value < 0.01
+    assert float(capsys.readouterr().out) == study.best.value
+
+
+def test_a_private_package_is_found_by_its_entry_point():
+    """The page's commands, in this order, with pip installing into a folder of its own."""
+    commands = [shlex.split(line) for block in blocks(2, "console") for line in block.splitlines()]
+    assert [command[:2] for command in commands] == [
+        ["byohpo", "new-plugin"],
+        ["pip", "install"],
+        ["byohpo", "info"],
+        ["byohpo", "check"],
+    ]
+    environment = {**os.environ, "PYTHONPATH": "installed"}
+    outputs = []
+    for program, *arguments in commands:
+        module, more = "byohpo_core.cli", []
+        if program == "pip":
+            module, more = "pip", ["--target", "installed", "--no-deps", "--no-build-isolation"]
+        command = [sys.executable, "-m", module, *arguments, *more]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        outputs.append(done.stdout)
+    assert "byohpo-plugin-house-special 0.1.0" in outputs[2]
+    assert re.search(r"^house-special: \d+ checks in \d+ s: \d+ not applicable, \d+ passed$", outputs[3], re.MULTILINE)
+
+
+def test_optimisers_that_call_a_function(capsys):
+    """SciPy's and inspyred's, each wrapped in at most ten lines."""
+    run_page(3)
+    told = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert set(told) == {"annealing", "evolution"}
+    assert all(float(value) < 1.5 for value in told.values())
+    for block in blocks(3, "python")[:2]:
+        body = block[block.index("@register") :].strip().splitlines()[2:]
+        assert len([line for line in body if line.strip()]) <= 10
+
+
+@pytest.mark.parametrize("blocking", [False, True], ids=["plain", "blocking"])
+def test_a_new_package_passes_every_check_as_it_is(blocking, capsys, monkeypatch):
+    """Both forms, on the class itself."""
+    name = "made-up"
+    assert main(["new-plugin", name, *(["--blocking"] if blocking else []), "--folder", "here/there"]) == 0
+    package = Path("here/there/byohpo-plugin-made-up")
+    assert sorted(str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()) == [
+        "README.md",
+        "pyproject.toml",
+        "src/byohpo_plugin_made_up/__init__.py",
+        "src/byohpo_plugin_made_up/py.typed",
+        "tests/test_conformance.py",
+    ]
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    names = runpy.run_path(str(package / "src/byohpo_plugin_made_up/__init__.py"))
+    from byohpo_core.testing import Subject, checks, run
+
+    subject = Subject.of(names["MadeUp"])
+    failed = [
+        f"{it.check.name}: {it.reason}" for it in (run(check, subject) for check in checks()) if it.status == "failed"
+    ]
+    assert failed == []
+    capsys.readouterr()
+
+
+BAD = {
+    "House": "'House' is no name for an algorithm",
+    "house_special": "lower-case letters, digits and single inner hyphens",
+    "1st": "is no name for an algorithm",
+    "x" * 41: "at most 40",
+    "pso": "'pso' is one of byohpo's own algorithms",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_name_is_refused_in_one_line(name, capsys):
+    """And nothing is written."""
+    assert main(["new-plugin", name]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert BAD[name] in line
+    assert list(Path().iterdir()) == []
+
+
+def test_nothing_that_exists_is_overwritten(capsys):
+    """A folder of that name is left alone."""
+    Path("byohpo-plugin-mine").mkdir()
+    assert main(["new-plugin", "mine"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert list(Path("byohpo-plugin-mine").iterdir()) == []
