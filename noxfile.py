@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent
 PROJECTS = [".", *(f"./{path.parent.relative_to(ROOT)}" for path in sorted(ROOT.glob("plugins/*/pyproject.toml")))]
 OLDEST = (3, 11)
 TEST_TOOLS = ["pytest>=8.2", "pytest-timeout", "pytest-xdist", "hypothesis", "numpy", "pandas", "scikit-learn"]
-LINTERS = ["ruff", "mypy"]
+LINTERS = ["ruff", "mypy", "pytest>=8.2"]  # whose types the conformance kit needs
 
 
 def use_pyenv() -> None:
@@ -218,6 +218,13 @@ def bench(session: nox.Session) -> None:
     install(session, "optuna", "nevergrad")
     for script in sorted(Path("docs/benchmarks").glob("*.py")):
         session.run("python", str(script), *session.posargs)
+
+
+@nox.session(python=PYTHON)
+def docs(session: nox.Session) -> None:
+    """Write the pages that are measured: docs/conformance.md."""
+    install(session, *TEST_TOOLS)
+    session.run("python", "docs/conformance.py")
 
 
 @nox.session(python=PYTHON, venv_backend="none")

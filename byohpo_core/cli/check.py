@@ -22,7 +22,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from byohpo_core.testing.running import FAILED, checks, run
+    from byohpo_core.testing.running import FAILED, run_all
     from byohpo_core.testing.subject import Subject
 
     if not __debug__:
@@ -30,7 +30,7 @@ def _check(options: argparse.Namespace) -> int:
     found = find(options.name, ALGORITHMS)
     subject = Subject(found, options.options)
     build(found, subject.problem(), subject.options)  # what cannot even be built is an error, not a finding
-    results = [run(check, subject) for check in checks()]
+    results = list(run_all(subject))
     print_columns([[it.check.group, it.check.name, it.status, it.reason] for it in results])
     counts = Counter(it.status for it in results)
     seconds = sum(it.seconds for it in results)

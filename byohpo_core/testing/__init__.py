@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from byohpo_core.testing.conformance import AlgorithmConformance as AlgorithmConformance
     from byohpo_core.testing.running import checks as checks
     from byohpo_core.testing.running import run as run
+    from byohpo_core.testing.running import run_all as run_all
     from byohpo_core.testing.subject import Subject as Subject
 
-__all__ = ["AlgorithmConformance", "Subject", "checks", "run"]
+__all__ = ["AlgorithmConformance", "Subject", "checks", "run", "run_all"]
 _MODULES = ("batches", "learning", "options", "replaying", "resources", "results", "seeds", "stops", "values")
 
 

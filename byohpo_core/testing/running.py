@@ -4,11 +4,12 @@ import json
 import os
 import select
 import signal
+import sys
 import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ from byohpo_core.testing.subject import NotApplicableError, Subject
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 SECONDS = 20.0
 """A check that takes longer has found an algorithm that hangs."""
+_HANGS = 3
 Behaviour: TypeAlias = Callable[[Subject], None]
 
 
@@ -100,6 +102,18 @@ def run(check: Check, subject: Subject, seconds: float = SECONDS) -> Result:
     return Result(check, status, reason, spent)
 
 
+def run_all(subject: Subject, seconds: float = SECONDS) -> Iterator[Result]:
+    """Run every check; one that hangs again and again is not waited for any longer."""
+    hung = 0
+    for check in checks():
+        if hung == _HANGS:
+            yield Result(check, NOT_APPLICABLE, f"not run: it hung in {_HANGS} checks", 0.0)
+        else:
+            result = run(check, subject, seconds)
+            hung += result.seconds >= seconds
+            yield result
+
+
 def _told(reader: int, deadline: float) -> bytes | None:
     told = b""
     while (left := deadline - time.monotonic()) > 0:
@@ -119,6 +133,8 @@ def _in_child(check: Check, subject: Subject, folder: Path, writer: int) -> None
         os.chdir(folder / "work")
         os.dup2(silence, 1)
         os.dup2(silence, 2)
+        # Not what a test runner has put in their place, nor what they still hold to write.
+        sys.stdout, sys.stderr = os.fdopen(os.dup(1), "w"), os.fdopen(os.dup(2), "w")
         told = _verdict(check, subject)
         os.write(writer, json.dumps(told).encode())
     finally:

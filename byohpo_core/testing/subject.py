@@ -132,6 +132,8 @@ class Session:
         self.calls: list[tuple[str, Any]] = []
         """What was asked of it and told to it, for a replay."""
         self.clock = 0.0
+        self.seconds: Callable[[Trial], float] = lambda _: 60.0
+        """How long a trial runs."""
 
     def __enter__(self) -> Self:
         return self
@@ -183,7 +185,7 @@ class Session:
         for trial in trials:
             status, losses = _split(judge(self.problem, trial))
             started = self.clock
-            self.clock += 60
+            self.clock += self.seconds(trial)
             self._apply(
                 EventKind.Finished,
                 trial=trial.number,

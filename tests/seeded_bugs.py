@@ -1,0 +1,887 @@
+"""Algorithms with one seeded bug each, which the kit must reject, and correct ones, which it must accept."""
+
+import os
+import random
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from byohpo_core import (
+    Blocking,
+    CategoricalParameter,
+    ContinuousParameter,
+    IntegerParameter,
+    Problem,
+    Proposal,
+    Traits,
+    TrialStatus,
+    hookimpl,
+    option,
+)
+
+CORRECT = {}
+SEEDED = {}
+
+
+def correct(plugin):
+    CORRECT[plugin.__name__] = plugin
+    return plugin
+
+
+def seeded(check):
+    """A class with a bug that the named check must find."""
+
+    def register(plugin):
+        SEEDED[plugin.__name__] = (plugin, check)
+        return plugin
+
+    return register
+
+
+@correct
+@attrs.define(eq=False, slots=False)
+class Climber:
+    """Random configurations first, then Gaussian steps from the best one."""
+
+    problem: Problem
+    step: float = option(0.1, help="how far a step reaches", minimum=0.001, maximum=1)
+
+    def __attrs_post_init__(self):
+        self.random = self.generator()
+        self.best = None
+        self.made = 0
+
+    def generator(self):
+        return random.Random(self.problem.seed)
+
+    @hookimpl
+    def propose(self, study, count):
+        return [self.next() for _ in range(count)]
+
+    @hookimpl
+    def observe(self, study, trials):
+        for trial in trials:
+            self.learn(trial)
+
+    def next(self):
+        self.made += 1
+        return self.sample() if self.best is None or self.made <= 8 else self.near(self.best[1])
+
+    def sample(self):
+        return self.problem.space.sample(self.random)
+
+    def near(self, point):
+        return self.problem.space.decode([self.random.gauss(unit, self.step) for unit in point])
+
+    def learn(self, trial):
+        if trial.losses is not None:
+            self.keep(trial.losses[0], trial)
+
+    def keep(self, loss, trial):
+        found = (loss, self.problem.space.encode(trial.proposal.hyperparameters))
+        self.best = found if self.best is None else min(self.best, found)
+
+
+@correct
+@attrs.define(eq=False)
+class Sampler:
+    """Random search."""
+
+    traits = Traits(learns=False)
+    problem: Problem
+    _random: random.Random = attrs.field(init=False)
+
+    def __attrs_post_init__(self):
+        self._random = random.Random(self.problem.seed)
+
+    @hookimpl
+    def propose(self, study, count):
+        return [self.problem.space.sample(self._random) for _ in range(count)]
+
+
+@correct
+class Waiter(Blocking):
+    """An optimiser that calls a function, a generation at a time."""
+
+    def __init__(self, problem):
+        super().__init__(problem, self.minimise)
+        self.problem = problem
+
+    def minimise(self, evaluate):
+        generator = random.Random(self.problem.seed)
+        size = max(4, self.problem.max_parallel_jobs)
+        points = [[generator.random() for _ in range(self.problem.space.dimension)] for _ in range(size)]
+        best = None
+        while True:
+            found = min(zip([np.atleast_1d(it)[0] for it in evaluate(points)], points, strict=True))
+            best = found if best is None else min(best, found)
+            points = [[min(1, max(0, generator.gauss(x, 0.12))) for x in best[1]] for _ in range(size)]
+
+
+# Values.
+
+
+class EditedClimber(Climber):
+    """Changes each proposal before it is given."""
+
+    @hookimpl
+    def propose(self, study, count):
+        return [self.edit(it) for it in super().propose(study, count)]
+
+    def edit(self, configuration):
+        for name, value in configuration.items():
+            configuration[name] = self.edited(self.problem.space.tunable[name], value)
+        return configuration
+
+    def edited(self, parameter, value):
+        return value
+
+
+@seeded("reaches-every-whole-number")
+class NeverTheLargestInteger(EditedClimber):
+    """Off by one: the upper bound is left out."""
+
+    def edited(self, parameter, value):
+        if isinstance(parameter, IntegerParameter) and parameter.min_value < parameter.max_value:
+            return min(value, parameter.max_value - 1)
+        return value
+
+
+@seeded("uses-a-small-space-up")
+class OneBeyondTheLargestInteger(EditedClimber):
+    """Off by one: now and then the upper bound and one."""
+
+    def edited(self, parameter, value):
+        if isinstance(parameter, IntegerParameter) and self.random.random() < 0.1:
+            return value + 1
+        return value
+
+
+@seeded("reaches-every-category")
+class NeverTheLastCategory(EditedClimber):
+    """Off by one among the categories."""
+
+    def edited(self, parameter, value):
+        if isinstance(parameter, CategoricalParameter) and len(parameter.values) > 1 and value == parameter.values[-1]:
+            return parameter.values[0]
+        return value
+
+
+@seeded("minds-the-logarithmic-scale")
+class BlindToScales(EditedClimber):
+    """Samples logarithmic ranges as if they were linear."""
+
+    def sample(self):
+        configuration = super().sample()
+        for name, parameter in self.problem.space.tunable.items():
+            if isinstance(parameter, ContinuousParameter):
+                configuration[name] = self.random.uniform(parameter.min_value, parameter.max_value)
+        return configuration
+
+
+@seeded("uses-a-large-budget")
+class OutsideTheBox(EditedClimber):
+    """Steps in raw values, not held inside."""
+
+    def edited(self, parameter, value):
+        if isinstance(parameter, ContinuousParameter) and self.made > 20:
+            return value + 0.05 * self.random.random() * (parameter.max_value - parameter.min_value)
+        return value
+
+
+@seeded("proposes-plain-integers")
+class NumpyScalars(EditedClimber):
+    """Proposes NumPy integers."""
+
+    def edited(self, parameter, value):
+        return np.int64(value) if isinstance(parameter, IntegerParameter) else value
+
+
+@seeded("stays-inside-a-mixed-space")
+class TextsForNumbers(EditedClimber):
+    """Proposes numbers as texts."""
+
+    def edited(self, parameter, value):
+        return str(value) if isinstance(parameter, IntegerParameter) else value
+
+
+@seeded("proposes-plain-integers")
+class FloatsForIntegers(EditedClimber):
+    """Proposes 3.0 where 3 is meant."""
+
+    def edited(self, parameter, value):
+        return float(value) if isinstance(parameter, IntegerParameter) else value
+
+
+@seeded("stays-inside-a-mixed-space")
+class SometimesNan(EditedClimber):
+    """A rare NaN."""
+
+    def edited(self, parameter, value):
+        rare = isinstance(parameter, ContinuousParameter) and self.random.random() < 0.02
+        return float("nan") if rare else value
+
+
+@seeded("proposes-every-name-and-no-other")
+class ForgetsAParameter(EditedClimber):
+    """The last parameter is missing after a while."""
+
+    def edit(self, configuration):
+        if self.made > 12 and len(configuration) > 1:
+            configuration.popitem()
+        return configuration
+
+
+@seeded("proposes-every-name-and-no-other")
+class InventsAParameter(EditedClimber):
+    """After a while proposes a name that the space does not have."""
+
+    def edit(self, configuration):
+        return {**configuration, "generation": self.made} if self.made > 30 else configuration
+
+
+@seeded("proposes-every-name-and-no-other")
+class ChangesTheFixedOne(EditedClimber):
+    """Tunes what the user has fixed."""
+
+    def edit(self, configuration):
+        return {**configuration, **dict.fromkeys(self.problem.space.static, 32)}
+
+
+@seeded("leaves-its-answers-alone")
+class MutatesItsAnswer(EditedClimber):
+    """Goes on with the mapping that it has proposed."""
+
+    last = None
+
+    def edit(self, configuration):
+        if self.last is not None:
+            self.last.clear()
+            self.last.update(configuration)
+        self.last = configuration
+        return configuration
+
+
+@seeded("gives-each-proposal-a-mapping-of-its-own")
+class OneMappingForAll(EditedClimber):
+    """Every proposal of a batch is the same object."""
+
+    @hookimpl
+    def propose(self, study, count):
+        configuration = self.next()
+        return [configuration] * count
+
+
+@seeded("gives-keys-that-survive-the-journal")
+class KeysThatAreNotJson(Climber):
+    """Its mark is a tuple once in a while."""
+
+    @hookimpl
+    def propose(self, study, count):
+        mark = (1, 2) if self.made > 30 else [1, 2]
+        return [Proposal(it, key=mark) for it in super().propose(study, count)]
+
+
+# Batches.
+
+
+@seeded("never-proposes-more-than-asked-for")
+class MoreThanAskedFor(Climber):
+    """At least four at a time."""
+
+    @hookimpl
+    def propose(self, study, count):
+        return super().propose(study, max(count, 4))
+
+
+@seeded("fills-the-slots-at-the-start")
+class OneAtATime(Climber):
+    """Always one, although it could fill all slots."""
+
+    @hookimpl
+    def propose(self, study, count):
+        return super().propose(study, 1)
+
+
+@seeded("uses-the-budget-when-asked-for-one-at-a-time")
+class HangsWhenAskedForOne(Climber):
+    """Waits for a second proposal that is never made."""
+
+    @hookimpl
+    def propose(self, study, count):
+        if count == 1:
+            threading.Event().wait()
+        return super().propose(study, count)
+
+
+@seeded("uses-the-budget-with-one-slot")
+class RunsDry(Climber):
+    """Ends silently after thirty proposals."""
+
+    @hookimpl
+    def propose(self, study, count):
+        return super().propose(study, min(count, max(0, 30 - self.made)))
+
+
+@seeded("goes-on-after-it-has-waited")
+class SilentForEver(Climber):
+    """Once it has answered nothing it never answers again."""
+
+    silent = False
+    open = 0
+
+    @hookimpl
+    def propose(self, study, count):
+        if self.open >= 6:
+            self.silent = True
+        if self.silent:
+            return []
+        answer = super().propose(study, min(count, 6 - self.open))
+        self.open += len(answer)
+        return answer
+
+    @hookimpl
+    def observe(self, study, trials):
+        self.open -= len(trials)
+        super().observe(study, trials)
+
+
+@seeded("uses-the-budget-when-results-come-last-first")
+class AnswersNone(Climber):
+    """None where a list is expected, while it waits."""
+
+    @hookimpl
+    def propose(self, study, count):
+        return None if len(study.running) >= 3 else super().propose(study, count)
+
+
+@seeded("proposes-something-at-the-start")
+class NothingAtFirst(Climber):
+    """Wants a result before it proposes anything."""
+
+    @hookimpl
+    def propose(self, study, count):
+        return super().propose(study, count) if study.finished else []
+
+
+@seeded("waits-patiently")
+class CountsItsQuestions(Climber):
+    """Being asked while it waits moves its generator."""
+
+    @hookimpl
+    def propose(self, study, count):
+        self.random.random()
+        if len(study.running) >= 5:
+            return []
+        return super().propose(study, min(count, 5 - len(study.running)))
+
+
+# Seeds.
+
+
+@seeded("repeats-itself-with-the-same-seed")
+class Unseeded(Climber):
+    """Another search each time."""
+
+    def generator(self):
+        return random.Random()
+
+
+@seeded("does-not-use-the-global-generator")
+class GlobalRandom(Climber):
+    """Draws from the module's generator."""
+
+    def generator(self):
+        return random
+
+
+@seeded("leaves-the-global-generator-alone")
+class SeedsTheGlobal(Climber):
+    """Seeds the module's generator for all."""
+
+    def generator(self):
+        random.seed(self.problem.seed)
+        return super().generator()
+
+
+@seeded("leaves-numpys-global-generator-alone")
+class NumpyGlobal(Climber):
+    """Draws from NumPy's global generator."""
+
+    def near(self, point):
+        noise = np.random.normal(0, self.step, len(point))  # noqa: NPY002 - that is the bug
+        return self.problem.space.decode([float(unit + by) for unit, by in zip(point, noise, strict=True)])
+
+
+@seeded("proposes-something-else-with-another-seed")
+class IgnoresTheSeed(Climber):
+    """All studies are the same one."""
+
+    def generator(self):
+        return random.Random(0)
+
+
+@seeded("is-not-disturbed-by-an-earlier-study")
+class SharedByTheClass(Climber):
+    """One generator for all studies of the process."""
+
+    shared = {}  # noqa: RUF012 - that is the bug
+
+    def generator(self):
+        return self.shared.setdefault(self.problem.seed, random.Random(self.problem.seed))
+
+
+@seeded("is-not-disturbed-by-an-earlier-study")
+class SharedBest(Climber):
+    """The incumbent is kept on the class."""
+
+    known = []  # noqa: RUF012 - that is the bug
+
+    def keep(self, loss, trial):
+        super().keep(loss, trial)
+        self.known.append(self.best)
+        self.best = min(it for it in self.known if len(it[1]) == len(self.best[1]))
+
+
+@seeded("does-not-read-the-clock")
+class ReadsTheClock(Climber):
+    """The time of day is part of the seed."""
+
+    def generator(self):
+        return random.Random(self.problem.seed + int(time.time()) // 1000)
+
+
+@seeded("repeats-itself-in-another-process")
+class HashOfTexts(Climber):
+    """Depends on the hash seed of the process."""
+
+    def generator(self):
+        return random.Random(self.problem.seed + hash("house"))
+
+
+@seeded("repeats-itself-in-another-process")
+class OrderOfASet(Climber):
+    """Walks through a set of names."""
+
+    def near(self, point):
+        space = self.problem.space
+        steps = {name: self.random.gauss(0, self.step) for name in set(space.tunable)}
+        return space.decode([unit + steps[name] for name, unit in zip(space.tunable, point, strict=True)])
+
+
+@seeded("does-not-depend-on-the-studys-name")
+class NameOfTheStudy(Climber):
+    """The study's name is part of what it does."""
+
+    @hookimpl
+    def propose(self, study, count):
+        if self.made == 0:
+            self.random.seed(f"{self.problem.seed}{study.name}")
+        return super().propose(study, count)
+
+
+@seeded("does-not-depend-on-when-trials-ran")
+class SecondsOfATrial(Climber):
+    """Prefers trials that were short."""
+
+    def keep(self, loss, trial):
+        super().keep(loss + 1e-3 * (trial.seconds or 0), trial)
+
+
+# Results.
+
+
+@seeded("survives-some-failed-trials")
+class WaitsForFailedOnes(Climber):
+    """A failed trial is lost, and its slot with it."""
+
+    open = 0
+
+    @hookimpl
+    def propose(self, study, count):
+        answer = super().propose(study, max(0, min(count, self.problem.max_parallel_jobs - self.open)))
+        self.open += len(answer)
+        return answer
+
+    def learn(self, trial):
+        if trial.losses is not None:
+            self.open -= 1
+            super().learn(trial)
+
+
+@seeded("beats-random-search-although-trials-fail")
+class FailureIsZero(Climber):
+    """None is taken for a loss of nothing."""
+
+    def learn(self, trial):
+        self.keep(-1.0 if trial.losses is None else trial.losses[0], trial)
+
+
+@seeded("survives-a-failed-first-trial")
+class FailsWithTheFirstFailure(Climber):
+    """No thought of trials without losses."""
+
+    def learn(self, trial):
+        self.keep(trial.losses[0], trial)
+
+
+@seeded("survives-failures-only")
+class FailsWhenAllFail(Climber):
+    """Takes the best of an empty list."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.seen = []
+
+    def learn(self, trial):
+        if trial.losses is not None:
+            self.seen.append(trial.losses[0])
+        super().learn(trial)
+
+    @hookimpl
+    def propose(self, study, count):
+        if study.finished >= 8:
+            min(self.seen)
+        return super().propose(study, count)
+
+
+@seeded("survives-pruned-trials")
+class FailsWithAPrunedTrial(Climber):
+    """Thinks that every trial is completed or failed."""
+
+    def learn(self, trial):
+        if trial.status not in (TrialStatus.Completed, TrialStatus.Failed):
+            raise ValueError(f"what is {trial.status}?")
+        super().learn(trial)
+
+
+@seeded("minimises-and-maximises-alike")
+class SignTurned(Climber):
+    """Goes by the values, whatever the direction."""
+
+    def learn(self, trial):
+        if trial.values is not None:
+            self.keep(trial.values[0], trial)
+
+
+@seeded("later-proposals-are-better")
+class TheWorst(Climber):
+    """Keeps the worst."""
+
+    def keep(self, loss, trial):
+        super().keep(-loss, trial)
+
+
+@seeded("beats-random-search-on-a-sphere")
+class LearnsNothing(Climber):
+    """Claims to learn and does not."""
+
+    def keep(self, loss, trial):
+        pass
+
+
+@seeded("does-not-mind-the-order-within-a-batch")
+class LastOfTheBatch(Climber):
+    """Goes on from whichever result came last."""
+
+    def keep(self, loss, trial):
+        self.best = (loss, self.problem.space.encode(trial.proposal.hyperparameters))
+
+
+@seeded("does-not-take-foreign-trials-for-its-own")
+class ForeignAsItsOwn(Climber):
+    """Counts foreign results by their keys."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.open = {}
+
+    @hookimpl
+    def propose(self, study, count):
+        if self.open:
+            return []
+        self.open = {self.made + place: True for place in range(count)}
+        return [Proposal(self.next(), key=key) for key in self.open]
+
+    @hookimpl
+    def observe(self, study, trials):
+        for trial in trials:
+            del self.open[trial.proposal.key]
+        super().observe(study, trials)
+
+
+@seeded("accepts-foreign-trials")
+class FailsWithForeignOnes(Climber):
+    """Looks every trial up among its own."""
+
+    def learn(self, trial):
+        if trial.foreign:
+            raise KeyError(trial.number)
+        super().learn(trial)
+
+
+@seeded("matches-results-by-trial")
+class MatchesByValue(Climber):
+    """Finds its trials again by their values, once each."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.mine = {}
+
+    @hookimpl
+    def propose(self, study, count):
+        answer = super().propose(study, count)
+        self.mine.update({tuple(it.values()): it for it in answer})
+        return answer
+
+    def learn(self, trial):
+        del self.mine[tuple(trial.proposal.hyperparameters.values())]
+        super().learn(trial)
+
+
+@seeded("leaves-the-study-alone")
+class TidiesTheStudy(Climber):
+    """Removes from the study what it has seen."""
+
+    @hookimpl
+    def observe(self, study, trials):
+        super().observe(study, trials)
+        study._trials[-1] = study._trials[-1].but(reason="seen")
+
+
+# Options.
+
+
+@seeded("refuses-an-unknown-option")
+class SwallowsOptions(Climber):
+    """Misspelt options vanish."""
+
+    def __init__(self, problem, *, step=0.1, **others):
+        self.__attrs_init__(problem, step) if hasattr(self, "__attrs_init__") else Climber.__init__(self, problem, step)
+
+
+@seeded("refuses-what-is-not-a-number")
+@attrs.define(eq=False, slots=False)
+class AnyNumberWillDo(Climber):
+    """Its option is not checked."""
+
+    step: float = attrs.field(default=0.1, metadata={"help": "how far a step reaches"})
+
+
+@seeded("minds-its-options")
+class OptionWithoutEffect(Climber):
+    """Its option is not used."""
+
+    def near(self, point):
+        return self.problem.space.decode([self.random.gauss(unit, 0.1) for unit in point])
+
+
+@seeded("says-what-its-options-mean")
+@attrs.define(eq=False, slots=False)
+class OptionsWithoutMeaning(Climber):
+    """Nobody learns what its option is for."""
+
+    step: float = attrs.field(default=0.1, validator=[attrs.validators.gt(0), attrs.validators.le(1)])
+
+
+# Stopping.
+
+
+@seeded("stops-with-a-reason-or-not-at-all")
+class StopsWithFalse(Climber):
+    """False where None is meant."""
+
+    @hookimpl
+    def stop(self, study):
+        return False
+
+
+@seeded("does-not-stop-before-it-begins")
+class StopsAtOnce(Climber):
+    """Has a reason before anything has run."""
+
+    @hookimpl
+    def stop(self, study):
+        return "no improvement" if self.best is None else None
+
+
+@seeded("does-not-give-up-early")
+class GivesUp(Climber):
+    """Ends the study after four trials."""
+
+    @hookimpl
+    def stop(self, study):
+        return "good enough" if study.finished > 4 else None
+
+
+@seeded("being-asked-to-stop-changes-nothing")
+class DrawsWhenItStops(Climber):
+    """Asking it whether to stop moves its generator."""
+
+    @hookimpl
+    def stop(self, study):
+        self.random.random()
+
+
+@seeded("does-not-stop-before-it-begins")
+class FailsToStop(Climber):
+    """Looks at the best of nothing."""
+
+    @hookimpl
+    def stop(self, study):
+        return "perfect" if study.best.value == 0 else None
+
+
+# Resources.
+
+
+@seeded("ends-its-threads")
+class LeavesAThread(Climber):
+    """A thread that nobody ends."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.thread = threading.Thread(target=threading.Event().wait, daemon=True)
+        self.thread.start()
+
+
+@seeded("leaves-no-files")
+class LeavesFiles(Climber):
+    """A log in the working folder."""
+
+    def keep(self, loss, trial):
+        with Path("climber.log").open("a") as log:
+            log.write(f"{loss}\n")
+        super().keep(loss, trial)
+
+
+@seeded("leaves-no-open-files")
+class LeavesFilesOpen(Climber):
+    """A descriptor for each study."""
+
+    opened = []  # noqa: RUF012 - that is the bug
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.opened.append(open(os.devnull))  # noqa: PTH123, SIM115 - that is the bug
+
+
+@seeded("prints-nothing")
+class Prints(Climber):
+    """Tells the world of each improvement."""
+
+    def keep(self, loss, trial):
+        print(f"loss {loss}")  # noqa: T201 - that is the bug
+        super().keep(loss, trial)
+
+
+@seeded("warns-of-nothing")
+class Warns(Climber):
+    """Warns of each failure to improve."""
+
+    def keep(self, loss, trial):
+        warnings.warn("no improvement", RuntimeWarning, stacklevel=1)
+        super().keep(loss, trial)
+
+
+@seeded("leaves-the-interpreter-alone")
+class SilencesWarnings(Climber):
+    """Switches warnings off for everybody."""
+
+    def keep(self, loss, trial):
+        warnings.simplefilter("ignore", category=ResourceWarning, append=True)
+        warnings.filters.append(("ignore", None, Warning, None, len(warnings.filters)))
+        super().keep(loss, trial)
+
+
+@seeded("leaves-the-environment-alone")
+class ChangesTheEnvironment(Climber):
+    """Sets a variable for its BLAS."""
+
+    def keep(self, loss, trial):
+        os.environ["OMP_NUM_THREADS"] = "1"
+        super().keep(loss, trial)
+
+
+@seeded("leaves-the-environment-alone")
+class ChangesTheFolder(Climber):
+    """Works elsewhere."""
+
+    def keep(self, loss, trial):
+        os.chdir("/")
+        super().keep(loss, trial)
+
+
+@seeded("does-not-sleep")
+class Sleeps(Climber):
+    """Takes a nap before each proposal."""
+
+    def next(self):
+        time.sleep(0.05)
+        return super().next()
+
+
+@seeded("proposes-quickly")
+class Burns(Climber):
+    """Half a second of nothing, now and then."""
+
+    def next(self):
+        sum(range(3_000_000))
+        return super().next()
+
+
+@seeded("does-not-slow-down")
+class Slower(Climber):
+    """Looks at all it has seen, again and again."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.seen = []
+
+    def keep(self, loss, trial):
+        super().keep(loss, trial)
+        self.seen.append(loss)
+        for one in self.seen:
+            sum(abs(one - other) for other in self.seen)
+
+
+@seeded("does-not-hoard-memory")
+class Hoards(Climber):
+    """Keeps a copy of everything for each trial."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.copies = []
+
+    def keep(self, loss, trial):
+        super().keep(loss, trial)
+        self.copies.append(bytearray(200_000))
+
+
+# Replay.
+
+
+@seeded("is-not-disturbed-by-an-earlier-study")
+class CountsInTheModule(Climber):
+    """A counter that a replay does not turn back."""
+
+    counter = {"proposals": 0}  # noqa: RUF012 - that is the bug
+
+    def next(self):
+        self.counter["proposals"] += 1
+        if self.counter["proposals"] % 50 == 0:
+            return self.sample()
+        return super().next()
+
+
+@seeded("repeats-itself-in-another-process")
+class AsksTheProcess(Climber):
+    """Its process is part of the seed."""
+
+    def generator(self):
+        return random.Random(self.problem.seed * 100_000 + os.getppid() + len(sys.argv))
