@@ -69,6 +69,8 @@ class Blocking:
         self._open = 0
         """How many of the batch have no result yet."""
         self._seen = [_Range() for _ in problem.objectives]
+        self._fresh: list[tuple[float, ...]] = []
+        """Losses that the ranges seen do not hold yet: those are needed for failed trials only."""
         self._optimiser = greenlet(self._body)
         self._over = False
         self._closed = False
@@ -83,8 +85,9 @@ class Blocking:
     @hookimpl
     def propose(self, study: Study, count: int) -> list[Proposal]:  # noqa: ARG002
         """The next points of the present batch; the optimiser runs on when the last batch is in."""
-        if self._open == 0 and not self._over:
-            self._run_on()
+        if self._open == 0 and not self._over:  # it runs until it asks for more results or ends; its error is ours
+            self._optimiser.parent = getcurrent()
+            self._optimiser.switch()
         given = self._batch[self._given : self._given + count]
         self._given += len(given)
         return given
@@ -115,11 +118,6 @@ class Blocking:
             with suppress(Exception):  # what it raises on its way out is of no use to anybody
                 self._optimiser.throw(Unwound)
 
-    def _run_on(self) -> None:
-        """Let the optimiser run until it asks for more results or ends; its error is raised here."""
-        self._optimiser.parent = getcurrent()
-        self._optimiser.switch()
-
     def _body(self) -> None:
         try:
             self._optimise(self._evaluate)
@@ -132,11 +130,11 @@ class Blocking:
         """The optimiser's side: park until the batch is in."""
         if getcurrent() is not self._optimiser:
             raise ByohpoError("evaluate was called from another thread than the one that the optimiser was started in")
-        self._leave_if_closed()
-        self._first += len(self._batch) * self._chains
-        self._batch = [
-            Proposal(self._decode(point), self._first + place * self._chains) for place, point in enumerate(points)
-        ]
+        if self._closed:
+            self._leave()
+        first = self._first = self._first + len(self._batch) * self._chains
+        decode, step = self._decode, self._chains
+        self._batch = [Proposal(decode(point), first + place * step) for place, point in enumerate(points)]
         self._given = 0
         self._results = [None] * len(points)
         self._open = len(points)
@@ -144,9 +142,7 @@ class Blocking:
             self._to_study()
         return self._imputed(self._results)
 
-    def _leave_if_closed(self) -> None:
-        if not self._closed:
-            return
+    def _leave(self) -> None:
         self._calls_after_close += 1
         if self._calls_after_close > _PATIENCE:  # it swallows even BaseException: parked for good, it burns no time
             self._to_study()
@@ -159,9 +155,11 @@ class Blocking:
 
     def _imputed(self, results: Sequence[tuple[float, ...] | None]) -> Losses:
         known = [losses for losses in results if losses is not None]
-        for seen, column in zip(self._seen, zip(*known, strict=True), strict=False):
-            seen.add(column)
+        self._fresh += known
         if len(known) < len(results):
+            for seen, column in zip(self._seen, zip(*self._fresh, strict=True), strict=False):
+                seen.add(column)
+            self._fresh.clear()
             filler = tuple(seen.beyond for seen in self._seen)
             known = [filler if losses is None else losses for losses in results]
         return [losses[0] for losses in known] if self._objectives == 1 else known

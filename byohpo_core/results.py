@@ -21,18 +21,23 @@ _IN_TABLE = ("Trial", "TrainingJobStatus", "FinalObjectiveValue", "TrainingElaps
 
 
 def rows(study: Study) -> list[Row]:
-    """One row a trial, the best first; trials without a result last, by number. Times are ISO 8601, UTC."""
+    """One row a trial, the best first; trials without a result last, by number. Times are ISO 8601, UTC.
+
+    With several objectives the Pareto front comes first, in a column of that name.
+    """
     details = [
         column for column, name in _DETAILS.items() if any(getattr(trial, name) is not None for trial in study.trials)
     ]
-    return [_row(study, trial, details) for trial in sorted(study.trials, key=_rank)]
+    front = {trial.number for trial in study.pareto_front} if len(study.problem.objectives) > 1 else set()
+    ranked = sorted(study.trials, key=lambda trial: (trial.number not in front, *_rank(trial)))
+    return [_row(study, trial, details, on_front=trial.number in front) for trial in ranked]
 
 
 def _rank(trial: Trial) -> tuple[float, int]:
     return (math.inf if trial.losses is None else trial.losses[0], trial.number)
 
 
-def _row(study: Study, trial: Trial, details: Sequence[str]) -> Row:
+def _row(study: Study, trial: Trial, details: Sequence[str], *, on_front: bool) -> Row:
     row: dict[str, Any] = {
         "Trial": trial.number,
         "TrainingJobName": trial.job_name,
@@ -42,6 +47,7 @@ def _row(study: Study, trial: Trial, details: Sequence[str]) -> Row:
     if len(study.problem.objectives) > 1:
         for index, objective in enumerate(study.problem.objectives):
             row[objective.metric] = None if trial.values is None else trial.values[index]
+        row["ParetoFront"] = on_front
     row |= {
         "TrainingStartTime": _time(trial.started),
         "TrainingEndTime": _time(trial.ended),

@@ -52,7 +52,10 @@ def teeth(pool):
         if not [it for it in run_all(Subject.of(bugs.CORRECT[name])) if it.status == "failed"]
     ]
     rejected = sum(map(bool, found.values()))
-    yield f"Rejected: {rejected} of {len(found)} algorithms with a bug. Accepted: {len(accepted)} of {len(bugs.CORRECT)} correct ones."
+    yield (
+        f"Rejected: {rejected} of {len(found)} algorithms with a bug. "
+        f"Accepted: {len(accepted)} of {len(bugs.CORRECT)} correct ones."
+    )
     yield ""
     yield "| bug | what it does | found by | checks in all |"
     yield "|---|---|---|---|"
@@ -67,9 +70,9 @@ def main():
         lines = [
             "# Conformance",
             "",
-            f"`byohpo check NAME` runs {len(checks())} checks. Passed by each algorithm of the shelf, by group; what is "
-            "missing to the largest number of a column has nothing to say about that algorithm (a random search does "
-            "not learn). Written by `nox -s docs`.",
+            f"`byohpo check NAME` runs {len(checks())} checks. Below is how many of each group an algorithm passes.",
+            "What is missing to the largest number of a column has nothing to say about that algorithm: random search",
+            "does not learn. Written by `nox -s docs`.",
             "",
             *matrix(pool),
             "",

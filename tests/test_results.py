@@ -114,3 +114,33 @@ def test_several_objectives_have_a_column_each_and_a_pareto_front():
     assert sorted(xs) == sorted(
         x for x in (trial.hyperparameters["x"] for trial in study.trials) if x > 0 or x == least
     )
+
+
+def test_the_pareto_front_comes_first_where_there_are_several_objectives():
+    """In a column of its own, by the first objective; beaten and failed trials follow."""
+
+    def job(hyperparameters):
+        n = hyperparameters["n"]
+        return Simulation({"error": float((4 - n) ** 2), "seconds": float(n)}, 1, "failed" if n == 2 else None)
+
+    study = Tuner(
+        Simulated(job),
+        ["error", "seconds"],
+        {"n": IntegerParameter(1, 6)},
+        strategy="grid",
+        objective_type=["Minimize", "Minimize"],
+        max_jobs=6,
+        failure_limit=False,
+        journal=":memory:",
+        progress=False,
+    ).fit()
+    assert {trial.hyperparameters["n"] for trial in study.pareto_front} == {1, 3, 4}
+    table = rows(study)
+    assert [(row["n"], row["ParetoFront"]) for row in table] == [
+        (4, True),
+        (3, True),
+        (1, True),
+        (5, False),
+        (6, False),
+        (2, False),
+    ]

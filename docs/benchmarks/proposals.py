@@ -1,0 +1,122 @@
+"""What a proposal costs: each algorithm behind `propose` and `observe`, beside the library's own loop.
+
+The library's own loop is the same call of the library with the same settings, whose evaluations are answered at once.
+Both decode each point into 11 parameters and evaluate the same function.
+"""
+
+import argparse
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from bookkeeping import Bench, Row, in_turns, loss, ranges, report
+
+from byohpo_core import Blocking, BlockingAlgorithm, Objective, Problem, SearchSpace, Trial, TrialStatus
+
+TRIALS, SLOTS, BAR = 150, 5, 1.3
+
+
+class EnoughError(BaseException):
+    """The library has made as many evaluations as are compared."""
+
+
+def algorithms() -> Iterator[tuple[str, type[BlockingAlgorithm]]]:
+    """Installed algorithms that wrap a library's loop."""
+    for entry in sorted(entry_points(group="byohpo.algorithms"), key=lambda entry: entry.name):
+        plugin = entry.load()
+        if isinstance(plugin, type) and issubclass(plugin, BlockingAlgorithm):
+            yield entry.name, plugin
+
+
+def built(plugin: type[BlockingAlgorithm]) -> Any:
+    """The algorithm on the problem of the other tables, with two objectives if it needs them."""
+    for objectives in (1, 2):
+        named = tuple(Objective(f"loss{number}", "Minimize") for number in range(objectives))
+        problem = Problem(SearchSpace(ranges()), named, 1, TRIALS, SLOTS)
+        with suppress(ValueError):
+            return plugin(problem)
+    raise SystemExit(f"{plugin} takes neither one objective nor two")
+
+
+def losses(algorithm: Any, hyperparameters: Any) -> tuple[float, ...]:
+    first = loss(hyperparameters)
+    return (first,) if len(algorithm.problem.objectives) == 1 else (first, hyperparameters["layers"])
+
+
+def through(plugin: type[BlockingAlgorithm], proposals: list[Any]) -> float:
+    """Microseconds a proposal, as many at a time as there are slots; the making of trials is not counted."""
+    algorithm = built(plugin)
+    proposals.clear()
+    spent, made = 0.0, 0
+    while made < TRIALS:
+        started = time.perf_counter()
+        batch = algorithm.propose(None, SLOTS)
+        found = [losses(algorithm, proposal.hyperparameters) for proposal in batch]
+        proposed = time.perf_counter()
+        trials = [
+            Trial(made, it, "bench", it.hyperparameters, TrialStatus.Completed, 0, None, values, values)
+            for it, values in zip(batch, found, strict=True)
+        ]
+        built_at = time.perf_counter()
+        algorithm.observe(None, trials)
+        spent += time.perf_counter() - built_at + proposed - started
+        made += len(batch)
+        proposals.extend(dict(it.hyperparameters) for it in batch)
+    algorithm.close()
+    return spent / made * 1e6
+
+
+def directly(plugin: type[BlockingAlgorithm], proposals: list[Any]) -> float:
+    """Microseconds an evaluation in the library's own loop; of several chains, the first."""
+    algorithm = built(plugin)
+    proposals.clear()
+    search = algorithm.search()
+    chain: Any = search if isinstance(search, Blocking) else search._chains[0]  # noqa: SLF001 - its optimiser is ours
+
+    def evaluate(points: list[Any]) -> list[Any]:
+        if len(proposals) >= TRIALS:
+            raise EnoughError
+        decoded = [chain._decode(point) for point in points]  # noqa: SLF001
+        proposals.extend(decoded)
+        found = [losses(algorithm, it) for it in decoded]
+        return [it[0] for it in found] if len(algorithm.problem.objectives) == 1 else found
+
+    started = time.perf_counter()
+    with suppress(EnoughError):
+        chain._optimise(evaluate)  # noqa: SLF001
+    return (time.perf_counter() - started) / len(proposals) * 1e6
+
+
+def overhead(bench: Bench) -> Iterator[Row]:
+    """A row an algorithm."""
+    for name, plugin in algorithms():
+        ours: list[Any] = []
+        theirs: list[Any] = []
+        found = in_turns(
+            bench.rounds(5, 2),
+            "us",
+            ours=lambda plugin=plugin, ours=ours: through(plugin, ours),
+            peer=lambda plugin=plugin, theirs=theirs: directly(plugin, theirs),
+        )
+        yield Row.compared(name, found["ours"], found["peer"], "its own loop", BAR)
+        if name != "sa" and ours[:TRIALS] != theirs[: len(ours)][:TRIALS]:
+            yield Row("  the proposals differ", "NO", met=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    options = parser.parse_args()
+    print(f"Python {platform.python_version()}; {len(ranges())} parameters, {SLOTS} slots, {TRIALS} trials")
+    with tempfile.TemporaryDirectory() as folder:
+        report({"Time per proposal": overhead}, Bench(Path(folder), options.quick))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""Traps of inspyred, each as it was found, and that the plugins do not fall into it."""
+
+import random
+import threading
+
+import inspyred
+import pytest
+from byohpo_inspyred import bit_string, generation_size
+
+from byohpo_core import (
+    ContinuousParameter,
+    IntegerParameter,
+    InvalidInput,
+    Objective,
+    Problem,
+    SearchSpace,
+    Simulated,
+    Simulation,
+    Tuner,
+)
+
+RANGES = {"x": ContinuousParameter(0, 1), "y": ContinuousParameter(0, 1)}
+
+
+def tune(strategy, ranges=RANGES, objectives=1, loss=lambda h: h["x"] ** 2 + h["y"], **settings):
+    metrics = [f"m{number}" for number in range(objectives)]
+    options = {
+        "objective_type": "Minimize",
+        "max_jobs": 40,
+        "max_parallel_jobs": 4,
+        "random_seed": 1,
+        "failure_limit": False,
+        "journal": ":memory:",
+        "progress": False,
+        **settings,
+    }
+
+    def job(hyperparameters):
+        value = loss(hyperparameters)
+        if value is None:
+            return Simulation({}, 1, "failed")
+        return Simulation({name: value + number * hyperparameters["x"] for number, name in enumerate(metrics)}, 1)
+
+    return Tuner(Simulated(job), metrics, ranges, strategy=strategy, **options).fit()
+
+
+def configurations(study):
+    return [dict(trial.hyperparameters) for trial in study.trials]
+
+
+def test_a_failed_trial_is_no_none_to_the_swarm():
+    """None would shrink the swarm and misalign its memory; every generation stays whole."""
+
+    def loss(hyperparameters):
+        return (
+            None
+            if hyperparameters["x"] > 0.7
+            else (hyperparameters["x"] - 0.4) ** 2 + (hyperparameters["y"] - 0.5) ** 2
+        )
+
+    study = tune("pso", loss=loss, strategy_options={"population": 8})
+    assert study.jobs == 40
+
+
+@pytest.mark.parametrize("strategy", ["ga", "de", "es", "eda", "sa", "paes", "nsga2", "pso"])
+def test_misspelt_options_do_not_pass_silently(strategy):
+    """inspyred takes any; here the nearest one is named, before any job."""
+    with pytest.raises(InvalidInput, match=f"plugin '{strategy}' .* has no option 'mutaton_rate'"):
+        tune(strategy, objectives=1 + (strategy == "nsga2"), strategy_options={"mutaton_rate": 0.1})
+
+
+def test_archived_strategies_in_one_process_do_not_share_their_grid():
+    """inspyred keeps PAES's grid on the archiver function; each study has a copy."""
+    alone = configurations(tune("paes", objectives=2))
+    found = {}
+    threads = [
+        threading.Thread(
+            target=lambda number=number: found.update({number: configurations(tune("paes", objectives=2))})
+        )
+        for number in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(found.values()) == [alone] * 3
+    assert not hasattr(inspyred.ec.archivers.adaptive_grid_archiver, "grid_population")
+
+
+def test_the_archived_strategy_works_with_one_objective_and_fills_its_slots():
+    """It needs Pareto fitness even then, and is a (1+1) strategy unless it has several parents."""
+    study = tune("paes", max_parallel_jobs=6, max_jobs=36)
+    assert study.jobs == 36
+    starts = [trial.started for trial in study.trials]
+    assert starts.count(0.0) == 6
+
+
+def test_annealing_cools_and_always_has_a_temperature():
+    """Without one, inspyred's would rise from 0 to 1, or end in a KeyError."""
+    assert tune("sa").jobs == 40
+    for wrong in ({"temperature": None}, {"cooling_rate": None}, {"cooling_rate": 1.5}):
+        with pytest.raises(InvalidInput):
+            tune("sa", strategy_options=wrong)
+
+
+def test_annealing_fills_the_slots_by_chains():
+    """inspyred forces one individual; four chains run at once."""
+    study = tune("sa", max_parallel_jobs=4)
+    assert [trial.started for trial in study.trials].count(0.0) == 4
+
+
+def test_the_ring_is_used_when_its_size_is_given():
+    """The star topology ignores neighborhood_size."""
+    star, ring = (tune("pso", strategy_options=o) for o in ({}, {"neighborhood_size": 3}))
+    assert configurations(star) != configurations(ring)
+
+
+def test_differential_evolution_fills_its_slots():
+    """inspyred makes two offspring a generation unless it is told otherwise."""
+    study = tune("de", max_parallel_jobs=6, max_jobs=60)
+    assert [trial.started for trial in study.trials].count(study.trials[12].started) >= 4
+
+
+def test_mutation_and_crossover_act_on_the_genetic_algorithms_bits():
+    """Bit-flip mutation does nothing to genes that are not 0 or 1."""
+    space = SearchSpace({"x": ContinuousParameter(0, 1), "n": IntegerParameter(1, 6)})
+    encoding = bit_string(space, 10)
+    candidate = encoding.generator(random.Random(1), {})
+    assert set(candidate) <= {0, 1}
+    mutant = inspyred.ec.variators.bit_flip_mutation(random.Random(1), [candidate], {"mutation_rate": 0.5})[0]
+    assert encoding.decode(mutant) != encoding.decode(candidate)
+    still = {"mutation_rate": 0.0, "num_elites": 0, "population": 10}
+    mutated, unmutated = (tune("ga", strategy_options=o, max_jobs=60) for o in ({**still, "mutation_rate": 0.1}, still))
+    assert configurations(mutated) != configurations(unmutated)
+    crossed = tune("ga", strategy_options={**still, "crossover_rate": 0.0}, max_jobs=60)
+    assert configurations(crossed) != configurations(unmutated)
+
+
+def test_steps_are_small_in_the_unit_cube():
+    """Gaussian mutation's default deviation is 1: here every default is a fraction of the cube."""
+    from byohpo_core.plugins import find
+
+    problem = Problem(SearchSpace(RANGES), (Objective("m", "Minimize"),), 1, 40, 4)
+    for name in ("de", "sa", "paes"):
+        assert find(name).plugin(problem).gaussian_stdev <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "told"),
+    [
+        ("ga", {"population": 1}, "population is 1; it must be at least 2"),
+        ("ga", {"population": 7}, "population is 7; it must be even"),
+        ("eda", {"population": 3}, "population is 3; it must be at least 4"),
+        ("eda", {"population": 6, "num_selected": 7}, "num_selected is 7, but the population is 6"),
+        ("de", {"num_selected": 3}, "num_selected is 3; it must be even"),
+        ("de", {"tournament_size": 90}, "tournament_size is 90, but the population is"),
+        ("nsga2", {"population": 5}, "population is 5; it must be even"),
+    ],
+    ids=str,
+)
+def test_populations_that_the_library_does_not_bear_are_refused(strategy, options, told):
+    """GA fails with one individual, EDA with less than four, crossovers drop an odd parent."""
+    with pytest.raises(InvalidInput, match=told):
+        tune(strategy, objectives=1 + (strategy == "nsga2"), strategy_options=options)
+
+
+@pytest.mark.parametrize("strategy", ["ga", "de", "es", "eda", "sa", "pso"])
+def test_several_objectives_are_refused_by_those_for_one(strategy):
+    """In one line that names them, before any job."""
+    with pytest.raises(InvalidInput, match=r"has one objective; the study has 2 \(m0, m1\)"):
+        tune(strategy, objectives=2)
+
+
+def test_one_objective_is_refused_by_nsga2():
+    """It says what to use instead."""
+    with pytest.raises(InvalidInput, match="two or more objectives; for one, use ga, de or es"):
+        tune("nsga2")
+
+
+def test_a_library_searches_on_until_the_study_ends():
+    """Without a terminator inspyred would end after one generation."""
+    assert tune("ga", max_jobs=80, strategy_options={"population": 4}).jobs == 80
+
+
+@pytest.mark.parametrize(("jobs", "slots", "size"), [(100, 5, 10), (18, 6, 6), (1, 1, 1), (6, 1, 4), (10_000, 3, 20)])
+def test_a_default_generation_follows_budget_and_slots(jobs, slots, size):
+    """So many generations in the budget, at least the slots, at most twenty, and four where there are as many jobs."""
+    problem = Problem(SearchSpace(RANGES), (Objective("m", "Minimize"),), 1, jobs, slots)
+    assert generation_size(problem, generations=10) == size

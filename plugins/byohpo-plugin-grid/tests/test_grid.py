@@ -1,0 +1,83 @@
+"""Grid search tries every combination once."""
+
+import pytest
+
+from byohpo_core import (
+    CategoricalParameter,
+    ContinuousParameter,
+    IntegerParameter,
+    InvalidInput,
+    Simulated,
+    Simulation,
+    Tuner,
+)
+
+RANGES = {
+    "rate": ContinuousParameter(1e-4, 1, "Logarithmic"),
+    "n": IntegerParameter(1, 3),
+    "kind": CategoricalParameter(["a", "b"]),
+}
+
+
+def tune(options=None, ranges=RANGES, **settings):
+    settings = {"max_jobs": 100, "max_parallel_jobs": 4, "random_seed": 1, **settings}
+    return Tuner(
+        Simulated(lambda h: Simulation({"loss": 1.0}, 1)),
+        "loss",
+        ranges,
+        strategy="grid",
+        strategy_options=options or {},
+        journal=":memory:",
+        progress=False,
+        **settings,
+    ).fit()
+
+
+def points(study):
+    return [tuple(trial.hyperparameters.values()) for trial in study.trials]
+
+
+def test_every_point_is_tried_once_and_then_the_study_ends():
+    """Whatever the order; continuous values are spaced as the scale has it."""
+    for order in ("shuffled", "lexicographic"):
+        study = tune({"resolution": {"rate": 5}, "order": order})
+        assert sorted(points(study)) == [
+            (pytest.approx(rate), n, kind) for rate in (1e-4, 1e-3, 1e-2, 0.1, 1.0) for n in (1, 2, 3) for kind in "ab"
+        ]
+        assert study.stop_reason == "no more proposals"
+
+
+def test_the_orders_are_what_they_are_called():
+    """The last parameter varies fastest; shuffled by the seed."""
+    small = {"n": IntegerParameter(1, 2), "m": IntegerParameter(5, 7)}
+    assert points(tune({"order": "lexicographic"}, small)) == [(n, m) for n in (1, 2) for m in (5, 6, 7)]
+    shuffled = [points(tune({}, small, random_seed=seed)) for seed in (1, 1, 2)]
+    assert shuffled[0] == shuffled[1] != shuffled[2]
+
+
+def test_a_grid_larger_than_any_memory_is_no_trouble():
+    """Points are made when they are asked for."""
+    many = {f"n{axis}": IntegerParameter(1, 1000) for axis in range(20)}
+    assert len(set(points(tune({}, many, max_jobs=50)))) == 50
+
+
+def test_a_resolution_limits_integers_too():
+    """At most so many values, the bounds among them."""
+    study = tune({"resolution": 3, "order": "lexicographic"}, {"n": IntegerParameter(0, 100)})
+    assert [n for (n,) in points(study)] == [0, 50, 100]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, "rate is continuous: give the grid a resolution"),
+        ({"resolution": 0}, "the resolution of rate is 0, not a whole number of at least 1"),
+        ({"resolution": {"rte": 3}}, "resolution names 'rte', which is no tuned hyperparameter"),
+        ({"resolution": 3, "order": "random"}, "order is 'random'; it must be one of shuffled, lexicographic"),
+    ],
+    ids=str,
+)
+def test_bad_options_are_refused_before_any_job(options, told):
+    """In one line."""
+    with pytest.raises(InvalidInput, match=told):
+        tune(options)

@@ -1,0 +1,54 @@
+"""No proposal lies outside the box or within 1e-6 of an earlier one, and several studies run in one process."""
+
+import pytest
+
+from byohpo_core import ContinuousParameter, InvalidInput, Simulated, Simulation, Tuner
+
+NAMES = ["basinhopping", "cobyqa", "direct", "dual-annealing", "nelder-mead", "powell", "shgo"]
+
+
+def tune(name, loss, jobs=150, objectives=1, **settings):
+    metrics = [f"m{number}" for number in range(objectives)]
+    return Tuner(
+        Simulated(lambda h: Simulation(dict.fromkeys(metrics, loss(list(h.values()))), 1)),
+        metrics,
+        {f"x{axis}": ContinuousParameter(0, 1) for axis in range(3)},
+        strategy=f"scipy-{name}",
+        objective_type="Minimize",
+        max_jobs=jobs,
+        max_parallel_jobs=2,
+        random_seed=3,
+        duplicates="run",
+        journal=":memory:",
+        progress=False,
+        **settings,
+    ).fit()
+
+
+LOSSES = {
+    "smooth": lambda x: sum((v - 0.4) ** 2 for v in x),
+    "at the edge": sum,
+    "rough": lambda x: sum(round(5 * v) + (v - 0.3) ** 2 for v in x),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("name", NAMES)
+def test_no_job_is_paid_for_a_step_too_small_or_outside(name, loss):
+    """Counted over 150 jobs: 0."""
+    points = [list(trial.hyperparameters.values()) for trial in tune(name, LOSSES[loss]).trials]
+    outside = sum(not all(0 <= v <= 1 for v in point) for point in points)
+    near = sum(
+        max(abs(a - b) for a, b in zip(point, other, strict=True)) < 1e-6
+        for number, point in enumerate(points)
+        for other in points[:number]
+    )
+    assert (outside, near) == (0, 0)
+    assert len(points) >= 60
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_objectives_are_refused(name):
+    """Before any job."""
+    with pytest.raises(InvalidInput, match="have one objective; the study has 2"):
+        tune(name, sum, objectives=2)
