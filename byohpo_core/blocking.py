@@ -140,7 +140,8 @@ class Blocking:
         self._open = len(points)
         if points:
             self._to_study()
-        return self._imputed(self._results)
+        losses = self._imputed(self._results)
+        return [loss for (loss,) in losses] if self._objectives == 1 else losses
 
     def _leave(self) -> None:
         self._calls_after_close += 1
@@ -153,16 +154,17 @@ class Blocking:
         if study_side is not None:
             study_side.switch()
 
-    def _imputed(self, results: Sequence[tuple[float, ...] | None]) -> Losses:
+    def _imputed(self, results: Sequence[tuple[float, ...] | None]) -> list[tuple[float, ...]]:
+        """The losses of a batch, with what a failed trial is worth in the place of each None."""
         known = [losses for losses in results if losses is not None]
-        self._fresh += known
         if len(known) < len(results):
-            for seen, column in zip(self._seen, zip(*self._fresh, strict=True), strict=False):
+            for seen, column in zip(self._seen, zip(*self._fresh, *known, strict=True), strict=False):
                 seen.add(column)
             self._fresh.clear()
             filler = tuple(seen.beyond for seen in self._seen)
-            known = [filler if losses is None else losses for losses in results]
-        return [losses[0] for losses in known] if self._objectives == 1 else known
+            return [filler if losses is None else losses for losses in results]
+        self._fresh += known
+        return known
 
 
 class Chains:
