@@ -221,9 +221,10 @@ class Journal:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         try:
+            # In this order: a file that is not empty has its application id, which comes with the tables.
+            empty = _is_empty(connection)
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            empty = _is_empty(connection)
         except sqlite3.DatabaseError as error:
             if "not a database" not in str(error):
                 raise

@@ -1,6 +1,9 @@
 """The journal: an SQLite file of events, and the study as a fold of them."""
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -159,3 +162,21 @@ def test_journals_of_every_release_are_read_for_ever(path):
     assert [dict(trial.hyperparameters) for trial in study.trials] == [
         dict(trial.hyperparameters) for trial in again.trials
     ]
+
+
+def test_threads_that_create_a_journal_at_once_all_find_it(tmp_path):
+    """Each reads a file that another is just turning into a journal: it is empty or ours, never somebody else's."""
+    for number in range(25):
+        path = tmp_path / f"{number}.db"
+        together = threading.Barrier(8)
+
+        def create(name, path=path, together=together):
+            together.wait()
+            journal = Journal(path)
+            journal.create(f"s{name}", {"format": 1})
+            journal.close()
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(create, range(8)))
+        with closing(Journal(path)) as journal:
+            assert len(journal.studies()) == 8
