@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import IO, Any
 
 import attrs
@@ -237,7 +238,7 @@ class Journal:
                 f"{SCHEMA_VERSION}: pip install --upgrade byohpo-core"
             )
         mode = "DELETE" if _on_network(Path(self.path)) else "WAL"
-        connection.execute(f"PRAGMA journal_mode = {mode}")
+        _set_mode(connection, mode)
         connection.execute("PRAGMA synchronous = FULL")
         if empty:
             connection.execute("BEGIN IMMEDIATE")
@@ -245,6 +246,20 @@ class Journal:
                 for statement in _SCHEMA:
                     connection.execute(statement)
             connection.execute("COMMIT")
+
+
+def _set_mode(connection: sqlite3.Connection, mode: str) -> None:
+    """Set the journal mode; SQLite itself does not wait for others that are at it, whatever its timeout."""
+    deadline = monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or monotonic() > deadline:
+                raise
+            sleep(0.01)
+        else:
+            return
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
