@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from byohpo_core.hookspecs import hookimpl as hookimpl
     from byohpo_core.plugins import option as option
     from byohpo_core.plugins import register as register
+    from byohpo_core.sagemaker.estimator import TrainingJob as TrainingJob
     from byohpo_core.space import CategoricalParameter as CategoricalParameter
     from byohpo_core.space import ContinuousParameter as ContinuousParameter
     from byohpo_core.space import IntegerParameter as IntegerParameter
@@ -61,6 +62,7 @@ _HOMES = {
     ),
     "hookspecs": ("Traits", "hookimpl"),
     "plugins": ("option", "register"),
+    "sagemaker.estimator": ("TrainingJob",),
     "space": ("CategoricalParameter", "ContinuousParameter", "IntegerParameter", "SearchSpace", "StaticParameter"),
     "study": ("Event", "Objective", "Problem", "Proposal", "Study", "Trial", "TrialStatus"),
     "tuner": ("Tuner",),

@@ -23,6 +23,13 @@ def whole(name: str, value: Any, at_least: int | None = None) -> int:
     return value
 
 
+def amount(name: str, value: Any) -> float:
+    """A finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise InvalidInput(f"{name} is {value!r}, not a number above 0")
+    return float(value)
+
+
 def mapping(name: str, value: Any) -> dict[str, Any]:
     """A copy of a mapping from texts."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ import attrs
 
 from byohpo_core.backends import Backend, Ended, Outcome, Reported, Update
 from byohpo_core.errors import PluginError
-from byohpo_core.journal import Journal
+from byohpo_core.journal import EventLog
 from byohpo_core.plugins import StudyPlugins
 from byohpo_core.study import Event, EventKind, Study, Trial, TrialStatus
 
@@ -34,26 +34,35 @@ class Policy:
     """"reuse": a repeated configuration shares the known result; "run": it gets a job of its own."""
     max_attempts: int = 3
     """How many attempts of one trial the infrastructure may fail."""
+    max_cost: float | None = None
+    """What all jobs together may cost."""
+    reservation: float = 0.0
+    """The most that one job can cost: set aside before its launch, until it is over and its cost is known."""
 
 
 class Driver:
     """One driver's work on one study, from its first event or after a replay."""
 
-    def __init__(self, study: Study, journal: Journal, plugins: StudyPlugins, backend: Backend, policy: Policy) -> None:
+    def __init__(
+        self,
+        study: Study,
+        log: EventLog,
+        plugins: StudyPlugins,
+        backend: Backend,
+        policy: Policy,
+        stop_requested: Callable[[], str | None],
+    ) -> None:
         self.study = study
-        self._journal = journal
+        self._log = log
         self._plugins = plugins
         self._backend = backend
         self._policy = policy
         self._pending: list[Event] = []
         self._interrupts = 0
-        self._stop_request: str | None = None
+        self._stop_requested = stop_requested
+        """Why the user wants the study to end and its jobs to stop, if so."""
         self._told_missing = False
         self._repeats = max([100, *(10 * size for size in plugins.populations)])
-
-    def request_stop(self, reason: str) -> None:
-        """End the study and stop its jobs; safe to call from another thread."""
-        self._stop_request = reason
 
     def run(self) -> None:
         """Drive the study until it ends. Raises `KeyboardInterrupt` if the user stopped it first."""
@@ -130,10 +139,17 @@ class Driver:
 
     def _should_stop(self) -> bool:
         study = self.study
+        if (request := self._stop_requested()) is not None:
+            if study.stop_reason is None:
+                self._stop(request)
+            self._commit()
+            self._backend.stop(study.running)
         if study.stop_reason is None:
-            if self._stop_request is not None:
-                self._stop(self._stop_request)
-                self._backend.stop(study.running)
+            if self._broke():
+                self._stop(
+                    f"budget: {study.cost:.2f} of {self._policy.max_cost:.2f} is spent, and one more job may cost "
+                    f"{self._policy.reservation:.2f}"
+                )
             elif study.reused_in_a_row >= self._repeats:
                 self._stop(f"nothing new proposed: the last {study.reused_in_a_row} proposals repeat known trials")
             elif (reason := self._plugins.stop(study)) is not None:
@@ -154,12 +170,27 @@ class Driver:
         """How many more proposals there is a free slot and a job in the budget for."""
         study = self.study
         waiting = study.waiting
-        free = study.problem.max_parallel_jobs - len(study.running)
+        free = self._free_slots()
         budget = study.problem.max_jobs - study.jobs
         for trial in waiting:
             free -= not self._held(trial)
             budget -= trial.attempt == 0
         return min(free, budget)
+
+    def _free_slots(self) -> int:
+        """How many jobs could be launched now: there is a slot, and the money for them at their dearest."""
+        slots = min(self.study.problem.max_parallel_jobs, self._backend.slots)
+        policy = self._policy
+        if policy.max_cost is not None:
+            slots = min(slots, (policy.max_cost - self.study.cost) // policy.reservation)
+        return int(slots) - len(self.study.running)
+
+    def _broke(self) -> bool:
+        """Whether there is work but no money for it, and none will come back from jobs that run."""
+        study = self.study
+        if self._policy.max_cost is None or study.running:
+            return False
+        return self._free_slots() < 1 and (study.jobs < study.problem.max_jobs or bool(study.waiting))
 
     def _ask(self, count: int) -> bool:
         """Whether any plugin proposed something; each is asked for what is still missing."""
@@ -175,7 +206,7 @@ class Driver:
 
     def _launch(self) -> None:
         study = self.study
-        free = study.problem.max_parallel_jobs - len(study.running)
+        free = self._free_slots()
         launched: list[int] = []
         if not self._interrupts and study.stop_reason is None:
             for trial in study.waiting:
@@ -242,7 +273,8 @@ class Driver:
         if ended.outcome in (Outcome.Interrupted, Outcome.Lost) and pruning is None:
             counted = ended.outcome is Outcome.Interrupted
             if trial.failures + counted < self._policy.max_attempts or not counted:
-                self._record(EventKind.Retried, trial=trial.number, reason=ended.reason, counted=counted)
+                cost = {"details": dict(ended.details)} if ended.details else {}
+                self._record(EventKind.Retried, trial=trial.number, reason=ended.reason, counted=counted, **cost)
                 return
             attempts = f"{trial.failures + 1} attempts failed, the last: {ended.reason}"
             self._finish(trial, TrialStatus.Failed, ended, ended.metrics, attempts)
@@ -308,7 +340,7 @@ class Driver:
         """All that happened is on disk when this returns; then those who listen are told."""
         events, self._pending = self._pending, []
         if events:
-            self._journal.append(self.study.id, events)
+            self._log.append(self.study.id, events)
             self._plugins.happened(self.study, events)
 
     def _interrupt(self, *_: object) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import attrs
 
@@ -39,6 +39,7 @@ _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+_INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -61,6 +62,16 @@ def check_study_name(name: str) -> str:
     return name
 
 
+class EventLog(Protocol):
+    """What a driver writes to."""
+
+    def append(self, study_id: str, events: Sequence[Event]) -> None:
+        """Write events in one transaction; they are on disk when this returns.
+
+        Raises `StudyBusy` if another driver has written meanwhile.
+        """
+
+
 class Journal:
     """The studies of one SQLite file.
 
@@ -79,13 +90,18 @@ class Journal:
 
     def create(self, name: str, manifest: Mapping[str, Any]) -> StudyRecord:
         """A new study; its id is the name and four characters drawn now."""
-        check_study_name(name)
-        with self._transaction(create=True) as connection:
-            if connection.execute("SELECT 1 FROM studies WHERE name = ?", (name,)).fetchone():
-                raise self._taken(name)
-            record = StudyRecord(_draw_id(name), name, manifest)
-            connection.execute("INSERT INTO studies VALUES (?, ?, ?)", (record.id, name, _to_json(manifest)))
+        record = StudyRecord(_draw_id(check_study_name(name)), name, manifest)
+        self.take(record, ())
         return record
+
+    def take(self, record: StudyRecord, events: Sequence[Event]) -> None:
+        """Add a study with all that happened in it, such as one that was found elsewhere."""
+        with self._transaction(create=True) as connection:
+            if connection.execute("SELECT 1 FROM studies WHERE name = ?", (record.name,)).fetchone():
+                raise self._taken(record.name)
+            row = (record.id, record.name, _to_json(record.manifest))
+            connection.execute("INSERT INTO studies VALUES (?, ?, ?)", row)
+            connection.executemany(_INSERT, _rows_of(record.id, events))
 
     def free_name(self, base: str) -> str:
         """The first of base-1, base-2, ... that no study has."""
@@ -110,17 +126,9 @@ class Journal:
         raise UnknownStudy(f"journal {self.path} has no study named {name!r} (known: {known})")
 
     def append(self, study_id: str, events: Sequence[Event]) -> None:
-        """Write events in one transaction; they are on disk when this returns.
-
-        Raises `StudyBusy` if another driver has written meanwhile.
-        """
-        rows = [
-            (study_id, it.sequence, it.kind.value, it.version, it.time, it.body.get("trial"), _to_json(it.body))
-            for it in events
-        ]
         try:
             with self._transaction() as connection:
-                connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                connection.executemany(_INSERT, _rows_of(study_id, events))
         except sqlite3.IntegrityError as error:
             raise _overtaken(study_id) from error
 
@@ -151,6 +159,21 @@ class Journal:
             (study_id, trial),
         )
         return _curve((json.loads(body)["points"] for (body,) in rows), metric)
+
+    def request_stop(self, study_id: str) -> None:
+        """Ask the study's driver, whatever process it is, to end the study."""
+        self._stop_file(study_id).touch()
+
+    def stop_requested(self, study_id: str) -> bool:
+        """Whether somebody asked the study's driver to end it."""
+        return self._stop_file(study_id).exists()
+
+    def forget_stop(self, study_id: str) -> None:
+        """The study has ended, or a new driver begins."""
+        self._stop_file(study_id).unlink(missing_ok=True)
+
+    def _stop_file(self, study_id: str) -> Path:
+        return Path(f"{os.path.realpath(self.path)}.{study_id}.stop")
 
     def close(self) -> None:
         if self._closing is not None:
@@ -279,12 +302,20 @@ class MemoryJournal(Journal):
     def folder(self) -> Path:
         return Path("byohpo-jobs").absolute()
 
-    def create(self, name: str, manifest: Mapping[str, Any]) -> StudyRecord:
-        if check_study_name(name) in self._studies:
-            raise self._taken(name)
-        record = self._studies[name] = StudyRecord(_draw_id(name), name, manifest)
-        self._events[record.id] = []
-        return record
+    def take(self, record: StudyRecord, events: Sequence[Event]) -> None:
+        if record.name in self._studies:
+            raise self._taken(record.name)
+        self._studies[record.name] = record
+        self._events[record.id] = [*map(_packed, events)]
+
+    def request_stop(self, study_id: str) -> None:
+        """No other process knows of these studies."""
+
+    def stop_requested(self, study_id: str) -> bool:  # noqa: ARG002
+        return False
+
+    def forget_stop(self, study_id: str) -> None:
+        """There is nothing to forget."""
 
     def studies(self) -> list[StudyRecord]:
         return [self._studies[name] for name in sorted(self._studies)]
@@ -313,6 +344,13 @@ class MemoryJournal(Journal):
     def driver(self, study_id: str, *, take_over: bool = False) -> Iterator[None]:  # noqa: ARG002 - no other host
         with _one_in_this_process(str(id(self)), study_id):
             yield
+
+
+def _rows_of(study_id: str, events: Sequence[Event]) -> list[tuple[Any, ...]]:
+    return [
+        (study_id, it.sequence, it.kind.value, it.version, it.time, it.body.get("trial"), _to_json(it.body))
+        for it in events
+    ]
 
 
 def _packed(event: Event) -> bytes:

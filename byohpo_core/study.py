@@ -200,7 +200,7 @@ class EventKind(StrEnum):
     Launched = "launched"  # trials
     Reported = "reported"  # trial, points: {metric: [index of the first, values]}
     Pruned = "pruned"  # trial, plugin, reason: the job was asked to stop early
-    Retried = "retried"  # trial, reason, counted: an attempt was lost, another follows
+    Retried = "retried"  # trial, reason, counted, details: an attempt was lost, another follows
     Finished = "finished"  # trial, status, metrics, reason, started, ended, details, shares
     Observed = "observed"  # trials: handed to the plugins, in this order
     Stopped = "stopped"  # reason: nothing more is proposed
@@ -280,6 +280,8 @@ class Study:
         """Finished trials since the incumbent."""
         self.sequence = 0
         """How many events the journal holds."""
+        self.cost = 0.0
+        """What all attempts of all trials have cost, as far as their backend tells."""
         self.now = 0.0
         """The present, in seconds on the backend's clock."""
         self.trials = Trials([])
@@ -436,6 +438,7 @@ class Study:
     def _retried(self, event: Event) -> None:
         number = event.body["trial"]
         trial = self._leave(number)
+        self.cost += _cost(event)
         self._waiting = {number: None, **self._waiting}
         self._trials[number] = trial.but(
             status=TrialStatus.Waiting,
@@ -451,6 +454,7 @@ class Study:
             self.reused_in_a_row += 1
         elif event.body["status"] != TrialStatus.Completed:
             self._forget(trial)
+        self.cost += _cost(event)
         self._settle(trial, event, event.body)
 
     def _settle(self, trial: Trial, event: Event, body: Mapping[str, Any]) -> None:
@@ -521,6 +525,11 @@ class Study:
             return
         if best is None or best.losses is None or trial.losses[0] < best.losses[0]:
             self._best, self.finished_since_best = trial.number, 0
+
+
+def _cost(event: Event) -> float:
+    details = event.body.get("details")
+    return float(details.get("cost", 0.0)) if details else 0.0
 
 
 def _configuration(trial: Trial) -> tuple[Any, ...]:

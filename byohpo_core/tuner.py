@@ -1,20 +1,23 @@
 """`Tuner`: what a user writes. It takes what SageMaker's `HyperparameterTuner` takes, in the same order."""
 
+import logging
 import os
 import random
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import attrs
 
 from byohpo_core import checks
-from byohpo_core.backends import Estimator, JobSettings, as_estimator, restore_estimator
+from byohpo_core.backends import Estimator, JobSettings, as_estimator, find_elsewhere, restore_estimator
+from byohpo_core.detached import check_detachable, drive_detached
 from byohpo_core.driver import Driver, Policy
-from byohpo_core.errors import InvalidInput, UnknownStudy
-from byohpo_core.journal import StudyRecord, check_study_name, open_journal
+from byohpo_core.dropin import drop_in
+from byohpo_core.errors import InvalidInput, StudyBusy, UnknownStudy
+from byohpo_core.journal import EventLog, StudyRecord, check_study_name, open_journal
 from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import (
     ALGORITHMS,
@@ -34,17 +37,21 @@ from byohpo_core.space import SearchSpace
 from byohpo_core.study import Direction, Event, EventKind, Objective, Problem, Study
 from byohpo_core.warmstart import check_parents, imported
 
+_logger = logging.getLogger("byohpo")
 _TO_BE_CHOSEN: Any = object()
+_NAMED_JOBS = 10
 _Extension = str | PluginFactory | tuple[str | PluginFactory, Mapping[str, Any]]
 
 
 class Tuner:
     """Searches for good hyperparameters of a training job with an algorithm of the user's choice.
 
-    *estimator* is a Python function, a `TrainingScript` (or a script's path) or a `Simulated` job; *strategy* the name
-    of an installed algorithm or a class. All settings are checked here and in `fit`, before any job starts; a wrong one
-    raises `InvalidInput`. With `journal=":memory:"` nothing is kept; by default the journal is `BYOHPO_JOURNAL` or
-    `byohpo.db` in the working folder.
+    *estimator* is a Python function, a `TrainingScript` (or a script's path), a `Simulated` job, or what SageMaker is
+    to run: an SDK's Estimator, ModelTrainer or HyperparameterTuner, a CreateTrainingJob request, or a `TrainingJob`
+    around one of these. *strategy* is the name of an installed algorithm or a class. All settings are checked here and
+    in `fit`, before any job starts; a wrong one raises `InvalidInput`. *max_cost* limits what all jobs together may
+    cost. With `journal=":memory:"` nothing is kept; by default the journal is `BYOHPO_JOURNAL` or `byohpo.db` in the
+    working folder.
     """
 
     study: Study | None
@@ -53,9 +60,11 @@ class Tuner:
     _manifest: Manifest
     _found: dict[str, Found]
     _record: StudyRecord | None
-    _driver: Driver | None
+    _driving: bool
+    _wants_curves: bool
     _stop_request: str | None
 
+    @drop_in
     def __init__(
         self,
         estimator: Any,
@@ -78,6 +87,7 @@ class Tuner:
         failure_limit: bool = True,
         duplicates: str = "reuse",
         max_attempts: int = 3,
+        max_cost: float | None = None,
         warm_start_from: Sequence[str] = (),
         journal: str | os.PathLike[str] | None = None,
         progress: bool = True,
@@ -89,9 +99,7 @@ class Tuner:
         self._begin(journal, as_estimator(estimator), progress=progress)
         self._base_name = check_study_name(base_tuning_job_name or self._estimator.name)
         problem = Problem(
-            SearchSpace.of(
-                checks.mapping("hyperparameter_ranges", hyperparameter_ranges), self._estimator.hyperparameters
-            ),
+            _space(hyperparameter_ranges, self._estimator),
             _objectives(objective_metric_name, objective_type),
             secrets.randbits(32) if random_seed is None else checks.whole("random_seed", random_seed),
             checks.whole("max_jobs", max_jobs),
@@ -118,7 +126,7 @@ class Tuner:
         self._manifest = Manifest(
             problem,
             tuple(found.spec(options) for found, options in plugins),
-            self._estimator.describe(),
+            {},
             JobSettings(
                 self._journal.folder,
                 _metrics(() if metric_definitions is None else metric_definitions, problem, self._estimator),
@@ -127,6 +135,7 @@ class Tuner:
             Policy(
                 checks.choice("duplicates", duplicates, ("reuse", "run")),
                 checks.whole("max_attempts", max_attempts, at_least=1),
+                None if max_cost is None else checks.amount("max_cost", max_cost),
             ),
             check_parents(
                 self._journal,
@@ -134,30 +143,31 @@ class Tuner:
                 problem,
             ),
         )
-        self._build(self._manifest).close()
+        with closing(self._build(self._manifest)) as built:
+            self._wants_curves = built.prunes
 
-    def fit(self, inputs: Mapping[str, str] | None = None, job_name: str | None = None, wait: bool = True) -> Study:
+    def fit(self, inputs: Any = None, job_name: str | None = None, wait: bool = True) -> Study:
         """Run a new study to its end.
 
-        *inputs* maps channels to where their data lies; *job_name* names the study in its journal (by default after
-        the estimator). Raises `KeyboardInterrupt` if the user stops it; `resume` goes on.
+        *inputs* maps channels to where their data lies, or is what the SDK's `fit` takes; *job_name* names the study
+        in its journal (by default after the estimator). Raises `KeyboardInterrupt` if the user stops it; `resume` goes
+        on. With *wait* False another process drives the study, and this returns at once.
         """
+        manifest = self._prepared(inputs)
         if not wait:
-            raise InvalidInput("fit(wait=False) is not possible yet: run the program in the background instead")
-        channels = checks.mapping("inputs", {} if inputs is None else inputs)
-        places = {
-            channel: str(place) if isinstance(place, os.PathLike) else place for channel, place in channels.items()
-        }
-        settings = attrs.evolve(
-            self._manifest.settings,
-            inputs={channel: checks.text(f"channel {channel!r}", place) for channel, place in places.items()},
-        )
-        self._estimator.check(settings)
-        manifest = attrs.evolve(self._manifest, settings=settings)
+            check_detachable(self._journal, self._estimator, self._found.values())
         name = self._journal.free_name(self._base_name) if job_name is None else job_name
         self._record = record = self._journal.create(name, manifest.to_json())
+        if not wait:
+            self.study = study = read_study(self._journal, record)
+            drive_detached(self._journal, record)
+            return study
         with self._journal.driver(record.id):
-            return self._drive(manifest)
+            return self._drive(manifest, self._estimator.event_log(self._journal, record))
+
+    def tune(self, inputs: Any = None, job_name: str | None = None, wait: bool = True) -> Study:
+        """The same as `fit`, as the SDK's third version calls it."""
+        return self.fit(inputs, job_name, wait)
 
     @classmethod
     def attach(
@@ -202,22 +212,30 @@ class Tuner:
                 if value is not None
             }
             study = read_study(self._journal, record)
-            if restart_algorithm or limits:
-                manifest = self._new_epoch(study, manifest, limits)
-            elif study.stop_reason is not None and not study.running and not study.waiting:
+            new_epoch = restart_algorithm or limits
+            if not new_epoch and study.stop_reason is not None and not study.running and not study.waiting:
                 self.study = study
                 return study
-            if self._estimator is None:
-                self._estimator = restore_estimator(manifest.backend)
-            return self._drive(manifest)
+            self._estimator = restore_estimator(manifest.backend, self._estimator)
+            log = self._estimator.event_log(self._journal, record)
+            if new_epoch:
+                manifest = self._new_epoch(read_study(self._journal, record), manifest, limits, log)
+            return self._drive(manifest, log)
 
-    def stop_tuning_job(self) -> None:
-        """End the study and stop its jobs: from another thread while `fit` runs, or after `attach`."""
+    def stop_tuning_job(self) -> bool:
+        """End the study and stop its jobs: from another thread while `fit` runs, or after `attach`.
+
+        Whether that is done; False where a driver at work, in this process or in another, was asked to do it.
+        """
         self._stop_request = "stopped by stop_tuning_job"
-        if self._driver is not None:
-            self._driver.request_stop(self._stop_request)
-        else:
+        if self._driving:
+            return False
+        try:
             self.resume()
+        except StudyBusy:
+            self._journal.request_stop(self._known_record().id)
+            return False
+        return True
 
     def analytics(self) -> Analytics:
         """The results as a table: `analytics().dataframe()` has one row a trial."""
@@ -227,6 +245,18 @@ class Tuner:
         """The name of the incumbent's job, None while there is no result."""
         best = self._known_study().best
         return None if best is None else best.job_name
+
+    def best_estimator(self) -> Any:
+        """The SDK's Estimator (v2), attached to the incumbent's job.
+
+        Raises `InvalidInput` where the tuner has no such object, or there is no result.
+        """
+        best = self._known_study().best
+        if best is None:
+            raise InvalidInput("there is no best estimator: no trial has a result")
+        if self._estimator is None:
+            raise InvalidInput("give the SDK's Estimator: Tuner.attach(..., estimator=...).best_estimator()")
+        return self._estimator.attached_to(best)
 
     def describe(self) -> dict[str, Any]:
         """The study's state and settings, in the words of SageMaker's DescribeHyperParameterTuningJob."""
@@ -254,7 +284,8 @@ class Tuner:
         self._journal = open_journal(journal)
         self._estimator = estimator
         self._progress = progress
-        self._record = self._driver = self._stop_request = None
+        self._record = self._stop_request = None
+        self._driving = False
         self.study = None
 
     def _attach(
@@ -267,7 +298,7 @@ class Tuner:
         progress: bool,
     ) -> None:
         self._begin(journal, None if estimator is None else as_estimator(estimator), progress=progress)
-        self._record = record = self._journal.find(name)
+        self._record = record = self._find(name)
         self._manifest = manifest_now(self._journal, record)
         self._base_name = record.name
         algorithm = next(spec for spec in self._manifest.plugins if spec.group == ALGORITHMS)
@@ -285,7 +316,27 @@ class Tuner:
             raise UnknownStudy("this tuner has no study yet: call fit first, or attach to one")
         return self.study
 
-    def _new_epoch(self, study: Study, manifest: Manifest, limits: Mapping[str, int]) -> Manifest:
+    def _find(self, name: str) -> StudyRecord:
+        """The study in this journal or, if it is not there, in a mirror on S3."""
+        try:
+            return self._journal.find(name)
+        except UnknownStudy:
+            record = find_elsewhere(self._journal, name)
+            if record is None:
+                raise
+            _logger.warning("study %s is not in journal %s, and was found on S3", name, self._journal.path)
+            return record
+
+    def _prepared(self, inputs: Any) -> Manifest:
+        """The manifest of a new study, with what only the user's inputs make known."""
+        problem, policy = self._manifest.problem, self._manifest.policy
+        settings = attrs.evolve(self._manifest.settings, curves=self._wants_curves)
+        self._estimator, settings = self._estimator.prepare(problem, settings, inputs)
+        if policy.max_cost is not None:
+            policy = attrs.evolve(policy, reservation=_reservation(self._estimator, policy.max_cost))
+        return attrs.evolve(self._manifest, settings=settings, policy=policy, backend=self._estimator.describe())
+
+    def _new_epoch(self, study: Study, manifest: Manifest, limits: Mapping[str, int], log: EventLog) -> Manifest:
         specs = tuple(self._class_of(spec).spec(spec.options) for spec in manifest.plugins)
         problem = manifest.problem
         problem = attrs.evolve(
@@ -298,12 +349,12 @@ class Tuner:
         manifest = attrs.evolve(manifest, problem=problem, plugins=specs)
         self._build(manifest).close()
         epoch = Event(study.sequence, EventKind.Epoch, study.now, manifest.epoch())
-        self._journal.append(study.id, [epoch])
+        log.append(study.id, [epoch])
         return manifest
 
-    def _drive(self, manifest: Manifest) -> Study:
+    def _drive(self, manifest: Manifest, log: EventLog) -> Study:
         with ExitStack() as stack:
-            self._know_earlier_results(manifest)
+            self._know_earlier_results(manifest, log)
             plugins = self._build(manifest)
             stack.callback(plugins.close)
             self.study = study = replay(self._journal, self._known_record(), plugins)
@@ -311,24 +362,36 @@ class Tuner:
             stack.callback(backend.close)
             if self._progress:
                 plugins.listen("progress", stack.enter_context(Progress()))
-            self._driver = driver = Driver(study, self._journal, plugins, backend, manifest.policy)
-            stack.callback(self._forget_driver)
-            if self._stop_request is not None:
-                driver.request_stop(self._stop_request)
-            driver.run()
+            stack.enter_context(self._stoppable(study))
+            if backend.jobs_survive:
+                stack.callback(_tell_running, study)
+            Driver(study, log, plugins, backend, manifest.policy, self._stop_requested).run()
             return study
 
-    def _know_earlier_results(self, manifest: Manifest) -> None:
+    @contextmanager
+    def _stoppable(self, study: Study) -> Iterator[None]:
+        """While a driver of this process is at work."""
+        self._journal.forget_stop(study.id)
+        self._driving = True
+        try:
+            yield
+        finally:
+            self._driving, self._stop_request = False, None
+            self._journal.forget_stop(study.id)
+
+    def _stop_requested(self) -> str | None:
+        if self._stop_request is None and self._journal.stop_requested(self._known_record().id):
+            self._stop_request = f"stopped by `byohpo stop {self._known_record().name}`"
+        return self._stop_request
+
+    def _know_earlier_results(self, manifest: Manifest, log: EventLog) -> None:
         """A study's first events, also where its first driver died before them."""
         record = self._known_record()
         if manifest.warm_start_from and next(self._journal.read(record.id), None) is None:
             bodies = imported(self._journal, manifest.warm_start_from)
-            self._journal.append(
+            log.append(
                 record.id, [Event(number, EventKind.Imported, 0.0, body) for number, body in enumerate(bodies)]
             )
-
-    def _forget_driver(self) -> None:
-        self._driver, self._stop_request = None, None
 
     def _build(self, manifest: Manifest) -> StudyPlugins:
         classes = [self._class_of(spec) for spec in manifest.plugins]
@@ -341,6 +404,34 @@ class Tuner:
         if spec.name not in self._found:
             self._found[spec.name] = restore(spec)
         return self._found[spec.name]
+
+
+def _tell_running(study: Study) -> None:
+    """What a driver that leaves says of the jobs that it leaves behind."""
+    names = [str(trial.job_name) for trial in study.running]
+    if names:
+        shown = ", ".join(names[:_NAMED_JOBS]) + (", ..." if len(names) > _NAMED_JOBS else "")
+        _logger.warning(
+            "%d jobs still run: %s. `byohpo stop %s` stops them, `byohpo resume %s` goes on with the study.",
+            *(len(names), shown, study.name, study.name),
+        )
+
+
+def _space(ranges: Any, estimator: Estimator) -> SearchSpace:
+    ranges = checks.mapping("hyperparameter_ranges", ranges)
+    return SearchSpace.of(ranges, estimator.fixed(ranges))
+
+
+def _reservation(estimator: Estimator, max_cost: float) -> float:
+    reservation = estimator.reservation()
+    if reservation is None:
+        raise InvalidInput("max_cost is for jobs that cost money: training jobs on SageMaker")
+    if reservation > max_cost:
+        raise InvalidInput(
+            f"max_cost is {max_cost:.2f}, but a single job may cost {reservation:.2f}: lower its MaxRuntimeInSeconds "
+            "(the SDK's max_run), or raise max_cost"
+        )
+    return reservation
 
 
 def _objectives(names: Any, types: Any) -> tuple[Objective, ...]:

@@ -5,7 +5,8 @@ the study's manifest. Connected to a study it becomes a `Backend`, which lives a
 estimators are found by their entry point in the group `byohpo.backends`.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +14,11 @@ from typing import Any, ClassVar, Protocol, Self
 
 import attrs
 
+from byohpo_core.checks import mapping, text
 from byohpo_core.errors import InvalidInput
+from byohpo_core.journal import EventLog, Journal, StudyRecord
 from byohpo_core.plugins import BACKENDS, find
-from byohpo_core.study import Study, Trial
+from byohpo_core.study import Problem, Study, Trial
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -75,6 +78,8 @@ class JobSettings:
     inputs: Mapping[str, str] = NOTHING
     """Channel name -> local path or S3 URI."""
     tags: tuple[tuple[str, str], ...] = ()
+    curves: bool = False
+    """Whether somebody asks for what running jobs report, such as a rule of early stopping."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -82,6 +87,7 @@ class JobSettings:
             "metric_definitions": [list(pair) for pair in self.metric_definitions],
             "inputs": dict(self.inputs),
             "tags": [list(pair) for pair in self.tags],
+            "curves": self.curves,
         }
 
     @classmethod
@@ -91,35 +97,61 @@ class JobSettings:
             tuple((name, regex) for name, regex in body["metric_definitions"]),
             body["inputs"],
             tuple((key, value) for key, value in body["tags"]),
+            body.get("curves", False),
         )
 
 
 class Estimator(Protocol):
-    """What is tuned: a frozen, JSON-able description."""
+    """What is tuned: a frozen, JSON-able description. Inherit from it for the defaults of some methods."""
 
     kind: ClassVar[str]
     """The name of its entry point in the group `byohpo.backends`."""
 
     @property
+    def name(self) -> str:
+        """A short name, from which a study's name is made if the user gives none."""
+
+    @property
     def hyperparameters(self) -> Mapping[str, Any]:
         """Fixed hyperparameters, handed to every job."""
 
-    @property
-    def name(self) -> str:
-        """A short name, from which a study's name is made if the user gives none."""
+    def fixed(self, tuned: Collection[str]) -> Mapping[str, Any]:  # noqa: ARG002
+        """The fixed hyperparameters beside the *tuned* ones; one that is in both is refused."""
+        return self.hyperparameters
 
     def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:
         """Pairs (metric, regex) for the objectives that the user gave none for; empty where none are needed."""
 
-    def check(self, settings: JobSettings) -> None:
-        """Raise `InvalidInput` if jobs could not be started with these settings."""
+    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:
+        """This estimator and the settings as jobs will have them; *inputs* is what the user gave to `fit`.
+
+        Raises `InvalidInput` if jobs could not be started like this.
+        """
+
+    def reservation(self) -> float | None:
+        """The most that one job can cost, for `max_cost`; None where that is not known."""
+        return None
 
     def describe(self) -> dict[str, Any]:
-        """The JSON form, kept in the manifest."""
+        """The JSON form of a prepared estimator, kept in the manifest."""
 
     @classmethod
-    def restore(cls, description: Mapping[str, Any]) -> Self:
-        """The inverse of `describe`; raises `InvalidInput` if this process cannot rebuild it."""
+    def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:
+        """The inverse of `describe`, with what only this process may have taken from the estimator *given*.
+
+        Raises `InvalidInput` if this process cannot rebuild it.
+        """
+
+    def event_log(self, journal: Journal, record: StudyRecord) -> EventLog:  # noqa: ARG002
+        """Where a driver of this study writes: the journal, or one that keeps a copy of it elsewhere."""
+        return journal
+
+    def attached_to(self, trial: Trial) -> Any:
+        """The user's object as it is after training this *trial*; raises `InvalidInput` where there is none."""
+        raise InvalidInput(
+            f"a {type(self).__name__} cannot be attached to a job: the model of trial {trial.number} is "
+            f"{trial.model_artifacts or 'not kept'}"
+        )
 
     def connect(self, study: Study, settings: JobSettings) -> "Backend":
         """A backend for this study, new or resumed (`study.now` is its last journaled time)."""
@@ -132,6 +164,8 @@ class Backend(Protocol):
     """How long one poll waits for news, on the backend's clock."""
     jobs_survive: bool
     """Whether jobs go on when their driver is gone."""
+    slots: float
+    """How many jobs can run at once now; infinite where only the study limits it."""
 
     def launch(self, trials: Sequence[Trial]) -> None:
         """Start a job named `trial.job_name` for each trial; must not start one that was started before."""
@@ -162,14 +196,32 @@ def as_estimator(given: Any) -> Estimator:
         estimator: Estimator = given
         return estimator
     if hasattr(given, "fit") or hasattr(given, "train") or isinstance(given, Mapping):
-        raise InvalidInput("SageMaker jobs cannot be tuned yet: give a function, a TrainingScript or a Simulated job")
+        from byohpo_core.sagemaker.estimator import TrainingJob
+
+        return TrainingJob(given)
     from byohpo_core.backends.function import PythonFunction
 
     return PythonFunction(given)
 
 
-def restore_estimator(description: Mapping[str, Any]) -> Estimator:
+def restore_estimator(description: Mapping[str, Any], given: Estimator | None) -> Estimator:
     """The estimator that a manifest describes, found by its entry point."""
     kind: Any = find(description["kind"], BACKENDS).plugin
-    estimator: Estimator = kind.restore(description)
+    if given is not None and not isinstance(given, kind):
+        raise InvalidInput(f"the study tunes a {kind.__name__}, not a {type(given).__name__}")
+    estimator: Estimator = kind.restore(description, given)
     return estimator
+
+
+def find_elsewhere(journal: Journal, name: str) -> StudyRecord | None:
+    """Bring into the journal a study of SageMaker jobs that was driven on another machine; None without such jobs."""
+    from byohpo_core.sagemaker.mirror import find_and_fetch
+
+    return find_and_fetch(journal, name)
+
+
+def channels(inputs: Any) -> dict[str, str]:
+    """What a user gave to `fit`, as a mapping from channels to places."""
+    given = mapping("inputs", {} if inputs is None else inputs)
+    places = {channel: os.fspath(place) if isinstance(place, os.PathLike) else place for channel, place in given.items()}
+    return {channel: text(f"channel {channel!r}", place) for channel, place in places.items()}

@@ -1,6 +1,7 @@
 """Evaluate a Python function: in threads of this process, or in processes of its own."""
 
 import json
+import math
 import os
 import queue
 import subprocess
@@ -14,14 +15,14 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backends import NOTHING, Ended, JobSettings, Outcome, Update
+from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome, Update
 from byohpo_core.backends.importable import import_function, is_importable, qualified_name, study_name
 from byohpo_core.errors import InvalidInput
-from byohpo_core.study import Study, Trial
+from byohpo_core.study import Problem, Study, Trial
 
 
 @attrs.frozen
-class PythonFunction:
+class PythonFunction(Estimator):
     """A function from a dict of hyperparameters to a number, or to a dict of metrics by name.
 
     It is called in threads; with `processes=True` in processes, each of which imports it by name. An exception makes
@@ -50,16 +51,17 @@ class PythonFunction:
         """None: the function returns metrics by name."""
         return ()
 
-    def check(self, settings: JobSettings) -> None:
-        if settings.inputs:
+    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:  # noqa: ARG002
+        if inputs:
             raise InvalidInput("a Python function has no input channels: leave out fit's inputs")
+        return self, settings
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "function": qualified_name(self.function), "processes": self.processes}
 
     @classmethod
-    def restore(cls, description: Mapping[str, Any]) -> Self:
-        return cls(import_function(description["function"]), processes=description["processes"])
+    def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:
+        return given or cls(import_function(description["function"]), processes=description["processes"])
 
     def connect(self, study: Study, settings: JobSettings) -> "FunctionBackend":  # noqa: ARG002
         return FunctionBackend(self, study.problem.max_parallel_jobs, study.problem.objectives[0].metric)
@@ -70,6 +72,7 @@ class FunctionBackend:
 
     poll_seconds = 1.0
     jobs_survive = False
+    slots = math.inf
 
     def __init__(self, estimator: PythonFunction, slots: int, objective: str) -> None:
         self._estimator = estimator

@@ -1,6 +1,7 @@
 """Run a SageMaker script-mode training script on this machine: a folder per job, processes that outlive the driver."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -15,12 +16,12 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backends import Ended, JobSettings, Outcome, Reported, Update
+from byohpo_core.backends import Ended, Estimator, JobSettings, Outcome, Reported, Update, channels
 from byohpo_core.backends.supervisor import CONTAINER, EXIT, LOG, STOP, is_abandoned, write_durably
 from byohpo_core.checks import mapping, text
 from byohpo_core.container import Layout, MetricScanner, compile_metrics, default_regex
 from byohpo_core.errors import ByohpoError, InvalidInput
-from byohpo_core.study import Study, Trial
+from byohpo_core.study import Problem, Study, Trial
 
 _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 4096
@@ -42,7 +43,7 @@ def _seconds(given: Any) -> float:
 
 
 @attrs.frozen
-class TrainingScript:
+class TrainingScript(Estimator):
     """A training script as SageMaker's script mode runs it; the names are those of the SDK's Estimator.
 
     *entry_point* is relative to *source_dir*, or to the working folder. The source is copied once per study, so that
@@ -71,7 +72,7 @@ class TrainingScript:
         """`metric=0.5` or `metric: 0.5` in the log."""
         return [(metric, default_regex(metric)) for metric in objectives]
 
-    def check(self, settings: JobSettings) -> None:
+    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:  # noqa: ARG002
         if not self.script.is_file():
             raise InvalidInput(f"there is no training script {self.script}")
         if self.source_dir is not None and Path(self.source_dir).absolute() not in self.script.parents:
@@ -81,11 +82,13 @@ class TrainingScript:
                 f"environment of the training script has a value that is no text: {dict(self.environment)}"
             )
         compile_metrics(settings.metric_definitions)
-        for channel, place in settings.inputs.items():
+        places = channels(inputs)
+        for channel, place in places.items():
             if place.startswith("s3://"):
                 raise InvalidInput(f"channel {channel!r}: {place} is on S3; a local run needs a local folder")
             if not _local(place).exists():
                 raise InvalidInput(f"channel {channel!r}: there is no {_local(place)}")
+        return self, attrs.evolve(settings, inputs=places)
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -98,8 +101,8 @@ class TrainingScript:
         }
 
     @classmethod
-    def restore(cls, description: Mapping[str, Any]) -> Self:
-        return cls(**{name: value for name, value in description.items() if name != "kind"})
+    def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:
+        return given or cls(**{name: value for name, value in description.items() if name != "kind"})
 
     def connect(self, study: Study, settings: JobSettings) -> "LocalBackend":
         return LocalBackend(self, study, settings)
@@ -114,6 +117,7 @@ class LocalBackend:
 
     poll_seconds = 1.0
     jobs_survive = True
+    slots = math.inf
 
     def __init__(self, estimator: TrainingScript, study: Study, settings: JobSettings) -> None:
         self._estimator = estimator

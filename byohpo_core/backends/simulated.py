@@ -1,16 +1,17 @@
 """Jobs that exist only on a virtual clock: years of training in seconds, and every kind of failure on demand."""
 
 import heapq
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backends import NOTHING, Ended, JobSettings, Outcome, Reported, Update
+from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome, Reported, Update, channels
 from byohpo_core.backends.importable import import_function, qualified_name, study_name
 from byohpo_core.errors import InvalidInput
-from byohpo_core.study import Study, Trial
+from byohpo_core.study import Problem, Study, Trial
 
 
 @attrs.frozen
@@ -37,7 +38,7 @@ class Simulation:
 
 
 @attrs.frozen
-class Simulated:
+class Simulated(Estimator):
     """A simulated training job: *function* maps hyperparameters to a `Simulation`."""
 
     function: Callable[[Mapping[str, Any]], Simulation]
@@ -56,15 +57,15 @@ class Simulated:
         """None: the function gives metrics by name."""
         return ()
 
-    def check(self, settings: JobSettings) -> None:
-        """Nothing can be wrong before it runs."""
+    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:  # noqa: ARG002
+        return self, attrs.evolve(settings, inputs=channels(inputs))
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "function": qualified_name(self.function)}
 
     @classmethod
-    def restore(cls, description: Mapping[str, Any]) -> Self:
-        return cls(import_function(description["function"]))
+    def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:
+        return given or cls(import_function(description["function"]))
 
     def connect(self, study: Study, settings: JobSettings) -> "SimulatedBackend":  # noqa: ARG002
         return SimulatedBackend(self.function, study.now)
@@ -74,6 +75,7 @@ class SimulatedBackend:
     """A virtual clock and a heap of what happens when."""
 
     jobs_survive = True
+    slots = math.inf
 
     def __init__(self, function: Callable[[Mapping[str, Any]], Simulation], now: float) -> None:
         self.poll_seconds = 60.0

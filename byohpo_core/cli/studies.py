@@ -30,6 +30,10 @@ def add_commands(commands: Any) -> None:
     resume.add_argument("--take-over", action="store_true", help="break a lock that another host left behind")
     resume.set_defaults(run=_resume)
 
+    stop = commands.add_parser("stop", help="end a study and stop its jobs", parents=[journal, running])
+    stop.add_argument("name", help="a study's name or id")
+    stop.set_defaults(run=_stop)
+
     studies = commands.add_parser("studies", help="list the journal's studies", parents=[journal])
     studies.set_defaults(run=_studies)
 
@@ -61,6 +65,18 @@ def _resume(options: argparse.Namespace) -> int:
         take_over=options.take_over,
     )
     return _tell(study)
+
+
+def _stop(options: argparse.Namespace) -> int:
+    from byohpo_core.tuner import Tuner
+
+    sys.path.insert(0, str(Path.cwd()))
+    tuner = Tuner.attach(options.name, journal=options.journal, progress=options.progress)
+    if tuner.stop_tuning_job():
+        print(f"{options.name}: it has ended, and no job of it runs")
+    else:
+        print(f"{options.name}: its driver has been asked to stop the jobs and to end")
+    return 0
 
 
 def _tell(study: Study) -> int:

@@ -1,0 +1,43 @@
+"""A driver in a process of its own, which goes on when the program that started it has ended: `fit(wait=False)`."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from byohpo_core.backends import Estimator, restore_estimator
+from byohpo_core.backends.importable import is_importable, qualified_name
+from byohpo_core.errors import InvalidInput
+from byohpo_core.journal import MEMORY, Journal, StudyRecord
+from byohpo_core.plugins import Found
+
+
+def check_detachable(journal: Journal, estimator: Estimator, plugins: Iterable[Found]) -> None:
+    """Raise `InvalidInput` if another process could not go on with such a study."""
+    if journal.path == MEMORY:
+        raise InvalidInput("fit(wait=False) needs a journal on disk, which another process can read")
+    for found in plugins:
+        if found.distribution is None and not is_importable(found.plugin):
+            raise InvalidInput(
+                f"fit(wait=False) needs plugins that another process can import, and {found.name!r} "
+                f"({qualified_name(found.plugin)}) exists only in this program: move it into a module, or use wait=True"
+            )
+    restore_estimator(estimator.describe(), None)
+
+
+def drive_detached(journal: Journal, record: StudyRecord) -> Path:
+    """Start a driver for this study in a session of its own, and give the place of its log."""
+    path = Path(journal.path).absolute()
+    log = Path(f"{path}.{record.id}.log")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)}
+    with log.open("ab") as output:
+        subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+            [sys.executable, "-P", "-m", "byohpo_core.cli", "resume", record.id, "--journal", str(path)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return log

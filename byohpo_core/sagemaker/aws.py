@@ -1,0 +1,180 @@
+"""Calls to AWS: on one clock, at one pace, patient with what passes, and in plain words about what does not.
+
+boto3 is imported here and nowhere else. Its own retries are off: they would wait outside the clock and beside the pace.
+"""
+
+import logging
+import random
+import threading
+import time
+from typing import Any, Protocol
+
+from byohpo_core.errors import ByohpoError, InvalidInput
+
+_logger = logging.getLogger("byohpo")
+SEARCHES_PER_SECOND = 2
+"""What Search and ListTrainingJobs take; the limit is not adjustable (github.com/aws/deepracer-on-aws, issue 87)."""
+ATTEMPTS_UNTIL_TOLD = 10
+_LONGEST_PAUSE = 30.0
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+_PASSING = frozenset(
+    {
+        *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException"),
+        *("TooManyRequestsException", "RequestLimitExceeded", "BandwidthLimitExceeded", "SlowDown", "RequestTimeout"),
+        *("RequestTimeoutException", "PriorRequestNotComplete", "ConditionalRequestConflict", "InternalFailure"),
+    }
+)
+"""Error codes that mean "later" (AWS SDKs and Tools Reference Guide, "Retry behavior")."""
+
+
+class Clock(Protocol):
+    """What tells the time and waits."""
+
+    def now(self) -> float:
+        """Unix time in seconds."""
+
+    def sleep_until(self, time: float) -> None:
+        """Return at that time; at once if it has passed."""
+
+
+class WallClock:
+    """This machine's clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def sleep_until(self, time: float) -> None:
+        seconds = time - self.now()
+        if seconds > 0:
+            _sleep(seconds)
+
+
+_sleep = time.sleep
+
+
+class Refused(ByohpoError):
+    """AWS refused a call for good; *code* is its error code."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Aws:
+    """Clients of one account and region. Safe to use from several threads."""
+
+    def __init__(self, region: str | None, clock: Clock, calls_per_second: float) -> None:
+        self.clock = clock
+        self._region = region
+        self._seconds_a_call = 1 / calls_per_second
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+        """When the next call may be made."""
+        self._clients: dict[str, Any] = {}
+        self._worked = False
+
+    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """One answered call; *operation* is a method of boto3's client.
+
+        Once a call has worked, throttling, server errors, lost connections and expired credentials are waited out,
+        however long: the user is told. Before, credentials and connections that do not work are an error. Raises
+        `Refused` for all other answers.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            self._keep_pace(service, operation)
+            try:
+                answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
+            except Exception as error:  # noqa: BLE001 - sorted by _trouble, which raises what is no trouble
+                trouble = self._trouble(error, service, operation)
+                if not self._worked and (attempt >= ATTEMPTS_UNTIL_TOLD or isinstance(trouble, InvalidInput)):
+                    raise trouble from error
+                self._wait(attempt, trouble)
+            else:
+                self._worked = True
+                return answer
+
+    def _keep_pace(self, service: str, operation: str) -> None:
+        """Wait for this call's turn; all calls but those to S3, whose limits are far away, share one pace."""
+        if service == "s3":
+            return
+        seconds = self._seconds_a_call
+        if operation in ("search", "list_training_jobs"):
+            seconds = max(seconds, 1 / SEARCHES_PER_SECOND)
+        with self._lock:
+            turn = max(self._free_at, self.clock.now())
+            self._free_at = turn + seconds
+        self.clock.sleep_until(turn)
+
+    def _wait(self, attempt: int, trouble: ByohpoError) -> None:
+        if isinstance(trouble, InvalidInput):  # credentials: the user must do something
+            _logger.warning("%s; waiting for new ones, nothing is lost", trouble)
+            with self._lock:
+                self._clients.clear()
+            seconds = _LONGEST_PAUSE
+        else:
+            if attempt % ATTEMPTS_UNTIL_TOLD == 0:
+                _logger.warning("%s; tried %d times, and going on", trouble, attempt)
+            seconds = min(_LONGEST_PAUSE, 0.5 * 2 ** min(attempt, ATTEMPTS_UNTIL_TOLD)) * random.uniform(0.5, 1)  # noqa: S311 - jitter
+        self.clock.sleep_until(self.clock.now() + seconds)
+
+    def _trouble(self, error: Exception, service: str, operation: str) -> ByohpoError:
+        """What may pass, as an error of ours (`InvalidInput` if it is about credentials); raises what will not."""
+        import botocore.exceptions as known
+
+        action = f"{service}:{''.join(word.title() for word in operation.split('_'))}"
+        if isinstance(error, known.ClientError):
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            message = str(error.response.get("Error", {}).get("Message", "")).strip()
+            if code in _EXPIRED:
+                return InvalidInput(f"the AWS credentials have expired ({action}: {message})")
+            if code in _PASSING or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:  # noqa: PLR2004
+                return ByohpoError(f"{action} is not answered: {code} {message}")
+            raise Refused(_refusal(action, code, message), code) from error
+        if isinstance(error, known.NoRegionError):
+            raise InvalidInput("no AWS region is set: set AWS_DEFAULT_REGION or give TrainingJob(region=...)") from error
+        credentials = (
+            *(known.NoCredentialsError, known.PartialCredentialsError, known.CredentialRetrievalError),
+            *(known.TokenRetrievalError, known.SSOError, known.ProfileNotFound),
+        )
+        if isinstance(error, credentials):
+            return InvalidInput(f"there are no usable AWS credentials: {_one_line(error)}")
+        if isinstance(error, (known.ConnectionError, known.HTTPClientError)):
+            return ByohpoError(f"{action} is not answered: {_one_line(error)}")
+        if isinstance(error, known.ParamValidationError):
+            raise InvalidInput(f"{action}: {_one_line(error)}") from error
+        raise error
+
+    def _client(self, service: str) -> Any:
+        with self._lock:
+            if service not in self._clients:
+                import boto3
+                from botocore.config import Config
+
+                config = Config(retries={"total_max_attempts": 1}, max_pool_connections=16)
+                # A session of its own each time: it reads the credentials anew.
+                self._clients[service] = boto3.Session(region_name=self._region).client(service, config=config)
+            return self._clients[service]
+
+
+def is_configured() -> bool:
+    """Whether this user has a region and credentials."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        session = boto3.Session()
+        return session.region_name is not None and session.get_credentials() is not None
+    except BotoCoreError:
+        return False
+
+
+def _refusal(action: str, code: str, message: str) -> str:
+    if "AccessDenied" in code or code == "Forbidden" or code == "403":
+        return f"AWS does not allow {action}: {message or code}; docs/sagemaker/iam.md has the policy that is needed"
+    return f"{action} was refused: {code}: {message}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

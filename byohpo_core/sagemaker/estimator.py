@@ -1,0 +1,155 @@
+"""`TrainingJob`: what is tuned when every trial is a training job on SageMaker."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import attrs
+
+from byohpo_core.backends import Estimator, JobSettings
+from byohpo_core.checks import amount, items, mapping, text
+from byohpo_core.container import compile_metrics
+from byohpo_core.errors import InvalidInput
+from byohpo_core.journal import EventLog, Journal, StudyRecord
+from byohpo_core.sagemaker.aws import Aws, Clock, WallClock
+from byohpo_core.sagemaker.capture import capture, fixed_hyperparameters
+from byohpo_core.sagemaker.request import MAX_HYPERPARAMETERS, MAX_TAGS, MAX_VALUE_LENGTH, Prices, Template
+from byohpo_core.sagemaker.request import check as check_request
+from byohpo_core.sagemaker.request import is_built_in, metric_definitions, reservation
+from byohpo_core.space import CategoricalParameter
+from byohpo_core.study import Problem, Study, Trial
+
+if TYPE_CHECKING:
+    from byohpo_core.sagemaker.backend import SageMakerBackend
+
+
+def _prices(given: Any) -> Mapping[str, float]:
+    prices = mapping("prices", {} if given is None else given)
+    return MappingProxyType({name: amount(f"the price of {name}", price) for name, price in prices.items()})
+
+
+def _instance_types(given: Any) -> tuple[str, ...]:
+    return tuple(text("an instance type", name) for name in items("instance_types", given))
+
+
+@attrs.frozen
+class TrainingJob(Estimator):
+    """A training job on SageMaker: the SDK's Estimator (v2) or ModelTrainer (v3), or a CreateTrainingJob request.
+
+    A `Tuner` takes these as they are; this is for the settings besides. *instance_types* are tried in turn where one
+    has no capacity; *prices* are what an hour of an instance costs, by instance type, which `max_cost` and the column
+    Cost need. All calls share *calls_per_second*.
+    """
+
+    job: Any
+    instance_types: Sequence[str] = attrs.field(default=(), kw_only=True, converter=_instance_types)
+    prices: Mapping[str, float] = attrs.field(default=None, kw_only=True, converter=_prices)
+    region: str | None = attrs.field(default=None, kw_only=True)
+    calls_per_second: float = attrs.field(default=4.0, kw_only=True, validator=attrs.validators.gt(0))
+    clock: Clock = attrs.field(factory=WallClock, kw_only=True, eq=False, repr=False)
+    request: Mapping[str, Any] | None = attrs.field(default=None, kw_only=True, repr=False)
+    """The user's request, once it is known, without a job's name."""
+    encoding: str = attrs.field(default="text", kw_only=True)
+    kind: ClassVar[str] = "sagemaker"
+
+    @property
+    def name(self) -> str:
+        words = re.findall(r"[a-zA-Z0-9]+", str(getattr(self.job, "base_job_name", None) or "training-job"))
+        return "-".join(words)[:40].strip("-") or "training-job"
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Any]:
+        return fixed_hyperparameters(self.job)
+
+    def fixed(self, tuned: Collection[str]) -> Mapping[str, Any]:
+        """Where the job has a tuned hyperparameter, the range takes its place, as in SageMaker's own tuner."""
+        return {name: value for name, value in self.hyperparameters.items() if name not in tuned}
+
+    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:  # noqa: ARG002
+        """None: a job's own definitions come with its request."""
+        return ()
+
+    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:
+        """Take the request from the user's object, which may upload the code, and check what each trial would send."""
+        captured = capture(self.job, inputs)
+        ready = attrs.evolve(self, request=captured.request, encoding=captured.encoding)
+        ready._check(problem, settings)  # noqa: SLF001 - one of us
+        return ready, settings
+
+    def _check(self, problem: Problem, settings: JobSettings) -> None:
+        request = self.request or {}
+        definitions = [*metric_definitions(request), *settings.metric_definitions]
+        compile_metrics(definitions)
+        missing = {objective.metric for objective in problem.objectives} - {name for name, _ in definitions}
+        if missing and not is_built_in(request):
+            raise InvalidInput(
+                f"no metric definition for {', '.join(sorted(map(repr, missing)))}: SageMaker finds a custom image's "
+                'metrics by metric_definitions=[{"Name": ..., "Regex": ...}]'
+            )
+        names = {*request.get("HyperParameters", {}), *problem.space.parameters}
+        if len(names) > MAX_HYPERPARAMETERS:
+            raise InvalidInput(f"{len(names)} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
+        if len(settings.tags) + len(request.get("Tags", ())) + 2 > MAX_TAGS:
+            raise InvalidInput(f"SageMaker takes at most {MAX_TAGS} tags a job, of which two are ours")
+        for name, parameter in problem.space.tunable.items():
+            values = parameter.values if isinstance(parameter, CategoricalParameter) else ()
+            if any(len(str(value)) > MAX_VALUE_LENGTH for value in values):
+                raise InvalidInput(f"the hyperparameter {name!r} has a value of over {MAX_VALUE_LENGTH} characters")
+        check_request({"TrainingJobName": "byohpo-0-0", **self.template(settings).request})
+        if self.prices:
+            self.ceiling()
+
+    def reservation(self) -> float | None:
+        """The most that one job can cost; raises `InvalidInput` where a price is missing."""
+        return reservation(self.request or {}, Prices(self.prices), self.instance_types)
+
+    def ceiling(self) -> float:
+        """An hour of a job at its dearest."""
+        return Prices(self.prices).highest(self.request or {}, self.instance_types)
+
+    def template(self, settings: JobSettings) -> Template:
+        """The requests of a study's trials."""
+        return Template(
+            self.request or {}, self.encoding, settings.metric_definitions, settings.tags, self.instance_types
+        )
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "request": self.request,
+            "encoding": self.encoding,
+            "instance_types": list(self.instance_types),
+            "prices": dict(self.prices),
+            "region": self.region,
+            "calls_per_second": self.calls_per_second,
+        }
+
+    @classmethod
+    def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:
+        settings = {name: value for name, value in description.items() if name != "kind"}
+        if given is None:
+            return cls(description["request"], **settings)
+        restored: Self = attrs.evolve(given, **settings)
+        return restored
+
+    def aws(self) -> Aws:
+        return Aws(self.region, self.clock, self.calls_per_second)
+
+    def event_log(self, journal: Journal, record: StudyRecord) -> EventLog:
+        """The journal, with a copy of each commit beside the jobs' outputs."""
+        from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
+
+        output_path = (self.request or {})["OutputDataConfig"]["S3OutputPath"]
+        return MirroredJournal(journal, Mirror(self.aws(), output_path, record.id), record)
+
+    def attached_to(self, trial: Trial) -> Any:
+        attach = getattr(type(self.job), "attach", None)
+        if attach is None or not hasattr(self.job, "sagemaker_session"):
+            return Estimator.attached_to(self, trial)
+        return attach(trial.job_name, sagemaker_session=self.job.sagemaker_session)
+
+    def connect(self, study: Study, settings: JobSettings) -> "SageMakerBackend":
+        from byohpo_core.sagemaker.backend import SageMakerBackend
+
+        return SageMakerBackend(self, study, settings)

@@ -1,0 +1,172 @@
+"""A second copy of a study's journal, beside its jobs' outputs on S3, from which any machine can go on.
+
+Each commit is one object, `<S3OutputPath>/byohpo/<study id>/events/<sequence of its first event>.json`, written only if
+there is none of that name: two drivers cannot both write, whatever they believe. The study's manifest is the object
+`study.json` beside `events/`.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from byohpo_core.errors import StudyBusy, UnknownStudy
+from byohpo_core.journal import Journal, StudyRecord
+from byohpo_core.sagemaker.aws import SEARCHES_PER_SECOND, Aws, Refused, WallClock, is_configured
+from byohpo_core.sagemaker.request import NAME_TAG, STUDY_TAG
+from byohpo_core.study import Event, EventKind
+
+_DIGITS = 9
+
+
+class Mirror:
+    """The objects of one study."""
+
+    def __init__(self, aws: Aws, output_path: str, study_id: str) -> None:
+        self._aws = aws
+        place = re.sub(r"^(s3|https)://", "", output_path).rstrip("/")
+        self._bucket, _, prefix = place.partition("/")
+        self._prefix = f"{prefix}/byohpo/{study_id}".lstrip("/")
+        self._study_id = study_id
+        self._token = secrets.token_hex(8)
+        """Tells this driver's objects from another's."""
+
+    def __str__(self) -> str:
+        return f"s3://{self._bucket}/{self._prefix}"
+
+    def open(self, record: StudyRecord) -> None:
+        """Write the manifest, unless it is there."""
+        body = json.dumps({"id": record.id, "name": record.name, "manifest": record.manifest})
+        self._put("study.json", body.encode())
+
+    def record(self) -> StudyRecord:
+        """The study as it was created."""
+        body = self._get("study.json")
+        return StudyRecord(body["id"], body["name"], body["manifest"])
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Write one commit; raises `StudyBusy` if another driver has written in its place."""
+        rows = [[it.sequence, it.kind.value, it.version, it.time, it.body] for it in events]
+        body = json.dumps({"token": self._token, "events": rows}).encode()
+        name = f"events/{events[0].sequence:0{_DIGITS}}.json"
+        if not self._put(name, body) and self._read(name) != body:
+            raise StudyBusy(
+                f"another driver has written event {events[0].sequence} of study {self._study_id!r} to {self}; this one stops"
+            )
+
+    def commits(self) -> list[int]:
+        """The first sequence numbers of all commits, in order."""
+        request = {"Bucket": self._bucket, "Prefix": f"{self._prefix}/events/"}
+        found: list[int] = []
+        token: dict[str, str] = {}
+        while True:
+            page = self._aws.call("s3", "list_objects_v2", **request, **token)
+            found += [int(it["Key"].rpartition("/")[2].partition(".")[0]) for it in page.get("Contents", ())]
+            if not page.get("IsTruncated"):
+                return sorted(found)
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def events(self, commit: int) -> list[Event]:
+        """One commit's events."""
+        rows = self._get(f"events/{commit:0{_DIGITS}}.json")["events"]
+        return [Event(sequence, EventKind(kind), time, body, version) for sequence, kind, version, time, body in rows]
+
+    def _put(self, name: str, body: bytes) -> bool:
+        """Whether the object was written now."""
+        try:
+            self._aws.call(
+                "s3", "put_object", Bucket=self._bucket, Key=f"{self._prefix}/{name}", Body=body, IfNoneMatch="*"
+            )
+        except Refused as refusal:
+            if refusal.code == "PreconditionFailed":
+                return False
+            raise
+        return True
+
+    def _read(self, name: str) -> bytes:
+        answer = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=f"{self._prefix}/{name}")
+        body: bytes = answer["Body"].read()
+        return body
+
+    def _get(self, name: str) -> Any:
+        return json.loads(self._read(name))
+
+
+class MirroredJournal:
+    """A journal each of whose commits is also in the mirror before `append` returns; for a driver."""
+
+    def __init__(self, journal: Journal, mirror: Mirror, record: StudyRecord) -> None:
+        self._journal = journal
+        self._mirror = mirror
+        mirror.open(record)
+        self._level(record)
+
+    def append(self, study_id: str, events: Sequence[Event]) -> None:
+        self._journal.append(study_id, events)
+        self._mirror.append(events)
+
+    def _level(self, record: StudyRecord) -> None:
+        """Bring what one side has and the other lacks to the other; raises `StudyBusy` where they contradict."""
+        mine = [*self._journal.read(record.id)]
+        commits = self._mirror.commits()
+        known = 0
+        """How many events the mirror has of those that are mine."""
+        for commit in commits[_last_before(commits, len(mine)) :]:
+            theirs = self._mirror.events(commit)
+            shared = [event for event in theirs if event.sequence < len(mine)]
+            if shared != mine[commit : commit + len(shared)]:
+                raise StudyBusy(
+                    f"study {record.id!r} went on elsewhere: {self._mirror} and journal {self._journal.path} differ from event "
+                    f"{commit} on; move the journal away and attach to {record.id!r} again, to go on with what is there"
+                )
+            if fresh := theirs[len(shared) :]:
+                self._journal.append(record.id, fresh)
+            known = commit + len(theirs)
+        if known < len(mine):
+            self._mirror.append(mine[known:])
+
+
+def _last_before(commits: Sequence[int], count: int) -> int:
+    """The place of the last commit that begins within the first *count* events."""
+    return max(0, sum(commit < count for commit in commits) - 1)
+
+
+def find_and_fetch(journal: Journal, name: str) -> StudyRecord | None:
+    """Bring a study that this journal lacks from its mirror, found by its name's or id's tag on its training jobs.
+
+    None where there are no such jobs, or no access to SageMaker. Raises `UnknownStudy` if there are several studies.
+    """
+    if not is_configured():
+        return None
+    aws = Aws(None, WallClock(), calls_per_second=SEARCHES_PER_SECOND)
+    outputs = dict(_outputs(aws, name))
+    if not outputs:
+        return None
+    if len(outputs) > 1:
+        raise UnknownStudy(f"several studies are named {name!r}: attach to one by its id: {', '.join(sorted(outputs))}")
+    ((study_id, output),) = outputs.items()
+    mirror = Mirror(aws, output, study_id)
+    record = mirror.record()
+    events = [event for commit in mirror.commits() for event in mirror.events(commit)]
+    journal.take(record, events)
+    return record
+
+
+def _outputs(aws: Aws, name: str) -> Iterator[tuple[str, str]]:
+    """Pairs (study id, output path) of the studies with this name or id."""
+    tags = [{"Name": f"Tags.{tag}", "Operator": "Equals", "Value": name} for tag in (STUDY_TAG, NAME_TAG)]
+    request: dict[str, Any] = {
+        "Resource": "TrainingJob",
+        "SearchExpression": {"Filters": tags, "Operator": "Or"},
+        "MaxResults": 100,
+    }
+    while True:
+        page = aws.call("sagemaker", "search", **request)
+        for result in page.get("Results", ()):
+            job: Mapping[str, Any] = result["TrainingJob"]
+            tagged = {tag["Key"]: tag["Value"] for tag in job.get("Tags", ())}
+            yield tagged[STUDY_TAG], job["OutputDataConfig"]["S3OutputPath"]
+        if "NextToken" not in page:
+            return
+        request["NextToken"] = page["NextToken"]
