@@ -1,0 +1,150 @@
+"""What moto provides: S3, IAM, STS, and the rest of AWS as far as it goes."""
+
+import io
+from collections.abc import Iterator, Mapping
+from threading import RLock
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+from byohpo_sagemaker_emulator.jobs import ACCOUNT
+
+Headers = list[tuple[str, str]]
+
+
+@attrs.frozen
+class Request:
+    """One HTTP request, read to its end."""
+
+    method: str
+    target: str
+    """Path and query, as they came."""
+    headers: Mapping[str, str]
+    """By names in lower case."""
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> str:
+        return urlsplit(self.target).query
+
+
+@attrs.frozen
+class Response:
+    """One HTTP response."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Moto:
+    """Moto's WSGI application, one request at a time: most of its services are not safe for threads."""
+
+    def __init__(self) -> None:
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+        self._application = DomainDispatcherApplication(create_backend_app)
+        self.lock = RLock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        from moto.moto_api._internal.models import moto_api_backend
+
+        with self.lock:
+            moto_api_backend.reset()
+
+    def call(self, request: Request, host: str, port: int) -> Response:
+        """Hand a request on."""
+        status: list[str] = []
+        headers: Headers = []
+
+        def start_response(line: str, given: Headers, _: object = None) -> None:
+            status.append(line)
+            headers.extend(given)
+
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": request.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote(request.path, "latin-1"),
+            "QUERY_STRING": request.query,
+            "RAW_URI": request.target,
+            "REQUEST_URI": request.target,
+            "SERVER_NAME": host,
+            "SERVER_PORT": str(port),
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "CONTENT_LENGTH": str(len(request.body)),
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(request.body),
+            "wsgi.errors": io.StringIO(),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in request.headers.items()},
+        }
+        if "content-type" in request.headers:
+            environ["CONTENT_TYPE"] = request.headers["content-type"]
+        with self.lock:
+            answer = self._application(environ, start_response)
+            try:
+                body = b"".join(answer)
+            finally:
+                if hasattr(answer, "close"):
+                    answer.close()
+        return Response(int(status[0].split()[0]), headers, body)
+
+
+class Storage:
+    """S3, from inside."""
+
+    def __init__(self, moto: Moto) -> None:
+        self._moto = moto
+
+    @property
+    def _buckets(self) -> Any:
+        from moto.s3.models import s3_backends
+
+        return s3_backends[ACCOUNT]["aws"].buckets
+
+    def has_bucket(self, uri: str) -> bool:
+        """Whether the bucket of `s3://bucket/...` exists."""
+        with self._moto.lock:
+            return split_uri(uri)[0] in self._buckets
+
+    def has_objects(self, uri: str) -> bool:
+        """Whether there is anything under a prefix."""
+        bucket, prefix = split_uri(uri)
+        with self._moto.lock:
+            return bucket in self._buckets and any(key.startswith(prefix) for key in self._buckets[bucket].keys)
+
+    def read(self, uri: str) -> Iterator[tuple[str, bytes]]:
+        """Every object under a prefix: its path below the prefix's folder, and its content."""
+        bucket, prefix = split_uri(uri)
+        with self._moto.lock:
+            keys = self._buckets[bucket].keys if bucket in self._buckets else {}
+            found = [(key, item.value) for key, item in keys.items() if key.startswith(prefix)]
+        for key, content in found:
+            if key == prefix:
+                yield key.rpartition("/")[2], content
+            else:
+                yield key[len(prefix) :].lstrip("/"), content
+
+    def write(self, uri: str, content: bytes) -> None:
+        """Put one object."""
+        from moto.s3.models import s3_backends
+
+        bucket, key = split_uri(uri)
+        with self._moto.lock:
+            s3_backends[ACCOUNT]["aws"].put_object(bucket, key, content)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of `s3://bucket/key`."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key

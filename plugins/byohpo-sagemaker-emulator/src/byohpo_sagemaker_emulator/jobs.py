@@ -1,0 +1,287 @@
+"""Training jobs: what was asked for, what became of it, and what happens when."""
+
+import heapq
+from collections.abc import Callable, Mapping
+from itertools import count
+from threading import RLock
+from typing import Any, NamedTuple
+
+import attrs
+
+from byohpo_sagemaker_emulator.clock import Clock
+from byohpo_sagemaker_emulator.faults import Faults
+from byohpo_sagemaker_emulator.limits import Instances
+from byohpo_sagemaker_emulator.logs import Logs
+from byohpo_sagemaker_emulator.search import Index
+
+ACCOUNT = "123456789012"
+_SPOT_PRICE = 0.3
+"""Of the full price, as the savings that the console shows often come to."""
+_REASON_LENGTH = 1024
+
+
+class Transition(NamedTuple):
+    """One secondary status and when it held."""
+
+    status: str
+    start: float
+    end: float | None
+    message: str
+
+
+class Metric(NamedTuple):
+    """A final metric."""
+
+    name: str
+    value: float
+    time: float
+
+
+@attrs.frozen
+class State:
+    """What is known of a job at one moment; Search may show an older one."""
+
+    status: str
+    modified: float
+    transitions: tuple[Transition, ...]
+    started: float | None = None
+    ended: float | None = None
+    metrics: tuple[Metric, ...] = ()
+    reason: str | None = None
+    model: str = ""
+    seconds: int = 0
+    billable_seconds: int = 0
+
+    @property
+    def secondary_status(self) -> str:
+        return self.transitions[-1].status
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in ("Completed", "Failed", "Stopped")
+
+
+@attrs.define(eq=False)
+class Job:
+    """A training job."""
+
+    name: str
+    arn: str
+    order: int
+    request: Mapping[str, Any]
+    created: float
+    tags: dict[str, str]
+    faults: frozenset[str]
+    state: State
+    processes_started: int = 0
+    spot_restarts: int = 0
+    trained: float = 0.0
+    """Seconds on instances, those of interrupted attempts included."""
+    training_since: float | None = None
+
+    @property
+    def instance_type(self) -> str:
+        return next(iter(self._instances))[0]
+
+    @property
+    def instance_count(self) -> int:
+        return sum(number for _, number in self._instances)
+
+    @property
+    def _instances(self) -> list[tuple[str, int]]:
+        resources = self.request.get("ResourceConfig") or {}
+        groups = resources.get("InstanceGroups")
+        preferences = resources.get("InstancePreferences") or [resources]
+        return [
+            (group.get("InstanceType", "ml.m5.large"), group.get("InstanceCount", 1))
+            for group in groups or preferences[:1]
+        ]
+
+    @property
+    def spot(self) -> bool:
+        return bool(self.request.get("EnableManagedSpotTraining"))
+
+
+@attrs.frozen
+class JobView:
+    """A job as a test may look at it."""
+
+    name: str
+    status: str
+    secondary_status: str
+    created: float
+    started: float | None
+    ended: float | None
+    request: Mapping[str, Any]
+    processes_started: int
+    """How often its container was started; restarts after a spot interruption are counted apart."""
+    spot_restarts: int
+    billable_seconds: int
+    instance_count: int
+    reason: str | None
+
+    @classmethod
+    def of(cls, job: Job) -> "JobView":
+        state = job.state
+        return cls(
+            job.name,
+            state.status,
+            state.secondary_status,
+            job.created,
+            state.started,
+            state.ended,
+            job.request,
+            job.processes_started,
+            job.spot_restarts,
+            state.billable_seconds,
+            job.instance_count,
+            state.reason,
+        )
+
+
+@attrs.define(eq=False)
+class Book:
+    """All jobs of an emulator, under one lock, with an agenda of what is still to happen."""
+
+    clock: Clock
+    faults: Faults
+    lock: RLock = attrs.field(factory=RLock)
+    jobs: dict[str, Job] = attrs.field(factory=dict)
+    index: Index = attrs.field(factory=Index)
+    instances: Instances = attrs.field(factory=Instances)
+    logs: Logs = attrs.field(factory=Logs)
+    _agenda: list[tuple[float, int, Callable[[float], None]]] = attrs.field(factory=list)
+    _order: Any = attrs.field(factory=count)
+
+    def at(self, time: float, action: Callable[[float], None]) -> None:
+        """Do something when its time has come."""
+        heapq.heappush(self._agenda, (time, next(self._order), action))
+
+    def settle(self) -> float:
+        """Let everything happen that is due, each at its own time, and give the time."""
+        now = self.clock.now()
+        agenda = self._agenda
+        while agenda and agenda[0][0] <= now:
+            time, _, action = heapq.heappop(agenda)
+            action(time)
+        return now
+
+    def create(self, request: Mapping[str, Any], region: str, now: float) -> Job:
+        """Enter a new job, which is Starting."""
+        name = request["TrainingJobName"]
+        transition = Transition("Starting", now, None, "Starting the training job")
+        job = Job(
+            name=name,
+            arn=f"arn:aws:sagemaker:{region}:{ACCOUNT}:training-job/{name}",
+            order=next(self._order),
+            request=request,
+            created=now,
+            tags={tag["Key"]: tag["Value"] for tag in request.get("Tags") or ()},
+            faults=self.faults.of_job(name, spot=bool(request.get("EnableManagedSpotTraining"))),
+            state=State("InProgress", now, (transition,)),
+        )
+        self.jobs[name] = job
+        self.instances.take(job.instance_type, job.instance_count)
+        self._show(job, now)
+        return job
+
+    def move(self, job: Job, secondary: str, time: float, message: str = "", **changes: Any) -> None:
+        """Give a job its next secondary status, and whatever changes with it."""
+        last = job.state.transitions[-1]._replace(end=time)
+        following = Transition(secondary, time, None, message)
+        transitions = (*job.state.transitions[:-1], last, following)
+        job.state = attrs.evolve(job.state, transitions=transitions, modified=time, **changes)
+        self._show(job, time)
+
+    def train(self, job: Job, time: float, *, again: bool = False) -> None:
+        """The container starts."""
+        if again:
+            job.spot_restarts += 1
+        else:
+            job.processes_started += 1
+        job.training_since = time
+        self.move(
+            job,
+            "Training",
+            time,
+            "Training image download completed. Training in progress.",
+            started=job.state.started or time,
+        )
+
+    def interrupt(self, job: Job, time: float) -> None:
+        """The spot instance is taken away, and another is looked for."""
+        self._count_seconds(job, time)
+        self.faults.hits["spot"] += 1
+        self.move(job, "Interrupted", time, "Training job interrupted: spot capacity was reclaimed")
+        self.move(job, "Starting", time, "Starting the training job again")
+
+    def end(
+        self,
+        job: Job,
+        status: str,
+        time: float,
+        *,
+        secondary: str | None = None,
+        metrics: tuple[Metric, ...] = (),
+        reason: str | None = None,
+        model: str = "",
+    ) -> None:
+        """A job is over, and its instances are free."""
+        if job.state.is_over:
+            return
+        if job.state.status == "Stopping":
+            status, secondary, reason = "Stopped", None, None  # whatever its code made of the signal
+        self._count_seconds(job, time)
+        self.instances.give_back(job.instance_type, job.instance_count)
+        if "metric_missing" in job.faults and metrics:
+            self.faults.hits["metric_missing"] += 1
+            metrics = ()
+        seconds = round(job.trained)
+        self.move(
+            job,
+            secondary or status,
+            time,
+            "Training job completed" if status == "Completed" else reason or "",
+            status=status,
+            ended=time,
+            metrics=metrics,
+            reason=None if reason is None else reason[:_REASON_LENGTH],
+            model=model,
+            seconds=seconds,
+            billable_seconds=round(job.trained * _SPOT_PRICE) if job.spot else seconds,
+        )
+
+    def delete(self, job: Job) -> None:
+        """Forget a job."""
+        del self.jobs[job.name]
+        self.index.remove(job)
+
+    def tag(self, job: Job, tags: dict[str, str]) -> None:
+        """Replace a job's tags."""
+        self.index.remove(job)
+        job.tags = tags
+        self.index.put(job, job.state)
+
+    def log(self, job: Job, stream: str, time: float, message: str) -> None:
+        """Put a line into a job's log, late if the fault plan wants so."""
+        if "log_delay" not in job.faults:
+            self.logs.put(stream, time, message)
+            return
+        self.at(time + self.faults.seconds["log_delay"], lambda _: self.logs.put(stream, time, message))
+
+    def _count_seconds(self, job: Job, time: float) -> None:
+        if job.training_since is not None:
+            job.trained += time - job.training_since
+            job.training_since = None
+
+    def _show(self, job: Job, now: float) -> None:
+        """Let Search see the job as it is now, or after a while."""
+        state = job.state
+        if "search_lag" not in job.faults:
+            self.index.put(job, state)
+            return
+        self.at(now + self.faults.seconds["search_lag"], lambda _: self._show_late(job, state))
+
+    def _show_late(self, job: Job, state: State) -> None:
+        if job.name in self.jobs:
+            self.index.put(job, state)

@@ -1,0 +1,281 @@
+"""Search over training jobs: the service's filters, on sorted lists by tag and by status."""
+
+import base64
+import calendar
+import json
+import re
+import time
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from byohpo_sagemaker_emulator.errors import invalid
+from byohpo_sagemaker_emulator.validation import service_model
+
+if TYPE_CHECKING:
+    from byohpo_sagemaker_emulator.jobs import Job, State
+
+_Entry = tuple[float, int, "Job", "State"]
+"""Last modified, order of creation, and the job as Search sees it."""
+_Test = Callable[["Job", "State"], bool]
+_TIMES = ("CreationTime", "LastModifiedTime", "TrainingStartTime", "TrainingEndTime")
+_NUMBERS = ("TrainingTimeInSeconds", "BillableTimeInSeconds")
+_MOST_RESULTS = 10
+"""On a page, when the caller does not say."""
+
+
+class Index:
+    """Jobs as Search sees them, in the order of their last change."""
+
+    def __init__(self) -> None:
+        self._lists: dict[tuple[str, str], list[_Entry]] = {}
+        self._entries: dict[str, tuple[_Entry, list[tuple[str, str]]]] = {}
+
+    def put(self, job: "Job", state: "State") -> None:
+        """Show a job in a state."""
+        self.remove(job)
+        entry = (state.modified, job.order, job, state)
+        keys = [("", ""), ("TrainingJobStatus", state.status), *((f"Tags.{key}", tag) for key, tag in job.tags.items())]
+        for key in keys:
+            entries = self._lists.setdefault(key, [])
+            if entries and entry[:2] < entries[-1][:2]:
+                insort(entries, entry, key=lambda other: other[:2])
+            else:
+                entries.append(entry)
+        self._entries[job.name] = entry, keys
+
+    def remove(self, job: "Job") -> None:
+        """Show a job no more."""
+        entry, keys = self._entries.pop(job.name, (None, ()))
+        for key in keys:
+            if entry is None:
+                break
+            entries = self._lists[key]
+            del entries[bisect_left(entries, entry[:2], key=lambda other: other[:2])]
+            if not entries:
+                del self._lists[key]
+
+    def named(self, name: str) -> list[_Entry]:
+        """One job."""
+        return [self._entries[name][0]] if name in self._entries else []
+
+    def under(self, key: tuple[str, str]) -> list[_Entry]:
+        """The jobs with a tag or a status, the one changed last at the end."""
+        return self._lists.get(key, [])
+
+
+def search(index: Index, parameters: Mapping[str, Any]) -> tuple[list[tuple["Job", "State"]], str | None]:
+    """One page of what matches, and the token of the next."""
+    expression = parameters.get("SearchExpression") or {}
+    matches = _expression(expression)
+    descending = parameters.get("SortOrder", "Descending") == "Descending"
+    sort_by = parameters.get("SortBy", "LastModifiedTime")
+    most = parameters.get("MaxResults", _MOST_RESULTS)
+    token = _read_token(parameters.get("NextToken"))
+    entries, low, high = _candidates(index, expression)
+    if sort_by != "LastModifiedTime":
+        return _sorted_page(entries[low:high], matches, sort_by, descending, most, token)
+    # A token is a place in the order of changes: a job that changes meanwhile moves to the end of that order.
+    if token is not None:
+        place = bisect_left(entries, (token[0], token[1]), key=lambda entry: entry[:2])
+        low, high = (low, min(high, place)) if descending else (max(low, place), high)
+    page: list[_Entry] = []
+    for position in range(high - 1, low - 1, -1) if descending else range(low, high):
+        entry = entries[position]
+        if not matches(entry[2], entry[3]):
+            continue
+        if len(page) == most:
+            last = page[-1] if descending else entry
+            return [found[2:] for found in page], _write_token([last[0], last[1]])
+        page.append(entry)
+    return [found[2:] for found in page], None
+
+
+def _sorted_page(
+    entries: Iterable[_Entry], matches: _Test, sort_by: str, descending: bool, most: int, token: list[Any] | None
+) -> tuple[list[tuple["Job", "State"]], str | None]:
+    read = _property(sort_by)
+    found = [entry[2:] for entry in entries if matches(entry[2], entry[3])]
+    having = [pair for pair in found if read(*pair) is not None]
+    lacking = [pair for pair in found if read(*pair) is None]
+    having.sort(key=lambda pair: read(*pair), reverse=descending)
+    first = token[0] if token else 0
+    found = having + lacking
+    return found[first : first + most], _write_token([first + most]) if len(found) > first + most else None
+
+
+def _candidates(index: Index, expression: Mapping[str, Any]) -> tuple[list[_Entry], int, int]:
+    """The shortest list that the expression's own filters allow, and the part of it that their times allow."""
+    entries = index.under(("", ""))
+    low, high = 0, None
+    if expression.get("Operator", "And") == "Or":
+        return entries, 0, len(entries)
+    filters = expression.get("Filters") or ()
+    for filter_ in filters:
+        name, value = filter_["Name"], filter_.get("Value", "")
+        if filter_.get("Operator", "Equals") == "Equals":
+            if name == "TrainingJobName":
+                narrower = index.named(value)
+            elif name == "TrainingJobStatus" or name.startswith("Tags."):
+                narrower = index.under((name, value))
+            else:
+                continue
+            if len(narrower) < len(entries):
+                entries = narrower
+    for filter_ in filters:
+        if filter_["Name"] == "LastModifiedTime":
+            operator = filter_.get("Operator", "Equals")
+            if operator in ("GreaterThan", "GreaterThanOrEqualTo"):
+                low = max(low, bisect_left(entries, (_time(filter_.get("Value", "")), -1), key=lambda entry: entry[:2]))
+            elif operator in ("LessThan", "LessThanOrEqualTo"):
+                end = bisect_left(entries, (_time(filter_.get("Value", "")) + 1, -1), key=lambda entry: entry[:2])
+                high = end if high is None else min(high, end)
+    return entries, low, len(entries) if high is None else high
+
+
+def _expression(expression: Mapping[str, Any]) -> _Test:
+    if expression.get("NestedFilters"):
+        raise invalid("NestedFilters are not supported for the resource TrainingJob by the emulator.")
+    tests = [_filter(one) for one in expression.get("Filters") or ()]
+    tests += [_expression(one) for one in expression.get("SubExpressions") or ()]
+    if not tests:
+        return lambda job, state: True  # noqa: ARG005
+    if expression.get("Operator", "And") == "Or":
+        return lambda job, state: any(test(job, state) for test in tests)
+    return lambda job, state: all(test(job, state) for test in tests)
+
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "Equals": lambda left, right: left == right,
+    "NotEquals": lambda left, right: left != right,
+    "GreaterThan": lambda left, right: left > right,
+    "GreaterThanOrEqualTo": lambda left, right: left >= right,
+    "LessThan": lambda left, right: left < right,
+    "LessThanOrEqualTo": lambda left, right: left <= right,
+}
+
+
+def _filter(condition: Mapping[str, Any]) -> _Test:
+    name, value = condition["Name"], condition.get("Value")
+    operator = condition.get("Operator", "Equals")
+    read = _property(name)
+    if operator == "Exists":
+        return lambda job, state: read(job, state) is not None
+    if operator == "NotExists":
+        return lambda job, state: read(job, state) is None
+    if value is None:
+        raise invalid(f"The filter on {name} needs a Value for the operator {operator}.")
+    kind = _kind(name)
+    if operator in ("Contains", "In"):
+        if kind != "text":
+            raise invalid(f"The operator {operator} is only supported for text properties, and {name} is none.")
+        if operator == "Contains":
+            return lambda job, state: value in (read(job, state) or "")
+        values = frozenset(value.split(","))
+        return lambda job, state: read(job, state) in values
+    compare = _COMPARISONS[operator]
+    if kind == "text" and operator in ("Equals", "NotEquals"):
+        return lambda job, state: compare(read(job, state), value)
+    if kind == "text" and not name.startswith("HyperParameters."):
+        raise invalid(f"The operator {operator} is not supported for text properties such as {name}.")
+    wanted = _time(value) if kind == "time" else _number(value, name)
+
+    def test(job: "Job", state: "State") -> bool:
+        found = read(job, state)
+        if found is None:
+            return operator == "NotEquals"
+        if kind == "time":
+            found = float(int(found))  # the filter's times have no fractions
+        elif isinstance(found, str):
+            try:
+                found = float(found.strip('"'))
+            except ValueError:
+                return False
+        return compare(found, wanted)
+
+    return test
+
+
+def _kind(name: str) -> str:
+    if name in _TIMES:
+        return "time"
+    if name in _NUMBERS or name.startswith("Metrics.") or name.endswith(("Count", "InSeconds", "InGB")):
+        return "number"
+    return "text"
+
+
+def _property(name: str) -> Callable[["Job", "State"], Any]:
+    """What reads a property: a tag, a hyperparameter, a metric, or what Describe shows, inner members with dots."""
+    prefix, _, rest = name.partition(".")
+    if prefix == "Tags" and rest:
+        return lambda job, _: job.tags.get(rest)
+    if prefix == "HyperParameters" and rest:
+        return lambda job, _: (job.request.get("HyperParameters") or {}).get(rest)
+    if prefix == "Metrics" and rest:
+        return lambda _, state: next((metric.value for metric in state.metrics if metric.name == rest), None)
+    if name in _OF_STATE:
+        return _OF_STATE[name]
+    if prefix not in _properties():
+        raise invalid(f"The property {name} is invalid for the resource TrainingJob.")
+    return lambda job, _: _inner(job.request, name.split("."))
+
+
+_OF_STATE: dict[str, Callable[["Job", "State"], Any]] = {
+    "TrainingJobName": lambda job, _: job.name,
+    "TrainingJobArn": lambda job, _: job.arn,
+    "TrainingJobStatus": lambda _, state: state.status,
+    "SecondaryStatus": lambda _, state: state.secondary_status,
+    "CreationTime": lambda job, _: job.created,
+    "LastModifiedTime": lambda _, state: state.modified,
+    "TrainingStartTime": lambda _, state: state.started,
+    "TrainingEndTime": lambda _, state: state.ended,
+    "FailureReason": lambda _, state: state.reason,
+    "TrainingTimeInSeconds": lambda _, state: state.seconds if state.is_over else None,
+    "BillableTimeInSeconds": lambda _, state: state.billable_seconds if state.is_over else None,
+    "ModelArtifacts.S3ModelArtifacts": lambda _, state: state.model or None,
+}
+
+
+@cache
+def _properties() -> frozenset[str]:
+    return frozenset(service_model().shape_for("TrainingJob").members)
+
+
+def _inner(value: Any, path: list[str]) -> Any:
+    for name in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(name)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value
+
+
+def _number(value: str, name: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise invalid(f"The value {value} of {name} must be a number.") from None
+
+
+def _time(value: str) -> float:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ?", value):
+        raise invalid(f"The value {value} must be an ISO 8601 date-time string, as in 2026-01-31T23:59:59.")
+    return calendar.timegm(time.strptime(value.removesuffix("Z"), "%Y-%m-%dT%H:%M:%S"))
+
+
+def _write_token(place: list[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+
+
+def _read_token(token: str | None) -> list[Any] | None:
+    if not token:
+        return None
+    try:
+        place = json.loads(base64.urlsafe_b64decode(token))
+    except ValueError:
+        place = None
+    if not isinstance(place, list):
+        raise invalid("The provided NextToken is invalid.")
+    return place

@@ -1,0 +1,119 @@
+"""HTTP/1.1 on the loopback address: connections stay open, so that a call is cheap."""
+
+import socket
+import struct
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+from typing import Any
+
+from byohpo_sagemaker_emulator.aws import Request, Response
+from byohpo_sagemaker_emulator.errors import ConnectionLost
+
+HOST = "127.0.0.1"
+Application = Callable[[Request], Response]
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time to linger: closing sends a reset."""
+_OWN_HEADERS = frozenset({"content-length", "connection", "transfer-encoding", "date", "server"})
+
+
+class Server:
+    """Serves an application in threads until it is closed."""
+
+    def __init__(self, port: int, application: Application) -> None:
+        handler = type("Handler", (_Handler,), {"application": staticmethod(application)})
+        self._server = _ThreadingServer((HOST, port), handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="emulator")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening, and close what is open."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server.close_connections()
+
+
+class _ThreadingServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._lock = Lock()
+        self._connections: set[socket.socket] = set()
+
+    def server_bind(self) -> None:
+        # The parent would look its own name up, which may take long.
+        socket.socket.bind(self.socket, self.server_address)  # type: ignore[arg-type]
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = HOST, self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is no news."""
+
+    def close_connections(self) -> None:
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    application: Application
+
+    def _serve(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path, headers, self._body(headers))
+        try:
+            response = self.application(request)
+        except ConnectionLost as lost:
+            if lost.kind == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.close_connection = True
+            return
+        self.send_response_only(response.status)
+        self.send_header("Date", self.date_time_string())
+        bodiless = self.command == "HEAD" or response.status in (204, 304)
+        for name, value in response.headers:
+            if name.lower() not in _OWN_HEADERS or (bodiless and name.lower() == "content-length"):
+                self.send_header(name, value)
+        if not bodiless:
+            self.send_header("Content-Length", str(len(response.body)))
+        self.end_headers()
+        if not bodiless:
+            self.wfile.write(response.body)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _serve  # noqa: N815
+
+    def _body(self, headers: dict[str, str]) -> bytes:
+        if "chunked" not in headers.get("transfer-encoding", ""):
+            return self.rfile.read(int(headers.get("content-length", 0)))
+        chunks: list[bytes] = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            """Trailers."""
+        return b"".join(chunks)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
+        """Every call is recorded elsewhere."""

@@ -1,0 +1,173 @@
+"""Jobs of which only their course is known: a function tells how long they take and what they print."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from byohpo_core.container import MetricScanner
+from byohpo_sagemaker_emulator.containers import model_artifacts, patterns
+from byohpo_sagemaker_emulator.jobs import Book, Job, Metric
+
+
+@attrs.frozen
+class SimulatedJob:
+    """What a training job would do."""
+
+    seconds: float = attrs.field(validator=attrs.validators.ge(0))
+    """How long it trains."""
+    metrics: Mapping[str, float] | Sequence[Mapping[str, float]] = attrs.field(factory=dict, kw_only=False)
+    """Printed at the end; or a curve, printed at equal distances of time."""
+    failure: str | None = None
+    """Why the script fails, at the end."""
+    spot_interruptions: int = 0
+    """How often a spot instance is taken away; it goes on from its checkpoint."""
+    start_seconds: float = 0.0
+    """From the request to the container's start."""
+    stop_seconds: float = 0.0
+    """From the request to stop to the container's end."""
+
+
+Function = Callable[[dict[str, Any]], SimulatedJob]
+
+
+class Simulations:
+    """Lets jobs take the course that a function tells."""
+
+    def __init__(self, book: Book, function: Function) -> None:
+        self._book = book
+        self._function = function
+        self._running: dict[str, _Run] = {}
+
+    def start(self, job: Job) -> None:
+        try:
+            course = self._function(dict(job.request))
+        except Exception as error:  # noqa: BLE001 - as for a training script: its failure is the job's
+            course = SimulatedJob(seconds=0, failure=f"{type(error).__name__}: {error}")
+        run = _Run(self._book, job, course)
+        self._running[job.name] = run
+        self._go_on(run, run.live(), job.created)
+
+    def stop(self, job: Job, now: float) -> None:
+        """Let a job end before its time."""
+        run = self._running[job.name]
+        seconds = run.course.stop_seconds
+        if "slow_stop" in job.faults:
+            seconds += self._book.faults.seconds["slow_stop"]
+        self._book.at(now + seconds, lambda time: self._end_stopped(run, time))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _end_stopped(self, run: "_Run", time: float) -> None:
+        run.end("Stopped", time)
+        self._running.pop(run.job.name, None)
+
+    def _go_on(self, run: "_Run", life: Iterator[float], time: float) -> None:
+        """Let a job live until it waits for its next moment."""
+        while not run.job.state.is_over:
+            moment = next(life, None)
+            if moment is None:
+                break
+            if moment > time:
+                self._book.at(moment, lambda then: self._go_on(run, life, then))
+                return
+        self._running.pop(run.job.name, None)
+
+
+class _Run:
+    """One job's course."""
+
+    def __init__(self, book: Book, job: Job, course: SimulatedJob) -> None:
+        self.job = job
+        self.course = course
+        self._book = book
+        definitions = patterns(job.request)
+        curve = [course.metrics] if isinstance(course.metrics, Mapping) else course.metrics
+        self._scanner = MetricScanner(patterns(job.request) if definitions else _by_name(curve))
+        self._curve = curve
+        self._times: dict[str, float] = {}
+
+    def live(self) -> Iterator[float]:
+        """The moments at which something happens; what happens then comes after each."""
+        book, job, course = self._book, self.job, self.course
+        delay = course.start_seconds + (book.faults.seconds["slow_start"] if "slow_start" in job.faults else 0.0)
+        time = job.created + delay
+        yield time
+        if job.state.status != "InProgress":
+            return
+        if "capacity" in job.faults:
+            book.end(
+                job,
+                "Failed",
+                time,
+                reason="CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type.",
+            )
+            return
+        book.train(job, time)
+        stream = f"{job.name}/algo-1-{int(time)}"
+        book.logs.open(stream)
+        for moment, happening in self._happenings(time, delay):
+            yield moment
+            if isinstance(happening, Mapping):
+                self._print(stream, moment, happening)
+            elif happening == "Interrupted":
+                book.interrupt(job, moment)
+            elif happening == "Training":
+                book.train(job, moment, again=True)
+                stream = f"{job.name}/algo-1-{int(moment)}"
+            elif happening == "InternalError":
+                self.end(
+                    "Failed", moment, reason="InternalServerError: We encountered an internal error. Please try again."
+                )
+                return
+            elif happening == "MaxRuntimeExceeded":
+                self.end("Stopped", moment, secondary="MaxRuntimeExceeded")
+                return
+            elif course.failure is not None:
+                self.end("Failed", moment, reason=f"AlgorithmError: {course.failure}, exit code: 1")
+            else:
+                self.end("Completed", moment)
+
+    def end(self, status: str, time: float, *, secondary: str | None = None, reason: str | None = None) -> None:
+        """Give the job its end, with the metrics printed so far."""
+        metrics = tuple(Metric(name, value, self._times[name]) for name, value in self._scanner.final.items())
+        model = model_artifacts(self.job.request) if status == "Completed" else ""
+        self._book.end(self.job, status, time, secondary=secondary, metrics=metrics, reason=reason, model=model)
+
+    def _happenings(self, start: float, delay: float) -> list[tuple[float, Any]]:
+        """Everything from the container's start on, in order."""
+        job, seconds, points = self.job, self.course.seconds, len(self._curve)
+        interruptions = self.course.spot_interruptions + ("spot" in job.faults) if job.spot else 0
+        trained: list[tuple[float, Any]] = [
+            ((number + 1) / points * seconds, point) for number, point in enumerate(self._curve)
+        ]
+        trained += [(number / (interruptions + 1) * seconds, "Interrupted") for number in range(1, interruptions + 1)]
+        if "internal" in job.faults:
+            trained.append((seconds / 2, "InternalError"))
+        longest = (job.request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 86400)
+        if seconds > longest:
+            trained.append((longest, "MaxRuntimeExceeded"))
+        trained.append((seconds, "End"))
+        trained.sort(key=lambda one: one[0])
+        happenings: list[tuple[float, Any]] = []
+        for at, happening in trained:
+            happenings.append((start + at, happening))
+            if happening == "Interrupted":
+                start += delay
+                happenings.append((start + at, "Training"))
+        return happenings
+
+    def _print(self, stream: str, time: float, point: Mapping[str, float]) -> None:
+        if "nan" in self.job.faults:
+            point = dict.fromkeys(point, float("nan"))
+        line = "".join(f"{name}={float(value)!r};" for name, value in point.items())
+        self._book.log(self.job, stream, time, line)
+        for name in self._scanner.feed(f"{line}\n".encode()):
+            self._times[name] = time
+
+
+def _by_name(curve: Sequence[Mapping[str, float]]) -> Any:
+    """Metrics of an algorithm that brings its own definitions."""
+    names = [{"Name": name, "Regex": rf"(?:^|;){name}=(.*?);"} for name in (curve[-1] if curve else ())]
+    return patterns({"AlgorithmSpecification": {"MetricDefinitions": names}})
