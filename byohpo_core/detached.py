@@ -1,7 +1,6 @@
 """A driver in a process of its own, which goes on when the program that started it has ended: `fit(wait=False)`."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,13 +30,15 @@ def drive_detached(journal: Journal, record: StudyRecord) -> Path:
     path = Path(journal.path).absolute()
     log = Path(f"{path}.{record.id}.log")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)}
-    with log.open("ab") as output:
-        subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-            [sys.executable, "-P", "-m", "byohpo_core.cli", "resume", record.id, "--journal", str(path)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-P", "-m", "byohpo_core.cli", "resume", record.id, "--journal", str(path)],
+        environment,
+        setsid=True,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
     return log

@@ -389,9 +389,7 @@ class Tuner:
         record = self._known_record()
         if manifest.warm_start_from and next(self._journal.read(record.id), None) is None:
             bodies = imported(self._journal, manifest.warm_start_from)
-            log.append(
-                record.id, [Event(number, EventKind.Imported, 0.0, body) for number, body in enumerate(bodies)]
-            )
+            log.append(record.id, [Event(number, EventKind.Imported, 0.0, body) for number, body in enumerate(bodies)])
 
     def _build(self, manifest: Manifest) -> StudyPlugins:
         classes = [self._class_of(spec) for spec in manifest.plugins]

@@ -427,10 +427,39 @@ def test_names_are_made_from_the_function_when_none_is_given():
     assert first.id.startswith("objective-1-")
 
 
-def test_fit_without_waiting_is_refused():
-    """Until there is a detached driver, it says so."""
-    with pytest.raises(InvalidInput, match=r"fit\(wait=False\) is not possible yet"):
-        Tuner(objective, "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", progress=False).fit(wait=False)
+def test_a_study_goes_on_in_a_process_of_its_own(own_folder):
+    """`fit(wait=False)` returns at once; another process drives the study to its end."""
+    (own_folder / "train.py").write_text("import sys; print('loss=' + sys.argv[-1])\n")
+    tuner = Tuner("train.py", "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_jobs=2, progress=False)
+    study = tuner.fit(job_name="apart", wait=False)
+    assert len(study.trials) == 0
+    log = own_folder / f"byohpo.db.{study.id}.log"
+    deadline = time.monotonic() + 60
+    while "max_jobs (2) reached" not in (log.read_text() if log.exists() else "") and time.monotonic() < deadline:
+        threading.Event().wait(0.05)
+    assert len(Tuner.attach("apart").study.trials) == 2
+
+
+def test_what_only_this_program_has_cannot_go_on_in_another():
+    """A class or a function of a test has no name by which another process could import it."""
+
+    class Here:
+        def __init__(self, problem):
+            self.problem = problem
+
+        @hookimpl
+        def propose(self, study, count):
+            return []
+
+    ranges = {"x": ContinuousParameter(0, 1)}
+    for estimator, strategy, message in (
+        (objective, Here, "'Here'.*exists only in this program"),
+        (lambda hyperparameters: 1.0, "random", "cannot import"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            Tuner(estimator, "loss", ranges, strategy=strategy, progress=False).fit(wait=False)
+    with pytest.raises(InvalidInput, match="needs a journal on disk"):
+        Tuner(objective, "loss", ranges, strategy="random", journal=":memory:", progress=False).fit(wait=False)
 
 
 def test_a_data_frame_needs_pandas(monkeypatch):

@@ -223,5 +223,7 @@ def find_elsewhere(journal: Journal, name: str) -> StudyRecord | None:
 def channels(inputs: Any) -> dict[str, str]:
     """What a user gave to `fit`, as a mapping from channels to places."""
     given = mapping("inputs", {} if inputs is None else inputs)
-    places = {channel: os.fspath(place) if isinstance(place, os.PathLike) else place for channel, place in given.items()}
+    places = {
+        channel: os.fspath(place) if isinstance(place, os.PathLike) else place for channel, place in given.items()
+    }
     return {channel: text(f"channel {channel!r}", place) for channel, place in places.items()}

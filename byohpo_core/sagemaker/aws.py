@@ -86,7 +86,7 @@ class Aws:
             self._keep_pace(service, operation)
             try:
                 answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
-            except Exception as error:  # noqa: BLE001 - sorted by _trouble, which raises what is no trouble
+            except Exception as error:
                 trouble = self._trouble(error, service, operation)
                 if not self._worked and (attempt >= ATTEMPTS_UNTIL_TOLD or isinstance(trouble, InvalidInput)):
                     raise trouble from error
@@ -133,7 +133,9 @@ class Aws:
                 return ByohpoError(f"{action} is not answered: {code} {message}")
             raise Refused(_refusal(action, code, message), code) from error
         if isinstance(error, known.NoRegionError):
-            raise InvalidInput("no AWS region is set: set AWS_DEFAULT_REGION or give TrainingJob(region=...)") from error
+            raise InvalidInput(
+                "no AWS region is set: set AWS_DEFAULT_REGION or give TrainingJob(region=...)"
+            ) from error
         credentials = (
             *(known.NoCredentialsError, known.PartialCredentialsError, known.CredentialRetrievalError),
             *(known.TokenRetrievalError, known.SSOError, known.ProfileNotFound),

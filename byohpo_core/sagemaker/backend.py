@@ -16,8 +16,7 @@ from byohpo_core.container import MetricScanner, as_float32, compile_metrics
 from byohpo_core.errors import ByohpoError
 from byohpo_core.sagemaker import logs
 from byohpo_core.sagemaker.aws import Refused
-from byohpo_core.sagemaker.request import STUDY_TAG, billable_seconds, metric_definitions, same_job
-from byohpo_core.sagemaker.request import Prices
+from byohpo_core.sagemaker.request import STUDY_TAG, Prices, billable_seconds, metric_definitions, same_job
 from byohpo_core.study import Study, Trial
 
 if TYPE_CHECKING:

@@ -14,9 +14,17 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import EventLog, Journal, StudyRecord
 from byohpo_core.sagemaker.aws import Aws, Clock, WallClock
 from byohpo_core.sagemaker.capture import capture, fixed_hyperparameters
-from byohpo_core.sagemaker.request import MAX_HYPERPARAMETERS, MAX_TAGS, MAX_VALUE_LENGTH, Prices, Template
+from byohpo_core.sagemaker.request import (
+    MAX_HYPERPARAMETERS,
+    MAX_TAGS,
+    MAX_VALUE_LENGTH,
+    Prices,
+    Template,
+    is_built_in,
+    metric_definitions,
+    reservation,
+)
 from byohpo_core.sagemaker.request import check as check_request
-from byohpo_core.sagemaker.request import is_built_in, metric_definitions, reservation
 from byohpo_core.space import CategoricalParameter
 from byohpo_core.study import Problem, Study, Trial
 

@@ -24,7 +24,14 @@ DEFAULT_MAX_RUNTIME = 86_400
 """MaxRuntimeInSeconds where the user sets none (CreateTrainingJob, StoppingCondition)."""
 _BUILT_IN = frozenset(
     {
-        *("blazingtext", "factorization-machines", "forecasting-deepar", "image-classification", "ipinsights", "kmeans"),
+        *(
+            "blazingtext",
+            "factorization-machines",
+            "forecasting-deepar",
+            "image-classification",
+            "ipinsights",
+            "kmeans",
+        ),
         *("knn", "lda", "linear-learner", "ntm", "object-detection", "object2vec", "pca", "randomcutforest"),
         *("semantic-segmentation", "seq2seq", "xgboost", "sagemaker-xgboost"),
     }
@@ -174,9 +181,9 @@ def _beginning(study: Study, trial: Trial) -> Trial:
 
 def same_job(request: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
     """Whether a job, as DescribeTrainingJob tells it, was made by this request."""
-    return all(
-        request.get(part, {}) == job.get(part, {}) for part in ("HyperParameters", "RoleArn")
-    ) and _image(request) == _image(job)
+    return all(request.get(part, {}) == job.get(part, {}) for part in ("HyperParameters", "RoleArn")) and _image(
+        request
+    ) == _image(job)
 
 
 def _image(body: Mapping[str, Any]) -> Any:

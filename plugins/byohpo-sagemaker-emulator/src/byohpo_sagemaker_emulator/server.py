@@ -80,6 +80,12 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     application: Application
 
+    def handle_expect_100(self) -> bool:
+        """Say so at once: whoever sends an object waits a second for it."""
+        going_on = super().handle_expect_100()
+        self.wfile.flush()
+        return going_on
+
     def _serve(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, self._body(headers))
