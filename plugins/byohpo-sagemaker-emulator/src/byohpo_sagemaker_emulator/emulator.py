@@ -14,6 +14,7 @@ import attrs
 
 from byohpo_sagemaker_emulator.aws import Moto, Request, Response, Storage
 from byohpo_sagemaker_emulator.clock import Clock, RealClock
+from byohpo_sagemaker_emulator.containers import Containers
 from byohpo_sagemaker_emulator.errors import ConnectionLost, ServiceError
 from byohpo_sagemaker_emulator.faults import Faults
 from byohpo_sagemaker_emulator.jobs import ACCOUNT, Book, JobView
@@ -102,7 +103,8 @@ class Emulator:
 
     def _make_runner(self, storage: Storage) -> Runner:
         if self._function is None:
-            raise NotImplementedError
+            folder = None if self._folder is None else Path(self._folder).resolve()
+            return Containers(self._book, storage, folder, self._grace, lambda: self.environment)
         return Simulations(self._book, self._function)
 
     @property
@@ -225,17 +227,20 @@ class Emulator:
 
     def _check_permission(self, call: "_Incoming") -> None:
         action = f"{call.service}:{call.operation}"
-        if action in self.faults.denied:
+        if action not in self.faults.denied:
+            return
+        resource = "*"
+        if call.service == "sagemaker":
             name = call.parameters.get("TrainingJobName", "*")
-            resource = (
-                f"arn:aws:sagemaker:{call.region}:{ACCOUNT}:training-job/{name}" if call.service == "sagemaker" else "*"
-            )
-            message = f"User: arn:aws:iam::{ACCOUNT}:user/emulator is not authorized to perform: {action} on resource: {resource}"
-            if call.service == "s3":
-                raise ServiceError("AccessDenied", message, 403)
-            raise ServiceError(
-                "AccessDeniedException", f"{message} because no identity-based policy allows the {action} action"
-            )
+            resource = f"arn:aws:sagemaker:{call.region}:{ACCOUNT}:training-job/{name}"
+        user = f"arn:aws:iam::{ACCOUNT}:user/emulator"
+        message = (
+            f"User: {user} is not authorized to perform: {action} on resource: {resource}"
+            f" because no identity-based policy allows the {action} action"
+        )
+        if call.service == "s3":
+            raise ServiceError("AccessDenied", message, 403)
+        raise ServiceError("AccessDeniedException", message)
 
     def _logs(self, call: "_Incoming") -> Response | None:
         logs = self._book.logs

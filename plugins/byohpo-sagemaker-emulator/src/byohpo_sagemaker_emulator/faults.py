@@ -61,6 +61,12 @@ def _rates(given: Mapping[str, float] | None) -> dict[str, float]:
     return rates
 
 
+def _seconds(given: Mapping[str, float]) -> dict[str, float]:
+    if unknown := given.keys() - _SECONDS:
+        raise ValueError(f"the faults {', '.join(sorted(unknown))} last no time; {', '.join(_SECONDS)} do")
+    return {**_SECONDS, **given}
+
+
 @attrs.define(eq=False, kw_only=True)
 class Faults:
     """A plan of faults; the same seed and the same calls in the same order give the same ones."""
@@ -70,7 +76,7 @@ class Faults:
     seed: int = attrs.field(default=0, kw_only=False)
     rates: dict[str, float] = attrs.field(default=None, converter=_rates, kw_only=False)
     """Probability by kind: of a call, or of a job."""
-    seconds: dict[str, float] = attrs.field(factory=dict, converter=lambda given: {**_SECONDS, **given})
+    seconds: dict[str, float] = attrs.field(factory=dict, converter=_seconds)
     """How long a kind lasts, or for `spot` how long the container trains before it is interrupted."""
     roles_refused: Listed = ()
     images_missing: Listed = ()

@@ -192,7 +192,7 @@ def _filter(condition: Mapping[str, Any]) -> _Test:
                 found = float(found.strip('"'))
             except ValueError:
                 return False
-        return compare(found, wanted)
+        return bool(compare(found, wanted))
 
     return test
 
