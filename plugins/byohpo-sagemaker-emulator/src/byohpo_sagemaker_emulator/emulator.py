@@ -2,6 +2,7 @@
 
 import json
 import re
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
@@ -176,6 +177,10 @@ class Emulator:
         except ConnectionLost as lost:
             outcome = lost.kind
             raise
+        except Exception as error:  # noqa: BLE001 - a mistake of the emulator's own, which is to be seen
+            traceback.print_exc()
+            outcome = type(error).__name__
+            response = call.refuse(ServiceError("InternalFailure", f"the emulator failed: {error!r}", 500))
         finally:
             self.calls.append(Call(call.service, call.operation, self.clock.now(), outcome, call.parameters))
         return response

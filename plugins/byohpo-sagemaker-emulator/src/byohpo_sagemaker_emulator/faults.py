@@ -114,10 +114,11 @@ class Faults:
         """What befalls a new job. Names that differ in their last number are taken for attempts at one job."""
         kinds = [kind for kind in JOB_KINDS if spot or kind != "spot"]
         lethal = self._strike(("capacity", "internal"), None, name.rpartition("-")[0] or name)
-        struck = {kind for kind in kinds if kind not in ("capacity", "internal") and self._drawn(kind, None)}
+        struck = {kind for kind in kinds if kind not in ("capacity", "internal", "nan") and self._drawn(kind, None)}
+        lost = self._strike(("nan",), None, "nan")
         # Those that may come too late to show are counted when they do.
         self.hits.update(struck - {"spot", "metric_missing"})
-        return frozenset(struck | ({lethal} if lethal else set()))
+        return frozenset(struck | {kind for kind in (lethal, lost) if kind})
 
     def is_expired(self, now: float) -> bool:
         """Whether the credentials are refused."""

@@ -130,9 +130,9 @@ class TrainingJobs:
             source = channel["DataSource"].get("S3DataSource")
             if source is not None and not self._storage.has_objects(source["S3Uri"]):
                 raise invalid(
-                    f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source.'
-                    " Please ensure that the bucket exists in the selected region, that objects exist under that S3 prefix, and that the"
-                    f' role "{request["RoleArn"]}" has "s3:ListBucket" permissions.'
+                    f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source. Please ensure'
+                    " that the bucket exists in the selected region, that objects exist under that S3 prefix, and that"
+                    f' the role "{request["RoleArn"]}" has "s3:ListBucket" permissions.'
                 )
 
     def _check_quota(self, request: Mapping[str, Any]) -> None:
