@@ -49,16 +49,26 @@ class Layout(NamedTuple):
     def code(self) -> Path:
         return self.base / "code"
 
+    @property
+    def checkpoints(self) -> Path:
+        return self.base / "checkpoints"
+
     def create(self, hyperparameters: Mapping[str, Any], channels: Mapping[str, str]) -> None:
         """Make the folders, the configuration files and, as links, the channels."""
-        for folder in (self.config, self.data, self.model, self.output / "data", self.output / "intermediate"):
-            folder.mkdir(parents=True)
-        (self.base / "checkpoints").mkdir()
-        (self.config / "hyperparameters.json").write_text(json.dumps(on_the_wire(hyperparameters)))
-        (self.config / "resourceconfig.json").write_text(json.dumps(_RESOURCES))
-        (self.config / "inputdataconfig.json").write_text(json.dumps(_input_configuration(channels)))
+        self.prepare(on_the_wire(hyperparameters), channels)
         for channel, place in channels.items():
             (self.data / channel).symlink_to(place)
+
+    def prepare(
+        self, hyperparameters: Mapping[str, str], channels: Iterable[str], resources: Mapping[str, Any] | None = None
+    ) -> None:
+        """Make the folders and the configuration files, of hyperparameters as they are on the wire."""
+        for folder in (self.config, self.data, self.model, self.output / "data", self.output / "intermediate"):
+            folder.mkdir(parents=True)
+        self.checkpoints.mkdir()
+        (self.config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+        (self.config / "resourceconfig.json").write_text(json.dumps(resources or resource_configuration()))
+        (self.config / "inputdataconfig.json").write_text(json.dumps(_input_configuration(channels)))
 
     def failure(self) -> str | None:
         """What the script wrote to say why it failed, as far as SageMaker shows it."""
@@ -68,7 +78,21 @@ class Layout(NamedTuple):
         return file.read_text(encoding="utf-8", errors="replace")[:FAILURE_LENGTH].strip() or None
 
 
-_RESOURCES = {"current_host": HOST, "hosts": [HOST], "network_interface_name": "lo"}
+def resource_configuration(instance_type: str | None = None, network: str = "lo") -> dict[str, Any]:
+    """What `resourceconfig.json` says of a job on one host; SDK v3's driver cannot start without the instance type."""
+    one_host = {"current_host": HOST, "hosts": [HOST], "network_interface_name": network}
+    if instance_type is None:
+        return one_host
+    group = {"instance_group_name": _GROUP, "instance_type": instance_type, "hosts": [HOST]}
+    return {
+        **one_host,
+        "current_instance_type": instance_type,
+        "current_group_name": _GROUP,
+        "instance_groups": [group],
+    }
+
+
+_GROUP = "homogeneousCluster"
 
 
 def _input_configuration(channels: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -81,6 +105,18 @@ def _input_configuration(channels: Iterable[str]) -> dict[str, dict[str, str]]:
 def on_the_wire(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
     """Hyperparameters as SDK v2 sends those of a script: each value as JSON text."""
     return {name: json.dumps(value) for name, value in hyperparameters.items()}
+
+
+def off_the_wire(hyperparameters: Mapping[str, str]) -> dict[str, Any]:
+    """Hyperparameters as the toolkit gives them to a script: values that are JSON decoded, all others as they are."""
+    return {name: _decoded(value) for name, value in hyperparameters.items()}
+
+
+def _decoded(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def arguments(hyperparameters: Mapping[str, Any]) -> list[str]:
@@ -96,17 +132,24 @@ def _passed_on(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def environment(
-    layout: Layout, job_name: str, script: str, hyperparameters: Mapping[str, Any], channels: Iterable[str], cpus: int
+    layout: Layout,
+    job_name: str,
+    script: str,
+    hyperparameters: Mapping[str, Any],
+    channels: Iterable[str],
+    cpus: int,
+    resources: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """The variables that a script may read."""
+    resources = resources or resource_configuration()
     passed = _passed_on(hyperparameters)
     channels = sorted(channels)
     module = script.removesuffix(".py")
     variables = {
         "SM_HOSTS": [HOST],
         "SM_CURRENT_HOST": HOST,
-        "SM_NETWORK_INTERFACE_NAME": _RESOURCES["network_interface_name"],
-        "SM_RESOURCE_CONFIG": _RESOURCES,
+        "SM_NETWORK_INTERFACE_NAME": resources["network_interface_name"],
+        "SM_RESOURCE_CONFIG": resources,
         "SM_INPUT_DATA_CONFIG": _input_configuration(channels),
         "SM_HPS": passed,
         "SM_USER_ARGS": arguments(hyperparameters),
@@ -142,7 +185,7 @@ def environment(
         "num_gpus": 0,
         "output_data_dir": str(layout.output / "data"),
         "output_dir": str(layout.output),
-        "resource_config": _RESOURCES,
+        "resource_config": resources,
         "user_entry_point": script,
     }
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in variables.items()}

@@ -19,7 +19,9 @@ from byohpo_core.container import (
     compile_metrics,
     default_regex,
     environment,
+    off_the_wire,
     on_the_wire,
+    resource_configuration,
 )
 
 HYPERPARAMETERS = {"learning-rate": 1e-05, "b": True, "layers": 3, "name": "a b", "sagemaker_program": "train.py"}
@@ -164,3 +166,36 @@ def test_metric_definitions_that_the_service_would_refuse_are_refused(definition
     with pytest.raises(InvalidInput) as raised:
         compile_metrics(definitions)
     assert complaint in str(raised.value)
+
+
+def test_what_the_wire_carries_comes_back():
+    """The toolkit decodes values that are JSON, and takes any other text as it is."""
+    values = {"x": 0.5, "n": 3, "b": True, "s": "a"}
+    assert off_the_wire(on_the_wire(values)) == values
+    assert off_the_wire({"bare": "adam", "list": "[1, 2]", "empty": ""}) == {
+        "bare": "adam",
+        "list": [1, 2],
+        "empty": "",
+    }
+
+
+def test_a_container_can_be_prepared_from_what_the_wire_carries(tmp_path):
+    """The files hold the texts as they came, and the instance type that the driver of SDK v3 reads."""
+    layout = Layout(tmp_path / "ml")
+    layout.prepare({"s": '"a"', "bare": "adam"}, ["train"], resource_configuration("ml.m5.large", "eth0"))
+    assert json.loads((layout.config / "hyperparameters.json").read_text()) == {"s": '"a"', "bare": "adam"}
+    resources = json.loads((layout.config / "resourceconfig.json").read_text())
+    assert (resources["current_instance_type"], resources["network_interface_name"]) == ("ml.m5.large", "eth0")
+    assert resources["instance_groups"][0]["hosts"] == resources["hosts"] == [resources["current_host"]]
+    assert list(json.loads((layout.config / "inputdataconfig.json").read_text())) == ["train"]
+    assert layout.checkpoints.is_dir()
+    assert not (layout.data / "train").exists()
+
+
+def test_the_environment_tells_of_given_resources():
+    """Wherever a script looks for them."""
+    resources = resource_configuration("ml.m5.large", "eth0")
+    variables = environment(Layout(Path("/opt/ml")), "job-1", "train.py", {}, [], 1, resources)
+    assert json.loads(variables["SM_RESOURCE_CONFIG"]) == resources
+    assert json.loads(variables["SM_TRAINING_ENV"])["resource_config"] == resources
+    assert variables["SM_NETWORK_INTERFACE_NAME"] == "eth0"

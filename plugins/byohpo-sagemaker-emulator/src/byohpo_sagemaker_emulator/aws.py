@@ -124,16 +124,14 @@ class Storage:
             return bucket in self._buckets and any(key.startswith(prefix) for key in self._buckets[bucket].keys)
 
     def read(self, uri: str) -> Iterator[tuple[str, bytes]]:
-        """Every object under a prefix: its path below the prefix's folder, and its content."""
+        """Every object under a prefix: its path below it, and its content."""
         bucket, prefix = split_uri(uri)
         with self._moto.lock:
             keys = self._buckets[bucket].keys if bucket in self._buckets else {}
             found = [(key, item.value) for key, item in keys.items() if key.startswith(prefix)]
         for key, content in found:
-            if key == prefix:
-                yield key.rpartition("/")[2], content
-            else:
-                yield key[len(prefix) :].lstrip("/"), content
+            inside = key.startswith(f"{prefix.rstrip('/')}/") or not prefix
+            yield key.removeprefix(prefix).lstrip("/") if inside else key[prefix.rfind("/") + 1 :], content
 
     def write(self, uri: str, content: bytes) -> None:
         """Put one object."""

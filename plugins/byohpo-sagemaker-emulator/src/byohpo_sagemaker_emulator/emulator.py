@@ -2,6 +2,7 @@
 
 import json
 import re
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
@@ -14,6 +15,7 @@ import attrs
 
 from byohpo_sagemaker_emulator.aws import Moto, Request, Response, Storage
 from byohpo_sagemaker_emulator.clock import Clock, RealClock
+from byohpo_sagemaker_emulator.containers import Containers
 from byohpo_sagemaker_emulator.errors import ConnectionLost, ServiceError
 from byohpo_sagemaker_emulator.faults import Faults
 from byohpo_sagemaker_emulator.jobs import ACCOUNT, Book, JobView
@@ -102,7 +104,8 @@ class Emulator:
 
     def _make_runner(self, storage: Storage) -> Runner:
         if self._function is None:
-            raise NotImplementedError
+            folder = None if self._folder is None else Path(self._folder).resolve()
+            return Containers(self._book, storage, folder, self._grace, lambda: self.environment)
         return Simulations(self._book, self._function)
 
     @property
@@ -174,6 +177,10 @@ class Emulator:
         except ConnectionLost as lost:
             outcome = lost.kind
             raise
+        except Exception as error:  # noqa: BLE001 - a mistake of the emulator's own, which is to be seen
+            traceback.print_exc()
+            outcome = type(error).__name__
+            response = call.refuse(ServiceError("InternalFailure", f"the emulator failed: {error!r}", 500))
         finally:
             self.calls.append(Call(call.service, call.operation, self.clock.now(), outcome, call.parameters))
         return response
@@ -225,17 +232,20 @@ class Emulator:
 
     def _check_permission(self, call: "_Incoming") -> None:
         action = f"{call.service}:{call.operation}"
-        if action in self.faults.denied:
+        if action not in self.faults.denied:
+            return
+        resource = "*"
+        if call.service == "sagemaker":
             name = call.parameters.get("TrainingJobName", "*")
-            resource = (
-                f"arn:aws:sagemaker:{call.region}:{ACCOUNT}:training-job/{name}" if call.service == "sagemaker" else "*"
-            )
-            message = f"User: arn:aws:iam::{ACCOUNT}:user/emulator is not authorized to perform: {action} on resource: {resource}"
-            if call.service == "s3":
-                raise ServiceError("AccessDenied", message, 403)
-            raise ServiceError(
-                "AccessDeniedException", f"{message} because no identity-based policy allows the {action} action"
-            )
+            resource = f"arn:aws:sagemaker:{call.region}:{ACCOUNT}:training-job/{name}"
+        user = f"arn:aws:iam::{ACCOUNT}:user/emulator"
+        message = (
+            f"User: {user} is not authorized to perform: {action} on resource: {resource}"
+            f" because no identity-based policy allows the {action} action"
+        )
+        if call.service == "s3":
+            raise ServiceError("AccessDenied", message, 403)
+        raise ServiceError("AccessDeniedException", message)
 
     def _logs(self, call: "_Incoming") -> Response | None:
         logs = self._book.logs

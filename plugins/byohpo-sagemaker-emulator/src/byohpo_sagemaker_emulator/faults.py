@@ -61,6 +61,12 @@ def _rates(given: Mapping[str, float] | None) -> dict[str, float]:
     return rates
 
 
+def _seconds(given: Mapping[str, float]) -> dict[str, float]:
+    if unknown := given.keys() - _SECONDS:
+        raise ValueError(f"the faults {', '.join(sorted(unknown))} last no time; {', '.join(_SECONDS)} do")
+    return {**_SECONDS, **given}
+
+
 @attrs.define(eq=False, kw_only=True)
 class Faults:
     """A plan of faults; the same seed and the same calls in the same order give the same ones."""
@@ -70,7 +76,7 @@ class Faults:
     seed: int = attrs.field(default=0, kw_only=False)
     rates: dict[str, float] = attrs.field(default=None, converter=_rates, kw_only=False)
     """Probability by kind: of a call, or of a job."""
-    seconds: dict[str, float] = attrs.field(factory=dict, converter=lambda given: {**_SECONDS, **given})
+    seconds: dict[str, float] = attrs.field(factory=dict, converter=_seconds)
     """How long a kind lasts, or for `spot` how long the container trains before it is interrupted."""
     roles_refused: Listed = ()
     images_missing: Listed = ()
@@ -108,10 +114,11 @@ class Faults:
         """What befalls a new job. Names that differ in their last number are taken for attempts at one job."""
         kinds = [kind for kind in JOB_KINDS if spot or kind != "spot"]
         lethal = self._strike(("capacity", "internal"), None, name.rpartition("-")[0] or name)
-        struck = {kind for kind in kinds if kind not in ("capacity", "internal") and self._drawn(kind, None)}
+        struck = {kind for kind in kinds if kind not in ("capacity", "internal", "nan") and self._drawn(kind, None)}
+        lost = self._strike(("nan",), None, "nan")
         # Those that may come too late to show are counted when they do.
         self.hits.update(struck - {"spot", "metric_missing"})
-        return frozenset(struck | ({lethal} if lethal else set()))
+        return frozenset(struck | {kind for kind in (lethal, lost) if kind})
 
     def is_expired(self, now: float) -> bool:
         """Whether the credentials are refused."""

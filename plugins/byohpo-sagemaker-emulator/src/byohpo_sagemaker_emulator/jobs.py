@@ -12,12 +12,13 @@ from byohpo_sagemaker_emulator.clock import Clock
 from byohpo_sagemaker_emulator.faults import Faults
 from byohpo_sagemaker_emulator.limits import Instances
 from byohpo_sagemaker_emulator.logs import Logs
+from byohpo_sagemaker_emulator.requests import instances
 from byohpo_sagemaker_emulator.search import Index
 
 ACCOUNT = "123456789012"
 _SPOT_PRICE = 0.3
 """Of the full price, as the savings that the console shows often come to."""
-_REASON_LENGTH = 1024
+REASON_LENGTH = 1024
 
 
 class Transition(NamedTuple):
@@ -80,24 +81,6 @@ class Job:
     training_since: float | None = None
 
     @property
-    def instance_type(self) -> str:
-        return next(iter(self._instances))[0]
-
-    @property
-    def instance_count(self) -> int:
-        return sum(number for _, number in self._instances)
-
-    @property
-    def _instances(self) -> list[tuple[str, int]]:
-        resources = self.request.get("ResourceConfig") or {}
-        groups = resources.get("InstanceGroups")
-        preferences = resources.get("InstancePreferences") or [resources]
-        return [
-            (group.get("InstanceType", "ml.m5.large"), group.get("InstanceCount", 1))
-            for group in groups or preferences[:1]
-        ]
-
-    @property
     def spot(self) -> bool:
         return bool(self.request.get("EnableManagedSpotTraining"))
 
@@ -134,7 +117,7 @@ class JobView:
             job.processes_started,
             job.spot_restarts,
             state.billable_seconds,
-            job.instance_count,
+            sum(number for _, number in instances(job.request)),
             state.reason,
         )
 
@@ -181,7 +164,7 @@ class Book:
             state=State("InProgress", now, (transition,)),
         )
         self.jobs[name] = job
-        self.instances.take(job.instance_type, job.instance_count)
+        self.instances.take(instances(request))
         self._show(job, now)
         return job
 
@@ -232,7 +215,7 @@ class Book:
         if job.state.status == "Stopping":
             status, secondary, reason = "Stopped", None, None  # whatever its code made of the signal
         self._count_seconds(job, time)
-        self.instances.give_back(job.instance_type, job.instance_count)
+        self.instances.give_back(instances(job.request))
         if "metric_missing" in job.faults and metrics:
             self.faults.hits["metric_missing"] += 1
             metrics = ()
@@ -245,7 +228,7 @@ class Book:
             status=status,
             ended=time,
             metrics=metrics,
-            reason=None if reason is None else reason[:_REASON_LENGTH],
+            reason=None if reason is None else reason[:REASON_LENGTH],
             model=model,
             seconds=seconds,
             billable_seconds=round(job.trained * _SPOT_PRICE) if job.spot else seconds,

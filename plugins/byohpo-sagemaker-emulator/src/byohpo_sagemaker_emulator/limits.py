@@ -1,7 +1,7 @@
 """How often one may call, and how many instances one may have."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -33,9 +33,11 @@ class Instances:
     in_use: Counter[str] = attrs.field(factory=Counter)
     peak: int = 0
 
-    def take(self, instance_type: str, count: int) -> None:
-        self.in_use[instance_type] += count
+    def take(self, instances: Iterable[tuple[str, int]]) -> None:
+        for instance_type, number in instances:
+            self.in_use[instance_type] += number
         self.peak = max(self.peak, self.in_use.total())
 
-    def give_back(self, instance_type: str, count: int) -> None:
-        self.in_use[instance_type] -= count
+    def give_back(self, instances: Iterable[tuple[str, int]]) -> None:
+        for instance_type, number in instances:
+            self.in_use[instance_type] -= number

@@ -59,9 +59,9 @@ class Logs:
             event = self._events[position]
             if len(found) == most or (end is not None and event.time > end):
                 break
-            if (names is None or event.stream in names) and event.stream.startswith(prefix):
-                if all(word in event.message for word in words):
-                    found.append(_shown(event) | {"logStreamName": event.stream, "eventId": f"{event.number:056d}"})
+            named = event.stream.startswith(prefix) and (names is None or event.stream in names)
+            if named and all(word in event.message for word in words):
+                found.append(_shown(event) | {"logStreamName": event.stream, "eventId": f"{event.number:056d}"})
         else:
             position = min(first + _PAGE, len(self._events))
         answer: dict[str, Any] = {"events": found, "searchedLogStreams": []}

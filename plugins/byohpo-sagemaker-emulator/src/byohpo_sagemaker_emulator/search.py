@@ -21,6 +21,7 @@ _Entry = tuple[float, int, "Job", "State"]
 _Test = Callable[["Job", "State"], bool]
 _TIMES = ("CreationTime", "LastModifiedTime", "TrainingStartTime", "TrainingEndTime")
 _NUMBERS = ("TrainingTimeInSeconds", "BillableTimeInSeconds")
+_MOST_CONDITIONS = 50
 _MOST_RESULTS = 10
 """On a page, when the caller does not say."""
 
@@ -65,9 +66,16 @@ class Index:
         return self._lists.get(key, [])
 
 
+def _size(expression: Mapping[str, Any]) -> int:
+    inner = expression.get("SubExpressions") or ()
+    return len(expression.get("Filters") or ()) + len(inner) + sum(map(_size, inner))
+
+
 def search(index: Index, parameters: Mapping[str, Any]) -> tuple[list[tuple["Job", "State"]], str | None]:
     """One page of what matches, and the token of the next."""
     expression = parameters.get("SearchExpression") or {}
+    if _size(expression) > _MOST_CONDITIONS:
+        raise invalid(f"The SearchExpression has more than {_MOST_CONDITIONS} filters and subexpressions.")
     matches = _expression(expression)
     descending = parameters.get("SortOrder", "Descending") == "Descending"
     sort_by = parameters.get("SortBy", "LastModifiedTime")
@@ -146,7 +154,7 @@ def _expression(expression: Mapping[str, Any]) -> _Test:
     return lambda job, state: all(test(job, state) for test in tests)
 
 
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "Equals": lambda left, right: left == right,
     "NotEquals": lambda left, right: left != right,
     "GreaterThan": lambda left, right: left > right,
@@ -176,7 +184,7 @@ def _filter(condition: Mapping[str, Any]) -> _Test:
         return lambda job, state: read(job, state) in values
     compare = _COMPARISONS[operator]
     if kind == "text" and operator in ("Equals", "NotEquals"):
-        return lambda job, state: compare(read(job, state), value)
+        return lambda job, state: bool(compare(read(job, state), value))
     if kind == "text" and not name.startswith("HyperParameters."):
         raise invalid(f"The operator {operator} is not supported for text properties such as {name}.")
     wanted = _time(value) if kind == "time" else _number(value, name)
@@ -185,14 +193,14 @@ def _filter(condition: Mapping[str, Any]) -> _Test:
         found = read(job, state)
         if found is None:
             return operator == "NotEquals"
-        if kind == "time":
-            found = float(int(found))  # the filter's times have no fractions
+        if kind == "time" and operator in ("Equals", "NotEquals"):
+            found = float(int(found))  # since the filter's times have no fractions
         elif isinstance(found, str):
             try:
                 found = float(found.strip('"'))
             except ValueError:
-                return False
-        return compare(found, wanted)
+                return operator == "NotEquals"
+        return bool(compare(found, wanted))
 
     return test
 

@@ -47,7 +47,7 @@ class _ThreadingServer(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         # The parent would look its own name up, which may take long.
-        socket.socket.bind(self.socket, self.server_address)  # type: ignore[arg-type]
+        socket.socket.bind(self.socket, self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = HOST, self.server_address[1]
 

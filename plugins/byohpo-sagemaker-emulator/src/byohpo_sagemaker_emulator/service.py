@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from byohpo_sagemaker_emulator.aws import Storage
-from byohpo_sagemaker_emulator.containers import compile_regex
 from byohpo_sagemaker_emulator.errors import ServiceError, invalid
 from byohpo_sagemaker_emulator.faults import listed
 from byohpo_sagemaker_emulator.jobs import Book, Job, State
+from byohpo_sagemaker_emulator.requests import DEFAULT_RUNTIME, compile_regex, instances
 from byohpo_sagemaker_emulator.search import search
 from byohpo_sagemaker_emulator.validation import validate
 
@@ -15,7 +15,6 @@ Answer = dict[str, Any]
 Quota = int | Mapping[str, int] | None
 _MOST_LISTED = 10
 _MOST_TAGS = 50
-_LONGEST_HYPERPARAMETER = 2500
 
 
 class Runner(Protocol):
@@ -107,10 +106,8 @@ class TrainingJobs:
         if request.get("EnableManagedSpotTraining"):
             if longest_wait is None:
                 raise invalid("MaxWaitTimeInSeconds is required when EnableManagedSpotTraining is true.")
-            if longest_wait < stopping.get("MaxRuntimeInSeconds", 86400):
-                raise invalid(
-                    "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds."
-                )
+            if longest_wait < stopping.get("MaxRuntimeInSeconds", DEFAULT_RUNTIME):
+                raise invalid("Invalid MaxWaitTimeInSeconds. It must be greater than or equal to MaxRuntimeInSeconds.")
             if resources.get("InstancePreferences"):
                 raise invalid("InstancePreferences is not supported with EnableManagedSpotTraining.")
         elif longest_wait is not None:
@@ -133,16 +130,13 @@ class TrainingJobs:
             source = channel["DataSource"].get("S3DataSource")
             if source is not None and not self._storage.has_objects(source["S3Uri"]):
                 raise invalid(
-                    f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source. Please ensure that'
-                    " the bucket exists in the selected region, that objects exist under that S3 prefix, and that the"
-                    f' role "{request["RoleArn"]}" has "s3:ListBucket" permissions.'
+                    f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source. Please ensure'
+                    " that the bucket exists in the selected region, that objects exist under that S3 prefix, and that"
+                    f' the role "{request["RoleArn"]}" has "s3:ListBucket" permissions.'
                 )
 
     def _check_quota(self, request: Mapping[str, Any]) -> None:
-        resources = request["ResourceConfig"]
-        preferred = resources.get("InstancePreferences") or [resources]
-        for group in resources.get("InstanceGroups") or preferred[:1]:
-            kind, wanted = group.get("InstanceType", "ml.m5.large"), group.get("InstanceCount", 1)
+        for kind, wanted in instances(request):
             used = self._book.instances.in_use[kind]
             quota = self.quota.get(kind) if isinstance(self.quota, Mapping) else self.quota
             if quota is not None and used + wanted > quota:
@@ -150,9 +144,9 @@ class TrainingJobs:
 
     def limit(self, request: Mapping[str, Any]) -> ServiceError:
         """The refusal of a job while there is no quota left at all."""
-        kind = (request.get("ResourceConfig") or {}).get("InstanceType", "ml.m5.large")
+        kind, wanted = instances(request)[0]
         used = self._book.instances.in_use[kind]
-        return over_quota(kind, used, used, 1)
+        return over_quota(kind, used, used, wanted)
 
     def _job(self, parameters: Mapping[str, Any]) -> Job:
         job = self._book.jobs.get(parameters["TrainingJobName"])

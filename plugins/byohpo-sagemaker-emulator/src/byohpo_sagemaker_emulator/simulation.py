@@ -1,13 +1,14 @@
 """Jobs of which only their course is known: a function tells how long they take and what they print."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from byohpo_core.container import MetricScanner
-from byohpo_sagemaker_emulator.containers import model_artifacts, patterns
 from byohpo_sagemaker_emulator.jobs import Book, Job, Metric
+from byohpo_sagemaker_emulator.requests import compile_metrics, longest_runtime, metric_patterns, model_artifacts
 
 
 @attrs.frozen
@@ -82,9 +83,8 @@ class _Run:
         self.job = job
         self.course = course
         self._book = book
-        definitions = patterns(job.request)
         curve = [course.metrics] if isinstance(course.metrics, Mapping) else course.metrics
-        self._scanner = MetricScanner(patterns(job.request) if definitions else _by_name(curve))
+        self._scanner = MetricScanner(metric_patterns(job.request) or _by_name(curve))
         self._curve = curve
         self._times: dict[str, float] = {}
 
@@ -101,7 +101,7 @@ class _Run:
                 job,
                 "Failed",
                 time,
-                reason="CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type.",
+                reason="CapacityError: Unable to provision requested ML compute capacity. Please retry later.",
             )
             return
         book.train(job, time)
@@ -145,7 +145,7 @@ class _Run:
         trained += [(number / (interruptions + 1) * seconds, "Interrupted") for number in range(1, interruptions + 1)]
         if "internal" in job.faults:
             trained.append((seconds / 2, "InternalError"))
-        longest = (job.request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", 86400)
+        longest = longest_runtime(job.request)
         if seconds > longest:
             trained.append((longest, "MaxRuntimeExceeded"))
         trained.append((seconds, "End"))
@@ -167,7 +167,6 @@ class _Run:
             self._times[name] = time
 
 
-def _by_name(curve: Sequence[Mapping[str, float]]) -> Any:
+def _by_name(curve: Sequence[Mapping[str, float]]) -> dict[str, re.Pattern[str]]:
     """Metrics of an algorithm that brings its own definitions."""
-    names = [{"Name": name, "Regex": rf"(?:^|;){name}=(.*?);"} for name in (curve[-1] if curve else ())]
-    return patterns({"AlgorithmSpecification": {"MetricDefinitions": names}})
+    return compile_metrics({name: f"(?:^|;){re.escape(name)}=(.*?);" for name in (curve[-1] if curve else ())})

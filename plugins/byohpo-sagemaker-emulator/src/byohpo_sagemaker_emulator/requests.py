@@ -1,0 +1,55 @@
+"""What a CreateTrainingJob request says about metrics and places."""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+DEFAULT_INSTANCE = "ml.m5.large"
+DEFAULT_RUNTIME = 86400
+
+
+def metric_patterns(request: Mapping[str, Any]) -> dict[str, re.Pattern[str]]:
+    """A request's metric definitions, compiled."""
+    definitions = (request.get("AlgorithmSpecification") or {}).get("MetricDefinitions") or ()
+    return compile_metrics({one["Name"]: one["Regex"] for one in definitions})
+
+
+def compile_metrics(regexes: Mapping[str, str]) -> dict[str, re.Pattern[str]]:
+    """Regexes by metric, compiled once however many jobs have them."""
+    return _compiled(json.dumps(regexes))
+
+
+@lru_cache(maxsize=100)
+def _compiled(regexes: str) -> dict[str, re.Pattern[str]]:
+    return {name: compile_regex(regex) for name, regex in json.loads(regexes).items()}
+
+
+def compile_regex(regex: str) -> re.Pattern[str]:
+    """A metric's regex, whose first group is the number: the whole match where there is no group."""
+    pattern = re.compile(regex)
+    return pattern if pattern.groups else re.compile(f"({regex})")
+
+
+def output_folder(request: Mapping[str, Any]) -> str:
+    """Where a job's results go."""
+    return f"{request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{request['TrainingJobName']}/output"
+
+
+def model_artifacts(request: Mapping[str, Any]) -> str:
+    """Where a job's model goes."""
+    whole = request["OutputDataConfig"].get("CompressionType") == "NONE"
+    return f"{output_folder(request)}/{'model/' if whole else 'model.tar.gz'}"
+
+
+def longest_runtime(request: Mapping[str, Any]) -> float:
+    """After how many seconds of training the service stops a job."""
+    return float((request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME))
+
+
+def instances(request: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Instance types and how many of each; of preferences, the first."""
+    resources = request.get("ResourceConfig") or {}
+    groups = resources.get("InstanceGroups") or (resources.get("InstancePreferences") or [resources])[:1]
+    return [(group.get("InstanceType", DEFAULT_INSTANCE), group.get("InstanceCount", 1)) for group in groups]

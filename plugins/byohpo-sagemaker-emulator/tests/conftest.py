@@ -1,0 +1,167 @@
+"""Emulators, and the requests that are sent to them."""
+
+import io
+import tarfile
+import time
+
+import pytest
+from botocore.config import Config
+
+from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob, VirtualClock
+
+BUCKET = "bucket"
+OVER = ("Completed", "Failed", "Stopped")
+ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=30)
+
+
+def request(name, *, tags=None, metrics=("loss",), channels=None, **more):
+    """A CreateTrainingJob request that lacks nothing."""
+    definitions = [{"Name": metric, "Regex": rf"{metric}=([^;\s]+)"} for metric in metrics]
+    base = {
+        "TrainingJobName": name,
+        "RoleArn": "arn:aws:iam::123456789012:role/training",
+        "AlgorithmSpecification": {
+            "TrainingImage": "123456789012.dkr.ecr.us-east-1.amazonaws.com/training:1",
+            "TrainingInputMode": "File",
+            "MetricDefinitions": definitions,
+        },
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/results"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+    }
+    if tags:
+        base["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
+    if channels:
+        base["InputDataConfig"] = [
+            {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}}
+            for name, uri in channels.items()
+        ]
+    return base | more
+
+
+def spot(longest_wait=3600):
+    """What makes a request one for spot instances."""
+    stopping = {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": longest_wait}
+    return {"EnableManagedSpotTraining": True, "StoppingCondition": stopping}
+
+
+def archive(**files):
+    """A sourcedir.tar.gz: `train_py="..."` is its train.py."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name.replace("_", "."))
+            member.size = len(text.encode())
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return content.getvalue()
+
+
+class Desk:
+    """An emulator with clients that do not repeat a call, and its bucket."""
+
+    def __init__(self, emulator):
+        self.emulator = emulator
+        self.sagemaker = emulator.client("sagemaker", config=ONCE)
+        self.logs = emulator.client("logs", config=ONCE)
+        self.s3 = emulator.client("s3", config=ONCE)
+        emulator._moto.lock.acquire()
+        try:
+            from moto.s3.models import s3_backends
+
+            s3_backends["123456789012"]["aws"].create_bucket(BUCKET, "us-east-1")
+        finally:
+            emulator._moto.lock.release()
+
+    def create(self, name, **more):
+        return self.sagemaker.create_training_job(**request(name, **more))
+
+    def describe(self, name):
+        return self.sagemaker.describe_training_job(TrainingJobName=name)
+
+    def wait(self, name, statuses=OVER, *, seconds=30):
+        """Describe a job until it has one of some statuses, primary or secondary."""
+        deadline = time.monotonic() + seconds
+        while True:
+            job = self.describe(name)
+            if {job["TrainingJobStatus"], job["SecondaryStatus"]} & set(statuses):
+                return job
+            assert time.monotonic() < deadline, job
+            time.sleep(0.02)
+
+    def search(self, *filters, **more):
+        """The names of the jobs that match conditions such as ("Tags.study", "Equals", "s")."""
+        conditions = [dict(zip(("Name", "Operator", "Value"), one, strict=False)) for one in filters]
+        answer = self.sagemaker.search(
+            Resource="TrainingJob", SearchExpression={"Filters": conditions}, **{"MaxResults": 100} | more
+        )
+        return [record["TrainingJob"]["TrainingJobName"] for record in answer["Results"]]
+
+    def lines(self, prefix, **more):
+        group = "/aws/sagemaker/TrainingJobs"
+        pages = self.logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group, logStreamNamePrefix=prefix, **more
+        )
+        return [event["message"] for page in pages for event in page["events"]]
+
+    def script(self, text, name="train.py"):
+        """The hyperparameters that script mode of SDK v2 sends beside the user's own."""
+        self.s3.put_object(Bucket=BUCKET, Key="code/sourcedir.tar.gz", Body=archive(**{name.replace(".", "_"): text}))
+        return {
+            "sagemaker_program": f'"{name}"',
+            "sagemaker_submit_directory": f'"s3://{BUCKET}/code/sourcedir.tar.gz"',
+        }
+
+    def unpacked(self, key):
+        """The files in an archive in S3."""
+        body = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+            return {member.name: tar.extractfile(member).read().decode() for member in tar}
+
+
+@pytest.fixture
+def start():
+    """Starts an emulator and gives a desk; what it is started with goes to Emulator."""
+    running = []
+
+    def start_one(**options):
+        emulator = Emulator(**options)
+        emulator.__enter__()
+        running.append(emulator)
+        return Desk(emulator)
+
+    yield start_one
+    for emulator in running:
+        emulator.__exit__(None, None, None)
+
+
+@pytest.fixture
+def virtual(start):
+    """Starts an emulator in virtual time whose jobs take a hundred seconds, or what *job* says."""
+
+    def start_one(job=None, **options):
+        def hundred(_):
+            return SimulatedJob(seconds=100, metrics={"loss": 0.5})
+
+        return start(clock=VirtualClock(), job=job or hundred, **options)
+
+    return start_one
+
+
+@pytest.fixture
+def faulty(virtual):
+    """Starts one in virtual time with faults."""
+
+    def start_one(*, job=None, seed=0, **rates):
+        return virtual(job, faults=Faults(seed, rates))
+
+    return start_one
+
+
+@pytest.fixture
+def make_request():
+    return request
+
+
+@pytest.fixture
+def spot_settings():
+    return spot
