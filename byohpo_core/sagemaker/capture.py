@@ -55,8 +55,8 @@ def kind_of(job: Any) -> Kind | None:
 def capture(job: Any, inputs: Any) -> Captured:
     """The request for this *job*: a v2 Estimator, a v3 ModelTrainer or a request as a mapping.
 
-    *inputs* is what `fit` or `train` of the SDK takes. The SDK uploads the code and local data; the object is left as it
-    was. Raises `InvalidInput`.
+    *inputs* is what `fit` or `train` of the SDK takes. The SDK uploads the code and local data; the object is left as
+    it was. Raises `InvalidInput`.
     """
     kind = kind_of(job)
     if kind == "request":
@@ -134,8 +134,8 @@ def _sdk_request(job: Any, inputs: Any) -> dict[str, Any]:
             raise InvalidInput(f"the SageMaker SDK refuses this job: {_one_line(error)}") from error
     if not requests:
         raise InvalidInput(
-            f"no CreateTrainingJob request of this {type(job).__name__} could be read: it has a PipelineSession, or its SDK is "
-            "a release that byohpo does not know (then look whether it has started a job)"
+            f"no CreateTrainingJob request of this {type(job).__name__} could be read: it has a PipelineSession, or its "
+            "SDK is a release that byohpo does not know (then look whether it has started a job)"
         )
     return requests[0]
 
@@ -152,7 +152,7 @@ def _events(job: Any) -> Any:
     session = job.sagemaker_session
     if hasattr(job, "fit"):
         return session.sagemaker_client.meta.events
-    # SDK 3 caches its clients, and the boto3 session's events do not reach one that exists: ask for the one it will use.
+    # SDK 3 caches its clients, and the boto3 session's events do not reach one that exists: ask for what it will use.
     named = (getattr(sys.modules[cls.__module__], "TrainingJob", None) for cls in type(job).__mro__)
     resource: Any = next(it for it in named if hasattr(it, "get_sagemaker_client"))
     return resource.get_sagemaker_client(session=session.boto_session).meta.events

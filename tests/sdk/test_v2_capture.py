@@ -1,0 +1,275 @@
+"""What is captured from an Estimator of SDK 2 is what the SDK sends."""
+
+import re
+import threading
+import warnings
+
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from sagemaker import Session
+    from sagemaker.debugger import DebuggerHookConfig, ProfilerConfig, TensorBoardOutputConfig
+    from sagemaker.estimator import Estimator
+    from sagemaker.inputs import FileSystemInput, TrainingInput
+    from sagemaker.instance_group import InstanceGroup
+    from sagemaker.local import LocalSession
+    from sagemaker.pytorch import PyTorch
+    from sagemaker.workflow.parameters import ParameterInteger
+    from sagemaker.workflow.pipeline_context import PipelineSession
+    from sagemaker.xgboost import XGBoost
+
+from byohpo_core.errors import InvalidInput
+from byohpo_core.sagemaker.capture import capture, fixed_hyperparameters, kind_of
+
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/an-image:1"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+QUIET = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+BASIC = {
+    "role": "arn:aws:iam::123456789012:role/a-role",
+    "instance_count": 1,
+    "instance_type": "ml.m5.large",
+    "base_job_name": "a-base-name",
+}
+EVERYTHING = {
+    "instance_count": 2,
+    "volume_size": 50,
+    "volume_kms_key": KEY,
+    "max_run": 3600,
+    "input_mode": "FastFile",
+    "output_path": "s3://a-bucket/results",
+    "output_kms_key": KEY,
+    "tags": [{"Key": "team", "Value": "blue"}],
+    "subnets": ["subnet-0123456789abcdef0"],
+    "security_group_ids": ["sg-0123456789abcdef0"],
+    "model_uri": "s3://a-bucket/a-model.tar.gz",
+    "metric_definitions": [{"Name": "loss", "Regex": "loss=([0-9.]+);"}],
+    "encrypt_inter_container_traffic": True,
+    "use_spot_instances": True,
+    "max_wait": 7200,
+    "checkpoint_s3_uri": "s3://a-bucket/checkpoints",
+    "checkpoint_local_path": "/opt/ml/checkpoints",
+    "debugger_hook_config": False,
+    "disable_profiler": True,
+    "environment": {"A": "1", "B": "two"},
+    "max_retry_attempts": 3,
+    "enable_infra_check": True,
+    "enable_remote_debug": True,
+    "enable_session_tag_chaining": True,
+    "training_repository_access_mode": "Vpc",
+    "training_repository_credentials_provider_arn": "arn:aws:lambda:eu-west-1:123456789012:function:a-function",
+    "disable_output_compression": True,
+    "container_log_level": 10,
+}
+CHANNELS = {
+    "train": TrainingInput("s3://a-bucket/train", content_type="text/csv", compression="Gzip", input_mode="Pipe"),
+    "test": "s3://a-bucket/test",
+    "files": FileSystemInput("fs-0123456789abcdef0", "EFS", "/a/folder"),
+}
+
+
+# The SDK says of itself, at every step, that it is deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::sagemaker.deprecations.SageMakerV2DeprecationWarning")
+
+
+@pytest.fixture
+def session(service):
+    """The SDK's session, without its telemetry."""
+    return Session(boto_session=service.boto_session, default_bucket="a-bucket", sagemaker_config=QUIET)
+
+
+def script_mode(session, source):
+    return Estimator(
+        **BASIC | EVERYTHING,
+        image_uri=IMAGE,
+        source_dir=str(source),
+        entry_point="train.py",
+        hyperparameters={"epochs": 3, "rate": 0.5, "name": "a b", "flag": True, "layers": [1, 2]},
+        sagemaker_session=session,
+    )
+
+
+def isolated(session, source):
+    return Estimator(
+        **BASIC,
+        image_uri=IMAGE,
+        source_dir=str(source),
+        entry_point="train.py",
+        enable_network_isolation=True,
+        checkpoint_s3_uri="s3://a-bucket/checkpoints",
+        sagemaker_session=session,
+    )
+
+
+def container(session, source):
+    return Estimator(
+        **BASIC,
+        image_uri=IMAGE,
+        keep_alive_period_in_seconds=600,
+        container_entry_point=["python", "-m", "training"],
+        container_arguments=["--quick"],
+        hyperparameters={"epochs": 3, "name": "a b", "flag": True},
+        profiler_config=ProfilerConfig(),
+        debugger_hook_config=DebuggerHookConfig(),
+        tensorboard_output_config=TensorBoardOutputConfig("s3://a-bucket/board"),
+        sagemaker_session=session,
+    )
+
+
+def groups(session, source):
+    return Estimator(
+        role=BASIC["role"],
+        image_uri=IMAGE,
+        instance_groups=[InstanceGroup("a", "ml.m5.large", 1), InstanceGroup("b", "ml.c5.large", 2)],
+        sagemaker_session=session,
+    )
+
+
+def framework(session, source):
+    return PyTorch(
+        **BASIC,
+        framework_version="2.3.0",
+        py_version="py311",
+        source_dir=str(source),
+        entry_point="train.py",
+        hyperparameters={"epochs": 3, "name": "a b"},
+        sagemaker_session=session,
+    )
+
+
+def distributed(session, source):
+    return PyTorch(
+        **BASIC | {"instance_count": 2, "instance_type": "ml.p4d.24xlarge"},
+        framework_version="2.3.0",
+        py_version="py311",
+        source_dir=str(source),
+        entry_point="train.py",
+        distribution={"torch_distributed": {"enabled": True}},
+        sagemaker_session=session,
+    )
+
+
+def boosting(session, source):
+    return XGBoost(
+        **BASIC,
+        framework_version="1.7-1",
+        source_dir=str(source),
+        entry_point="train.py",
+        code_location="s3://a-bucket/code",
+        sagemaker_session=session,
+    )
+
+
+ESTIMATORS = pytest.mark.parametrize(
+    "make",
+    [script_mode, isolated, container, groups, framework, distributed, boosting],
+    ids=lambda make: make.__name__,
+)
+
+
+@ESTIMATORS
+@pytest.mark.parametrize("inputs", [None, "s3://a-bucket/data", CHANNELS], ids=["no data", "a text", "channels"])
+def test_the_captured_request_is_the_one_that_the_sdk_sends(make, inputs, session, service, source, without_name):
+    """Field by field, but for the job's name; and nothing is started."""
+    captured = capture(estimator := make(session, source), inputs)
+    assert service.sent == []
+    estimator.fit(inputs, wait=False)
+    (sent,) = service.sent
+    prefix = re.sub(r"-\d{4}(-\d\d){5}-\d{3}$", "", sent["TrainingJobName"])
+    mine = set(re.findall(rf"{prefix}-\d{{4}}(?:-\d\d){{5}}-\d{{3}}", str(captured.request)))
+    assert len(mine) <= 1
+    assert without_name(captured.request, mine.pop() if mine else "JOB") == without_name(sent, sent["TrainingJobName"])
+
+
+def test_an_estimator_is_left_as_it_was(session, source):
+    """No job name, no code and no default of the SDK stays in it."""
+    estimator = script_mode(session, source)
+    before = {name: str(value) for name, value in vars(estimator).items()}
+    capture(estimator, CHANNELS)
+    assert {name: str(value) for name, value in vars(estimator).items()} == before
+    assert estimator.hyperparameters() == {
+        "epochs": "3",
+        "rate": "0.5",
+        "name": '"a b"',
+        "flag": "true",
+        "layers": "[1, 2]",
+    }
+
+
+def test_after_a_capture_the_session_starts_jobs_again(session, service, source):
+    """The handler is gone, also where the SDK refused the job."""
+    estimator = container(session, source)
+    with pytest.raises(InvalidInput, match=r"the SageMaker SDK refuses this job: .*Expecting one of"):
+        capture(estimator, {"train": 3})
+    estimator.fit(wait=False)
+    assert len(service.sent) == 1
+
+
+def test_another_thread_may_start_a_job_during_a_capture(session, service, source):
+    """Only the captured estimator's own request is held back."""
+    other = container(session, source)
+    mine = script_mode(session, source)
+
+    def meanwhile(job_name=None, prepare=mine._prepare_for_training):
+        thread = threading.Thread(target=other.fit, kwargs={"wait": False})
+        thread.start()
+        thread.join()
+        prepare(job_name)
+
+    mine._prepare_for_training = meanwhile
+    assert "sagemaker_program" in capture(mine, None).request["HyperParameters"]
+    assert len(service.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "encoding"),
+    [(script_mode, "json"), (isolated, "json"), (framework, "json"), (container, "text")],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_values_are_written_as_the_estimator_writes_them(make, encoding, session, source):
+    """Script mode writes JSON, a container of one's own gets the text."""
+    captured = capture(make(session, source), None)
+    assert captured.encoding == encoding
+    assert kind_of(make(session, source)) == "v2 estimator"
+
+
+@pytest.mark.parametrize(
+    ("make", "fixed"),
+    [
+        (script_mode, {"epochs": 3, "rate": 0.5, "name": "a b", "flag": True, "layers": "[1, 2]"}),
+        (container, {"epochs": 3, "name": "a b", "flag": True}),
+        (framework, {"epochs": 3, "name": "a b"}),
+        (isolated, {}),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_fixed_hyperparameters_are_what_the_user_wrote(make, fixed, session, source):
+    """As plain values, also after a job of its own has written the SDK's hyperparameters into the estimator."""
+    estimator = make(session, source)
+    assert fixed_hyperparameters(estimator) == fixed
+    estimator.fit(wait=False)
+    assert fixed_hyperparameters(estimator) == fixed
+
+
+def test_the_local_mode_is_refused(service):
+    """It would run a container on this machine instead."""
+    estimator = Estimator(
+        **BASIC | {"instance_type": "local"}, image_uri=IMAGE, sagemaker_session=LocalSession(service.boto_session)
+    )
+    with pytest.raises(InvalidInput, match="local mode starts no SageMaker job: give a TrainingScript"):
+        capture(estimator, None)
+
+
+def test_a_pipeline_session_is_refused(service, source):
+    """Its `fit` describes a step instead of sending a request."""
+    session = PipelineSession(boto_session=service.boto_session, default_bucket="a-bucket", sagemaker_config=QUIET)
+    with pytest.raises(InvalidInput, match="no CreateTrainingJob request of this Estimator could be read"):
+        capture(container(session, source), None)
+
+
+def test_a_pipeline_variable_is_refused(session, source):
+    """It has no value before the pipeline runs."""
+    estimator = container(session, source)
+    estimator.max_run = ParameterInteger("Limit")
+    with pytest.raises(InvalidInput, match=r"cannot be written as JSON: .*ParameterInteger"):
+        capture(estimator, None)
