@@ -173,7 +173,7 @@ def is_configured() -> bool:
 
 
 def _refusal(action: str, code: str, message: str) -> str:
-    if "AccessDenied" in code or code == "Forbidden" or code == "403":
+    if "AccessDenied" in code or code in ("Forbidden", "403"):
         return f"AWS does not allow {action}: {message or code}; docs/sagemaker/iam.md has the policy that is needed"
     return f"{action} was refused: {code}: {message}"
 

@@ -52,7 +52,8 @@ class Mirror:
         name = f"events/{events[0].sequence:0{_DIGITS}}.json"
         if not self._put(name, body) and self._read(name) != body:
             raise StudyBusy(
-                f"another driver has written event {events[0].sequence} of study {self._study_id!r} to {self}; this one stops"
+                f"another driver has written event {events[0].sequence} of study {self._study_id!r} to {self}; "
+                "this one stops"
             )
 
     def commits(self) -> list[int]:
@@ -117,8 +118,8 @@ class MirroredJournal:
             shared = [event for event in theirs if event.sequence < len(mine)]
             if shared != mine[commit : commit + len(shared)]:
                 raise StudyBusy(
-                    f"study {record.id!r} went on elsewhere: {self._mirror} and journal {self._journal.path} differ from event "
-                    f"{commit} on; move the journal away and attach to {record.id!r} again, to go on with what is there"
+                    f"study {record.id!r} went on elsewhere: {self._mirror} and journal {self._journal.path} differ "
+                    f"from event {commit} on; move the journal away and attach to {record.id!r} again, to go on with what is there"
                 )
             if fresh := theirs[len(shared) :]:
                 self._journal.append(record.id, fresh)

@@ -68,7 +68,7 @@ class Prices:
         """An hour of a whole job, on the dearest of the instance types that it may run on."""
         resources = request.get("ResourceConfig", {})
         if groups := resources.get("InstanceGroups"):
-            return sum(self._of(group["InstanceType"]) * group["InstanceCount"] for group in groups)
+            return sum(self._of(group["InstanceType"]) * int(group["InstanceCount"]) for group in groups)
         preferences = [preference["InstanceType"] for preference in resources.get("InstancePreferences") or ()]
         possible = [*types, *preferences] or [resources.get("InstanceType")]
         return max(map(self._of, possible)) * _instance_count(resources)
@@ -115,7 +115,7 @@ def reservation(request: Mapping[str, Any], prices: Prices, types: Sequence[str]
     """The most that one job can cost."""
     runtime = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
     kept = request.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds", 0)
-    return prices.highest(request, types) * (runtime + RESERVED_SECONDS + kept) / 3600
+    return prices.highest(request, types) * float(runtime + RESERVED_SECONDS + kept) / 3600
 
 
 @attrs.frozen
