@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from byohpo_core.sagemaker.estimator import TrainingJob
 
 _logger = logging.getLogger("byohpo")
-LONGEST_INTERVAL = 20.0
-SHORTEST_INTERVAL = 1.0
+LONGEST_INTERVAL = 30.0
 INDEX_LAG_SECONDS = 120.0
 """How far back each Search looks again, since its index lags behind."""
 ABSENT_SECONDS = 60.0
@@ -64,6 +63,7 @@ class SageMakerBackend:
 
     def __init__(self, estimator: "TrainingJob", study: Study, settings: JobSettings) -> None:
         self._clock = estimator.clock
+        self._shortest_interval = estimator.poll_seconds
         self._aws = estimator.aws()
         self._study = study
         self._template = estimator.template(settings)
@@ -94,7 +94,7 @@ class SageMakerBackend:
             self._queue |= {str(trial.job_name): trial for trial in refused}
             self._shrink()
         self._changed_at = self.now()
-        self._search_at = min(self._search_at, self._changed_at + SHORTEST_INTERVAL)
+        self._look_soon()
 
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
         """Find the jobs of an earlier driver, and create those that it did not come to create."""
@@ -119,11 +119,14 @@ class SageMakerBackend:
         fresh = [str(trial.job_name) for trial in trials if trial.job_name not in self._stopping]
         self._stopping.update(fresh)
         list(self._pool.map(self._stop, [name for name in fresh if name not in self._queue]))
-        self._search_at = min(self._search_at, self.now() + SHORTEST_INTERVAL)
+        self._look_soon()
 
     def close(self) -> None:
         """Jobs go on without a driver."""
         self._pool.shutdown()
+
+    def _look_soon(self) -> None:
+        self._search_at = min(self._search_at, self.now() + self._shortest_interval)
 
     def _create(self, trials: Iterable[Trial]) -> list[tuple[Trial, bool]]:
         return list(self._pool.map(lambda trial: (trial, self._create_one(trial)), trials))
@@ -200,7 +203,7 @@ class SageMakerBackend:
         if ended:
             self._changed_at = self._try_at = self.now()
         quiet = self.now() - self._changed_at
-        interval = min(LONGEST_INTERVAL, max(SHORTEST_INTERVAL, quiet / 10))
+        interval = max(self._shortest_interval, min(LONGEST_INTERVAL, quiet / 10))
         self._search_at = self.now() + interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
         return [*updates, *ended]
 
