@@ -13,7 +13,7 @@ from byohpo_core.container import compile_metrics
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import EventLog, Journal, StudyRecord
 from byohpo_core.sagemaker.aws import Aws, Clock, WallClock
-from byohpo_core.sagemaker.capture import capture, fixed_hyperparameters
+from byohpo_core.sagemaker.capture import capture, fixed_hyperparameters, kind_of
 from byohpo_core.sagemaker.request import (
     MAX_HYPERPARAMETERS,
     MAX_TAGS,
@@ -54,7 +54,7 @@ class TrainingJob(Estimator):
     Cost need. All calls share *calls_per_second*; jobs are looked at every *poll_seconds* at most.
     """
 
-    job: Any
+    job: Any = attrs.field()
     instance_types: Sequence[str] = attrs.field(default=(), kw_only=True, converter=_instance_types)
     prices: Mapping[str, float] = attrs.field(default=None, kw_only=True, converter=_prices)
     region: str | None = attrs.field(default=None, kw_only=True)
@@ -65,6 +65,14 @@ class TrainingJob(Estimator):
     """The user's request, once it is known, without a job's name."""
     encoding: str = attrs.field(default="text", kw_only=True)
     kind: ClassVar[str] = "sagemaker"
+
+    @job.validator
+    def _check_job(self, _: object, job: Any) -> None:
+        if kind_of(job) not in ("v2 estimator", "v3 trainer", "request"):
+            raise InvalidInput(
+                f"{job!r} is nothing that can be tuned: give an Estimator or a ModelTrainer of SageMaker's SDK, a "
+                "CreateTrainingJob request, a TrainingScript or a function"
+            )
 
     @property
     def name(self) -> str:
