@@ -45,7 +45,7 @@ def test_every_trial_is_a_training_job(account):
     assert [row["FinalObjectiveValue"] for row in table] == sorted(trial.value for trial in study.trials)
     assert {"TrainingJobName", "BillableTimeInSeconds", "Cost", "ModelArtifacts"} <= table[0].keys()
     assert tuner.best_training_job() == table[0]["TrainingJobName"]
-    with pytest.raises(ByohpoError, match="cannot be attached to a job: the model of trial .* is s3://bucket/out/"):
+    with pytest.raises(ByohpoError, match=r"cannot be attached to a job: the model of trial .* is s3://bucket/out/"):
         tuner.best_estimator()
 
 
@@ -75,7 +75,6 @@ class Crash:
     def stop(self, study):
         if study.finished - len(study.unobserved) >= self.after and len(study.running) == 3:
             raise KeyboardCrash
-        return None
 
 
 class KeyboardCrash(BaseException):
@@ -132,7 +131,7 @@ def test_the_quota_shrinks_the_slots_and_lets_them_grow_again(make_account, capl
 def test_a_quota_of_none_is_an_error(make_account):
     """Waiting would be in vain."""
     account = make_account(quota=0)
-    with pytest.raises(ByohpoError, match="the account may run no such job: .* 0 Instances"):
+    with pytest.raises(ByohpoError, match=r"the account may run no such job: .* 0 Instances"):
         account.tuner().fit(job_name="study")
     assert not account.emulator.jobs
 
@@ -288,9 +287,10 @@ def test_a_job_of_spot_instances_that_found_none_is_tried_again(make_account):
 
 def test_the_same_search_as_on_this_machine(account):
     """Same seed, same values: where a job runs changes nothing for the algorithm."""
+    from sagemaker_account import RANGES
+
     from byohpo_core import Simulated, Simulation
     from byohpo_core.container import as_float32
-    from sagemaker_account import RANGES
 
     def here(hyperparameters):
         loss = (hyperparameters["x"] - 1) ** 2 + hyperparameters["n"]

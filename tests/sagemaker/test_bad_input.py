@@ -4,7 +4,7 @@ import pytest
 from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import METRICS, REQUEST
 
-from byohpo_core import ByohpoError, CategoricalParameter, ContinuousParameter, InvalidInput
+from byohpo_core import ByohpoError, CategoricalParameter, ContinuousParameter, InvalidInput, Tuner
 
 WRONG = {
     "output missing": ({"OutputDataConfig": None}, {}, "OutputDataConfig"),
@@ -65,7 +65,7 @@ def test_what_the_service_refuses_is_told_in_one_line(make_account, faults, mess
 def test_a_bucket_that_does_not_exist_is_told(account):
     """By the mirror, before any job."""
     request = {**REQUEST, "OutputDataConfig": {"S3OutputPath": "s3://nowhere/out"}}
-    with pytest.raises(ByohpoError, match="nowhere.*NoSuchBucket|NoSuchBucket.*nowhere"):
+    with pytest.raises(ByohpoError, match=r"nowhere.*NoSuchBucket|NoSuchBucket.*nowhere"):
         account.tuner(account.training_job(request)).fit(job_name="study")
     assert not account.emulator.jobs
 
@@ -109,8 +109,6 @@ def test_words_of_the_sdks_tuner_are_understood_or_refused(account):
     with pytest.raises(InvalidInput, match=r"no argument 'max_job'.*max_jobs"):
         account.tuner(max_job=3)
     with pytest.raises(InvalidInput, match="hyperparameter_ranges is missing"):
-        from byohpo_core import Tuner
-
         Tuner(account.training_job(), "loss", strategy="random")
 
 

@@ -33,7 +33,6 @@ class LeavesAfter:
     def stop(self, study):
         if sum(trial.finished for trial in study.trials) >= self.trials:
             raise Leave
-        return None
 
 
 def results(study):

@@ -77,7 +77,7 @@ def test_money_that_cannot_be_counted_is_refused_at_the_start(account, prices, c
 
 def test_a_price_must_be_a_number(account):
     """It is told which is none."""
-    with pytest.raises(InvalidInput, match="the price of ml.m5.large is -1"):
+    with pytest.raises(InvalidInput, match=r"the price of ml\.m5\.large is -1"):
         account.training_job(prices={"ml.m5.large": -1})
 
 
