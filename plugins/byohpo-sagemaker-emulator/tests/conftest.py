@@ -6,7 +6,6 @@ import time
 
 import pytest
 from botocore.config import Config
-
 from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob, VirtualClock
 
 BUCKET = "bucket"
@@ -91,9 +90,9 @@ class Desk:
     def search(self, *filters, **more):
         """The names of the jobs that match conditions such as ("Tags.study", "Equals", "s")."""
         conditions = [dict(zip(("Name", "Operator", "Value"), one, strict=False)) for one in filters]
-        answer = self.sagemaker.search(
-            Resource="TrainingJob", SearchExpression={"Filters": conditions}, **{"MaxResults": 100} | more
-        )
+        if conditions:
+            more["SearchExpression"] = {"Filters": conditions}
+        answer = self.sagemaker.search(Resource="TrainingJob", **{"MaxResults": 100} | more)
         return [record["TrainingJob"]["TrainingJobName"] for record in answer["Results"]]
 
     def lines(self, prefix, **more):

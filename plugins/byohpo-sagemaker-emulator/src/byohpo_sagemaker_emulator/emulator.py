@@ -4,6 +4,7 @@ import json
 import re
 import traceback
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -28,6 +29,18 @@ from byohpo_sagemaker_emulator.simulation import Function, Simulations
 _REGION = "us-east-1"
 _CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d+/([^/,]+)/([^/,]+)/aws4_request")
 _FAULTY = frozenset({"sagemaker", "logs", "s3"})
+
+
+_SESSION_LOCK = Lock()
+"""A session may be used by many threads, but make clients in one at a time."""
+
+
+@cache
+def _session() -> Any:
+    """One for all emulators, since to read a service's model takes half a second."""
+    import boto3
+
+    return boto3.session.Session("emulator", "emulator", "emulator", region_name=_REGION)
 
 
 @attrs.frozen
@@ -127,10 +140,8 @@ class Emulator:
 
     def client(self, service: str, **options: Any) -> Any:
         """A boto3 client of this emulator."""
-        import boto3
-
-        session = boto3.session.Session("emulator", "emulator", region_name=_REGION)
-        return session.client(service, endpoint_url=self.url, **options)
+        with _SESSION_LOCK:
+            return _session().client(service, endpoint_url=self.url, **options)
 
     @property
     def quota(self) -> Quota:
