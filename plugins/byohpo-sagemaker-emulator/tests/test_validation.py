@@ -33,6 +33,8 @@ STRINGS = [
     "sg-0123456789abcdef0",
     "subnet-0123456789abcdef0",
     "us-east-1",
+    "arn:aws:sagemaker:us-east-1:aws:hub-content/hub/DataSet/name/1.0.0",
+    "1K",
 ]
 
 
