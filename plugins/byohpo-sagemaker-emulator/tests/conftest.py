@@ -3,10 +3,12 @@
 import io
 import tarfile
 import time
+from functools import cached_property
 
 import pytest
 from botocore.config import Config
 from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob, VirtualClock
+from moto.s3.models import s3_backends
 
 BUCKET = "bucket"
 OVER = ("Completed", "Failed", "Stopped")
@@ -60,16 +62,19 @@ class Desk:
 
     def __init__(self, emulator):
         self.emulator = emulator
-        self.sagemaker = emulator.client("sagemaker", config=ONCE)
-        self.logs = emulator.client("logs", config=ONCE)
-        self.s3 = emulator.client("s3", config=ONCE)
-        emulator._moto.lock.acquire()
-        try:
-            from moto.s3.models import s3_backends
+        s3_backends["123456789012"]["aws"].create_bucket(BUCKET, "us-east-1")
 
-            s3_backends["123456789012"]["aws"].create_bucket(BUCKET, "us-east-1")
-        finally:
-            emulator._moto.lock.release()
+    @cached_property
+    def sagemaker(self):
+        return self.emulator.client("sagemaker", config=ONCE)
+
+    @cached_property
+    def logs(self):
+        return self.emulator.client("logs", config=ONCE)
+
+    @cached_property
+    def s3(self):
+        return self.emulator.client("s3", config=ONCE)
 
     def create(self, name, **more):
         return self.sagemaker.create_training_job(**request(name, **more))

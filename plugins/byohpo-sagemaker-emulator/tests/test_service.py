@@ -1,6 +1,7 @@
 """The operations, as a boto3 client sees them."""
 
 import datetime as dt
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -212,6 +213,19 @@ def test_iam_and_sts_answer(virtual):
     )
     decisions = {result["EvalActionName"]: result["EvalDecision"] for result in answer["EvaluationResults"]}
     assert decisions == {"s3:PutObject": "implicitDeny", "s3:GetObject": "allowed"}
+
+
+def test_any_role_is_one_that_sagemaker_may_assume(virtual):
+    """Unless it is refused, or was created and says something else: SDK v3 looks before it sends."""
+    desk = virtual(faults=Faults(roles_refused=["arn:aws:iam::123456789012:role/refused"]))
+    iam = desk.emulator.client("iam")
+    policy = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "own"}, "Action": "sts:AssumeRole"}]}
+    iam.create_role(RoleName="created", AssumeRolePolicyDocument=json.dumps(policy))
+    trusted = {
+        name: iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["Service"]
+        for name in ("any", "refused", "created")
+    }
+    assert trusted == {"any": "sagemaker.amazonaws.com", "refused": "ec2.amazonaws.com", "created": "own"}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import traceback
 from collections.abc import Mapping
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -18,7 +19,8 @@ from byohpo_sagemaker_emulator.aws import Moto, Request, Response, Storage
 from byohpo_sagemaker_emulator.clock import Clock, RealClock
 from byohpo_sagemaker_emulator.containers import Containers
 from byohpo_sagemaker_emulator.errors import ConnectionLost, ServiceError
-from byohpo_sagemaker_emulator.faults import Faults
+from byohpo_sagemaker_emulator.faults import Faults, listed
+from byohpo_sagemaker_emulator.iam import any_role, simulate_principal_policy
 from byohpo_sagemaker_emulator.jobs import ACCOUNT, Book, JobView
 from byohpo_sagemaker_emulator.limits import Rates
 from byohpo_sagemaker_emulator.logs import GROUP
@@ -177,10 +179,10 @@ class Emulator:
     def _handle(self, request: Request) -> Response:
         """Answer a request, and record it."""
         call = _Incoming.of(request)
-        outcome = "ok"
+        outcome, time = "ok", self.clock.now()
         try:
             response = self._answer(request, call)
-            if response.status >= 400:  # noqa: PLR2004 - where errors begin
+            if response.status >= HTTPStatus.BAD_REQUEST:
                 outcome = _code(response)
         except ServiceError as error:
             outcome = error.code
@@ -193,7 +195,7 @@ class Emulator:
             outcome = type(error).__name__
             response = call.refuse(ServiceError("InternalFailure", f"the emulator failed: {error!r}", 500))
         finally:
-            self.calls.append(Call(call.service, call.operation, self.clock.now(), outcome, call.parameters))
+            self.calls.append(Call(call.service, call.operation, time, outcome, call.parameters))
         return response
 
     def _answer(self, request: Request, call: "_Incoming") -> Response:
@@ -210,11 +212,14 @@ class Emulator:
             elif call.service == "logs" and call.parameters.get("logGroupName") == GROUP:
                 response = self._logs(call)
             elif call.operation == "SimulatePrincipalPolicy":
-                response = self._simulate_policy(call)
+                response = simulate_principal_policy(call.parameters, self.faults.denied)
             else:
                 response = None
         if response is None:
             response = self._moto.call(request, HOST, self._server.port)
+            if call.operation == "GetRole" and response.status == HTTPStatus.NOT_FOUND:
+                arn = f"arn:aws:iam::{ACCOUNT}:role/{call.parameters.get('RoleName')}"
+                response = any_role(arn, trusted=not listed(arn, self.faults.roles_refused))
         if fault == "timeout":
             raise ConnectionLost(fault)
         return response
@@ -266,24 +271,6 @@ class Emulator:
             "DescribeLogStreams": logs.describe_log_streams,
         }
         return _json(answers[call.operation](call.parameters)) if call.operation in answers else None
-
-    def _simulate_policy(self, call: "_Incoming") -> Response:
-        """IAM's SimulatePrincipalPolicy, which moto lacks: everything is allowed that is not denied."""
-        actions = [value for name, value in call.parameters.items() if name.startswith("ActionNames.member.")]
-        results = "".join(
-            f"<member><EvalActionName>{escape(action)}</EvalActionName><EvalResourceName>*</EvalResourceName>"
-            f"<EvalDecision>{'implicitDeny' if action in self.faults.denied else 'allowed'}</EvalDecision></member>"
-            for action in actions
-        )
-        return Response(
-            200,
-            [("Content-Type", "text/xml")],
-            (
-                '<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
-                f"<SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated><EvaluationResults>{results}"
-                "</EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
-            ).encode(),
-        )
 
 
 @attrs.frozen
