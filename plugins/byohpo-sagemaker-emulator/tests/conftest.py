@@ -101,11 +101,15 @@ class Desk:
         return [record["TrainingJob"]["TrainingJobName"] for record in answer["Results"]]
 
     def lines(self, prefix, **more):
+        """What stands in the log, or nothing before there is any."""
         group = "/aws/sagemaker/TrainingJobs"
         pages = self.logs.get_paginator("filter_log_events").paginate(
             logGroupName=group, logStreamNamePrefix=prefix, **more
         )
-        return [event["message"] for page in pages for event in page["events"]]
+        try:
+            return [event["message"] for page in pages for event in page["events"]]
+        except self.logs.exceptions.ResourceNotFoundException:
+            return []
 
     def script(self, text, name="train.py"):
         """The hyperparameters that script mode of SDK v2 sends beside the user's own."""

@@ -258,3 +258,31 @@ def test_a_nan_fault_reaches_log_and_metric_alike(start, tmp_path):
     value = desk.wait("job")["FinalMetricDataList"][0]["Value"]
     assert math.isnan(value)
     assert desk.lines("job/") == ["loss=nan; more"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "processes"),
+    [("capacity", "CapacityError: ", 0), ("internal", "InternalServerError: ", 1)],
+    ids=["capacity", "internal"],
+)
+def test_a_job_may_fail_for_no_fault_of_its_script(start, tmp_path, kind, reason, processes):
+    """Before its container starts, or after."""
+    desk = start(folder=tmp_path / "jobs", faults=Faults(rates={kind: 1}))
+    desk.create("job", HyperParameters=desk.script("print('loss=0.5;')"))
+    job = desk.wait("job")
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith(reason)
+    assert desk.emulator.jobs["job"].processes_started == processes
+
+
+def test_a_job_may_be_stopped_before_it_starts(start, tmp_path):
+    """Its container never runs, and it is down after its own slow time."""
+    slow = Faults(rates={"slow_start": 1, "slow_stop": 1}, seconds={"slow_start": 600, "slow_stop": 0.5})
+    desk = start(folder=tmp_path / "jobs", faults=slow)
+    desk.create("job", HyperParameters=desk.script("print('loss=0.5;')"))
+    desk.sagemaker.stop_training_job(TrainingJobName="job")
+    assert desk.describe("job")["TrainingJobStatus"] == "Stopping"
+    job = desk.wait("job", ["Stopped"])
+    stopping, stopped = job["SecondaryStatusTransitions"][-2:]
+    assert (stopped["StartTime"] - stopping["StartTime"]).total_seconds() >= 0.5
+    assert desk.emulator.jobs["job"].processes_started == 0

@@ -74,6 +74,16 @@ def test_a_client_that_repeats_itself_meets_its_own_job(virtual):
     assert [call.outcome for call in desk.emulator.calls] == ["timeout", "ResourceInUse"]
 
 
+def test_an_error_may_get_lost_as_well(virtual):
+    """Whatever the answer would have been."""
+    desk = virtual()
+    desk.emulator.faults.inject("timeout", "DescribeTrainingJob")
+    with pytest.raises(LOST):
+        desk.describe("none")
+    with pytest.raises(ClientError, match="not found"):
+        desk.describe("none")
+
+
 def test_the_quota_is_gone_for_a_while(faulty):
     """At as many instances as are in use."""
     desk = faulty()

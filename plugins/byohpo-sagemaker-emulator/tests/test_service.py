@@ -4,6 +4,8 @@ import datetime as dt
 import json
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -137,6 +139,18 @@ def test_log_lines_of_a_study_come_with_one_call(virtual):
     page = desk.logs.filter_log_events(logGroupName=GROUP, logStreamNamePrefix="a-", limit=1)
     assert len(page["events"]) == 1
     assert page["nextToken"]
+
+
+def test_there_is_no_log_group_before_the_first_job(virtual):
+    """As in a new account; nor a stream before its container starts."""
+    desk = virtual(lambda _: SimulatedJob(seconds=10, start_seconds=10))
+    desk.create("job")
+    with pytest.raises(desk.logs.exceptions.ResourceNotFoundException, match="log group does not exist"):
+        desk.logs.filter_log_events(logGroupName=GROUP, logStreamNamePrefix="job/")
+    desk.emulator.clock.sleep(10)
+    assert desk.logs.filter_log_events(logGroupName=GROUP, logStreamNamePrefix="job/")["events"] == []
+    with pytest.raises(desk.logs.exceptions.ResourceNotFoundException, match="log stream does not exist"):
+        desk.logs.get_log_events(logGroupName=GROUP, logStreamName="none")
 
 
 def test_a_page_of_logs_may_be_empty_and_have_a_next(virtual, monkeypatch):
@@ -352,6 +366,20 @@ def test_it_listens_on_the_loopback_address_only(start):
     desk = start()
     assert desk.emulator.url.startswith("http://127.0.0.1:")
     assert desk.emulator._server._server.socket.getsockname()[0] == "127.0.0.1"
+
+
+def test_it_does_not_answer_browsers(start):
+    """A page must not start processes on its reader's machine, so not even the question whether it may is answered."""
+    desk = start(job=lambda _: SimulatedJob(seconds=0))
+    for method, headers in (("OPTIONS", {}), ("POST", {"X-Amz-Target": "SageMaker.ListTrainingJobs"})):
+        request = urllib.request.Request(
+            desk.emulator.url, method=method, data=b"{}", headers={"Origin": "http://evil.example", **headers}
+        )
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=10)
+        caught.value.close()
+        assert caught.value.code == 403
+        assert "Access-Control-Allow-Origin" not in caught.value.headers
 
 
 def test_the_fixture_sends_boto3_to_it(sagemaker_emulator):

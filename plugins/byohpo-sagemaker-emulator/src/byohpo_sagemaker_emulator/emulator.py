@@ -199,29 +199,44 @@ class Emulator:
         return response
 
     def _answer(self, request: Request, call: "_Incoming") -> Response:
+        if "origin" in request.headers:
+            # A page in a browser on this machine may reach this address, and must not start processes here.
+            raise ServiceError("AccessDenied", "the emulator does not answer browsers", 403)
         with self._book.lock:
             now = self._book.settle()
             fault = self._fault(call, now)
             self._check_permission(call)
             if fault == "quota":
                 raise self._training_jobs.limit(call.parameters)
-            if call.service == "sagemaker" and self._training_jobs.answers(call.operation, call.parameters):
-                answer = self._training_jobs.answer(call.operation, dict(call.parameters), call.region, now)
-                response: Response | None = _json(answer)
-                self._book.settle()
-            elif call.service == "logs" and call.parameters.get("logGroupName") == GROUP:
-                response = self._logs(call)
-            elif call.operation == "SimulatePrincipalPolicy":
-                response = simulate_principal_policy(call.parameters, self.faults.denied)
-            else:
-                response = None
+            try:
+                response = self._own_answer(call, now)
+            except ServiceError:
+                if fault == "timeout":
+                    raise ConnectionLost(fault) from None
+                raise
         if response is None:
-            response = self._moto.call(request, HOST, self._server.port)
-            if call.operation == "GetRole" and response.status == HTTPStatus.NOT_FOUND:
-                arn = f"arn:aws:iam::{ACCOUNT}:role/{call.parameters.get('RoleName')}"
-                response = any_role(arn, trusted=not listed(arn, self.faults.roles_refused))
+            response = self._motos_answer(request, call)
         if fault == "timeout":
             raise ConnectionLost(fault)
+        return response
+
+    def _own_answer(self, call: "_Incoming", now: float) -> Response | None:
+        """What is answered here: training jobs, their logs, and what moto lacks of IAM."""
+        if call.service == "sagemaker" and self._training_jobs.answers(call.operation, call.parameters):
+            answer = self._training_jobs.answer(call.operation, dict(call.parameters), call.region, now)
+            self._book.settle()
+            return _json(answer)
+        if call.service == "logs" and call.parameters.get("logGroupName") == GROUP:
+            return self._logs(call)
+        if call.operation == "SimulatePrincipalPolicy":
+            return simulate_principal_policy(call.parameters, self.faults.denied)
+        return None
+
+    def _motos_answer(self, request: Request, call: "_Incoming") -> Response:
+        response = self._moto.call(request, HOST, self._server.port)
+        if call.operation == "GetRole" and response.status == HTTPStatus.NOT_FOUND:
+            arn = f"arn:aws:iam::{ACCOUNT}:role/{call.parameters.get('RoleName')}"
+            return any_role(arn, trusted=not listed(arn, self.faults.roles_refused))
         return response
 
     def _fault(self, call: "_Incoming", now: float) -> str | None:
@@ -270,7 +285,12 @@ class Emulator:
             "GetLogEvents": logs.get_log_events,
             "DescribeLogStreams": logs.describe_log_streams,
         }
-        return _json(answers[call.operation](call.parameters)) if call.operation in answers else None
+        if call.operation not in answers:
+            return None
+        if not logs.exist:
+            # As in an account that has never trained anything.
+            raise ServiceError("ResourceNotFoundException", "The specified log group does not exist.")
+        return _json(answers[call.operation](call.parameters))
 
 
 @attrs.frozen
