@@ -192,7 +192,9 @@ def test_a_trainer_is_left_as_it_was_and_may_be_captured_again(session, source, 
 def test_after_a_capture_the_session_starts_jobs_again(session, service, source):
     """The handler is gone, also where the SDK refused the job."""
     trainer = container(session, source)
-    with pytest.raises(InvalidInput, match="the SageMaker SDK refuses this job: .*Not a valid S3 URI or local file path"):
+    with pytest.raises(
+        InvalidInput, match=r"the SageMaker SDK refuses this job: .*Not a valid S3 URI or local file path"
+    ):
         capture(trainer, {"train": "nowhere"})
     trainer.train(wait=False)
     assert len(service.sent) == 1
