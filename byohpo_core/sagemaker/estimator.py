@@ -37,6 +37,14 @@ def _prices(given: Any) -> Mapping[str, float]:
     return MappingProxyType({name: amount(f"the price of {name}", price) for name, price in prices.items()})
 
 
+def _calls(given: Any) -> float:
+    return amount("calls_per_second", given)
+
+
+def _seconds(given: Any) -> float:
+    return amount("poll_seconds", given)
+
+
 def _instance_types(given: Any) -> tuple[str, ...]:
     return tuple(text("an instance type", name) for name in items("instance_types", given))
 
@@ -54,10 +62,8 @@ class TrainingJob(Estimator):
     instance_types: Sequence[str] = attrs.field(default=(), kw_only=True, converter=_instance_types)
     prices: Mapping[str, float] = attrs.field(default=None, kw_only=True, converter=_prices)
     region: str | None = attrs.field(default=None, kw_only=True)
-    calls_per_second: float = attrs.field(
-        default=4.0, kw_only=True, converter=lambda given: amount("calls_per_second", given)
-    )
-    poll_seconds: float = attrs.field(default=5.0, kw_only=True, converter=lambda given: amount("poll_seconds", given))
+    calls_per_second: float = attrs.field(default=4.0, kw_only=True, converter=_calls)
+    poll_seconds: float = attrs.field(default=5.0, kw_only=True, converter=_seconds)
     clock: Clock = attrs.field(factory=WallClock, kw_only=True, eq=False, repr=False)
     request: Mapping[str, Any] | None = attrs.field(default=None, kw_only=True, repr=False)
     """The user's request, once it is known, without a job's name."""
