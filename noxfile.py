@@ -116,7 +116,9 @@ def faults(session: nox.Session) -> None:
 def run_with_sdk(session: nox.Session, release: str) -> None:
     """Tune unchanged objects of one release of SageMaker's SDK on the emulator; it takes hundreds of megabytes."""
     session.install("hatchling>=1.27")
-    session.install("--no-build-isolation", *PROJECTS, f"sagemaker{release}", "pytest>=8.2", "pytest-timeout", "scikit-learn")
+    session.install(
+        "--no-build-isolation", *PROJECTS, f"sagemaker{release}", "pytest>=8.2", "pytest-timeout", "scikit-learn"
+    )
     session.run("python", "-c", "import importlib.metadata as it; print('The SDK is', it.version('sagemaker'))")
     run_tests(session, "--timeout=600", "tests/sdk", *session.posargs)
 

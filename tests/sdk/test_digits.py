@@ -31,7 +31,9 @@ def emulator(monkeypatch, tmp_path):
 def page():
     """The page's block for the SDK that is installed."""
     text = (ROOT / "docs" / "sagemaker" / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(rf"^## With the SDK, version {VERSION}\n+```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (block,) = re.findall(
+        rf"^## With the SDK, version {VERSION}\n+```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE
+    )
     return block
 
 
