@@ -3,11 +3,12 @@
 import io
 import tarfile
 import time
+from functools import cached_property
 
 import pytest
 from botocore.config import Config
-
 from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob, VirtualClock
+from moto.s3.models import s3_backends
 
 BUCKET = "bucket"
 OVER = ("Completed", "Failed", "Stopped")
@@ -61,16 +62,19 @@ class Desk:
 
     def __init__(self, emulator):
         self.emulator = emulator
-        self.sagemaker = emulator.client("sagemaker", config=ONCE)
-        self.logs = emulator.client("logs", config=ONCE)
-        self.s3 = emulator.client("s3", config=ONCE)
-        emulator._moto.lock.acquire()
-        try:
-            from moto.s3.models import s3_backends
+        s3_backends["123456789012"]["aws"].create_bucket(BUCKET, "us-east-1")
 
-            s3_backends["123456789012"]["aws"].create_bucket(BUCKET, "us-east-1")
-        finally:
-            emulator._moto.lock.release()
+    @cached_property
+    def sagemaker(self):
+        return self.emulator.client("sagemaker", config=ONCE)
+
+    @cached_property
+    def logs(self):
+        return self.emulator.client("logs", config=ONCE)
+
+    @cached_property
+    def s3(self):
+        return self.emulator.client("s3", config=ONCE)
 
     def create(self, name, **more):
         return self.sagemaker.create_training_job(**request(name, **more))
@@ -91,17 +95,21 @@ class Desk:
     def search(self, *filters, **more):
         """The names of the jobs that match conditions such as ("Tags.study", "Equals", "s")."""
         conditions = [dict(zip(("Name", "Operator", "Value"), one, strict=False)) for one in filters]
-        answer = self.sagemaker.search(
-            Resource="TrainingJob", SearchExpression={"Filters": conditions}, **{"MaxResults": 100} | more
-        )
+        if conditions:
+            more["SearchExpression"] = {"Filters": conditions}
+        answer = self.sagemaker.search(Resource="TrainingJob", **{"MaxResults": 100} | more)
         return [record["TrainingJob"]["TrainingJobName"] for record in answer["Results"]]
 
     def lines(self, prefix, **more):
+        """What stands in the log, or nothing before there is any."""
         group = "/aws/sagemaker/TrainingJobs"
         pages = self.logs.get_paginator("filter_log_events").paginate(
             logGroupName=group, logStreamNamePrefix=prefix, **more
         )
-        return [event["message"] for page in pages for event in page["events"]]
+        try:
+            return [event["message"] for page in pages for event in page["events"]]
+        except self.logs.exceptions.ResourceNotFoundException:
+            return []
 
     def script(self, text, name="train.py"):
         """The hyperparameters that script mode of SDK v2 sends beside the user's own."""

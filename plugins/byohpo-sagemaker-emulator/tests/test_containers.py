@@ -1,10 +1,10 @@
 """Jobs that really run, in each form of request."""
 
 import json
+import math
 import textwrap
 
 import pytest
-
 from byohpo_sagemaker_emulator import Faults, containers
 
 TELL = textwrap.dedent("""
@@ -111,8 +111,8 @@ def test_the_driver_of_sdk_v3_runs_in_its_container(desk, place):
 
 def test_jobs_in_parallel_each_have_their_own_container(desk, place):
     """What is /opt/ml to one is nothing to another."""
-    code = "import json, os; print('x=' + json.load(open(os.environ['SM_INPUT_CONFIG_DIR'] + '/hyperparameters.json'))['x'])"
-    script = desk.script(code)
+    file = "os.environ['SM_INPUT_CONFIG_DIR'] + '/hyperparameters.json'"
+    script = desk.script(f"import json, os; print('x=' + json.load(open({file}))['x'])")
     for number in range(4):
         desk.create(f"job-{number}", HyperParameters={"x": str(number), **script}, metrics=("x",))
     values = [desk.wait(f"job-{number}")["FinalMetricDataList"][0]["Value"] for number in range(4)]
@@ -256,5 +256,33 @@ def test_a_nan_fault_reaches_log_and_metric_alike(start, tmp_path):
     desk = start(folder=tmp_path / "jobs", faults=Faults(rates={"nan": 1}))
     desk.create("job", HyperParameters=desk.script("print('loss=0.5; more')"))
     value = desk.wait("job")["FinalMetricDataList"][0]["Value"]
-    assert value != value, "NaN"
+    assert math.isnan(value)
     assert desk.lines("job/") == ["loss=nan; more"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "processes"),
+    [("capacity", "CapacityError: ", 0), ("internal", "InternalServerError: ", 1)],
+    ids=["capacity", "internal"],
+)
+def test_a_job_may_fail_for_no_fault_of_its_script(start, tmp_path, kind, reason, processes):
+    """Before its container starts, or after."""
+    desk = start(folder=tmp_path / "jobs", faults=Faults(rates={kind: 1}))
+    desk.create("job", HyperParameters=desk.script("print('loss=0.5;')"))
+    job = desk.wait("job")
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith(reason)
+    assert desk.emulator.jobs["job"].processes_started == processes
+
+
+def test_a_job_may_be_stopped_before_it_starts(start, tmp_path):
+    """Its container never runs, and it is down after its own slow time."""
+    slow = Faults(rates={"slow_start": 1, "slow_stop": 1}, seconds={"slow_start": 600, "slow_stop": 0.5})
+    desk = start(folder=tmp_path / "jobs", faults=slow)
+    desk.create("job", HyperParameters=desk.script("print('loss=0.5;')"))
+    desk.sagemaker.stop_training_job(TrainingJobName="job")
+    assert desk.describe("job")["TrainingJobStatus"] == "Stopping"
+    job = desk.wait("job", ["Stopped"])
+    stopping, stopped = job["SecondaryStatusTransitions"][-2:]
+    assert (stopped["StartTime"] - stopping["StartTime"]).total_seconds() >= 0.5
+    assert desk.emulator.jobs["job"].processes_started == 0

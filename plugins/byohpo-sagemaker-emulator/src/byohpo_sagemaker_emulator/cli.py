@@ -46,3 +46,7 @@ def _tell(emulator: Emulator) -> None:
         "Ctrl-C ends it.",
     ]
     print("\n".join(lines), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -76,12 +76,21 @@ class Containers:
         self.grace_seconds = grace_seconds
         self.variables = variables
         self.closing = Event()
-        self._temporary = folder is None
-        self.folder = Path(tempfile.mkdtemp(prefix="byohpo-emulator-")) if folder is None else folder
+        self._given = folder
+        self._made: Path | None = None
         self._runs: dict[str, tuple[_Run, Thread]] = {}
 
+    @property
+    def folder(self) -> Path:
+        """Below which each job has its folder: the one given, or a temporary one."""
+        if self._given is not None:
+            return self._given
+        if self._made is None:
+            self._made = Path(tempfile.mkdtemp(prefix="byohpo-emulator-"))
+        return self._made
+
     def start(self, job: Job) -> None:
-        run = _Run(self, job)
+        run = _Run(self, job, self.folder / job.name)
         thread = Thread(target=run.run, name=job.name, daemon=True)
         self._runs = {name: pair for name, pair in self._runs.items() if pair[1].is_alive()}
         self._runs[job.name] = run, thread
@@ -96,18 +105,19 @@ class Containers:
         for run, thread in list(self._runs.values()):
             run.stopping.set()
             thread.join()
-        if self._temporary:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._made is not None:
+            shutil.rmtree(self._made, ignore_errors=True)
 
 
 class _Run:
     """One job from Starting to its end."""
 
-    def __init__(self, containers: Containers, job: Job) -> None:
+    def __init__(self, containers: Containers, job: Job, folder: Path) -> None:
         self.stopping = Event()
         self.all = containers
         self.book = containers.book
         self.job = job
+        self._folder = folder
         self._patterns = metric_patterns(job.request)
         self._scanner = MetricScanner(self._patterns)
         self._times: dict[str, float] = {}
@@ -127,15 +137,14 @@ class _Run:
             self.stopping.wait(self.book.faults.seconds["slow_start"])
         if "capacity" in faults and not self.stopping.is_set():
             raise JobError("CapacityError: Unable to provision requested ML compute capacity. Please retry later.")
-        folder = self.all.folder / job.name
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
         interrupt = job.spot and "spot" in faults
-        container = _Container(self, folder / "0")
+        container = _Container(self, self._folder / "0")
         ending = container.run(interrupt=interrupt)
         if ending == "interrupted":
             with self.book.lock:
                 self.book.interrupt(job, self.now())
-            container = _Container(self, folder / "1")
+            container = _Container(self, self._folder / "1")
             ending = container.run(again=True)
         if self.all.closing.is_set():
             return

@@ -4,6 +4,8 @@ import json
 import re
 import traceback
 from collections.abc import Mapping
+from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -17,7 +19,8 @@ from byohpo_sagemaker_emulator.aws import Moto, Request, Response, Storage
 from byohpo_sagemaker_emulator.clock import Clock, RealClock
 from byohpo_sagemaker_emulator.containers import Containers
 from byohpo_sagemaker_emulator.errors import ConnectionLost, ServiceError
-from byohpo_sagemaker_emulator.faults import Faults
+from byohpo_sagemaker_emulator.faults import Faults, listed
+from byohpo_sagemaker_emulator.iam import any_role, simulate_principal_policy
 from byohpo_sagemaker_emulator.jobs import ACCOUNT, Book, JobView
 from byohpo_sagemaker_emulator.limits import Rates
 from byohpo_sagemaker_emulator.logs import GROUP
@@ -28,6 +31,18 @@ from byohpo_sagemaker_emulator.simulation import Function, Simulations
 _REGION = "us-east-1"
 _CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d+/([^/,]+)/([^/,]+)/aws4_request")
 _FAULTY = frozenset({"sagemaker", "logs", "s3"})
+
+
+_SESSION_LOCK = Lock()
+"""A session may be used by many threads, but make clients in one at a time."""
+
+
+@cache
+def _session() -> Any:
+    """One for all emulators, since to read a service's model takes half a second."""
+    import boto3
+
+    return boto3.session.Session("emulator", "emulator", "emulator", region_name=_REGION)
 
 
 @attrs.frozen
@@ -127,10 +142,8 @@ class Emulator:
 
     def client(self, service: str, **options: Any) -> Any:
         """A boto3 client of this emulator."""
-        import boto3
-
-        session = boto3.session.Session("emulator", "emulator", region_name=_REGION)
-        return session.client(service, endpoint_url=self.url, **options)
+        with _SESSION_LOCK:
+            return _session().client(service, endpoint_url=self.url, **options)
 
     @property
     def quota(self) -> Quota:
@@ -166,10 +179,10 @@ class Emulator:
     def _handle(self, request: Request) -> Response:
         """Answer a request, and record it."""
         call = _Incoming.of(request)
-        outcome = "ok"
+        outcome, time = "ok", self.clock.now()
         try:
             response = self._answer(request, call)
-            if response.status >= 400:  # noqa: PLR2004 - where errors begin
+            if response.status >= HTTPStatus.BAD_REQUEST:
                 outcome = _code(response)
         except ServiceError as error:
             outcome = error.code
@@ -182,30 +195,48 @@ class Emulator:
             outcome = type(error).__name__
             response = call.refuse(ServiceError("InternalFailure", f"the emulator failed: {error!r}", 500))
         finally:
-            self.calls.append(Call(call.service, call.operation, self.clock.now(), outcome, call.parameters))
+            self.calls.append(Call(call.service, call.operation, time, outcome, call.parameters))
         return response
 
     def _answer(self, request: Request, call: "_Incoming") -> Response:
+        if "origin" in request.headers:
+            # A page in a browser on this machine may reach this address, and must not start processes here.
+            raise ServiceError("AccessDenied", "the emulator does not answer browsers", 403)
         with self._book.lock:
             now = self._book.settle()
             fault = self._fault(call, now)
             self._check_permission(call)
             if fault == "quota":
                 raise self._training_jobs.limit(call.parameters)
-            if call.service == "sagemaker" and self._training_jobs.answers(call.operation, call.parameters):
-                answer = self._training_jobs.answer(call.operation, dict(call.parameters), call.region, now)
-                response: Response | None = _json(answer)
-                self._book.settle()
-            elif call.service == "logs" and call.parameters.get("logGroupName") == GROUP:
-                response = self._logs(call)
-            elif call.operation == "SimulatePrincipalPolicy":
-                response = self._simulate_policy(call)
-            else:
-                response = None
+            try:
+                response = self._own_answer(call, now)
+            except ServiceError:
+                if fault == "timeout":
+                    raise ConnectionLost(fault) from None
+                raise
         if response is None:
-            response = self._moto.call(request, HOST, self._server.port)
+            response = self._motos_answer(request, call)
         if fault == "timeout":
             raise ConnectionLost(fault)
+        return response
+
+    def _own_answer(self, call: "_Incoming", now: float) -> Response | None:
+        """What is answered here: training jobs, their logs, and what moto lacks of IAM."""
+        if call.service == "sagemaker" and self._training_jobs.answers(call.operation, call.parameters):
+            answer = self._training_jobs.answer(call.operation, dict(call.parameters), call.region, now)
+            self._book.settle()
+            return _json(answer)
+        if call.service == "logs" and call.parameters.get("logGroupName") == GROUP:
+            return self._logs(call)
+        if call.operation == "SimulatePrincipalPolicy":
+            return simulate_principal_policy(call.parameters, self.faults.denied)
+        return None
+
+    def _motos_answer(self, request: Request, call: "_Incoming") -> Response:
+        response = self._moto.call(request, HOST, self._server.port)
+        if call.operation == "GetRole" and response.status == HTTPStatus.NOT_FOUND:
+            arn = f"arn:aws:iam::{ACCOUNT}:role/{call.parameters.get('RoleName')}"
+            return any_role(arn, trusted=not listed(arn, self.faults.roles_refused))
         return response
 
     def _fault(self, call: "_Incoming", now: float) -> str | None:
@@ -254,25 +285,12 @@ class Emulator:
             "GetLogEvents": logs.get_log_events,
             "DescribeLogStreams": logs.describe_log_streams,
         }
-        return _json(answers[call.operation](call.parameters)) if call.operation in answers else None
-
-    def _simulate_policy(self, call: "_Incoming") -> Response:
-        """IAM's SimulatePrincipalPolicy, which moto lacks: everything is allowed that is not denied."""
-        actions = [value for name, value in call.parameters.items() if name.startswith("ActionNames.member.")]
-        results = "".join(
-            f"<member><EvalActionName>{escape(action)}</EvalActionName><EvalResourceName>*</EvalResourceName>"
-            f"<EvalDecision>{'implicitDeny' if action in self.faults.denied else 'allowed'}</EvalDecision></member>"
-            for action in actions
-        )
-        return Response(
-            200,
-            [("Content-Type", "text/xml")],
-            (
-                '<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
-                f"<SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated><EvaluationResults>{results}"
-                "</EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
-            ).encode(),
-        )
+        if call.operation not in answers:
+            return None
+        if not logs.exist:
+            # As in an account that has never trained anything.
+            raise ServiceError("ResourceNotFoundException", "The specified log group does not exist.")
+        return _json(answers[call.operation](call.parameters))
 
 
 @attrs.frozen

@@ -29,6 +29,11 @@ class Logs:
         self._streams: dict[str, list[Event]] = {}
         self._count = 0
 
+    @property
+    def exist(self) -> bool:
+        """Whether any container ever started."""
+        return bool(self._streams)
+
     def open(self, stream: str) -> None:
         """Make a stream known, empty as it is."""
         self._streams.setdefault(stream, [])

@@ -166,7 +166,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 
 def _filter(condition: Mapping[str, Any]) -> _Test:
     name, value = condition["Name"], condition.get("Value")
-    operator = condition.get("Operator", "Equals")
+    operator: str = condition.get("Operator", "Equals")
     read = _property(name)
     if operator == "Exists":
         return lambda job, state: read(job, state) is not None

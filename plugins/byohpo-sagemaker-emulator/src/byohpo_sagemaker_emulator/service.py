@@ -1,5 +1,6 @@
 """SageMaker's operations on training jobs."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -92,7 +93,7 @@ class TrainingJobs:
         for definition in specification.get("MetricDefinitions") or ():
             try:
                 compile_regex(definition["Regex"])
-            except ValueError:
+            except re.error:
                 raise invalid(f"The regex {definition['Regex']} of metric {definition['Name']} is invalid.") from None
         if "ResourceConfig" not in request or "StoppingCondition" not in request:
             missing = "ResourceConfig" if "ResourceConfig" not in request else "StoppingCondition"

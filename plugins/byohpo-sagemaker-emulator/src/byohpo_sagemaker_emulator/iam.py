@@ -1,0 +1,44 @@
+"""The part of IAM that the SDKs ask about a role, where moto has no answer."""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
+from byohpo_sagemaker_emulator.aws import Response
+
+_NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
+
+
+def simulate_principal_policy(parameters: Mapping[str, Any], denied: Collection[str]) -> Response:
+    """Everything is allowed that is not denied."""
+    results = "".join(
+        f"<member><EvalActionName>{escape(action)}</EvalActionName><EvalResourceName>*</EvalResourceName>"
+        f"<EvalDecision>{'implicitDeny' if action in denied else 'allowed'}</EvalDecision></member>"
+        for name, action in parameters.items()
+        if name.startswith("ActionNames.member.")
+    )
+    return _answer(
+        "SimulatePrincipalPolicy",
+        f"<IsTruncated>false</IsTruncated><EvaluationResults>{results}</EvaluationResults>",
+    )
+
+
+def any_role(arn: str, *, trusted: bool) -> Response:
+    """A role that nobody created; SDK v3 looks whether SageMaker may assume it."""
+    service = "sagemaker.amazonaws.com" if trusted else "ec2.amazonaws.com"
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    policy = quote(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    name = escape(arn.rpartition("/")[2])
+    return _answer(
+        "GetRole",
+        f"<Role><Path>/</Path><Arn>{escape(arn)}</Arn><RoleName>{name}</RoleName><RoleId>AROAEMULATOREMULATOR</RoleId>"
+        f"<CreateDate>2026-01-01T00:00:00Z</CreateDate><AssumeRolePolicyDocument>{policy}</AssumeRolePolicyDocument></Role>",
+    )
+
+
+def _answer(operation: str, result: str) -> Response:
+    inner = f"<{operation}Result>{result}</{operation}Result>"
+    answer = f'<{operation}Response xmlns="{_NAMESPACE}">{inner}</{operation}Response>'
+    return Response(200, [("Content-Type", "text/xml")], answer.encode())

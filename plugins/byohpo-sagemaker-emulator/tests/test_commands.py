@@ -1,0 +1,67 @@
+"""The command, and the README."""
+
+import contextlib
+import io
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+from byohpo_sagemaker_emulator import cli, containers
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```\n\nprints `(.*?)`", README.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize(("code", "printed"), BLOCKS, ids=["runs", "simulates"])
+def test_the_readme_prints_what_it_says(code, printed):
+    """Every block of it."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(code, {})
+    assert output.getvalue().strip() == printed
+
+
+def test_the_command_serves_until_it_is_told_to_end():
+    """It prints the variables to set, and where jobs find their files."""
+    command = [sys.executable, "-P", "-m", "byohpo_sagemaker_emulator.cli", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            lines = [process.stdout.readline()]
+            while lines[-1] and "Ctrl-C" not in lines[-1]:
+                lines.append(process.stdout.readline())
+            told = dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
+            client = boto3.client(
+                "sagemaker",
+                endpoint_url=told["AWS_ENDPOINT_URL"],
+                region_name=told["AWS_DEFAULT_REGION"],
+                aws_access_key_id=told["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=told["AWS_SECRET_ACCESS_KEY"],
+            )
+            assert client.list_training_jobs()["TrainingJobSummaries"] == []
+            assert "this machine only" in lines[0]
+            assert ("/opt/ml" if containers.mount_command() else "SAGEMAKER_BASE_DIR") in lines[1]
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+def test_a_port_in_use_is_told_in_a_line(start, capsys):
+    """And nothing is left behind for the next one."""
+    port = start(job=lambda _: None).emulator._server.port
+    command = [sys.executable, "-P", "-m", "byohpo_sagemaker_emulator.cli", "--port", str(port)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"byohpo-emulator: port {port} cannot be used: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_options_are_explained(capsys):
+    """Each of them."""
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    text = capsys.readouterr().out
+    assert all(option in text for option in ("--port", "--folder", "--quota", "--stop-grace-seconds"))
