@@ -43,11 +43,10 @@ def spread():
 
 @pytest.fixture
 def quick_clients(monkeypatch):
-    """Let botocore read each of its service models once, as every study makes clients of its own."""
+    """Let botocore read each of its files once in a process, since every study makes clients of its own."""
     from botocore.loaders import JSONFileLoader
 
-    load_file = cache(JSONFileLoader.load_file)
-    loader = JSONFileLoader()
+    load_file, loader = cache(JSONFileLoader.load_file), JSONFileLoader()
     monkeypatch.setattr(JSONFileLoader, "load_file", lambda _, path: load_file(loader, path))
 
 

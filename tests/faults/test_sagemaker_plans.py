@@ -5,6 +5,7 @@ import os
 import random
 import traceback
 from collections import Counter
+from contextlib import contextmanager
 from functools import cache
 
 import attrs
@@ -42,12 +43,15 @@ def training(request):
     return SimulatedJob(120 + 30 * n + 10 * abs(x), [{"loss": loss + 2}, {"loss": loss + 1}, {"loss": loss}])
 
 
-def prepare(emulator):
-    """The account's bucket, made before anything goes wrong, and the way to it."""
-    os.environ.update(emulator.environment)
-    rates, emulator.faults.rates = emulator.faults.rates, {}
-    emulator.client("s3").create_bucket(Bucket="bucket")
-    emulator.faults.rates = rates
+@contextmanager
+def account(job, faults=None, **settings):
+    """An emulator with a bucket, which is made before anything goes wrong."""
+    with Emulator(clock=VirtualClock(), job=job, **settings) as emulator:
+        os.environ.update(emulator.environment)
+        emulator.client("s3").create_bucket(Bucket="bucket")
+        if faults is not None:
+            emulator.faults = emulator._book.faults = faults
+        yield emulator
 
 
 def make_tuner(emulator, strategy, seed, *, types=(), early_stopping="Off"):
@@ -71,8 +75,7 @@ def make_tuner(emulator, strategy, seed, *, types=(), early_stopping="Off"):
 @cache
 def undisturbed(strategy, seed):
     """What comes out where nothing goes wrong."""
-    with Emulator(clock=VirtualClock(), job=training) as emulator:
-        prepare(emulator)
+    with account(training) as emulator:
         study = make_tuner(emulator, strategy, seed).fit(job_name="study")
     assert study.stop_reason == f"max_jobs ({JOBS}) reached"
     assert {str(trial.status) for trial in study.trials} <= {"Completed", "Reused"}
@@ -96,10 +99,9 @@ def disturbed(seed):
     strategy = draw.choice(["random", "sobol"] if pruning or "nan" in faults.rates else ["random", "sobol", "pso"])
     types = draw.choice([(), TYPES[:2], TYPES])
     quota = draw.choice([None, None, 2])
-    expected = undisturbed(strategy, seed % 10)
-    with Emulator(clock=VirtualClock(), job=training, faults=faults, quota=quota) as emulator:
-        prepare(emulator)
-        tuner = make_tuner(emulator, strategy, seed % 10, types=types, early_stopping="Auto" if pruning else "Off")
+    expected = undisturbed(strategy, seed % 5)
+    with account(training, faults, quota=quota) as emulator:
+        tuner = make_tuner(emulator, strategy, seed % 5, types=types, early_stopping="Auto" if pruning else "Off")
         study = tuner.fit(job_name="study")
         faults.rates = {}
         check_jobs(tuner, emulator.jobs)
@@ -165,7 +167,7 @@ def events(tuner):
 @pytest.mark.usefixtures("quick_clients")
 def test_whatever_goes_wrong_on_the_account_a_study_ends_as_it_would_have(spread, long, counts):
     """Three kinds of faults or more in each plan: nothing created twice, nothing orphaned, no result lost."""
-    plans = 1000 if long else 20
+    plans = 1000 if long else 16
     found = list(spread(plan, range(plans)))
     wrong = [told for told in found if isinstance(told, str)]
     assert not wrong, f"{len(wrong)} of {plans} plans failed; the first: {wrong[0]}"
@@ -207,9 +209,8 @@ def spend(seed):
         "ResourceConfig": resources if spot or not kept else {**resources, "KeepAlivePeriodInSeconds": kept},
     }
     faults = Faults(seed, {"capacity": 0.1, "internal": 0.2, "spot": 0.3, "slow_start": 0.2, "metric_missing": 0.1})
-    with Emulator(clock=VirtualClock(), job=timed, faults=faults) as emulator:
-        prepare(emulator)
-        job = TrainingJob(request, instance_types=types, prices=prices, clock=emulator.clock, poll_seconds=60)
+    with account(timed, faults) as emulator:
+        job = TrainingJob(request, instance_types=types, prices=prices, clock=emulator.clock, poll_seconds=runtime / 6)
         reservation = attrs.evolve(job, request=request).reservation()
         max_cost = reservation * draw.uniform(1, 10)
         study = Tuner(
@@ -253,7 +254,7 @@ def spend(seed):
 @pytest.mark.usefixtures("quick_clients")
 def test_no_study_spends_more_than_its_budget(spread, long, counts):
     """Random durations, prices, slots and runtimes, with retries and spot: what is billed stays below `max_cost`."""
-    studies = 1000 if long else 10
+    studies = 1000 if long else 8
     found = list(spread(budget, range(studies)))
     wrong = [told for told in found if isinstance(told, str)]
     assert not wrong, f"{len(wrong)} of {studies} studies failed; the first: {wrong[0]}"
