@@ -16,6 +16,7 @@ SEARCHES_PER_SECOND = 2
 """What Search and ListTrainingJobs take; the limit is not adjustable (github.com/aws/deepracer-on-aws, issue 87)."""
 ATTEMPTS_UNTIL_TOLD = 10
 _LONGEST_PAUSE = 30.0
+_LONGEST_WAIT_FOR_CREDENTIALS = 300.0
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _PASSING = frozenset(
     {
@@ -109,10 +110,11 @@ class Aws:
 
     def _wait(self, attempt: int, trouble: ByohpoError) -> None:
         if isinstance(trouble, InvalidInput):  # credentials: the user must do something
-            _logger.warning("%s; waiting for new ones, nothing is lost", trouble)
+            if attempt == 1:
+                _logger.warning("%s; waiting for new ones, nothing is lost", trouble)
             with self._lock:
                 self._clients.clear()
-            seconds = _LONGEST_PAUSE
+            seconds = min(_LONGEST_WAIT_FOR_CREDENTIALS, _LONGEST_PAUSE * attempt)
         else:
             if attempt % ATTEMPTS_UNTIL_TOLD == 0:
                 _logger.warning("%s; tried %d times, and going on", trouble, attempt)

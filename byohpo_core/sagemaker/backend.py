@@ -33,6 +33,8 @@ UNSEEN_SECONDS = 600.0
 LOG_SECONDS = 60.0
 """How long a log may take to be complete after its job's end."""
 QUOTA_PAUSE_SECONDS = 60.0
+"""How long after a first refusal a job is tried again, even though no job of ours has ended; then twice as long."""
+LONGEST_QUOTA_PAUSE = 960.0
 GROW_SECONDS = 300.0
 _PAGE = 100
 _CREATORS = 8
@@ -78,6 +80,7 @@ class SageMakerBackend:
         self._watches: dict[str, _Watch] = {}
         self._queue: dict[str, Trial] = {}
         """Trials whose jobs the quota did not let start yet."""
+        self._quota_pause = QUOTA_PAUSE_SECONDS
         self._stopping: set[str] = set()
         self._pool = ThreadPoolExecutor(_CREATORS, thread_name_prefix="byohpo-sagemaker")
         self._newest = 0.0
@@ -162,7 +165,8 @@ class SageMakerBackend:
     def _shrink(self) -> None:
         """As many slots as there are jobs now, at least one; more are tried from time to time."""
         before, self.slots = self.slots, max(1, len(self._watches))
-        self._try_at = self.now() + QUOTA_PAUSE_SECONDS * random.uniform(1, 1.2)  # noqa: S311 - jitter
+        self._try_at = self.now() + self._quota_pause * random.uniform(1, 1.2)  # noqa: S311 - jitter
+        self._quota_pause = min(LONGEST_QUOTA_PAUSE, 2 * self._quota_pause)
         self._grow_at = self.now() + GROW_SECONDS
         if self.slots != before:
             _logger.warning(
@@ -179,6 +183,7 @@ class SageMakerBackend:
                 self._shrink()
                 return
             del self._queue[name]
+            self._quota_pause = QUOTA_PAUSE_SECONDS
             self._grow_at = now + GROW_SECONDS
             self.slots = max(self.slots, len(self._watches))
         if not self._queue and self.slots < self._study.problem.max_parallel_jobs and now >= self._grow_at:

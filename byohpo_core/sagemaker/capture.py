@@ -134,8 +134,8 @@ def _sdk_request(job: Any, inputs: Any) -> dict[str, Any]:
             raise InvalidInput(f"the SageMaker SDK refuses this job: {_one_line(error)}") from error
     if not requests:
         raise InvalidInput(
-            f"no CreateTrainingJob request of this {type(job).__name__} could be read: it has a PipelineSession, or its "
-            "SDK is a release that byohpo does not know (then look whether it has started a job)"
+            f"no CreateTrainingJob request of this {type(job).__name__} could be read: it has a PipelineSession, or "
+            "its SDK is a release that byohpo does not know (then look whether it has started a job)"
         )
     return requests[0]
 

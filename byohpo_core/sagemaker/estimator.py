@@ -1,7 +1,7 @@
 """`TrainingJob`: what is tuned when every trial is a training job on SageMaker."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -13,7 +13,7 @@ from byohpo_core.container import compile_metrics
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import EventLog, Journal, StudyRecord
 from byohpo_core.sagemaker.aws import Aws, Clock, WallClock
-from byohpo_core.sagemaker.capture import capture, fixed_hyperparameters
+from byohpo_core.sagemaker.capture import capture, fixed_hyperparameters, kind_of
 from byohpo_core.sagemaker.request import (
     MAX_HYPERPARAMETERS,
     MAX_TAGS,
@@ -37,8 +37,12 @@ def _prices(given: Any) -> Mapping[str, float]:
     return MappingProxyType({name: amount(f"the price of {name}", price) for name, price in prices.items()})
 
 
-def _positive(name: str) -> Callable[[Any], float]:
-    return lambda given: amount(name, given)
+def _calls(given: Any) -> float:
+    return amount("calls_per_second", given)
+
+
+def _seconds(given: Any) -> float:
+    return amount("poll_seconds", given)
 
 
 def _instance_types(given: Any) -> tuple[str, ...]:
@@ -54,17 +58,25 @@ class TrainingJob(Estimator):
     Cost need. All calls share *calls_per_second*; jobs are looked at every *poll_seconds* at most.
     """
 
-    job: Any
+    job: Any = attrs.field()
     instance_types: Sequence[str] = attrs.field(default=(), kw_only=True, converter=_instance_types)
     prices: Mapping[str, float] = attrs.field(default=None, kw_only=True, converter=_prices)
     region: str | None = attrs.field(default=None, kw_only=True)
-    calls_per_second: float = attrs.field(default=4.0, kw_only=True, converter=_positive("calls_per_second"))
-    poll_seconds: float = attrs.field(default=5.0, kw_only=True, converter=_positive("poll_seconds"))
+    calls_per_second: float = attrs.field(default=4.0, kw_only=True, converter=_calls)
+    poll_seconds: float = attrs.field(default=5.0, kw_only=True, converter=_seconds)
     clock: Clock = attrs.field(factory=WallClock, kw_only=True, eq=False, repr=False)
     request: Mapping[str, Any] | None = attrs.field(default=None, kw_only=True, repr=False)
     """The user's request, once it is known, without a job's name."""
     encoding: str = attrs.field(default="text", kw_only=True)
     kind: ClassVar[str] = "sagemaker"
+
+    @job.validator
+    def _check_job(self, _: object, job: Any) -> None:
+        if kind_of(job) not in ("v2 estimator", "v3 trainer", "request"):
+            raise InvalidInput(
+                f"{job!r} is nothing that can be tuned: give an Estimator or a ModelTrainer of SageMaker's SDK, a "
+                "CreateTrainingJob request, a TrainingScript or a function"
+            )
 
     @property
     def name(self) -> str:

@@ -81,7 +81,7 @@ class Mirror:
         except Refused as refusal:
             if refusal.code == "PreconditionFailed":
                 return False
-            raise
+            raise Refused(f"the journal's mirror {self} cannot be written: {refusal}", refusal.code) from refusal
         return True
 
     def _read(self, name: str) -> bytes:
@@ -119,7 +119,8 @@ class MirroredJournal:
             if json.dumps(_rows(shared)) != json.dumps(_rows(mine[commit : commit + len(shared)])):
                 raise StudyBusy(
                     f"study {record.id!r} went on elsewhere: {self._mirror} and journal {self._journal.path} differ "
-                    f"from event {commit} on; move the journal away and attach to {record.id!r} again, to go on with what is there"
+                    f"from event {commit} on; move the journal away and attach to {record.id!r} again, to go on with "
+                    "what is there"
                 )
             if fresh := theirs[len(shared) :]:
                 self._journal.append(record.id, fresh)

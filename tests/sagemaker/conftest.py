@@ -1,67 +1,8 @@
-"""An account on this machine: the emulator, and the environment that leads to it."""
-
-import json
+"""Accounts on this machine: the emulator, and the environment that leads to it."""
 
 import pytest
-from byohpo_sagemaker_emulator import Emulator, SimulatedJob, VirtualClock
-
-from byohpo_core import ContinuousParameter, IntegerParameter, TrainingJob, Tuner
-
-REQUEST = {
-    "AlgorithmSpecification": {
-        "TrainingImage": "123456789012.dkr.ecr.us-east-1.amazonaws.com/ours:1",
-        "TrainingInputMode": "File",
-    },
-    "RoleArn": "arn:aws:iam::123456789012:role/training",
-    "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
-    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
-    "StoppingCondition": {"MaxRuntimeInSeconds": 7200},
-    "HyperParameters": {"epochs": "3"},
-}
-RANGES = {"x": ContinuousParameter(-5, 5), "n": IntegerParameter(1, 4)}
-METRICS = [{"Name": "loss", "Regex": r"loss=(\S+);"}]
-
-
-def hour(request):
-    """A job that takes about an hour and prints a loss."""
-    x, n = (json.loads(request["HyperParameters"][name]) for name in ("x", "n"))
-    loss = (x - 1) ** 2 + n
-    return SimulatedJob(1800 + 600 * n, [{"loss": loss + 1}, {"loss": loss}])
-
-
-class Account:
-    """An emulator in virtual time, and tuners that use it."""
-
-    def __init__(self, emulator, monkeypatch):
-        self.emulator, self.clock = emulator, emulator.clock
-        for name, value in emulator.environment.items():
-            monkeypatch.setenv(name, value)
-        emulator.client("s3").create_bucket(Bucket="bucket")
-
-    def training_job(self, request=REQUEST, **settings):
-        return TrainingJob(request, clock=self.clock, **settings)
-
-    def tuner(self, job=None, **settings):
-        settings = {
-            "metric_definitions": METRICS,
-            "strategy": "random",
-            "objective_type": "Minimize",
-            "max_jobs": 8,
-            "max_parallel_jobs": 3,
-            "random_seed": 1,
-            "journal": "studies.db",
-            "progress": False,
-            **settings,
-        }
-        return Tuner(job or self.training_job(), "loss", settings.pop("ranges", RANGES), **settings)
-
-    def attach(self, name="study", **settings):
-        return Tuner.attach(
-            name, estimator=self.training_job(), **{"journal": "studies.db", "progress": False, **settings}
-        )
-
-    def operations(self, service="sagemaker"):
-        return [call.operation for call in self.emulator.calls if call.service == service]
+from byohpo_sagemaker_emulator import Emulator, VirtualClock
+from sagemaker_account import Account, hour
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def running_service():
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_DEFAULT_REGION": "eu-west-1",
             "AWS_EC2_METADATA_DISABLED": "true",
+            "HTTPS_PROXY": f"http://{host}:9",  # where nothing listens: the SDKs' telemetry stays here
             "SAGEMAKER_VALIDATE_ROLE": "false",
         }.items():
             environment.setenv(name, value)

@@ -119,17 +119,22 @@ def test_jobs_in_parallel_each_have_their_own_container(desk, place):
     assert values == [0, 1, 2, 3]
 
 
-def test_a_plain_entrypoint_runs(desk):
-    """With its arguments, and the interpreter that runs the emulator as `python3`."""
+def test_a_plain_entrypoint_runs(desk, place):
+    """With its arguments, the interpreter that runs the emulator as `python3`, and word of where its files are."""
+    look = "import attrs, os, sys; print(sys.argv[1], os.listdir(os.environ['SAGEMAKER_BASE_DIR'] + '/input/config'))"
     specification = {
         "TrainingImage": "image",
         "TrainingInputMode": "File",
         "ContainerEntrypoint": ["python3", "-c"],
-        "ContainerArguments": ["import attrs, sys; print('here', sys.argv[1])", "argument"],
+        "ContainerArguments": [f"{look}; print(len(os.listdir('/opt/ml/input/config')))", "argument"],
     }
     desk.create("job", AlgorithmSpecification=specification)
-    assert desk.wait("job")["TrainingJobStatus"] == "Completed"
-    assert desk.lines("job/") == ["here argument"]
+    job = desk.wait("job")
+    assert (job["TrainingJobStatus"], job.get("FailureReason")) == ("Completed", None)
+    lines = desk.lines("job/")
+    assert lines[0].startswith("argument [")
+    assert "hyperparameters.json" in lines[0]
+    assert lines[1] == "3"
 
 
 def test_an_image_alone_cannot_be_run_and_the_job_says_so(desk):

@@ -112,6 +112,19 @@ def test_a_job_that_ends_while_it_is_being_stopped_is_stopped(virtual):
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
 
 
+def test_a_job_that_is_being_stopped_is_not_started_again(virtual, spot_settings):
+    """Though its instance is taken away meanwhile."""
+    desk = virtual(lambda _: SimulatedJob(seconds=100, spot_interruptions=1, stop_seconds=30))
+    desk.create("job", **spot_settings())
+    desk.emulator.clock.sleep(40)
+    desk.sagemaker.stop_training_job(TrainingJobName="job")
+    desk.emulator.clock.sleep(20)
+    assert desk.describe("job")["SecondaryStatus"] == "Stopping"
+    desk.emulator.clock.sleep(10)
+    assert desk.describe("job")["TrainingJobStatus"] == "Stopped"
+    assert desk.emulator.jobs["job"].spot_restarts == 0
+
+
 def test_a_job_that_takes_too_long_is_stopped(virtual):
     """At MaxRuntimeInSeconds."""
     desk = virtual(lambda _: SimulatedJob(seconds=4000))

@@ -1,9 +1,38 @@
-"""The SageMaker training API on the loopback address, for tests and for trying things out."""
+"""The SageMaker training API on the loopback address, for tests and for trying things out.
 
-from byohpo_sagemaker_emulator.clock import VirtualClock
-from byohpo_sagemaker_emulator.emulator import Call, Emulator
-from byohpo_sagemaker_emulator.faults import Faults
-from byohpo_sagemaker_emulator.jobs import JobView
-from byohpo_sagemaker_emulator.simulation import SimulatedJob
+Names are loaded when they are first used: pytest imports this package at every start, for its fixture.
+"""
 
-__all__ = ["Call", "Emulator", "Faults", "JobView", "SimulatedJob", "VirtualClock"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from byohpo_sagemaker_emulator.clock import VirtualClock as VirtualClock
+    from byohpo_sagemaker_emulator.emulator import Call as Call
+    from byohpo_sagemaker_emulator.emulator import Emulator as Emulator
+    from byohpo_sagemaker_emulator.faults import Faults as Faults
+    from byohpo_sagemaker_emulator.jobs import JobView as JobView
+    from byohpo_sagemaker_emulator.simulation import SimulatedJob as SimulatedJob
+
+_MODULES = {
+    "Call": "emulator",
+    "Emulator": "emulator",
+    "Faults": "faults",
+    "JobView": "jobs",
+    "SimulatedJob": "simulation",
+    "VirtualClock": "clock",
+}
+
+__all__ = sorted(_MODULES)  # noqa: PLE0605 - one table of names serves here and below
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

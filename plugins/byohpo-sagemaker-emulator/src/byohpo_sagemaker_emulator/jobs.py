@@ -194,7 +194,8 @@ class Book:
     def interrupt(self, job: Job, time: float) -> None:
         """The spot instance is taken away, and another is looked for."""
         self._count_seconds(job, time)
-        self.faults.hits["spot"] += 1
+        if "spot" in job.faults:
+            self.faults.hits["spot"] += 1
         self.move(job, "Interrupted", time, "Training job interrupted: spot capacity was reclaimed")
         self.move(job, "Starting", time, "Starting the training job again")
 

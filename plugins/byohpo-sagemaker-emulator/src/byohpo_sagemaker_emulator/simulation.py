@@ -17,7 +17,7 @@ class SimulatedJob:
 
     seconds: float = attrs.field(validator=attrs.validators.ge(0))
     """How long it trains."""
-    metrics: Mapping[str, float] | Sequence[Mapping[str, float]] = attrs.field(factory=dict, kw_only=False)
+    metrics: Mapping[str, float] | Sequence[Mapping[str, float]] = attrs.field(factory=dict)
     """Printed at the end; or a curve, printed at equal distances of time."""
     failure: str | None = None
     """Why the script fails, at the end."""
@@ -111,6 +111,8 @@ class _Run:
             yield moment
             if isinstance(happening, Mapping):
                 self._print(stream, moment, happening)
+            elif happening in ("Interrupted", "Training") and job.state.status == "Stopping":
+                continue
             elif happening == "Interrupted":
                 book.interrupt(job, moment)
             elif happening == "Training":

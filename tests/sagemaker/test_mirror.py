@@ -1,0 +1,176 @@
+"""The journal's second copy, on S3: another machine can go on, and two drivers cannot."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from byohpo_sagemaker_emulator import Faults
+from sagemaker_account import REQUEST
+
+from byohpo_core import StudyBusy, UnknownStudy, hookimpl
+from byohpo_core.journal import Journal
+from byohpo_core.sagemaker.aws import Aws
+from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
+from byohpo_core.study import Event, EventKind
+
+
+class Leave(BaseException):
+    """The driver is gone, and its machine with it."""
+
+
+class LeavesAfter:
+    """The driver leaves when some trials are over."""
+
+    trials = 3
+
+    def __init__(self, problem):
+        self.problem = problem
+
+    @hookimpl
+    def stop(self, study):
+        if sum(trial.finished for trial in study.trials) >= self.trials:
+            raise Leave
+
+
+def results(study):
+    return [(dict(trial.hyperparameters), str(trial.status), trial.value, trial.attempt) for trial in study.trials]
+
+
+def copy_journal(path, copy):
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+
+
+def leave(account, **settings):
+    with pytest.raises(Leave):
+        account.tuner(extensions=[LeavesAfter], strategy="pso", **settings).fit(job_name="study")
+
+
+def go_on(account, monkeypatch, name="study", **settings):
+    monkeypatch.setattr(LeavesAfter, "trials", 99)
+    return account.attach(name, **settings).resume()
+
+
+def test_each_commit_is_an_object(account):
+    """Beside the outputs, in the journal's own order, with all that the journal holds."""
+    study = account.tuner().fit(job_name="study")
+    client = account.emulator.client("s3")
+    listed = client.list_objects_v2(Bucket="bucket", Prefix=f"out/byohpo/{study.id}/")["Contents"]
+    keys = sorted(it["Key"] for it in listed)
+    assert keys[-1] == f"out/byohpo/{study.id}/study.json"
+    rows = []
+    for key in keys[:-1]:
+        body = json.loads(client.get_object(Bucket="bucket", Key=key)["Body"].read())
+        assert int(Path(key).stem) == len(rows)
+        rows += body["events"]
+    journal = Journal("studies.db")
+    assert rows == [[it.sequence, str(it.kind), it.version, it.time, dict(it.body)] for it in journal.read(study.id)]
+
+
+def test_another_machine_goes_on(account, monkeypatch, tmp_path):
+    """The laptop is lost: the study is found by its name's tag, and ends as if nothing had happened."""
+    undisturbed = results(account.tuner(strategy="pso", journal="other.db").fit(job_name="other"))
+    leave(account)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    shutil.rmtree(tmp_path / "byohpo-jobs", ignore_errors=True)
+    study = go_on(account, monkeypatch, journal="studies.db")
+    assert results(study) == undisturbed
+    names = [name for name in account.emulator.jobs if name.startswith("study-")]
+    assert len(names) == 8
+    assert all(account.emulator.jobs[name].processes_started == 1 for name in names)
+
+
+def test_a_study_is_found_by_its_id_too(account, monkeypatch):
+    """And where several have the name, they are listed."""
+    leave(account)
+    first = account.attach().study.id
+    leave(account, journal="second.db")
+    with pytest.raises(UnknownStudy, match=f"several studies are named 'study': attach to one by its id: .*{first}"):
+        account.attach(journal="third.db")
+    assert go_on(account, monkeypatch, first, journal="third.db").id == first
+
+
+def test_what_is_nowhere_is_unknown(account):
+    """The journal's own list is told."""
+    account.tuner().fit(job_name="known")
+    with pytest.raises(UnknownStudy, match=r"no study named 'unknown' \(known: known\)"):
+        account.attach("unknown")
+
+
+def test_a_stale_copy_catches_up(account, monkeypatch):
+    """The study went on elsewhere: what happened there is taken from the mirror."""
+    leave(account)
+    copy_journal("studies.db", "copy.db")
+    monkeypatch.setattr(LeavesAfter, "trials", 6)
+    with pytest.raises(Leave):
+        account.attach(journal="elsewhere.db").resume()
+    study = go_on(account, monkeypatch, journal="copy.db")
+    assert study.stop_reason == "max_jobs (8) reached"
+    assert len(account.emulator.jobs) == 8
+
+
+def test_a_journal_that_went_another_way_is_refused(account, monkeypatch):
+    """Two histories of one study cannot be joined."""
+    leave(account)
+    journal = Journal("studies.db")
+    (record,) = journal.studies()
+    count = len([*journal.read(record.id)])
+    copy_journal("studies.db", "copy.db")
+    strange = Journal("copy.db")
+    strange.append(record.id, [Event(count, EventKind.Opened, account.clock.now(), {"host": "other", "pid": 1})])
+    strange.close()
+    go_on(account, monkeypatch)
+    with pytest.raises(StudyBusy, match="went on elsewhere"):
+        account.attach(journal="copy.db").resume()
+
+
+def mirror_of(account, study_id="study-abcd"):
+    return Mirror(Aws(None, account.clock, 4.0), "s3://bucket/out", study_id)
+
+
+def event(sequence):
+    return Event(sequence, EventKind.Opened, 1.0, {"host": "here", "pid": sequence})
+
+
+def test_of_two_drivers_one_goes_on(account):
+    """Who writes an event second has to stop."""
+    first, second = mirror_of(account), mirror_of(account)
+    first.append([event(0)])
+    with pytest.raises(StudyBusy, match="another driver has written event 0"):
+        second.append([event(0)])
+
+
+def test_our_own_retry_is_no_other_driver(make_account):
+    """The answer was lost, the object was written: the refusal of the second try is ours."""
+    faults = Faults()
+    account = make_account(faults=faults)
+    mirror = mirror_of(account)
+    faults.inject("timeout", "PutObject", times=1)
+    mirror.append([event(0), event(1)])
+    assert mirror.commits() == [0]
+    assert mirror.events(0) == [event(0), event(1)]
+
+
+def test_a_commit_that_did_not_reach_the_mirror_is_brought_there(account):
+    """The driver died between the disk and S3."""
+    journal = Journal("studies.db")
+    record = journal.create("study", {"format": 1})
+    mirrored = MirroredJournal(journal, mirror_of(account, record.id), record)
+    mirrored.append(record.id, [event(0)])
+    journal.append(record.id, [event(1), event(2)])
+    again = mirror_of(account, record.id)
+    MirroredJournal(journal, again, record).append(record.id, [event(3)])
+    assert again.commits() == [0, 1, 3]
+    assert [it for commit in again.commits() for it in again.events(commit)] == [event(number) for number in range(4)]
+
+
+def test_a_bucket_at_its_top_can_be_the_output(account):
+    """Without a prefix, keys begin with byohpo/."""
+    request = {**REQUEST, "OutputDataConfig": {"S3OutputPath": "s3://bucket"}}
+    study = account.tuner(account.training_job(request), max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
+    listed = account.emulator.client("s3").list_objects_v2(Bucket="bucket", Prefix=f"byohpo/{study.id}/events/")
+    assert listed["KeyCount"] > 0

@@ -1,0 +1,98 @@
+"""`max_cost`: what a job may cost is set aside before it is launched, and returned when it is billed."""
+
+import pytest
+from byohpo_sagemaker_emulator import Faults, SimulatedJob
+from sagemaker_account import REQUEST
+
+from byohpo_core import InvalidInput, TrialStatus
+
+PRICES = {"ml.m5.large": 1.0}
+RESERVED = (7200 + 300) / 3600
+
+
+def spent(account):
+    return sum(job.billable_seconds * job.instance_count / 3600 for job in account.emulator.jobs.values())
+
+
+def test_a_study_ends_when_the_next_job_may_cost_too_much(account):
+    """Nothing is overspent, and less than one job's reservation is left."""
+    tuner = account.tuner(account.training_job(prices=PRICES), max_jobs=50, max_cost=9.0)
+    study = tuner.fit(job_name="study")
+    assert study.stop_reason.startswith("budget: ")
+    assert spent(account) <= 9.0 < spent(account) + RESERVED
+    assert study.cost == pytest.approx(spent(account), abs=0.01)
+
+
+def test_lost_attempts_cost_money_too(make_account):
+    """A retry is launched only if it can be paid for."""
+    faults = Faults(rates={"internal": 0.6})
+    account = make_account(faults=faults, job=lambda request: SimulatedJob(5000, {"loss": 1.0}))
+    tuner = account.tuner(account.training_job(prices=PRICES), max_jobs=50, max_cost=9.0, max_attempts=9)
+    study = tuner.fit(job_name="study")
+    assert faults.hits["internal"] > 0
+    assert spent(account) <= 9.0
+    assert study.cost == pytest.approx(spent(account), abs=0.01)
+    assert all(trial.finished for trial in study.trials)
+
+
+def test_a_retry_that_cannot_be_paid_ends_the_study(make_account):
+    """Its trial is a stopped one."""
+    faults = Faults()
+    account = make_account(faults=faults, job=lambda request: SimulatedJob(7000, {"loss": 1.0}))
+    faults.inject("internal", times=1)
+    job = account.training_job(prices=PRICES)
+    study = account.tuner(job, max_jobs=1, max_parallel_jobs=1, max_cost=RESERVED + 0.01).fit(job_name="study")
+    (trial,) = study.trials
+    if study.cost > 0.01:
+        assert study.stop_reason.startswith("budget: ")
+        assert trial.status is TrialStatus.Stopped
+    else:
+        assert trial.status is TrialStatus.Completed
+
+
+def test_fewer_slots_are_used_when_money_is_short(account):
+    """Two reservations fit, so two jobs run at once."""
+    tuner = account.tuner(account.training_job(prices=PRICES), max_jobs=6, max_cost=2.5 * RESERVED)
+    tuner.fit(job_name="study")
+    assert account.emulator.peak_instances == 2
+
+
+@pytest.mark.parametrize(
+    ("prices", "cost", "message"),
+    [
+        (PRICES, 2.0, "max_cost is 2.00, but a single job may cost 2.08"),
+        ({}, 9.0, "the price of ml.m5.large is not known"),
+        ({"ml.m5.xlarge": 1.0}, 9.0, "the price of ml.m5.large is not known"),
+        (PRICES, 0, "max_cost is 0, not a number above 0"),
+        (PRICES, "much", "max_cost is 'much', not a number"),
+        (PRICES, float("nan"), "max_cost is nan"),
+    ],
+)
+def test_money_that_cannot_be_counted_is_refused_at_the_start(account, prices, cost, message):
+    """No job is started."""
+    with pytest.raises(InvalidInput, match=message):
+        account.tuner(account.training_job(prices=prices), max_cost=cost).fit(job_name="study")
+    assert not account.emulator.jobs
+
+
+def test_a_price_must_be_a_number(account):
+    """It is told which is none."""
+    with pytest.raises(InvalidInput, match=r"the price of ml\.m5\.large is -1"):
+        account.training_job(prices={"ml.m5.large": -1})
+
+
+def test_jobs_of_this_machine_have_no_price():
+    """A function costs nothing that could be limited."""
+    from byohpo_core import ContinuousParameter, Tuner
+
+    tuner = Tuner(lambda _: 1.0, "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_cost=1.0)
+    with pytest.raises(InvalidInput, match="max_cost is for jobs that cost money"):
+        tuner.fit(job_name="study")
+
+
+def test_the_price_of_a_warm_pool_counts(account):
+    """As if it were kept to its end, since nobody knows who uses it next."""
+    request = {**REQUEST, "ResourceConfig": {**REQUEST["ResourceConfig"], "KeepAlivePeriodInSeconds": 3600}}
+    tuner = account.tuner(account.training_job(request, prices=PRICES), max_jobs=1, max_parallel_jobs=1)
+    study = tuner.fit(job_name="study")
+    assert study.cost == pytest.approx(spent(account) + 1.0, abs=0.01)

@@ -1,0 +1,253 @@
+"""What each trial sends: all that the user set, and of its own only a name, values, tags and a checkpoint's place."""
+
+import pytest
+from sagemaker_account import RANGES, REQUEST
+
+from byohpo_core import CategoricalParameter, ContinuousParameter, InvalidInput, Proposal, StaticParameter, hookimpl
+from byohpo_core.sagemaker.request import Prices, Template, check, is_built_in, reservation
+
+EVERYTHING = {
+    **REQUEST,
+    "AlgorithmSpecification": {
+        **REQUEST["AlgorithmSpecification"],
+        "ContainerEntrypoint": ["python3", "/opt/ml/code/train.py"],
+        "ContainerArguments": ["--fast"],
+        "EnableSageMakerMetricsTimeSeries": True,
+    },
+    "InputDataConfig": [
+        {
+            "ChannelName": "training",
+            "ContentType": "text/csv",
+            "CompressionType": "None",
+            "InputMode": "File",
+            "DataSource": {
+                "S3DataSource": {
+                    "S3DataType": "S3Prefix",
+                    "S3Uri": "s3://bucket/data",
+                    "S3DataDistributionType": "FullyReplicated",
+                }
+            },
+        }
+    ],
+    "OutputDataConfig": {"S3OutputPath": "s3://bucket/out", "KmsKeyId": "key-1", "CompressionType": "GZIP"},
+    "ResourceConfig": {
+        "InstanceType": "ml.m5.large",
+        "InstanceCount": 2,
+        "VolumeSizeInGB": 30,
+        "VolumeKmsKeyId": "key-2",
+        "KeepAlivePeriodInSeconds": 600,
+    },
+    "VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1", "subnet-2"]},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 7200},
+    "EnableManagedSpotTraining": True,
+    "EnableNetworkIsolation": True,
+    "EnableInterContainerTrafficEncryption": True,
+    "CheckpointConfig": {"S3Uri": "s3://bucket/checkpoints/", "LocalPath": "/opt/ml/checkpoints"},
+    "Environment": {"MODE": "fast"},
+    "RetryStrategy": {"MaximumRetryAttempts": 3},
+    "ExperimentConfig": {"ExperimentName": "experiment", "TrialName": "trial"},
+    "DebugHookConfig": {"S3OutputPath": "s3://bucket/debug"},
+    "ProfilerConfig": {"DisableProfiler": True},
+    "Tags": [{"Key": "team", "Value": "vision"}],
+}
+OWN = {"TrainingJobName", "HyperParameters", "Tags", "CheckpointConfig", "AlgorithmSpecification"}
+
+
+def created(account):
+    return [call.parameters for call in account.emulator.calls if call.operation == "CreateTrainingJob"]
+
+
+def test_every_setting_of_the_user_reaches_every_job(account):
+    """Field by field: nothing is dropped, and only what is a trial's own differs."""
+    account.emulator.client("s3").put_object(Bucket="bucket", Key="data/a.csv", Body=b"1")
+    tags = [{"Key": "study", "Value": "digits"}]
+    study = account.tuner(account.training_job(EVERYTHING), tags=tags, max_jobs=4).fit(job_name="study")
+    requests = created(account)
+    assert len(requests) == 4
+    for request in requests:
+        number = request["TrainingJobName"].split("-")[-2]
+        assert request.keys() == {*EVERYTHING, "TrainingJobName"}
+        for name in EVERYTHING.keys() - OWN:
+            assert request[name] == EVERYTHING[name], name
+        specification = dict(request["AlgorithmSpecification"])
+        assert specification.pop("MetricDefinitions") == [{"Name": "loss", "Regex": r"loss=(\S+);"}]
+        assert specification == EVERYTHING["AlgorithmSpecification"]
+        hyperparameters = request["HyperParameters"]
+        assert hyperparameters["epochs"] == "3"
+        assert hyperparameters.keys() == {"epochs", "x", "n"}
+        assert request["CheckpointConfig"] == {
+            "S3Uri": f"s3://bucket/checkpoints/{study.id}-{number}",
+            "LocalPath": "/opt/ml/checkpoints",
+        }
+        assert request["Tags"] == [
+            {"Key": "team", "Value": "vision"},
+            {"Key": "study", "Value": "digits"},
+            {"Key": "byohpo-study", "Value": study.id},
+            {"Key": "byohpo-name", "Value": "study"},
+        ]
+
+
+def test_inputs_are_handed_on(account):
+    """`fit(inputs)` puts the channels into the request."""
+    account.emulator.client("s3").put_object(Bucket="bucket", Key="data/a.csv", Body=b"1")
+    account.tuner(max_jobs=1, max_parallel_jobs=1).fit({"training": "s3://bucket/data"}, job_name="study")
+    (channel,) = created(account)[0]["InputDataConfig"]
+    assert channel["ChannelName"] == "training"
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == "s3://bucket/data"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "wire"),
+    [
+        ("json", {"x": "0.5", "kind": '"a"', "flag": "true", "rate": "1e-05", "fixed": '"w"'}),
+        ("text", {"x": "0.5", "kind": "a", "flag": "True", "rate": "1e-05", "fixed": "w"}),
+        ("bare", {"x": "0.5", "kind": "a", "flag": "true", "rate": "1e-05", "fixed": "w"}),
+    ],
+)
+def test_values_are_written_as_the_origin_of_the_request_needs(account, encoding, wire):
+    """SDK 2 sends JSON for scripts and texts for images, SDK 3 JSON with bare texts."""
+    from byohpo_core.study import Problem, Study, Trial
+
+    space = {name: CategoricalParameter([value]) for name, value in {"kind": "a", "flag": True, "rate": 1e-05}.items()}
+    ranges = {"x": ContinuousParameter(0, 1), **space, "fixed": StaticParameter("w")}
+    study = account.tuner(ranges=ranges, max_jobs=1, max_parallel_jobs=1)._manifest.problem
+    assert isinstance(study, Problem)
+    study = Study("study-abcd", "study", study, lambda *_: ())
+    values = {"x": 0.5, "kind": "a", "flag": True, "rate": 1e-05}
+    trial = Trial(0, Proposal(values), "random", values, job_name="study-abcd-0-0")
+    hyperparameters = Template({**REQUEST, "HyperParameters": {}}, encoding).of_trial(study, trial)["HyperParameters"]
+    assert {name: hyperparameters[name] for name in wire} == wire
+
+
+def test_a_job_of_the_sdk_is_told_its_own_name():
+    """SDK 2 hands the job's name to the script: each trial's is its own."""
+    from byohpo_core.space import SearchSpace
+    from byohpo_core.study import Objective, Problem, Study, Trial
+
+    problem = Problem(SearchSpace(RANGES), (Objective("loss", "Minimize"),), 1, 1, 1)
+    study = Study("s-abcd", "s", problem, lambda *_: ())
+    request = {**REQUEST, "HyperParameters": {"sagemaker_job_name": '"theirs"', "sagemaker_program": '"train.py"'}}
+    trial = Trial(0, Proposal({"x": 0.0, "n": 1}), "random", {}, job_name="s-abcd-0-0")
+    assert Template(request, "json").of_trial(study, trial)["HyperParameters"]["sagemaker_job_name"] == '"s-abcd-0-0"'
+
+
+def test_a_trial_that_continues_another_has_its_checkpoints(account):
+    """Through any number of trials in between, and for every attempt."""
+
+    class Continuing:
+        def __init__(self, problem):
+            self.done = 0
+
+        @hookimpl
+        def propose(self, study, count):
+            return [Proposal({"x": 0.0, "n": 1}, fidelity=len(study.trials) + 1, resume_from=self.done or None)]
+
+        @hookimpl
+        def observe(self, study, trials):
+            self.done = trials[-1].number
+
+    tuner = account.tuner(
+        account.training_job(EVERYTHING_BUT_DATA), strategy=Continuing, max_jobs=4, max_parallel_jobs=1
+    )
+    study = tuner.fit(job_name="study")
+    places = [request["CheckpointConfig"]["S3Uri"].rpartition("-")[2] for request in created(account)]
+    assert [trial.proposal.resume_from for trial in study.trials] == [None, None, 1, 2]
+    assert places == ["0", "1", "1", "1"]
+
+
+EVERYTHING_BUT_DATA = {name: value for name, value in EVERYTHING.items() if name != "InputDataConfig"}
+XGBOOST = {
+    **REQUEST,
+    "AlgorithmSpecification": {
+        "TrainingImage": "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1",
+        "TrainingInputMode": "File",
+    },
+}
+
+
+def test_a_built_in_algorithm_needs_no_metric_definition(account):
+    """It is told the objective as SageMaker's own tuner tells it."""
+    tuner = account.tuner(account.training_job(XGBOOST), metric_definitions=None, max_jobs=1, max_parallel_jobs=1)
+    study = tuner.fit(job_name="study")
+    (request,) = created(account)
+    assert request["HyperParameters"]["_tuning_objective_metric"] == "loss"
+    assert "MetricDefinitions" not in request["AlgorithmSpecification"]
+    assert study.best is not None
+
+
+@pytest.mark.parametrize(
+    ("image", "program", "built_in"),
+    [
+        ("683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1", None, True),
+        ("683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1", '"train.py"', False),
+        ("811284229777.dkr.ecr.us-east-1.amazonaws.com/xgboost:1", None, True),
+        ("382416733822.dkr.ecr.us-east-1.amazonaws.com/linear-learner@sha256:0", None, True),
+        ("123456789012.dkr.ecr.us-east-1.amazonaws.com/ours:1", None, False),
+        ("763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.3", None, False),
+    ],
+)
+def test_built_in_algorithms_are_known_by_their_image(image, program, built_in):
+    """Unless a script runs in it."""
+    request = {"AlgorithmSpecification": {"TrainingImage": image}}
+    if program:
+        request["HyperParameters"] = {"sagemaker_program": program}
+    assert is_built_in(request) is built_in
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"RoleArn": None}, "RoleArn"),
+        ({"RoleArn": "arn:aws:iam::12:role/training"}, "RoleArn is .* does not match"),
+        ({"OutputDataConfig": {}}, "S3OutputPath"),
+        ({"OutputDataConfig": {"S3OutputPath": "bucket/out"}}, "S3OutputPath is 'bucket/out'"),
+        ({"HyperParameters": {"a": "b" * 2501}}, r"HyperParameters\['a'\] has 2501 characters; at most 2500"),
+        ({"HyperParameters": {f"p{n}": "1" for n in range(101)}}, "HyperParameters has 101 entries; at most 100"),
+        ({"Tags": [{"Key": "a", "Value": "?" * 2}]}, r"Tags\[0\].Value"),
+        ({"Environment": {"1": "x"}}, "Environment: the name '1'"),
+        (
+            {"ResourceConfig": {"InstanceType": "ml.none.large", "InstanceCount": 1, "VolumeSizeInGB": 1}},
+            "ResourceConfig.InstanceType is 'ml.none.large'",
+        ),
+        ({"ResourceConfig": None}, "ResourceConfig"),
+        ({"Unknown": 1}, "Unknown parameter"),
+        ({"EnableManagedSpotTraining": True}, "MaxWaitTimeInSeconds"),
+        (
+            {
+                "EnableManagedSpotTraining": True,
+                "StoppingCondition": {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 60},
+            },
+            "MaxWaitTimeInSeconds",
+        ),
+    ],
+)
+def test_what_the_service_would_refuse_is_refused_here(change, message):
+    """In one line, by the service's own description: required, type, length, pattern, enumeration."""
+    request = {"TrainingJobName": "job", **REQUEST, **change}
+    request = {name: value for name, value in request.items() if value is not None}
+    with pytest.raises(InvalidInput, match=message) as caught:
+        check(request)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_good_request_is_let_through():
+    """Also tags in other alphabets."""
+    check({"TrainingJobName": "job", **EVERYTHING, "Tags": [{"Key": "équipe", "Value": "видение 2"}]})
+
+
+def test_money_is_set_aside_for_the_dearest_case():
+    """The highest price of the list, all instances, the longest run, the time to stop, and the warm pool."""
+    prices = Prices({"ml.m5.large": 1.0, "ml.m5.xlarge": 2.0})
+    assert reservation(EVERYTHING, prices, []) == pytest.approx(2 * 1.0 * (3600 + 300 + 600) / 3600)
+    assert reservation(EVERYTHING, prices, ["ml.m5.large", "ml.m5.xlarge"]) == pytest.approx(2 * 2.0 * 4500 / 3600)
+    groups = {
+        "InstanceGroups": [
+            {"InstanceGroupName": "a", "InstanceType": "ml.m5.large", "InstanceCount": 2},
+            {"InstanceGroupName": "b", "InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+        ]
+    }
+    assert prices.highest({"ResourceConfig": groups}) == 4.0
+    preferences = {"InstancePreferences": [{"InstanceType": "ml.m5.large"}, {"InstanceType": "ml.m5.xlarge"}]}
+    assert prices.highest({"ResourceConfig": {**preferences, "InstanceCount": 3}}) == 6.0
+    with pytest.raises(InvalidInput, match=r"the price of ml\.m5\.large is not known"):
+        Prices({}).highest(EVERYTHING)
