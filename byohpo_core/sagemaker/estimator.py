@@ -121,7 +121,9 @@ class TrainingJob(Estimator):
             values = parameter.values if isinstance(parameter, CategoricalParameter) else ()
             if any(len(str(value)) > MAX_VALUE_LENGTH for value in values):
                 raise InvalidInput(f"the hyperparameter {name!r} has a value of over {MAX_VALUE_LENGTH} characters")
-        check_request({"TrainingJobName": "byohpo-0-0", **self.template(settings).request})
+        for instance in [{"InstanceType": name} for name in self.instance_types] or [{}]:
+            resources = {"ResourceConfig": {**request.get("ResourceConfig", {}), **instance}} if instance else {}
+            check_request({"TrainingJobName": "byohpo-0-0", **request, **resources})
         if self.prices:
             self.ceiling()
 

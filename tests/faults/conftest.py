@@ -2,6 +2,9 @@
 
 import os
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
 
 import pytest
 
@@ -25,6 +28,26 @@ def long():
 def counts():
     """What is printed at the end."""
     return COUNTS
+
+
+@pytest.fixture
+def spread():
+    """Call a function for each of many values, on both of two forked processes: the results, in order."""
+
+    def call(function, values):
+        with ProcessPoolExecutor(2, get_context("fork")) as processes:
+            yield from processes.map(function, values)
+
+    return call
+
+
+@pytest.fixture
+def quick_clients(monkeypatch):
+    """Let botocore read each of its files once in a process, since every study makes clients of its own."""
+    from botocore.loaders import JSONFileLoader
+
+    load_file, loader = cache(JSONFileLoader.load_file), JSONFileLoader()
+    monkeypatch.setattr(JSONFileLoader, "load_file", lambda _, path: load_file(loader, path))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -144,9 +144,9 @@ class TrainingJobs:
                 raise over_quota(kind, quota, used, wanted)
 
     def limit(self, request: Mapping[str, Any]) -> ServiceError:
-        """The refusal of a job while there is no quota left at all."""
+        """The refusal of a job while others in the account use what is left of the quota."""
         kind, wanted = instances(request)[0]
-        used = self._book.instances.in_use[kind]
+        used = self._book.instances.in_use[kind] + wanted
         return over_quota(kind, used, used, wanted)
 
     def _job(self, parameters: Mapping[str, Any]) -> Job:
