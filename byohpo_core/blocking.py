@@ -128,8 +128,9 @@ class Blocking:
             self._optimiser.parent = getcurrent()
             with suppress(Exception):  # what it raises on its way out is of no use to anybody
                 if self._late and self._results:
-                    self._optimiser.switch()
-                self._optimiser.throw(Unwound)
+                    self._optimiser.switch()  # the call after the last result unwinds it
+                else:
+                    self._optimiser.throw(Unwound)
 
     @property
     def _due(self) -> int:
@@ -250,6 +251,27 @@ class BlockingAlgorithm(ABC):
 
     def close(self) -> None:
         self._search.close()
+
+
+MODES = ("asynchronous", "generational")
+
+
+def mode_option() -> Any:
+    """The option `mode` of an algorithm that can do without waiting for whole generations; its first field."""
+
+    def check(_: object, __: object, value: Any) -> None:
+        if value not in MODES:
+            raise ValueError(f"mode is {value!r}; it must be {' or '.join(MODES)}")
+
+    return attrs.field(
+        default=attrs.Factory(lambda self: MODES[self.problem.max_parallel_jobs == 1], takes_self=True),
+        validator=check,
+        metadata={
+            "help": "asynchronous: a trial begins whenever a slot is free; generational: as in the library, all "
+            "wait for the slowest, which is better if durations are nearly equal or must not matter; "
+            "default asynchronous if max_parallel_jobs > 1"
+        },
+    )
 
 
 class _Range:

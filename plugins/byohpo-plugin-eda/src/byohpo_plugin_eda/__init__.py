@@ -4,19 +4,30 @@ Larranaga & Lozano 2001, "Estimation of Distribution Algorithms": the univariate
 """
 
 import attrs
-from byohpo_inspyred import cube, evolving, generation_size, single_objective
+from byohpo_inspyred import Turns, cube, evolving, generation_size, single_objective, steady_size
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, option
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
+
+TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_offspring": 1})
 
 
 @attrs.define(eq=False)
 class EstimationOfDistribution(BlockingAlgorithm):
     """Each generation is drawn from normal distributions that fit the better part of the one before."""
 
+    mode: str = mode_option()
     population: int = option(
-        attrs.Factory(lambda self: max(4, generation_size(self.problem, generations=6)), takes_self=True),
-        help="trials a generation; default max(slots, 4, min(20, max_jobs // 6))",
+        attrs.Factory(
+            lambda self: (
+                steady_size(self.problem, 2)
+                if self.mode == "asynchronous"
+                else max(4, generation_size(self.problem, generations=6))
+            ),
+            takes_self=True,
+        ),
+        help="configurations kept; default max(4, 2 slots), in generational mode, where they are its "
+        "trials, max(slots, 4, min(20, max_jobs // 6))",
         minimum=4,
     )
     num_selected: int | None = option(
@@ -38,6 +49,7 @@ class EstimationOfDistribution(BlockingAlgorithm):
             self.problem,
             ec.EDA,
             population=self.population,
+            turns=TURNS if self.mode == "asynchronous" else None,
             encoding=cube(self.problem.space, self.spread),
             num_selected=selected,
             num_offspring=self.population,
