@@ -256,15 +256,19 @@ class BlockingAlgorithm(ABC):
 MODES = ("asynchronous", "generational")
 
 
-def mode_option() -> Any:
-    """The option `mode` of an algorithm that can do without waiting for whole generations; its first field."""
+def mode_option(*, possible: bool = True) -> Any:
+    """The option `mode` of an algorithm that can do without waiting for whole generations; its first field.
+
+    Where asynchronous is not *possible*, as something that was installed does not allow it, there are generations only.
+    """
+    modes = MODES if possible else MODES[1:]
 
     def check(_: object, __: object, value: Any) -> None:
-        if value not in MODES:
-            raise ValueError(f"mode is {value!r}; it must be {' or '.join(MODES)}")
+        if value not in modes:
+            raise ValueError(f"mode is {value!r}; it must be {' or '.join(modes)}")
 
     return attrs.field(
-        default=attrs.Factory(lambda self: MODES[self.problem.max_parallel_jobs == 1], takes_self=True),
+        default=attrs.Factory(lambda self: modes[0 if self.problem.max_parallel_jobs > 1 else -1], takes_self=True),
         validator=check,
         metadata={
             "help": "asynchronous: a trial begins whenever a slot is free; generational: as in the library, all "
