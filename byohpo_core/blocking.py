@@ -59,7 +59,7 @@ class Blocking:
         problem: Problem,
         optimise: Callable[[Evaluate], object],
         *,
-        decode: Callable[[list[Any]], Mapping[str, Any]] | None = None,
+        decode: Callable[[Any], Mapping[str, Any]] | None = None,
         late: int = 0,
         chain: int = 0,
         chains: int = 1,

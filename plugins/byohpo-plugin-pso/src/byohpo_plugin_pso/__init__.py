@@ -51,7 +51,7 @@ class ParticleSwarm(BlockingAlgorithm):
         return evolving(self.problem, self._swarm, population=self.population, **self._rates, **neighbours)
 
     @property
-    def _rates(self) -> dict[str, float]:
+    def _rates(self) -> dict[str, Any]:
         return {"inertia": self.inertia, "cognitive_rate": self.cognitive_rate, "social_rate": self.social_rate}
 
     def _swarm(self, generator: random.Random) -> swarm.PSO:
