@@ -47,6 +47,7 @@ class Blocking:
     With *late* above 0 `evaluate` does not wait for the last so many results. It puts the points whose results it
     returns into the list that it was given, in the order in which they were made; the late ones come with later calls.
     So a call with k points returns k results (the first call *late* fewer), and with *late* = slots - 1 no slot waits.
+    A point whose configuration is being evaluated is dropped, as its result is on its way: a call may return nothing.
     An *optimise* that goes by the list, as inspyred's loop does, needs no change. No result is lost: those that are in
     when the study closes are returned by last calls, whose points are not evaluated any more.
 
@@ -78,6 +79,10 @@ class Blocking:
         """What has been asked for and not returned yet, by key."""
         self._results: dict[int, tuple[float, ...] | None] = {}
         """The losses of those whose trials are finished."""
+        self._running: dict[int, tuple[Any, ...]] = {}
+        """With late results, the configurations of the others."""
+        self._dropped = 0
+        """How many points in a row were dropped."""
         self._seen = [_Range() for _ in problem.objectives]
         self._fresh: list[tuple[float, ...]] = []
         """Losses that the ranges seen do not hold yet: those are needed for failed trials only."""
@@ -115,6 +120,7 @@ class Blocking:
                 self._learn(trial)
             elif isinstance(key, int) and key in self._points:
                 self._results[key] = trial.losses
+                self._running.pop(key, None)
 
     def _learn(self, trial: Trial) -> None:
         """Keep a result from before this search, but no repeat of one."""
@@ -150,20 +156,35 @@ class Blocking:
         if getcurrent() is not self._optimiser:
             raise ByohpoError("evaluate was called from another thread than the one that the optimiser was started in")
         if not self._closed:
-            keys = range(self._next, self._next + len(points) * self._chains, self._chains)
-            self._next = keys.stop
-            self._points.update(zip(keys, points, strict=True))
-            self._queue = [Proposal(self._decode(point), key) for key, point in zip(keys, points, strict=True)]
-            if points:
+            self._queue = self._asked(points)
+            if self._queue:
                 self._to_study()
         elif not self._results:
             self._leave()
-        due = sorted(self._results)[: len(points) if self._closed else self._due]
+        due = sorted(self._results)[: len(points) if self._closed else max(0, self._due)]
         finished = [self._points.pop(key) for key in due]
         if self._late:
             points[:] = finished
         losses = self._imputed([self._results.pop(key) for key in due])
         return [loss for (loss,) in losses] if self._objectives == 1 else losses
+
+    def _asked(self, points: Points) -> list[Proposal]:
+        """Proposals for points."""
+        proposals = []
+        full = len(self._points) >= self._late > 0
+        for point in points:
+            proposal = Proposal(self._decode(point), self._next)
+            if self._late:
+                configuration = tuple(proposal.hyperparameters.values())
+                if full and configuration in self._running.values() and self._dropped < _PATIENCE:
+                    self._dropped += 1
+                    continue
+                self._dropped = 0
+                self._running[self._next] = configuration
+            self._points[self._next] = point
+            self._next += self._chains
+            proposals.append(proposal)
+        return proposals
 
     def _leave(self) -> None:
         self._calls_after_close += 1

@@ -95,7 +95,7 @@ def test_slots_do_not_change_the_trajectory():
     ("jobs", "slots", "population"), [(60, 6, 15), (18, 6, 6), (200, 5, 20), (4, 1, 4), (2, 1, 2)], ids=str
 )
 def test_the_default_population_follows_slots_and_budget(jobs, slots, population):
-    """max(slots, min(20, max_jobs // 4)), and at least four where the budget has them; asynchronous one over the slots."""
+    """max(slots, min(20, max_jobs // 4)), and at least four where the budget has them; or slots + 1."""
     tuner = Tuner(
         lambda h: 0.0, "loss", {"n": IntegerParameter(1, 9)}, strategy="pso", max_jobs=jobs, max_parallel_jobs=slots
     )

@@ -7,7 +7,7 @@ problem as candidates of their kind and takes their evaluations out as trials.
 import math
 import random
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, wraps
 from typing import Any, TypeAlias
 
 import attrs
@@ -38,6 +38,7 @@ class Turns:
 
     selector: Operator | None = None
     replacer: Operator | None = None
+    archiver: Operator | None = None
     arguments: Mapping[str, Any] = attrs.field(factory=dict)
     """For its `evolve`, such as how many are selected. At least two where they are paired: of one there is no child."""
 
@@ -118,7 +119,8 @@ def evolving(
             # Some engines' own would force the size of the population, or derive the turn's from it.
             evolve, own = partial(ec.EvolutionaryComputation.evolve, evolution), {**arguments, **turns.arguments}
             evolution.selector = turns.selector or evolution.selector
-            evolution.replacer = turns.replacer or evolution.replacer
+            evolution.replacer = _if_any(turns.replacer or evolution.replacer)
+            evolution.archiver = turns.archiver or evolution.archiver
         known = search.known[: max(1, population * chains // 2)][chain::chains]
         evolve(
             generator=encoding.generator,
@@ -139,12 +141,12 @@ def pareto(losses: Any) -> ec.emo.Pareto:
     return ec.emo.Pareto(list(losses) if isinstance(losses, tuple) else [losses], maximize=False)
 
 
-def steady_size(problem: Problem, per_slot: float, *, least: int = 4, even: bool = False) -> int:
-    """A default population that proceeds in turns of a few: so many *per_slot*, but at least *least*.
+def steady_size(problem: Problem, per_slot: float, *, most: int = 20, even: bool = False) -> int:
+    """A default population that proceeds in turns of a few: so many *per_slot*, at least four and at most *most*.
 
-    A small one, since each result counts at once, and of the trials in the slots nothing is known yet.
+    A small one, since each result counts at once, while of the trials in the slots nothing is known yet.
     """
-    size = max(least, math.ceil(per_slot * problem.max_parallel_jobs - 1e-9))
+    size = max(4, min(most, math.ceil(per_slot * problem.max_parallel_jobs)))
     return size + size % 2 if even else size
 
 
@@ -169,6 +171,16 @@ def single_objective(problem: Problem, algorithm: str) -> None:
     if len(problem.objectives) > 1:
         names = ", ".join(objective.metric for objective in problem.objectives)
         raise InvalidInput(f"{algorithm} has one objective; the study has {len(problem.objectives)} ({names})")
+
+
+def _if_any(replacer: Operator) -> Operator:
+    """A replacer that is left out in a turn without offspring: those that pair parents with it would lose parents."""
+
+    @wraps(replacer)
+    def replace(random: random.Random, population: Any, parents: Any, offspring: Any, args: Any) -> Any:
+        return replacer(random, population, parents, offspring, args) if offspring else population
+
+    return replace
 
 
 def _never(**_: Any) -> bool:

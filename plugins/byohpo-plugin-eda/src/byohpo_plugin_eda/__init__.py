@@ -4,10 +4,10 @@ Larranaga & Lozano 2001, "Estimation of Distribution Algorithms": the univariate
 """
 
 import attrs
-from byohpo_inspyred import Turns, cube, evolving, generation_size, single_objective, steady_size
+from byohpo_inspyred import Turns, cube, evolving, generation_size, single_objective
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, Problem, mode_option, option
 
 TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_offspring": 1})
 
@@ -18,16 +18,9 @@ class EstimationOfDistribution(BlockingAlgorithm):
 
     mode: str = mode_option()
     population: int = option(
-        attrs.Factory(
-            lambda self: (
-                steady_size(self.problem, 2)
-                if self.mode == "asynchronous"
-                else max(4, generation_size(self.problem, generations=6))
-            ),
-            takes_self=True,
-        ),
-        help="configurations kept; default max(4, 2 slots), in generational mode, where they are its "
-        "trials, max(slots, 4, min(20, max_jobs // 6))",
+        attrs.Factory(lambda self: _size(self.problem, self.mode), takes_self=True),
+        help="configurations kept, in generational mode the trials of a generation; default "
+        "max(slots, 4, min(20, max_jobs // 6)), asynchronous at least 2 slots",
         minimum=4,
     )
     num_selected: int | None = option(
@@ -35,8 +28,9 @@ class EstimationOfDistribution(BlockingAlgorithm):
     )
     num_elites: int = option(1, help="how many of the best survive a generation", minimum=0)
     spread: float = option(
-        4.0,
-        help="side of the cube that the library works in: it takes variances for deviations, so more is wider",
+        attrs.Factory(lambda self: 8.0 if self.mode == "asynchronous" else 4.0, takes_self=True),
+        help="side of the cube that the library works in: it takes variances for deviations, so more is wider; "
+        "default 8, in generational mode 4",
         minimum=0.001,
     )
 
@@ -55,3 +49,9 @@ class EstimationOfDistribution(BlockingAlgorithm):
             num_offspring=self.population,
             num_elites=self.num_elites,
         )
+
+
+def _size(problem: Problem, mode: str) -> int:
+    """The larger of two, asynchronously: from few points a distribution narrows too early."""
+    size = max(4, generation_size(problem, generations=6))
+    return max(size, 2 * problem.max_parallel_jobs) if mode == "asynchronous" else size

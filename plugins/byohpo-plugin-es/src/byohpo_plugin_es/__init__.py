@@ -29,7 +29,7 @@ class EvolutionStrategy(BlockingAlgorithm):
             ),
             takes_self=True,
         ),
-        help="configurations kept; default max(4, 0.7 slots), in generational mode, where they are its "
+        help="configurations kept; default 0.7 slots, from 4 to 20, in generational mode, where they are its "
         "trials, max(slots, 4, min(20, max_jobs // 20))",
         minimum=1,
     )

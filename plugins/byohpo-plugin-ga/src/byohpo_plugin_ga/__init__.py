@@ -27,7 +27,7 @@ class GeneticAlgorithm(BlockingAlgorithm):
             ),
             takes_self=True,
         ),
-        help="bit strings kept; even; default max(4, 0.6 slots), in generational mode, where they are its "
+        help="bit strings kept; even; default 0.6 slots, from 4 to 20, in generational mode, where they are its "
         "trials, max(slots, 4, min(20, max_jobs // 10))",
         minimum=2,
     )

@@ -12,7 +12,8 @@ from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
 
-TURNS = Turns(arguments={"num_selected": 2})
+TURNS = Turns(archiver=ec.archivers.default_archiver, arguments={"num_selected": 2})
+"""Its search does not look into its archive, which would be compared with the whole population at each turn."""
 
 
 @attrs.define(eq=False)
@@ -29,7 +30,7 @@ class NSGA2(BlockingAlgorithm):
             ),
             takes_self=True,
         ),
-        help="configurations kept; even; default max(4, 0.8 slots), in generational mode, where they are its "
+        help="configurations kept; even; default 0.8 slots, from 4 to 20, in generational mode, where they are its "
         "trials, max(slots, 4, min(20, max_jobs // 8))",
         minimum=2,
     )
