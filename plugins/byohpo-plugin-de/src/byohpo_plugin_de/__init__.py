@@ -15,7 +15,10 @@ TURNS = Turns()
 
 @attrs.define(eq=False)
 class DifferentialEvolution(BlockingAlgorithm):
-    """Children beyond the better of two parents, away from the worse; they replace the worst of the population."""
+    """Children beyond the better of two parents, away from the worse; they replace the worst of the population.
+
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
 
     mode: str = mode_option()
     population: int = option(

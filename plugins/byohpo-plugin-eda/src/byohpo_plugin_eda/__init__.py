@@ -14,7 +14,10 @@ TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_offspring"
 
 @attrs.define(eq=False)
 class EstimationOfDistribution(BlockingAlgorithm):
-    """Each generation is drawn from normal distributions that fit the better part of the one before."""
+    """Each generation is drawn from normal distributions that fit the better part of the one before.
+
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
 
     mode: str = mode_option()
     population: int = option(

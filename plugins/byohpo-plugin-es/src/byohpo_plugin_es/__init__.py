@@ -17,7 +17,10 @@ TURNS = Turns(selector=ec.selectors.uniform_selection, arguments={"num_selected"
 
 @attrs.define(eq=False)
 class EvolutionStrategy(BlockingAlgorithm):
-    """Each configuration has one mutated child a generation, and the best of both survive."""
+    """Each configuration has one mutated child a generation, and the best of both survive.
+
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
 
     mode: str = mode_option()
     population: int = option(

@@ -15,7 +15,10 @@ TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_selected":
 
 @attrs.define(eq=False)
 class GeneticAlgorithm(BlockingAlgorithm):
-    """Bit strings that are selected by rank, crossed at some points and flipped bit by bit."""
+    """Bit strings that are selected by rank, crossed at some points and flipped bit by bit.
+
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
 
     mode: str = mode_option()
     population: int = option(

@@ -18,7 +18,10 @@ TURNS = Turns(archiver=ec.archivers.default_archiver, arguments={"num_selected":
 
 @attrs.define(eq=False)
 class NSGA2(BlockingAlgorithm):
-    """Approximates the Pareto front: the survivors are the least dominated, and among them the least crowded."""
+    """Approximates the Pareto front: the survivors are the least dominated, and among them the least crowded.
+
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
 
     mode: str = mode_option()
     population: int = option(

@@ -18,7 +18,10 @@ TURNS = Turns()
 
 @attrs.define(eq=False)
 class ParetoArchivedEvolution(BlockingAlgorithm):
-    """Parents with one mutated child each, which replaces its parent if it is better or in a less crowded place."""
+    """Parents with one mutated child each, which replaces its parent if it is better or in a less crowded place.
+
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
 
     mode: str = mode_option()
     population: int = option(

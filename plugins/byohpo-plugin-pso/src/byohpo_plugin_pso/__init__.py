@@ -18,7 +18,10 @@ from byohpo_core import Blocking, BlockingAlgorithm, Chains, mode_option, option
 
 @attrs.define(eq=False)
 class ParticleSwarm(BlockingAlgorithm):
-    """A swarm of configurations, each drawn to the best that it and its neighbours have found."""
+    """A swarm of configurations, each drawn to the best that it and its neighbours have found.
+
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
 
     mode: str = mode_option()
     population: int = option(

@@ -15,7 +15,10 @@ TURNS = Turns()
 
 @attrs.define(eq=False)
 class SimulatedAnnealing(BlockingAlgorithm):
-    """Chains of small steps: a better one is always taken, a worse one the more rarely the cooler it has become."""
+    """Chains of small steps: a better one is always taken, a worse one the more rarely the cooler it has become.
+
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
 
     mode: str = mode_option()
     chains: int = option(

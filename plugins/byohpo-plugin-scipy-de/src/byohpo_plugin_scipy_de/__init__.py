@@ -64,7 +64,10 @@ class Box:
 
 @attrs.define(eq=False)
 class DifferentialEvolution(BlockingAlgorithm):
-    """Each configuration competes with a mixture of others, and stays if it is better."""
+    """Each configuration competes with a mixture of others, and stays if it is better.
+
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
 
     mode: str = mode_option(possible=STEERABLE)
     population: int = option(
