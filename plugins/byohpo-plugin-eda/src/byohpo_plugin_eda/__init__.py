@@ -9,7 +9,7 @@ from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, Problem, mode_option, option
 
-TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_offspring": 1})
+TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_offspring": 2})
 
 
 @attrs.define(eq=False)

@@ -12,7 +12,7 @@ from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, SearchSpace, mode_option, option
 
-TURNS = Turns(selector=ec.selectors.uniform_selection, arguments={"num_selected": 1})
+TURNS = Turns(selector=ec.selectors.uniform_selection, arguments={"num_selected": 2})
 
 
 @attrs.define(eq=False)
