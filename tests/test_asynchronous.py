@@ -156,7 +156,7 @@ def slots_of(strategy, slots, jobs=300, **options):
         ("pso", (5, 11, 21)),
         ("eda", (20, 20, 40)),
         ("paes", (1, 1, 1)),
-        ("scipy-de", (6, 8, 16)),
+        ("scipy-de", (6, 10, 20)),
     ],
 )
 def test_default_populations_follow_the_slots(strategy, sizes):

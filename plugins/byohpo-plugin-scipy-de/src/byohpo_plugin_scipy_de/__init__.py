@@ -73,13 +73,13 @@ class DifferentialEvolution(BlockingAlgorithm):
     population: int = option(
         attrs.Factory(
             lambda self: (
-                max(6, round(0.8 * self.problem.max_parallel_jobs))
+                max(6, self.problem.max_parallel_jobs)
                 if self.mode == "asynchronous"
                 else max(5, self.problem.max_parallel_jobs, min(20, self.problem.max_jobs // 8))
             ),
             takes_self=True,
         ),
-        help="configurations kept; default max(6, 0.8 slots), in generational mode, where they are its "
+        help="configurations kept; default max(6, slots), in generational mode, where they are its "
         "trials, max(slots, 5, min(20, max_jobs // 8))",
         minimum=5,
     )
