@@ -53,8 +53,8 @@ class Blocking:
     An *optimise* that goes by the list, as inspyred's loop does, needs no change. No result is lost: those that are in
     when the study closes are returned by last calls, whose points are not evaluated any more.
 
-    Register it as it is, or say in a `BlockingAlgorithm` which one to run. Where a study has several, each has its
-    place in a `Chains`: it is number *chain* of *chains*, and knows its own proposals by that.
+    Register it as it is, or say in a `BlockingAlgorithm` which one to run. Where several take part together, each has
+    its place in a `Chains`: it is number *chain* of *chains*, which its proposals' keys tell.
     """
 
     def __init__(
@@ -77,6 +77,8 @@ class Blocking:
         self._queue: list[Proposal] = []
         self._given = 0
         """How many of the queue have been proposed."""
+        self._keys: dict[int, int] = {}
+        """The keys of its own running trials by their numbers: another plugin's may have any key."""
         self._points: dict[int, Any] = {}
         """What has been asked for and not returned yet, by key."""
         self._results: dict[int, tuple[float, ...] | None] = {}
@@ -100,8 +102,12 @@ class Blocking:
         return sorted(self._known, key=lambda trial: trial.losses or ())
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[Proposal]:  # noqa: ARG002
+    def propose(self, study: Study, count: int) -> list[Proposal]:
         """The next points; the optimiser runs on when enough results are in."""
+        return self.propose_from(len(study.trials), count)
+
+    def propose_from(self, number: int, count: int) -> list[Proposal]:
+        """The next points, which will be the trials from this number on."""
         proposals = self._queue[self._given : self._given + count]
         self._given += len(proposals)
         while len(proposals) < count and not self._over and self._due <= len(self._results):
@@ -111,16 +117,16 @@ class Blocking:
             given = self._queue[: count - len(proposals)]
             self._given = len(given)
             proposals += given
+        self._keys.update(zip(range(number, number + count), [it.key for it in proposals], strict=False))
         return proposals
 
     @hookimpl
     def observe(self, study: Study, trials: Sequence[Trial]) -> None:  # noqa: ARG002
         """Keep the results of this optimiser's own points until it takes them."""
         for trial in trials:
-            key = trial.proposal.key
             if trial.foreign:
                 self._learn(trial)
-            elif isinstance(key, int) and key in self._points:
+            elif (key := self._keys.pop(trial.number, None)) is not None:
                 self._results[key] = trial.losses
                 self._running.pop(key, None)
 
@@ -230,7 +236,8 @@ class Chains:
         """What each has to propose, in the order in which they have waited for their turn."""
         proposals: list[Proposal] = []
         for chain in list(self._chains):
-            if len(proposals) < count and (proposed := chain.propose(study, count - len(proposals))):
+            number, missing = len(study.trials) + len(proposals), count - len(proposals)
+            if missing and (proposed := chain.propose_from(number, missing)):
                 proposals += proposed
                 self._chains.remove(chain)
                 self._chains.append(chain)
