@@ -206,6 +206,7 @@ class Driver:
 
     def _launch(self) -> None:
         study = self.study
+        self._tick()
         free = self._free_slots()
         launched: list[int] = []
         if not self._interrupts and study.stop_reason is None:
@@ -240,9 +241,9 @@ class Driver:
             self._backend.stop(pruned)
 
     def _receive(self, updates: Iterable[Update]) -> None:
-        """Journal what the backend tells; results are on disk when this returns."""
+        """Journal what the backend tells; it is on disk when this returns, where plugins may read curves."""
+        self._tick()
         running = {trial.job_name: trial.number for trial in self.study.running}
-        ended = False
         for update in updates:
             number = running.get(update.job_name)
             if number is None:
@@ -252,9 +253,7 @@ class Driver:
             else:
                 del running[update.job_name]
                 self._end(self.study.trials[number], update)
-                ended = True
-        if ended:
-            self._commit()
+        self._commit()
 
     def _report(self, trial: Trial, update: Reported) -> None:
         known = self.study.reports(trial)
@@ -328,11 +327,12 @@ class Driver:
         self._record(EventKind.Stopped, reason=reason)
 
     def _tick(self) -> None:
+        """Look at the clock. Time stands still for the study in between, so that a replay can repeat what it was."""
         self.study.tick(self._backend.now())
 
     def _record(self, kind: EventKind, **body: Any) -> None:
         """Something happened: the study knows at once, the disk at the next commit."""
-        event = Event(self.study.sequence, kind, self._backend.now(), body)
+        event = Event(self.study.sequence, kind, self.study.now, body)
         self.study.apply(event)
         self._pending.append(event)
 

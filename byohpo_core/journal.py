@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from time import monotonic, sleep
 from typing import IO, Any, Protocol
@@ -152,11 +153,12 @@ class Journal:
         rows = self._rows("SELECT max(sequence) FROM events WHERE study = ? AND kind = ?", (study_id, kind))
         return next((sequence for (sequence,) in rows if sequence is not None), -1)
 
-    def curve(self, study_id: str, trial: int, metric: str) -> tuple[float, ...]:
-        """Every value that a trial reported of a metric, oldest first; those of its last attempt that reported."""
+    def curve(self, study_id: str, trial: int, metric: str, before: int) -> tuple[float, ...]:
+        """Every value that a trial reported of a metric before an event, oldest first; those of its last attempt."""
         rows = self._rows(
-            "SELECT body FROM events WHERE study = ? AND kind = 'reported' AND trial = ? ORDER BY sequence",
-            (study_id, trial),
+            "SELECT body FROM events WHERE study = ? AND kind = 'reported' AND trial = ? AND sequence < ? "
+            "ORDER BY sequence",
+            (study_id, trial, before),
         )
         return _curve((json.loads(body)["points"] for (body,) in rows), metric)
 
@@ -336,8 +338,8 @@ class MemoryJournal(Journal):
     def last(self, study_id: str, kind: EventKind) -> int:
         return max((event.sequence for event in self.read(study_id) if event.kind is kind), default=-1)
 
-    def curve(self, study_id: str, trial: int, metric: str) -> tuple[float, ...]:
-        reports = (it.body for it in self.read(study_id) if it.kind is EventKind.Reported)
+    def curve(self, study_id: str, trial: int, metric: str, before: int) -> tuple[float, ...]:
+        reports = (it.body for it in islice(self.read(study_id), before) if it.kind is EventKind.Reported)
         return _curve((body["points"] for body in reports if body["trial"] == trial), metric)
 
     @contextmanager

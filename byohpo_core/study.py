@@ -262,7 +262,7 @@ class Study:
         study_id: str,
         name: str,
         problem: Problem,
-        read_curve: Callable[[int, str], Sequence[float]],
+        read_curve: Callable[[int, str, int], Sequence[float]],
     ) -> None:
         self.id = study_id
         """The name plus four characters drawn at creation: the beginning of every job's name."""
@@ -362,7 +362,7 @@ class Study:
 
     def curve(self, number: int, metric: str | None = None) -> Sequence[float]:
         """Every value that a trial reported of a metric (the first objective's if none is named), oldest first."""
-        return self._read_curve(number, metric or self.problem.objectives[0].metric)
+        return self._read_curve(number, metric or self.problem.objectives[0].metric, self.sequence)
 
     def tick(self, now: float) -> None:
         """Tell the study the time; for the driver."""

@@ -123,9 +123,10 @@ def test_a_curve_is_of_the_last_attempt(journal):
     bodies = [("loss", [0, [5, 4]]), ("other", [0, [1]]), ("loss", [2, [3]]), ("loss", [0, [9, 8]])]
     for sequence, (metric, points) in enumerate(bodies):
         journal.append(record.id, [Event(sequence, EventKind.Reported, 0.0, {"trial": 7, "points": {metric: points}})])
-    assert journal.curve(record.id, 7, "loss") == (9, 8)
-    assert journal.curve(record.id, 7, "other") == (1,)
-    assert journal.curve(record.id, 8, "loss") == ()
+    assert journal.curve(record.id, 7, "loss", 4) == (9, 8)
+    assert journal.curve(record.id, 7, "loss", 3) == (5, 4, 3)
+    assert journal.curve(record.id, 7, "other", 4) == (1,)
+    assert journal.curve(record.id, 8, "loss", 4) == ()
 
 
 def test_studies_of_one_journal_are_apart():

@@ -24,7 +24,8 @@ from byohpo_core import (
     hookimpl,
     register,
 )
-from byohpo_core.journal import Journal
+from byohpo_core.backends.simulated import SimulatedBackend
+from byohpo_core.journal import Journal, open_journal
 
 
 def simulated(hyperparameters):
@@ -93,6 +94,52 @@ def test_a_driver_that_dies_at_any_commit_resumes_as_if_nothing_had_happened(str
         assert outcome(attach(f"s{boundary}").resume()) == whole
         boundary += 1
     assert boundary > 16
+
+
+@register("reads-curves")
+@attrs.define(eq=False)
+class ReadsCurves:
+    """An algorithm that goes by the curves of running trials and by the time."""
+
+    problem: object
+
+    @hookimpl
+    def propose(self, study, count):
+        points = sum(len(study.curve(trial.number)) for trial in study.running)
+        return [{"x": (points + len(study.trials) / 3 + study.now / 7 + study.elapsed_seconds / 11) % 9 - 4}]
+
+    @hookimpl
+    def prune(self, study, trial):
+        report = study.reports(trial).get("loss")
+        assert report is None or len(study.curve(trial.number)) == report.count
+
+
+@pytest.mark.parametrize("journal", ["studies.db", ":memory:"])
+def test_what_a_plugin_reads_of_curves_and_of_the_time_is_replayed(journal, monkeypatch):
+    """A prune hook sees every reported point; a replay sees none that was reported later, and the same time."""
+
+    def creeping(backend):
+        backend._now += 0.001
+        return backend._now
+
+    monkeypatch.setattr(SimulatedBackend, "now", creeping)
+    append = type(open_journal(journal)).append
+    for boundary in (4, 8, 12, 16, 20):
+        left = boundary
+
+        def dying(journal, study_id, events):
+            nonlocal left
+            left -= 1
+            append(journal, study_id, events)
+            if left < 0:
+                raise Killed
+
+        monkeypatch.setattr(type(open_journal(journal)), "append", dying)
+        driven = tuner("reads-curves", journal, max_jobs=8)
+        with pytest.raises(Killed):
+            driven.fit(job_name=f"s{boundary}")
+        monkeypatch.setattr(type(open_journal(journal)), "append", append)
+        assert driven.resume().stop_reason == "max_jobs (8) reached"
 
 
 def test_a_study_that_dies_again_and_again_still_ends(monkeypatch):
