@@ -381,6 +381,16 @@ def open_journal(path: str | os.PathLike[str] | None) -> Journal:
     return MemoryJournal() if path == MEMORY else Journal(path)
 
 
+def journal_files(study_id: str, names: Iterable[str]) -> set[str]:
+    """Which of a folder's files are the journal of a study that is being driven, SQLite's, and locks and logs."""
+    names = set(names)
+    lock = f".{study_id}.lock"
+    for journal in [name.removesuffix(lock) for name in names if name.endswith(lock)]:
+        ours = re.compile(rf"{re.escape(journal)}(-wal|-shm|-journal|\..+\.(lock|stop|log))?")
+        return {name for name in names if ours.fullmatch(name)}
+    return set()
+
+
 def _draw_id(name: str) -> str:
     return f"{name}-{''.join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))}"
 
