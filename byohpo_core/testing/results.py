@@ -230,7 +230,7 @@ def repeats_itself_with_foreign_trials(subject: Subject) -> None:
 def accepts_trials_of_other_plugins(subject: Subject) -> None:
     """Trials that another plugin proposed are among the results, between its own; it still uses its whole budget."""
     with subject.study(subject.problem(CUBE, jobs=40)) as session:
-        while len(session.configurations) < 40 and (running := session.ask(4)):
+        while (left := 40 - len(session.configurations)) and (running := session.ask(min(left, 4))):
             session.tell([it for trial in running for it in (session.inject(_OTHERS, key=["mine"]), trial)])
         made = len(session.configurations)
     applicable(made == 40 or not subject.traits.finite, "it may end early")
@@ -243,7 +243,7 @@ def does_not_take_trials_of_other_plugins_for_its_own(subject: Subject) -> None:
     made = []
     for alike in (False, True):
         with subject.study(subject.problem(CUBE, jobs=40)) as session:
-            while len(session.configurations) < 40 and (running := session.ask(4)):
+            while (left := 40 - len(session.configurations)) and (running := session.ask(min(left, 4))):
                 for place, trial in enumerate(running):
                     keys = [trial.proposal.key, len(session.configurations) + place]
                     session.tell([session.inject(_OTHERS, key=key if alike else None) for key in keys])
