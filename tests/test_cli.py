@@ -207,7 +207,11 @@ def test_a_function_is_tuned_and_resumed_by_its_name(folder):
         ("", "target = 'work:f'", ["the module work (", "work.py) has no f"]),
         ("f = 3", "target = 'work:f'", ["f is a int, not a function"]),
         ("class f: pass", "target = 'work:f'", ["f is a type, not a function"]),
-        ("import nothing.at.all", "target = 'work:f'", ["cannot be imported: ModuleNotFoundError: No module named 'no"]),
+        (
+            "import nothing.at.all",
+            "target = 'work:f'",
+            ["cannot be imported: ModuleNotFoundError: No module named 'no"],
+        ),
         ("1 / 0", "target = 'work:f'", ["the module work cannot be imported: ZeroDivisionError: division by zero"]),
         ("raise SystemExit('no GPU')", "target = 'work:f'", ["work cannot be imported: SystemExit: no GPU"]),
         ("def f(h: 1 +", "target = 'work:f'", ["the module work cannot be imported: SyntaxError"]),
@@ -270,7 +274,9 @@ def test_extensions_are_listed_and_told():
     told = byohpo("info", "target-value").stdout
     assert told.startswith("target-value: End when")
     assert "value  (needed)  the objective value that is good enough" in told
-    assert failed(byohpo("info", "target"), "algorithm 'target'", "nor is it an extension (did you mean 'target-value'?")
+    assert failed(
+        byohpo("info", "target"), "algorithm 'target'", "nor is it an extension (did you mean 'target-value'?"
+    )
 
 
 PAGE = Path(__file__).parents[1] / "docs" / "command-line.md"

@@ -93,8 +93,6 @@ def test_a_remembered_value_belongs_to_its_parameter():
     assert rate.decode(rate.encode(5)) == 1.0
 
 
-
-
 @given(parameter=integers() | categories, unit=units)
 def test_encoding_lands_in_the_share_of_the_value(parameter, unit):
     """What a coordinate decodes to is what its share's middle decodes to."""
@@ -214,7 +212,19 @@ def test_numpy_scalars_are_taken_and_become_plain():
         ({"x": 0.5, "c": "a", "s": 8}, "s: 8 is not its fixed value 7"),
         ([0.5], "[0.5] is no mapping"),
     ],
-    ids=["outside", "text", "bool", "nan", "category", "equal category", "missing", "misspelt", "unknown", "static", "no mapping"],
+    ids=[
+        "outside",
+        "text",
+        "bool",
+        "nan",
+        "category",
+        "equal category",
+        "missing",
+        "misspelt",
+        "unknown",
+        "static",
+        "no mapping",
+    ],
 )
 def test_what_is_wrong_with_a_configuration_is_said(configuration, complaint):
     """The parameter and the value, in one line."""
