@@ -150,8 +150,14 @@ def test_those_who_listen_are_told_of_them(parent):
 
 
 DIFFERENT = {
-    "another range": ({"x": ContinuousParameter(-5, 6), "n": RANGES["n"]}, "has 'x' as ContinuousParameter"),
-    "another kind": ({"x": RANGES["x"], "n": CategoricalParameter([1, 2])}, "has 'n' as IntegerParameter"),
+    "another range": (
+        {"x": ContinuousParameter(-5, 6), "n": RANGES["n"]},
+        "has 'x' as a number from -5.0 to 5.0 (Auto)",
+    ),
+    "another kind": (
+        {"x": RANGES["x"], "n": CategoricalParameter([1, 2])},
+        "has 'n' as a whole number from 1 to 3 (Auto)",
+    ),
     "one more": ({**RANGES, "y": IntegerParameter(1, 2)}, "has no hyperparameter 'y'"),
     "one less": ({"x": RANGES["x"]}, "has a hyperparameter 'n', which this study has not"),
     "another order": ({"n": RANGES["n"], "x": RANGES["x"]}, "has the order x, n, this study n, x"),
