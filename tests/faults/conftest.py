@@ -8,6 +8,8 @@ from multiprocessing import get_context
 
 import pytest
 
+from byohpo_core.study import EventKind
+
 COUNTS = Counter()
 
 
@@ -28,6 +30,34 @@ def long():
 def counts():
     """What is printed at the end."""
     return COUNTS
+
+
+@pytest.fixture
+def check_jobs():
+    """The function that compares the jobs of an account with a study's events."""
+    return compare
+
+
+def compare(events, jobs):
+    """A job for every attempt that was intended and no other; a further attempt only after a failure that passes."""
+    intended = [event.body for event in events if event.kind is EventKind.Intended]
+    names = [body["job"] for body in intended]
+    assert len(set(names)) == len(names)
+    assert set(jobs) == set(names)
+    assert all(job.status in ("Completed", "Failed", "Stopped") for job in jobs.values())
+    assert all(job.processes_started <= 1 for job in jobs.values())
+    finished = Counter(event.body["trial"] for event in events if event.kind is EventKind.Finished)
+    assert set(finished.values()) == {1}
+    assert finished.keys() >= {body["trial"] for body in intended}
+    last = {}
+    for body in intended:
+        job = jobs[body["job"]]
+        attempt, earlier = last.get(body["trial"], (-1, None))
+        assert body["attempt"] == attempt + 1
+        if earlier is not None:
+            assert earlier.reason.startswith(("CapacityError", "InternalServerError"))
+            assert earlier.ended <= job.created
+        last[body["trial"]] = (body["attempt"], job)
 
 
 @pytest.fixture

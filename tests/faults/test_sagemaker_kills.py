@@ -1,0 +1,316 @@
+"""Drivers of training jobs die at any moment, lose their disk, or meet another; the account is a process of its own."""
+
+import json
+import mmap
+import os
+import random
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from collections import Counter
+from itertools import count
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob
+from sagemaker_account import METRICS, RANGES, REQUEST
+
+from byohpo_core import StudyBusy, TrainingJob, Tuner
+from byohpo_core.journal import Journal
+from byohpo_core.sagemaker.aws import Aws
+
+JOBS = 8
+STRATEGIES = {"random": None, "pso": {"population": 4}}
+METHODS = {Journal: "append", Aws: "call"}
+INDEX_LAG = 5.0
+SLOTS = 64
+
+
+class SharedClock:
+    """Virtual time of several processes: each moves a hand of its own, and the one furthest on tells the time."""
+
+    def __init__(self):
+        self._hands = memoryview(mmap.mmap(-1, 8 * SLOTS)).cast("d")
+        self._hands[0] = 1.8e9
+        self._lock = threading.Lock()
+
+    def now(self):
+        return max(self._hands)
+
+    def sleep_until(self, time):
+        hand = os.getpid() % SLOTS
+        with self._lock:
+            self._hands[hand] = max(self._hands[hand], time)
+
+
+class Account:
+    """An emulator in a forked process, where jobs go on whatever happens to drivers."""
+
+    def __init__(self):
+        self.clock = SharedClock()
+        fork = get_context("fork")
+        self._pipe, other = fork.Pipe()
+        self._process = fork.Process(target=serve, args=(self.clock, other), daemon=True)
+        self._process.start()
+        self.environment = self._pipe.recv()
+
+    def ask(self, prefix):
+        """The jobs whose names begin so, and how often each was created."""
+        self._pipe.send(prefix)
+        return self._pipe.recv()
+
+    def close(self):
+        self._pipe.send(None)
+        self._process.join()
+
+
+def serve(clock, pipe):
+    faults = Faults(1, {"search_lag": 0.3, "capacity": 0.1, "internal": 0.1}, seconds={"search_lag": INDEX_LAG})
+    with Emulator(clock=clock, job=training, faults=faults) as emulator:
+        emulator.client("s3").create_bucket(Bucket="bucket")
+        pipe.send(emulator.environment)
+        while (prefix := pipe.recv()) is not None:
+            created = Counter(
+                call.parameters["TrainingJobName"]
+                for call in emulator.calls
+                if call.operation == "CreateTrainingJob" and call.outcome == "ok"
+            )
+            jobs = {name: job for name, job in emulator.jobs.items() if name.startswith(prefix)}
+            pipe.send((jobs, {name: created[name] for name in jobs}))
+
+
+def training(request):
+    """A job of some minutes."""
+    x, n = (json.loads(request["HyperParameters"][name]) for name in ("x", "n"))
+    return SimulatedJob(100 + 30 * n + 10 * abs(x), {"loss": (x - 1) ** 2 + n})
+
+
+@pytest.fixture
+def account(monkeypatch, quick_clients):
+    """The account, and the environment that leads to it."""
+    account = Account()
+    for name, value in account.environment.items():
+        monkeypatch.setenv(name, value)
+    yield account
+    account.close()
+
+
+def training_job(account):
+    return TrainingJob(REQUEST, clock=account.clock, poll_seconds=20)
+
+
+def fit(account, strategy, name, path):
+    Tuner(
+        training_job(account),
+        "loss",
+        RANGES,
+        METRICS,
+        strategy,
+        "Minimize",
+        JOBS,
+        3,
+        random_seed=5,
+        strategy_options=STRATEGIES[strategy],
+        journal=path,
+        progress=False,
+    ).fit(job_name=name)
+
+
+def resume(account, name, path):
+    Tuner.attach(name, journal=path, estimator=training_job(account), progress=False).resume()
+
+
+def outcome(path, name):
+    """All that must be the same, whatever died when."""
+    study = Tuner.attach(name, journal=path).study
+    trials = [[t.number, dict(t.hyperparameters), str(t.status), t.values, t.shares] for t in study.trials]
+    return json.loads(json.dumps([trials, study.jobs, study.stop_reason]))
+
+
+def check(account, path, name, check_jobs):
+    """The jobs are those that the journal tells of, and none was created by two calls."""
+    journal = Journal(path)
+    record = journal.find(name)
+    jobs, created = account.ask(f"{record.id}-")
+    check_jobs([*journal.read(record.id)], jobs)
+    assert set(created.values()) == {1}
+    journal.close()
+
+
+def in_child(work, before=lambda: None):
+    """Start a forked child that does some work, and writes how that ended to a file named after it."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    try:
+        before()
+        try:
+            work()
+            told = "ended"
+        except StudyBusy as error:
+            told = f"StudyBusy: {error}"
+        Path(f"told.{os.getpid()}").write_text(told)
+    except BaseException:  # noqa: BLE001 - told to the parent, which waits for it
+        Path(f"told.{os.getpid()}").write_text(traceback.format_exc())
+    finally:
+        os._exit(0)
+
+
+def told(child):
+    """How a child ended; None if it was killed."""
+    _, status = os.waitpid(child, 0)
+    file = Path(f"told.{child}")
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        assert not file.exists()
+        return None
+    text = file.read_text()
+    file.unlink()
+    return text
+
+
+def at_moment(moment, number, owners=(Journal, Aws)):
+    """What makes a child send itself a signal: before or after one of its commits, or of its calls to AWS."""
+
+    def before():
+        left = [moment]
+        lock = threading.Lock()
+
+        def counted(function):
+            def call(*arguments, **options):
+                pass_moment()
+                answer = function(*arguments, **options)
+                pass_moment()
+                return answer
+
+            return call
+
+        def pass_moment():
+            with lock:
+                left[0] -= 1
+                if left[0] == -1:
+                    os.kill(os.getpid(), number)
+
+        for owner in owners:
+            setattr(owner, METHODS[owner], counted(getattr(owner, METHODS[owner])))
+
+    return before
+
+
+@pytest.mark.parametrize("owner", METHODS, ids=["at a commit", "at a call"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_driver_killed_at_any_moment_leaves_no_job_behind_and_makes_none_twice(
+    strategy, owner, account, long, counts, check_jobs
+):
+    """Before and after each commit, and calls to AWS; then the resume is killed too, once."""
+    draw = random.Random(1)
+    assert told(in_child(lambda: fit(account, strategy, "whole", "whole.db"))) == "ended"
+    expected = outcome("whole.db", "whole")
+    step = {Journal: 1, Aws: 3}[owner] * (1 if long else 20)
+    kills = 0
+    for moment in count(0, step):
+        name, path = f"study-{moment}", f"{moment}.db"
+        first = told(
+            in_child(
+                lambda n=name, p=path: fit(account, strategy, n, p), at_moment(moment, signal.SIGKILL, owners=[owner])
+            )
+        )
+        account.clock.sleep_until(account.clock.now() + draw.choice([0, 0, 3, 100, 1000]))
+        then = at_moment(draw.randrange(80), signal.SIGKILL)
+        second = told(in_child(lambda n=name, p=path: going_on(account, strategy, n, p), then))
+        last = told(in_child(lambda n=name, p=path: going_on(account, strategy, n, p)))
+        ends = [first, second, last]
+        assert set(ends[:2]) <= {"ended", None}, ends
+        assert last == "ended", ends
+        assert outcome(path, name) == expected, f"killed at moment {moment}"
+        check(account, path, name, check_jobs)
+        kills += ends.count(None)
+        if first == "ended":
+            break
+    counts[f"drivers of training jobs killed, and their studies ended as undisturbed: {strategy}"] += kills
+    assert kills >= (50 if long else 2)
+
+
+def going_on(account, strategy, name, path):
+    """Resume the study, or begin it if it had not begun."""
+    if any(record.name == name for record in Journal(path).studies()):
+        resume(account, name, path)
+    else:
+        fit(account, strategy, name, path)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_lost_laptop_loses_nothing(strategy, account, long, counts, check_jobs):
+    """The driver is killed and its folder deleted; another machine finds the study by the tag of its jobs."""
+    assert told(in_child(lambda: fit(account, strategy, "whole", "whole.db"))) == "ended"
+    expected = outcome("whole.db", "whole")
+    lost = 0
+    for moment in range(20, 140, 6 if long else 70):
+        name, mine, other = f"study-{moment}", Path(f"mine-{moment}"), Path(f"other-{moment}")
+        mine.mkdir()
+        other.mkdir()
+        ended = told(
+            in_child(
+                lambda n=name, p=mine / "byohpo.db": fit(account, strategy, n, p), at_moment(moment, signal.SIGKILL)
+            )
+        )
+        assert ended is None, ended
+        shutil.rmtree(mine)
+        account.clock.sleep_until(account.clock.now() + INDEX_LAG + 1)
+        path = other / "byohpo.db"
+        ended = told(in_child(lambda n=name, p=path: resume(account, n, p)))
+        assert ended == "ended", ended
+        assert outcome(path, name) == expected, f"lost at moment {moment}"
+        check(account, path, name, check_jobs)
+        lost += 1
+    counts["laptops lost, whose studies ended as undisturbed on another machine"] += lost
+    assert lost >= (10 if long else 2)
+
+
+def wait_for_stop(child):
+    _, status = os.waitpid(child, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_of_two_machines_with_one_study_one_goes_on_and_the_other_stops(strategy, account, long, counts, check_jobs):
+    """One driver sleeps while another machine takes the study over, and wakes when that has ended, or at once."""
+    assert told(in_child(lambda: fit(account, strategy, "whole", "whole.db"))) == "ended"
+    expected = outcome("whole.db", "whole")
+    busy = Counter()
+    for number, moment in enumerate(range(20, 110, 6 if long else 50)):
+        name = f"study-{moment}"
+        paths = [Path(f"{machine}-{moment}") / "byohpo.db" for machine in ("mine", "other")]
+        for path in paths:
+            path.parent.mkdir()
+        sleeper = in_child(lambda n=name, p=paths[0]: fit(account, strategy, n, p), at_moment(moment, signal.SIGSTOP))
+        wait_for_stop(sleeper)
+        account.clock.sleep_until(account.clock.now() + INDEX_LAG + 1)
+        if number % 2:
+            # Both are about to write, and go on at the same time.
+            writing = at_moment(0, signal.SIGSTOP, owners=[Journal])
+            other = in_child(lambda n=name, p=paths[1]: resume(account, n, p), writing)
+            wait_for_stop(other)
+            for driver in (other, sleeper) if number % 4 == 1 else (sleeper, other):
+                os.kill(driver, signal.SIGCONT)
+            ends = [told(sleeper), told(other)]
+        else:
+            second = told(in_child(lambda n=name, p=paths[1]: resume(account, n, p)))
+            os.kill(sleeper, signal.SIGCONT)
+            ends = [told(sleeper), second]
+        assert sorted(text.partition(":")[0] for text in ends) == ["StudyBusy", "ended"], ends
+        winner = paths[ends.index("ended")]
+        assert outcome(winner, name) == expected
+        check(account, winner, name, check_jobs)
+        busy["the machine that had slept" if ends[1] == "ended" else "the machine that came second"] += 1
+        # The loser's journal, too, is no way to do anything twice.
+        loser = paths[1 - ends.index("ended")]
+        again = told(in_child(lambda n=name, p=loser: resume(account, n, p)))
+        assert again == "ended" or again.startswith("StudyBusy: study"), again
+        check(account, winner, name, check_jobs)
+    for who, times in busy.items():
+        counts[f"two machines at one study: stopped was {who}"] += times
