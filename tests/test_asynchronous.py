@@ -2,7 +2,10 @@
 
 import math
 import random
+import re
+import runpy
 import statistics
+from pathlib import Path
 
 import byohpo_inspyred
 import inspyred
@@ -382,3 +385,13 @@ def test_scipys_steady_state_finds_the_minimum():
         population.select(trial, loss)
         running.append(population.mix(number % 6))
     assert statistics.median(found[-20:]) < 1e-3 < statistics.median(found[:20])
+
+
+def test_the_page_about_it_runs(capsys):
+    """Its example, and what that prints."""
+    page = Path(__file__).parents[1] / "docs" / "asynchronous.md"
+    (block,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    Path("page.py").write_text(block)
+    runpy.run_path("page.py", run_name="__main__")
+    hours = [float(number) for number in re.findall(r"[\d.]+", capsys.readouterr().out)]
+    assert 2 * hours[0] < hours[1]
