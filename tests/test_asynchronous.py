@@ -2,12 +2,16 @@
 
 import math
 import random
+import re
+import runpy
 import statistics
+from pathlib import Path
 
 import byohpo_inspyred
 import inspyred
 import numpy as np
 import pytest
+from byohpo_plugin_paes import _engine as paes_engine
 from byohpo_plugin_scipy_de.steady import PARTS, STEERABLE, SteadyState
 from inspyred import ec
 from scipy.optimize import _differentialevolution
@@ -196,13 +200,43 @@ def test_evolve_goes_by_the_list_that_it_gave_to_the_evaluator():
     assert made.num_evaluations == 9
 
 
-@pytest.mark.parametrize("kind", [ec.GA, ec.ES, ec.DEA, ec.EDA, ec.SA, ec.emo.NSGA2, ec.emo.PAES])
-def test_an_engine_is_its_operators(kind):
-    """Its own `evolve` adds defaults at most, so that the base class's runs the same, of any population's size."""
-    own = kind(random.Random(1))
-    assert isinstance(own, ec.EvolutionaryComputation)
-    for operator in ("selector", "replacer", "archiver"):
-        assert callable(getattr(own, operator))
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (ec.GA, {"num_selected": 6}),
+        (ec.DEA, {"num_selected": 2}),
+        (ec.EDA, {"num_selected": 3, "num_offspring": 6}),
+        (ec.emo.NSGA2, {"num_selected": 6}),
+        (paes_engine, {}),
+    ],
+    ids=["GA", "DEA", "EDA", "NSGA2", "PAES"],
+)
+def test_an_engines_own_evolve_only_fills_in_what_is_not_given(kind, arguments):
+    """So the base class's does the same, for a population of any size."""
+    pareto = "Pareto" if kind in (ec.emo.NSGA2, paes_engine) else None
+    seen = []
+    for evolve in (lambda made, *given, **named: made.evolve(*given, **named), ec.EvolutionaryComputation.evolve):
+        candidates_seen = []
+
+        def evaluator(candidates, args, candidates_seen=candidates_seen):
+            candidates_seen += [list(candidate) for candidate in candidates]
+            losses = [abs(sum(candidate) - 1) for candidate in candidates]
+            return [byohpo_inspyred.pareto((loss, loss)) for loss in losses] if pareto else losses
+
+        made = engine(kind)
+        evolve(
+            made,
+            lambda random, args: [random.random() for _ in range(3)],
+            evaluator,
+            pop_size=6,
+            maximize=pareto is not None,
+            bounder=ec.Bounder(0, 1),
+            max_generations=4,
+            **arguments,
+        )
+        seen.append(candidates_seen)
+    assert len(seen[0]) >= 14
+    assert seen[0] == seen[1]
 
 
 def test_only_the_base_class_leaves_an_annealing_its_first_candidates():
@@ -382,3 +416,13 @@ def test_scipys_steady_state_finds_the_minimum():
         population.select(trial, loss)
         running.append(population.mix(number % 6))
     assert statistics.median(found[-20:]) < 1e-3 < statistics.median(found[:20])
+
+
+def test_the_page_about_it_runs(capsys):
+    """Its example, and what that prints."""
+    page = Path(__file__).parents[1] / "docs" / "asynchronous.md"
+    (block,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    Path("page.py").write_text(block)
+    runpy.run_path("page.py", run_name="__main__")
+    hours = [float(number) for number in re.findall(r"[\d.]+", capsys.readouterr().out)]
+    assert 2 * hours[0] < hours[1]
