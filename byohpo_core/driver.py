@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -23,6 +24,9 @@ from byohpo_core.plugins import StudyPlugins
 from byohpo_core.study import Event, EventKind, Study, Trial, TrialStatus
 
 _logger = logging.getLogger("byohpo")
+LOOK_AHEAD = 2
+"""In strict order: how many times as many trials as slots may be unobserved."""
+_number = attrgetter("number")
 _MISSING_METRIC = "the job did not report {names}"
 
 
@@ -38,6 +42,8 @@ class Policy:
     """What all jobs together may cost."""
     reservation: float = 0.0
     """The most that one job can cost: set aside before its launch, until it is over and its cost is known."""
+    order: str = "arrival"
+    """"arrival": results are observed as they come; "strict": in the order of their trials, one at a time."""
 
 
 class Driver:
@@ -109,11 +115,9 @@ class Driver:
             self._tick()
             if self._should_stop():
                 return
-            while (wanted := self._wanted()) > 0 and not self.study.unobserved:
-                if not self._ask(wanted):
-                    return
+            while (wanted := self._wanted()) > 0 and self._may_ask() and self._ask(wanted):
                 self._reuse()
-            if not self.study.unobserved:
+            if not self._observable():
                 return
 
     def _reuse(self) -> None:
@@ -131,12 +135,27 @@ class Driver:
                         reason=reason,
                     )
 
-    def _observe(self) -> None:
+    def _observable(self) -> Sequence[Trial]:
+        """The finished trials that it is time to observe; in strict order one, and only after all before it."""
         trials = self.study.unobserved
+        if self._policy.order == "arrival" or not trials or trials[0].foreign:
+            return trials
+        first = min(trials, key=_number)
+        unfinished = (*self.study.running, *self.study.waiting)
+        return [first] if all(trial.number > first.number for trial in unfinished) else []
+
+    def _may_ask(self) -> bool:
+        """Whether a plugin is to propose now: in strict order after each result, else when it knows all results."""
+        return self._policy.order == "strict" or not self.study.unobserved
+
+    def _observe(self) -> bool:
+        """Whether there was anything to observe."""
+        trials = self._observable()
         if trials:
             self._commit()
             self._record(EventKind.Observed, trials=[trial.number for trial in trials])
             self._plugins.observe(self.study, trials)
+        return bool(trials)
 
     def _should_stop(self) -> bool:
         study = self.study
@@ -160,7 +179,8 @@ class Driver:
                         status=TrialStatus.Stopped.value,
                         reason=f"the study ended before it had a job: {study.stop_reason}",
                     )
-            self._observe()
+            while self._observe():
+                """In strict order it is one at a time."""
         return study.stop_reason is not None or self._interrupts > 0
 
     def _heed_the_user(self) -> None:
@@ -178,6 +198,8 @@ class Driver:
 
     def _wanted(self) -> int:
         """How many more proposals there is a free slot and a job in the budget for."""
+        if self._policy.order == "strict":
+            return self._wanted_in_order()
         study = self.study
         waiting = study.waiting
         free = self._free_slots()
@@ -186,6 +208,18 @@ class Driver:
             free -= not self._held(trial)
             budget -= trial.attempt == 0
         return min(free, budget)
+
+    def _wanted_in_order(self) -> int:
+        """The same where the answer may not depend on what has finished, only on what was observed.
+
+        Some proposals are made ahead, so that slots are not idle while the next result in order is awaited. Each takes
+        a job of the budget until it is observed to have shared another's.
+        """
+        study = self.study
+        unobserved = (*study.running, *study.waiting, *study.unobserved)
+        jobs = study.jobs - sum(trial.attempt > 0 or trial.job_name is not None for trial in unobserved)
+        ahead = LOOK_AHEAD * study.problem.max_parallel_jobs
+        return min(ahead, study.problem.max_jobs - jobs) - len(unobserved)
 
     def _free_slots(self) -> int:
         """How many jobs could be launched now: there is a slot, and the money for them at their dearest."""

@@ -52,7 +52,8 @@ class Tuner:
     to run: an SDK's Estimator, ModelTrainer or HyperparameterTuner, a CreateTrainingJob request, or a `TrainingJob`
     around one of these. *strategy* is the name of an installed algorithm or a class. All settings are checked here and
     in `fit`, before any job starts; a wrong one raises `InvalidInput`. *max_cost* limits what all jobs together may
-    cost. With `journal=":memory:"` nothing is kept; by default the journal is `BYOHPO_JOURNAL` or `byohpo.db` in the
+    cost. With `order="strict"` results are observed in the order of their trials, not of their arrival: how long each
+    job takes then changes nothing of the search, at the price of some idle slots. With `journal=":memory:"` nothing is kept; by default the journal is `BYOHPO_JOURNAL` or `byohpo.db` in the
     working folder.
     """
 
@@ -90,6 +91,7 @@ class Tuner:
         duplicates: str = "reuse",
         max_attempts: int = 3,
         max_cost: float | None = None,
+        order: str = "arrival",
         warm_start_from: Sequence[str] = (),
         journal: str | os.PathLike[str] | None = None,
         progress: bool = True,
@@ -138,6 +140,7 @@ class Tuner:
                 checks.choice("duplicates", duplicates, ("reuse", "run")),
                 checks.whole("max_attempts", max_attempts, at_least=1),
                 None if max_cost is None else checks.amount("max_cost", max_cost),
+                order=checks.choice("order", order, ("arrival", "strict")),
             ),
             check_parents(
                 self._journal,

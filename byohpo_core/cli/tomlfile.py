@@ -21,7 +21,7 @@ from byohpo_core.tuner import Tuner
 _OPTIONAL = (
     *("metric_definitions", "objective_type", "max_jobs", "max_parallel_jobs", "max_runtime_in_seconds", "tags"),
     *("base_tuning_job_name", "early_stopping_type", "random_seed", "strategy_options", "initial_configurations"),
-    *("failure_limit", "duplicates", "max_attempts", "warm_start_from", "journal"),
+    *("failure_limit", "duplicates", "max_attempts", "max_cost", "order", "warm_start_from", "journal"),
 )
 _NEEDED = ("strategy", "objective_metric_name")
 _OURS = ("job_name", "inputs", "script", "function", "hyperparameter_ranges", "extensions")
