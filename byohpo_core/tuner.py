@@ -53,8 +53,8 @@ class Tuner:
     around one of these. *strategy* is the name of an installed algorithm or a class. All settings are checked here and
     in `fit`, before any job starts; a wrong one raises `InvalidInput`. *max_cost* limits what all jobs together may
     cost. With `order="strict"` results are observed in the order of their trials, not of their arrival: how long each
-    job takes then changes nothing of the search, at the price of some idle slots. With `journal=":memory:"` nothing is kept; by default the journal is `BYOHPO_JOURNAL` or `byohpo.db` in the
-    working folder.
+    job takes then changes nothing of the search, at the price of some idle slots. With `journal=":memory:"` nothing is
+    kept; by default the journal is `BYOHPO_JOURNAL` or `byohpo.db` in the working folder.
     """
 
     study: Study | None

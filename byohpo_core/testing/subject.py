@@ -250,7 +250,7 @@ class Session:
                 other.observe()
         return other
 
-    def _curve(self, number: int, metric: str) -> tuple[float, ...]:
+    def _curve(self, number: int, metric: str, sequence: int) -> tuple[float, ...]:  # noqa: ARG002
         """What a trial reported: its result, once."""
         metrics = self.study.trials[number].metrics
         return (metrics[metric],) if metric in metrics else ()

@@ -12,7 +12,7 @@ JOBS = 300
 
 def busy(order: str, sigma: float, strategy: str, seed: int) -> tuple[float, float]:
     """(slots busy until the last start, hours until the last end) of one study of lognormal durations."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - no secret
 
     def job(hyperparameters):
         return Simulation({"loss": hyperparameters["x"] ** 2}, 600 * chance.lognormvariate(0, sigma))
@@ -37,6 +37,12 @@ def busy(order: str, sigma: float, strategy: str, seed: int) -> tuple[float, flo
     return spent / (SLOTS * (last - begin)), (end - begin) / 3600
 
 
+def median(order: str, sigma: float, strategy: str, seeds: int) -> list[float]:
+    """The medians over seeds."""
+    studies = [busy(order, sigma, strategy, seed) for seed in range(seeds)]
+    return [statistics.median(column) for column in zip(*studies, strict=True)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=11)
@@ -47,10 +53,7 @@ def main() -> None:
     print(f"{'algorithm':<10} {'sigma':>5}  {'busy, arrival':>13} {'busy, strict':>12}  {'hours, ratio':>12}")
     for strategy in ("random", "de", "pso"):
         for sigma in (0.3, 0.5, 1.0):
-            arrival, strict = (
-                [statistics.median(column) for column in zip(*(busy(order, sigma, strategy, s) for s in range(seeds)))]
-                for order in ("arrival", "strict")
-            )
+            arrival, strict = (median(order, sigma, strategy, seeds) for order in ("arrival", "strict"))
             ratio = strict[1] / arrival[1]
             print(f"{strategy:<10} {sigma:>5}  {arrival[0]:>13.3f} {strict[0]:>12.3f}  {ratio:>12.2f}")
 
