@@ -24,14 +24,15 @@ for epoch in range(arguments.num_epoch):
 """
 
 
-def test_the_readmes_lines_run(capsys, monkeypatch):
-    """Tune a function, tune a script, resume, bring your own."""
+def test_the_readmes_lines_run(capsys, monkeypatch, sagemaker_emulator):
+    """Tune a function, a script, a training job; resume, bring your own."""
+    sagemaker_emulator.client("s3").create_bucket(Bucket="my-bucket")
     Path("train.py").write_text(TRAIN)
     Path("data").mkdir()
     Path("data/rows.csv").touch()
     monkeypatch.setattr("byohpo_core.tuner.Progress", Silent)
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     program = Path("readme.py")
     program.write_text("\n".join(blocks))
     names = runpy.run_path(str(program), run_name="__main__")
@@ -39,7 +40,8 @@ def test_the_readmes_lines_run(capsys, monkeypatch):
     assert names["study"].trials[0].plugin == "house-special"
     assert "max_jobs (60) reached" in capsys.readouterr().out
     assert Path("toy.db").exists()
-    assert len(re.findall(r"strategy=", "\n".join(blocks))) == 3
+    assert len(re.findall(r"strategy=", "\n".join(blocks))) == 4
+    assert {job.status for job in sagemaker_emulator.jobs.values()} == {"Completed"}
     assert os.environ.get("BYOHPO_JOURNAL") is None
 
 
@@ -64,4 +66,7 @@ class Silent:
         return self
 
     def __exit__(self, *_):
+        return None
+
+    def happened(self, study, event):
         return None

@@ -24,6 +24,8 @@ from byohpo_core import (
     Tuner,
     register,
 )
+from byohpo_core.backends.simulated import SimulatedBackend
+from byohpo_core.driver import Driver
 from byohpo_core.journal import Journal
 from byohpo_core.plugins import find, option_parameters
 
@@ -86,7 +88,7 @@ def options(strategy, mode):
     return {"resolution": 3} if strategy == "grid" else mode and {"mode": mode}
 
 
-def fit(strategy, space, path, mode=None):
+def fit(strategy, space, path, mode=None, *, early_stopping_type="Auto"):
     Tuner(
         Simulated(simulated),
         ["loss", "cost"] if strategy == "nsga2" else "loss",
@@ -96,7 +98,7 @@ def fit(strategy, space, path, mode=None):
         max_jobs=16 if space == "mixed" else 8,
         max_parallel_jobs=4,
         random_seed=5,
-        early_stopping_type="Auto",
+        early_stopping_type=early_stopping_type,
         strategy_options=options(strategy, mode),
         failure_limit=False,
         journal=path,
@@ -105,7 +107,7 @@ def fit(strategy, space, path, mode=None):
 
 
 def resume(path):
-    Tuner.attach("s", journal=path, estimator=Simulated(simulated), progress=False).resume()
+    return Tuner.attach("s", journal=path, estimator=Simulated(simulated), progress=False).resume()
 
 
 def outcome(path):
@@ -142,7 +144,7 @@ def in_child(work, dies_at=None):
 
 
 def die_at(commit, moment):
-    append = Journal.append
+    append, stop = Journal.append, SimulatedBackend.stop
     left = commit
 
     def dying(journal, study_id, events):
@@ -150,11 +152,16 @@ def die_at(commit, moment):
         if left == 0 and moment == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         append(journal, study_id, events)
-        if left == 0:
+        if left == 0 and moment == "after":
             os.kill(os.getpid(), signal.SIGKILL)
         left -= 1
 
-    Journal.append = dying
+    def dying_at_a_stop(backend, trials):
+        if left <= 0 and moment == "at the stop":
+            os.kill(os.getpid(), signal.SIGKILL)
+        stop(backend, trials)
+
+    Journal.append, SimulatedBackend.stop = dying, dying_at_a_stop
 
 
 @pytest.fixture
@@ -208,6 +215,65 @@ def test_a_driver_killed_at_any_boundary_resumes_as_if_nothing_had_happened(stra
     assert kills > 10
     counts["drivers killed at a boundary of the journal"] += kills
     counts["resumes after that, all as the uninterrupted study"] += resumes
+
+
+def stopped_by_its_user(monkeypatch):
+    """Somebody calls `stop_tuning_job` when five trials have finished, and again after a crash."""
+    monkeypatch.setattr(
+        Tuner, "_stop_requested", lambda tuner, *_: "stopped" if tuner.study.finished >= FINISHED else None
+    )
+
+
+def left_by_ctrl_c(monkeypatch):
+    """Somebody presses Ctrl-C twice when five trials have finished, unless jobs were stopped before the crash."""
+    heed = Driver._heed_the_user
+
+    def pressed(driver):
+        study = driver.study
+        asked = any(map(study.stopping, study.running)) or any(trial.status == "Stopped" for trial in study.trials)
+        if study.finished >= FINISHED and not asked:
+            driver._interrupts = 2
+        heed(driver)
+
+    monkeypatch.setattr(Driver, "_heed_the_user", pressed)
+
+
+FINISHED = 5
+
+
+@pytest.mark.parametrize("cut_short", [stopped_by_its_user, left_by_ctrl_c], ids=lambda cut: cut.__name__)
+def test_jobs_that_the_user_stops_are_stopped_whatever_dies(cut_short, fresh, long, counts, monkeypatch):
+    """A stop is journaled before it is done, and repeated by the next driver."""
+    cut_short(monkeypatch)
+
+    def to_the_end(work, path):
+        try:
+            work(path)
+        except KeyboardInterrupt:
+            resume(path)
+
+    def begin(path):
+        to_the_end(lambda path: fit("random", "mixed", path, early_stopping_type="Off"), path)
+
+    whole = fresh()
+    begin(whole)
+    expected = outcome(whole)
+    assert sum(trial[2] == "Stopped" for trial in expected[0]) >= 3
+    commit = kills = 0
+    while True:
+        ended = True
+        for moment in ("before", "after", "at the stop"):
+            path = fresh()
+            lived = in_child(lambda path=path: begin(path), (commit, moment))
+            kills += not lived
+            ended &= lived
+            assert in_child(lambda path=path: to_the_end(resume, path))
+            assert outcome(path) == expected, f"killed {moment} of commit {commit}"
+        if ended:
+            break
+        commit += 1 if long else 2
+    assert kills > 10
+    counts["drivers killed around a stop of the user's"] += kills
 
 
 PLUGIN = """

@@ -52,3 +52,18 @@ def test_several_objectives_are_refused(name):
     """Before any job."""
     with pytest.raises(InvalidInput, match="have one objective; the study has 2"):
         tune(name, sum, objectives=2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_search_that_asks_only_for_what_is_known_ends(name, monkeypatch):
+    """It would go round for ever without a trial; here all points are one."""
+    monkeypatch.setattr("byohpo_plugin_scipy.NEAR", 2.0)
+    monkeypatch.setattr("byohpo_plugin_scipy._PATIENCE", 500)
+    study = tune(name, sum)
+    assert (study.jobs, study.stop_reason) == (1, "no more proposals")
+
+
+def test_a_jump_that_leads_nowhere_is_refused():
+    """Basin hopping would hop on the spot."""
+    with pytest.raises(InvalidInput, match=r"step is 0; it must be from 0.001 to 1"):
+        tune("basinhopping", sum, strategy_options={"step": 0})
