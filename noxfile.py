@@ -113,6 +113,14 @@ def faults(session: nox.Session) -> None:
     run_tests(session, "-m", "faults", "tests/faults", *arguments, env={"BYOHPO_FAULTS": length})
 
 
+@nox.session(python=PYTHON)
+def sagemaker(session: nox.Session) -> None:
+    """Test and measure what runs on SageMaker, all on the emulator; what comes after `--` is for the measuring."""
+    install(session, *TEST_TOOLS)
+    run_tests(session, "--timeout=300", "tests/sagemaker", "plugins/byohpo-sagemaker-emulator/tests")
+    session.run("python", "docs/benchmarks/sagemaker.py", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0])
 def lint(session: nox.Session) -> None:
     """Check style and types. On the oldest Python: what type-checks there does so on all."""
