@@ -11,7 +11,7 @@ from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import REQUEST
 
 from byohpo_core import StudyBusy, UnknownStudy, hookimpl
-from byohpo_core.journal import Journal
+from byohpo_core.journal import Journal, MemoryJournal
 from byohpo_core.sagemaker.aws import Aws
 from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
 from byohpo_core.study import Event, EventKind
@@ -177,8 +177,8 @@ def test_a_bucket_at_its_top_can_be_the_output(account):
 
 
 def test_a_loss_that_was_nan_is_the_same_on_both_sides(account):
-    """A driver that goes on compares the last commit with its copy, and nan equals nothing."""
-    journal = Journal("studies.db")
+    """A driver that goes on in this process compares what it remembers with the copy, and nan equals nothing."""
+    journal = MemoryJournal()
     record = journal.create("study", {"format": 1})
     points = {"trial": 0, "points": {"loss": [0, [float("nan")]]}}
     MirroredJournal(journal, mirror_of(account, record.id), record).append(
