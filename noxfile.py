@@ -135,6 +135,14 @@ def sdk3(session: nox.Session) -> None:
     run_with_sdk(session, ">=3")
 
 
+@nox.session(python=PYTHON)
+def sagemaker(session: nox.Session) -> None:
+    """Test and measure what runs on SageMaker, all on the emulator; what comes after `--` is for the measuring."""
+    install(session, *TEST_TOOLS)
+    run_tests(session, "--timeout=300", "tests/sagemaker", "plugins/byohpo-sagemaker-emulator/tests")
+    session.run("python", "docs/benchmarks/sagemaker.py", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0])
 def lint(session: nox.Session) -> None:
     """Check style and types. On the oldest Python: what type-checks there does so on all."""

@@ -66,7 +66,7 @@ class SageMakerBackend:
     def __init__(self, estimator: "TrainingJob", study: Study, settings: JobSettings) -> None:
         self._clock = estimator.clock
         self._shortest_interval = estimator.poll_seconds
-        self._aws = estimator.aws()
+        self._aws = estimator.aws
         self._study = study
         self._template = estimator.template(settings)
         self._prices = Prices(estimator.prices)

@@ -68,7 +68,13 @@ class TrainingJob(Estimator):
     request: Mapping[str, Any] | None = attrs.field(default=None, kw_only=True, repr=False)
     """The user's request, once it is known, without a job's name."""
     encoding: str = attrs.field(default="text", kw_only=True)
+    aws: Aws = attrs.field(init=False, eq=False, repr=False)
+    """One for the mirror and the jobs: credentials that worked for one are waited for by both."""
     kind: ClassVar[str] = "sagemaker"
+
+    @aws.default
+    def _new_aws(self) -> Aws:
+        return Aws(self.region, self.clock, self.calls_per_second)
 
     @job.validator
     def _check_job(self, _: object, job: Any) -> None:
@@ -161,15 +167,12 @@ class TrainingJob(Estimator):
         restored: Self = attrs.evolve(given, **settings)
         return restored
 
-    def aws(self) -> Aws:
-        return Aws(self.region, self.clock, self.calls_per_second)
-
     def event_log(self, journal: Journal, record: StudyRecord) -> EventLog:
         """The journal, with a copy of each commit beside the jobs' outputs."""
         from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
 
         output_path = (self.request or {})["OutputDataConfig"]["S3OutputPath"]
-        return MirroredJournal(journal, Mirror(self.aws(), output_path, record.id), record)
+        return MirroredJournal(journal, Mirror(self.aws, output_path, record.id), record)
 
     def attached_to(self, trial: Trial) -> Any:
         attach = getattr(type(self.job), "attach", None)

@@ -42,6 +42,14 @@ def test_a_wrong_setting_is_told_before_any_job(account, change, settings, messa
         account.attach()
 
 
+def test_every_instance_type_is_looked_at_before_any_job(account):
+    """The last of several would otherwise be refused days later, when its turn comes."""
+    job = account.training_job(instance_types=["ml.m5.large", "ml.m5.lrage"])
+    with pytest.raises(InvalidInput, match=r"ResourceConfig\.InstanceType is 'ml\.m5\.lrage'"):
+        account.tuner(job).fit(job_name="study")
+    assert not account.emulator.jobs
+
+
 REFUSED = {
     "not allowed": ({"denied": {"sagemaker:CreateTrainingJob"}}, "AWS does not allow sagemaker:CreateTrainingJob"),
     "search not allowed": ({"denied": {"sagemaker:Search"}}, "AWS does not allow sagemaker:Search"),

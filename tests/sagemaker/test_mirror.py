@@ -11,7 +11,7 @@ from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import REQUEST
 
 from byohpo_core import StudyBusy, UnknownStudy, hookimpl
-from byohpo_core.journal import Journal
+from byohpo_core.journal import Journal, MemoryJournal
 from byohpo_core.sagemaker.aws import Aws
 from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
 from byohpo_core.study import Event, EventKind
@@ -174,3 +174,16 @@ def test_a_bucket_at_its_top_can_be_the_output(account):
     study = account.tuner(account.training_job(request), max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
     listed = account.emulator.client("s3").list_objects_v2(Bucket="bucket", Prefix=f"byohpo/{study.id}/events/")
     assert listed["KeyCount"] > 0
+
+
+def test_a_loss_that_was_nan_is_the_same_on_both_sides(account):
+    """A driver that goes on in this process compares what it remembers with the copy, and nan equals nothing."""
+    journal = MemoryJournal()
+    record = journal.create("study", {"format": 1})
+    points = {"trial": 0, "points": {"loss": [0, [float("nan")]]}}
+    MirroredJournal(journal, mirror_of(account, record.id), record).append(
+        record.id, [Event(0, EventKind.Reported, 1.0, points)]
+    )
+    again = mirror_of(account, record.id)
+    MirroredJournal(journal, again, record).append(record.id, [event(1)])
+    assert again.commits() == [0, 1]

@@ -1,0 +1,276 @@
+"""What a study asks of SageMaker, and whether a large one stays as quick as it began; on the emulator, in virtual time.
+
+The emulator is a process of its own, so that what is measured is the driver's. Exits with 1 if a bar is missed.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import attrs
+from bookkeeping import Row, show
+from byohpo_sagemaker_emulator import Emulator, SimulatedJob
+
+from byohpo_core import ContinuousParameter, TrainingJob, Tuner, hookimpl
+from byohpo_core.study import EventKind
+
+FORK = get_context("fork")
+RATES = {"Search": 2, "ListTrainingJobs": 2}
+REQUEST = {
+    "AlgorithmSpecification": {
+        "TrainingImage": "123456789012.dkr.ecr.us-east-1.amazonaws.com/ours:1",
+        "TrainingInputMode": "File",
+    },
+    "RoleArn": "arn:aws:iam::123456789012:role/training",
+    "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 86_400},
+}
+FLAT = 1.3
+MOST_PER_TRIAL = 2.1
+MOST_PER_POLL = 2
+MOST_PER_SECOND = 2
+STEP = 1_000
+
+
+class SharedClock:
+    """Virtual time that the driver moves and the emulator's process sees."""
+
+    def __init__(self) -> None:
+        self._time = FORK.RawValue("d", 1.8e9)
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        return self._time.value
+
+    def sleep_until(self, time: float) -> None:
+        with self._lock:
+            self._time.value = max(self._time.value, time)
+
+
+def training(request: Mapping[str, Any]) -> SimulatedJob:
+    """Half an hour to an hour and a half, with a curve of three points."""
+    x = json.loads(request["HyperParameters"]["x"])
+    loss = (x - 0.3) ** 2
+    return SimulatedJob(1800 + 3600 * random.Random(x).random(), [{"loss": loss + 2 - it} for it in range(3)])  # noqa: S311
+
+
+@attrs.frozen
+class Calls:
+    """What the emulator has seen: (service, operation, time, outcome, first page) of each call, and when jobs ran."""
+
+    calls: Sequence[tuple[str, str, float, str, bool]]
+    jobs: Sequence[tuple[float, float]]
+
+    def of(self, service: str) -> Counter[str]:
+        return Counter(operation for called, operation, *_ in self.calls if called == service)
+
+    def times(self, operation: str, *, first: bool = False) -> list[float]:
+        """When an operation was called; with *first* without further pages."""
+        return [time for _, called, time, _, page in self.calls if called == operation and (page or not first)]
+
+
+@contextmanager
+def account() -> Iterator[tuple[SharedClock, Any]]:
+    """A clock, and what asks the emulator for what it has seen."""
+    clock = SharedClock()
+    pipe, other = FORK.Pipe()
+    process = FORK.Process(target=serve, args=(clock, other), daemon=True)
+    process.start()
+    before = dict(os.environ)
+    os.environ.update(pipe.recv())
+
+    def ask() -> Calls:
+        pipe.send("calls")
+        return Calls(*pipe.recv())
+
+    yield clock, ask
+    os.environ.clear()
+    os.environ.update(before)
+    pipe.send(None)
+    process.join()
+
+
+def serve(clock: SharedClock, pipe: Any) -> None:
+    with Emulator(clock=clock, job=training, calls_per_second=RATES) as emulator:
+        emulator.client("s3").create_bucket(Bucket="bucket")
+        pipe.send(emulator.environment)
+        while pipe.recv():
+            calls = [
+                (call.service, call.operation, call.time, call.outcome, "NextToken" not in call.parameters)
+                for call in emulator.calls
+            ]
+            pipe.send((calls, [(job.created, job.ended) for job in emulator.jobs.values()]))
+
+
+def make_tuner(clock: SharedClock, journal: Path, jobs: int, parallel: int, **settings: Any) -> Tuner:
+    return Tuner(
+        TrainingJob(REQUEST, clock=clock, poll_seconds=settings.pop("poll_seconds", 5)),
+        "loss",
+        {"x": ContinuousParameter(0, 1)},
+        [{"Name": "loss", "Regex": r"loss=(\S+);"}],
+        "random",
+        "Minimize",
+        jobs,
+        parallel,
+        random_seed=1,
+        journal=journal,
+        progress=False,
+        **settings,
+    )
+
+
+def calls(folder: Path, jobs: int, parallel: int, early_stopping: str) -> Iterator[Row]:
+    """What a study asks for, beside asking for each running job at each look."""
+    with account() as (clock, ask):
+        tuner = make_tuner(clock, folder / "calls.db", jobs, parallel, early_stopping_type=early_stopping)
+        study = tuner.fit(job_name="calls")
+        seen = ask()
+    asked = seen.of("sagemaker")
+    statuses = Counter(str(trial.status) for trial in study.trials)
+    yield Row("trials", ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
+    besides = sum(count for operation, count in asked.items() if operation != "Search") / jobs
+    told = ", ".join(f"{count} {operation}" for operation, count in sorted(asked.items()) if operation != "Search")
+    yield Row(
+        "SageMaker calls per trial besides polls",
+        f"{besides:.2f}",
+        told,
+        bar=f"<= {MOST_PER_TRIAL}",
+        met=besides <= MOST_PER_TRIAL,
+    )
+    looks = seen.times("Search", first=True)
+    pages = most_pages(seen)
+    yield Row("Search calls", asked["Search"], f"{len(looks)} polls")
+    yield Row("Search calls of one poll, the most", pages, bar=f"<= {MOST_PER_POLL}", met=pages <= MOST_PER_POLL)
+    describing = sum(created <= look < ended for look in looks for created, ended in seen.jobs)
+    yield Row("the same polls by one Describe per running job", describing, ratio=describing / asked["Search"])
+    for operation in RATES:
+        rate = most_in_a_second(seen.times(operation))
+        yield Row(
+            f"{operation} calls in one second, the most", rate, bar=f"<= {MOST_PER_SECOND}", met=rate <= MOST_PER_SECOND
+        )
+    throttled = sum(outcome == "ThrottlingException" for *_, outcome, _ in seen.calls)
+    unhandled = statuses["Failed"] + (study.stop_reason != f"max_jobs ({jobs}) reached")
+    yield Row("calls throttled by an account with these limits", throttled, bar="0", met=throttled == 0)
+    yield Row("trials or studies that failed", unhandled, bar="0", met=unhandled == 0)
+    for service, name in (("s3", "S3 calls per trial"), ("logs", "Logs calls per poll")):
+        count = seen.of(service).total() - (service == "s3")  # the bucket is not the study's
+        yield Row(name, f"{count / (jobs if service == 's3' else len(looks)):.2f}", f"{count} calls")
+
+
+def most_pages(seen: Calls) -> int:
+    pages = most = 0
+    for _, operation, *_, first in seen.calls:
+        if operation == "Search":
+            pages = 1 if first else pages + 1
+            most = max(most, pages)
+    return most
+
+
+def most_in_a_second(times: Sequence[float]) -> int:
+    """The most within any second that begins with a call; what a sum of binary fractions leaves out is no call."""
+    return max(
+        (sum(time <= other < time + 1 - 1e-6 for other in times[at : at + 20]) for at, time in enumerate(times)),
+        default=0,
+    )
+
+
+def scale(folder: Path, jobs: int, parallel: int) -> Iterator[Row]:
+    """Measured while *parallel* jobs run: a thousand more than *jobs* are there, so that the last are as the first."""
+    marks: list[tuple[float, float, int]] = []
+
+    class Marks:
+        """The processor's time, the time and the memory at each thousandth result."""
+
+        def __init__(self, problem: Any) -> None:  # noqa: ARG002
+            self.finished = 0
+
+        @hookimpl
+        def happened(self, event: Any) -> None:
+            if event.kind is EventKind.Finished:
+                if self.finished % STEP == 0:
+                    marks.append((time.process_time(), time.perf_counter(), resident()))
+                self.finished += 1
+
+    with account() as (clock, ask):
+        tuner = make_tuner(clock, folder / "scale.db", jobs + parallel, parallel, poll_seconds=30, extensions=[Marks])
+        study = tuner.fit(job_name="scale")
+        seen = ask()
+    marks = marks[: jobs // STEP + 1]
+    processor = [(later[0] - earlier[0]) / STEP * 1e3 for earlier, later in pairwise(marks)]
+    clock_time = [(later[1] - earlier[1]) / STEP * 1e3 for earlier, later in pairwise(marks)]
+    memory = [mark[2] / 2**20 for mark in marks[1:]]
+    completed = sum(trial.status == "Completed" for trial in study.trials)
+    yield Row("trials completed", completed, bar=str(jobs + parallel), met=completed == jobs + parallel)
+    at_once = most_at_once(seen.jobs)
+    yield Row("jobs at once, the most", at_once, bar=str(parallel), met=at_once == parallel)
+    for name, values, unit, barred in (
+        ("driver's processor time per trial", processor, "ms", True),
+        ("time per trial, the emulator's included", clock_time, "ms", False),
+        ("driver's memory at its most", memory, "MiB", True),
+    ):
+        ratio = values[-1] / values[0]
+        yield Row(
+            f"{name}, last thousand",
+            f"{values[-1]:.1f} {unit}",
+            f"first thousand: {values[0]:.1f} {unit}",
+            ratio,
+            f"<= {FLAT} x" if barred else "",
+            ratio <= FLAT if barred else None,
+        )
+    yield Row("held per trial", f"{(memory[-1] - memory[0]) * 2**20 / (jobs - STEP):.0f} bytes")
+    rate = most_in_a_second(seen.times("Search"))
+    yield Row("Search calls in one second, the most", rate, bar=f"<= {MOST_PER_SECOND}", met=rate <= MOST_PER_SECOND)
+
+
+def most_at_once(jobs: Sequence[tuple[float, float]]) -> int:
+    running = most = 0
+    for _, change in sorted([(ended, -1) for _, ended in jobs] + [(created, 1) for created, _ in jobs]):
+        running += change
+        most = max(most, running)
+    return most
+
+
+def resident() -> int:
+    """The most bytes that this process has had in memory."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of it")
+    parser.add_argument("--folder", type=Path, default=Path(), help="a folder for the journals (default: here)")
+    options = parser.parse_args()
+    small = 10 if options.quick else 1
+    missed = 0
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=options.folder) as name:
+        for stopping in ("Off", "Auto"):
+            folder = Path(name, stopping)
+            folder.mkdir()
+            rows = [*calls(folder, 500 // small, 100 // small, stopping)]
+            show(f"Calls: {500 // small} trials, {100 // small} at a time, early stopping {stopping}", rows)
+            missed += sum(row.met is False for row in rows)
+        jobs = 10_000 if small == 1 else 2_000
+        rows = [*scale(Path(name), jobs, 1_000 // small)]
+        show(f"Scale: {jobs:,} trials, {1_000 // small:,} at a time", rows)
+        missed += sum(row.met is False for row in rows)
+    print(f"\n{missed} bars missed")
+    return min(missed, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
