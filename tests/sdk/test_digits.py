@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from byohpo_core import Tuner
+
 ROOT = Path(__file__).parents[2]
 VERSION = metadata.version("sagemaker").split(".")[0]
 pytestmark = pytest.mark.filterwarnings("ignore")  # the SDKs warn of themselves
@@ -48,3 +50,32 @@ def test_the_lines_of_the_page_run(emulator, capsys):
     assert "model.tar.gz" in capsys.readouterr().out
     if VERSION == "2":
         assert names["tuner"].best_estimator().latest_training_job.name == study.best.job_name
+
+
+def test_the_sdks_own_tuner_can_be_given(emulator):
+    """With what it was made for; what is given besides comes first, and `tune` and `model_trainer` work as in SDK 3."""
+    program = page().replace("from byohpo_core import ContinuousParameter, IntegerParameter, Tuner", THEIRS[VERSION])
+    program = program.replace('    strategy="pso",\n', "").partition("study = tuner.fit")[0]
+    Path("program.py").write_text(program)
+    theirs = runpy.run_path("program.py")["tuner"]
+    tuner = Tuner(theirs, strategy="random", max_jobs=2, random_seed=1)
+    study = tuner.tune(job_name="theirs")
+    assert [str(trial.status) for trial in study.trials] == ["Completed"] * 2
+    assert study.problem.max_parallel_jobs == 2
+    assert list(study.problem.space.tunable) == ["learning_rate", "num_epoch"]
+    if VERSION == "3":
+        settings = {"objective_metric_name": "a", "hyperparameter_ranges": study.problem.space.tunable}
+        again = Tuner(model_trainer=theirs.model_trainer, strategy="random", **settings)
+        assert again._manifest.problem.objectives[0].metric == "a"
+
+
+THEIRS = {
+    "2": """
+from sagemaker.tuner import ContinuousParameter, IntegerParameter
+from sagemaker.tuner import HyperparameterTuner as Tuner
+""",
+    "3": """
+from sagemaker.core.parameter import ContinuousParameter, IntegerParameter
+from sagemaker.train.tuner import HyperparameterTuner as Tuner
+""",
+}
