@@ -142,14 +142,14 @@ class Journal:
         for sequence, kind, version, time, body in self._rows(
             "SELECT sequence, kind, version, time, body FROM events WHERE study = ? ORDER BY sequence", (study_id,)
         ):
-            yield _event(study_id, sequence, kind, time, json.loads(body), version)
+            yield journaled_event(study_id, sequence, kind, time, json.loads(body), version)
 
     def event(self, study_id: str, sequence: int) -> Event:
         """One event of a study."""
         for kind, version, time, body in self._rows(
             "SELECT kind, version, time, body FROM events WHERE study = ? AND sequence = ?", (study_id, sequence)
         ):
-            return _event(study_id, sequence, kind, time, json.loads(body), version)
+            return journaled_event(study_id, sequence, kind, time, json.loads(body), version)
         raise JournalError(f"journal {self.path}: study {study_id!r} has no event {sequence}")
 
     def last(self, study_id: str, kind: EventKind) -> int:
@@ -337,7 +337,7 @@ class MemoryJournal(Journal):
 
     def event(self, study_id: str, sequence: int) -> Event:
         kind, time, version, body = marshal.loads(self._events[study_id][sequence])  # noqa: S302 - by _packed
-        return _event(study_id, sequence, kind, time, body, version)
+        return journaled_event(study_id, sequence, kind, time, body, version)
 
     def last(self, study_id: str, kind: EventKind) -> int:
         return max((event.sequence for event in self.read(study_id) if event.kind is kind), default=-1)
@@ -352,7 +352,8 @@ class MemoryJournal(Journal):
             yield
 
 
-def _event(study_id: str, sequence: int, kind: str, time: float, body: Any, version: int) -> Event:
+def journaled_event(study_id: str, sequence: int, kind: str, time: float, body: Any, version: int) -> Event:
+    """An event as it was written; raises `JournalError` for one that this release does not understand."""
     if kind not in _KINDS or version > EVENT_VERSION:
         raise JournalError(
             f"study {study_id!r} has an event {kind!r}, version {version}, which a newer byohpo has written: "

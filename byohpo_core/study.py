@@ -203,7 +203,7 @@ class EventKind(StrEnum):
     Retried = "retried"  # trial, reason, counted, details: an attempt was lost, another follows
     Finished = "finished"  # trial, status, metrics, reason, started, ended, details, shares
     Observed = "observed"  # trials: handed to the plugins, in this order
-    Stopped = "stopped"  # reason, jobs: nothing more is proposed (no reason: by this driver), `jobs` run on or stop
+    Stopped = "stopped"  # reason (None: until a driver goes on), jobs (they are to stop too): nothing more is proposed
     Epoch = "epoch"  # problem, plugins: plugins start afresh, earlier trials are foreign to them
 
 

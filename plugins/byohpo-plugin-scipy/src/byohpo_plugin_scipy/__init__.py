@@ -24,7 +24,7 @@ from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, Problem, Trai
 NEAR = 1e-6
 """Points closer than this in every coordinate are one."""
 _FOR_EVER = sys.maxsize // 2
-_PATIENCE = 10_000
+_PATIENCE = 2000
 """After so many known points in a row a search has nothing new to ask."""
 _SEQUENTIAL = Traits(sequential=True)
 Vector = NDArray[np.float64]
