@@ -3,6 +3,7 @@
 import os
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,11 @@ def test_the_readmes_lines_run(capsys, monkeypatch, sagemaker_emulator):
     assert os.environ.get("BYOHPO_JOURNAL") is None
 
 
-PLUGINS = sorted(README.parent.glob("plugins/byohpo-plugin-*/README.md"))
+PLUGINS = sorted(
+    project.with_name("README.md")
+    for project in README.parent.glob("plugins/*/pyproject.toml")
+    if "byohpo.algorithms" in tomllib.loads(project.read_text())["project"].get("entry-points", {})
+)
 
 
 @pytest.mark.parametrize("readme", PLUGINS, ids=lambda readme: readme.parent.name)
