@@ -31,9 +31,9 @@ class EstimationOfDistribution(BlockingAlgorithm):
     )
     num_elites: int = option(1, help="how many of the best survive a generation", minimum=0)
     spread: float = option(
-        attrs.Factory(lambda self: 8.0 if self.mode == "asynchronous" else 4.0, takes_self=True),
+        attrs.Factory(lambda self: 5.0 if self.mode == "asynchronous" else 4.0, takes_self=True),
         help="side of the cube that the library works in: it takes variances for deviations, so more is wider; "
-        "default 8, in generational mode 4",
+        "default 5, in generational mode 4",
         minimum=0.001,
     )
 

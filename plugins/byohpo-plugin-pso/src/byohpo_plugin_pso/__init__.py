@@ -13,7 +13,7 @@ import attrs
 from byohpo_inspyred import evolving, generation_size, single_objective
 from inspyred import swarm
 
-from byohpo_core import Blocking, BlockingAlgorithm, Chains, mode_option, option
+from byohpo_core import Blocking, BlockingAlgorithm, Chains, Problem, mode_option, option
 
 
 @attrs.define(eq=False)
@@ -25,16 +25,9 @@ class ParticleSwarm(BlockingAlgorithm):
 
     mode: str = mode_option()
     population: int = option(
-        attrs.Factory(
-            lambda self: (
-                max(4, self.problem.max_parallel_jobs + 1)
-                if self.mode == "asynchronous"
-                else generation_size(self.problem)
-            ),
-            takes_self=True,
-        ),
-        help="particles; default max(4, slots + 1), in generational mode, where they are the trials of a generation, "
-        "max(slots, 4, min(20, max_jobs // 4))",
+        attrs.Factory(lambda self: _size(self.problem, self.mode), takes_self=True),
+        help="particles, in generational mode the trials of a generation; default "
+        "max(slots, 4, min(20, max_jobs // 4)), asynchronous at least slots + 1",
         minimum=1,
     )
     inertia: float = option(0.5, help="how much of its last step a particle repeats")
@@ -91,3 +84,9 @@ class ParticleSwarm(BlockingAlgorithm):
                 for place in range(self.population)
             ]
         )
+
+
+def _size(problem: Problem, mode: str) -> int:
+    """With one more than the slots, asynchronously: the best particle repeats its place until another is better."""
+    size = generation_size(problem)
+    return max(size, problem.max_parallel_jobs + 1) if mode == "asynchronous" else size
