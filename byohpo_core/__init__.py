@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from byohpo_core.blocking import Blocking as Blocking
     from byohpo_core.blocking import BlockingAlgorithm as BlockingAlgorithm
     from byohpo_core.blocking import Chains as Chains
+    from byohpo_core.blocking import mode_option as mode_option
     from byohpo_core.errors import ByohpoError as ByohpoError
     from byohpo_core.errors import Diverged as Diverged
     from byohpo_core.errors import InvalidInput as InvalidInput
@@ -47,7 +48,7 @@ _HOMES = {
     "backends.function": ("PythonFunction",),
     "backends.local": ("TrainingScript",),
     "backends.simulated": ("Simulated", "Simulation"),
-    "blocking": ("Blocking", "BlockingAlgorithm", "Chains"),
+    "blocking": ("Blocking", "BlockingAlgorithm", "Chains", "mode_option"),
     "errors": (
         "ByohpoError",
         "Diverged",

@@ -1,7 +1,8 @@
 """Let an optimiser that calls `f(x)` and waits take part in a study, unchanged.
 
-`Blocking` turns one such optimiser into `propose` and `observe`; `Chains` runs several independent ones side by side;
-`BlockingAlgorithm` is a base for plugin classes that hold either.
+`Blocking` turns one such optimiser into `propose` and `observe`; `Chains` runs several side by side;
+`BlockingAlgorithm` is a base for plugin classes that hold either, and `mode` is the option of those that can do without
+waiting for whole generations.
 
 The optimiser runs on a greenlet, a second stack in the study's thread, and parks in its objective function. One side
 runs at a time, so what it does depends on nothing but its seed and the results in the order in which they are observed.
@@ -22,12 +23,14 @@ from byohpo_core.errors import ByohpoError
 from byohpo_core.hookspecs import hookimpl
 from byohpo_core.study import Problem, Proposal, Study, Trial, TrialStatus
 
-Points: TypeAlias = Sequence[list[Any]]
+Points: TypeAlias = list[Any]
 Losses: TypeAlias = list[Any]
 Evaluate: TypeAlias = Callable[[Points], Losses]
 NOTHING_KNOWN = 1e30
 """The loss of a failed trial while no finite loss is known."""
 _PATIENCE = 1000
+_REPEATS = 50
+"""How many points in a row are dropped because they are being evaluated, before one is proposed all the same."""
 
 
 class Unwound(BaseException):
@@ -40,11 +43,18 @@ class Blocking:
     `evaluate(points)` takes a list of points, by default in the unit cube (each of `problem.space.dimension` floats),
     blocks until all their results are in, and returns one loss each, smaller is better: a float, or a tuple where the
     problem has several objectives. *decode* turns a point into hyperparameters. Failed trials get the worst finite
-    loss so far plus the range seen, 1e30 while none is known, once the whole batch is in: the order of arrival cannot
-    matter. A pruned trial gives its last value.
+    loss so far plus the range seen, 1e30 while none is known, when their results are returned: the order of arrival
+    within a batch cannot matter. A pruned trial gives its last value.
 
-    Register it as it is, or say in a `BlockingAlgorithm` which one to run. Where a study has several, each has its
-    place in a `Chains`: it is number *chain* of *chains*, and knows its own proposals by that.
+    With *late* above 0 `evaluate` does not wait for the last so many results. It puts the points whose results it
+    returns into the list that it was given, in the order in which they were made; the late ones come with later calls.
+    So a call with k points returns k results (the first call *late* fewer), and with *late* = slots - 1 no slot waits.
+    A point whose configuration is being evaluated is dropped, as its result is on its way: a call may return nothing.
+    An *optimise* that goes by the list, as inspyred's loop does, needs no change. No result is lost: those that are in
+    when the study closes are returned by last calls, whose points are not evaluated any more.
+
+    Register it as it is, or say in a `BlockingAlgorithm` which one to run. Where several take part together, each has
+    its place in a `Chains`: it is number *chain* of *chains*, which its proposals' keys tell.
     """
 
     def __init__(
@@ -52,22 +62,31 @@ class Blocking:
         problem: Problem,
         optimise: Callable[[Evaluate], object],
         *,
-        decode: Callable[[list[Any]], Mapping[str, Any]] | None = None,
+        decode: Callable[[Any], Mapping[str, Any]] | None = None,
+        late: int = 0,
         chain: int = 0,
         chains: int = 1,
     ) -> None:
         self._optimise = optimise
         self._decode = decode or problem.space.decode
         self._objectives = len(problem.objectives)
-        self._batch: list[Proposal] = []
-        self._given = 0
-        """How many of the batch have been proposed."""
-        self._results: list[tuple[float, ...] | None] = []
+        self._late = late
         self._chains = chains
-        self._first = chain
-        """The key of the batch's first proposal; the others count on in steps of *chains*."""
-        self._open = 0
-        """How many of the batch have no result yet."""
+        self._next = chain
+        """The key of the next proposal; keys count on in steps of *chains*."""
+        self._queue: list[Proposal] = []
+        self._given = 0
+        """How many of the queue have been proposed."""
+        self._keys: dict[int, int] = {}
+        """The keys of its own running trials by their numbers: another plugin's may have any key."""
+        self._points: dict[int, Any] = {}
+        """What has been asked for and not returned yet, by key."""
+        self._results: dict[int, tuple[float, ...] | None] = {}
+        """The losses of those whose trials are finished."""
+        self._running: dict[int, tuple[Any, ...]] = {}
+        """With late results, the configurations of the others."""
+        self._dropped = 0
+        """How many points in a row were dropped."""
         self._seen = [_Range() for _ in problem.objectives]
         self._fresh: list[tuple[float, ...]] = []
         """Losses that the ranges seen do not hold yet: those are needed for failed trials only."""
@@ -83,27 +102,33 @@ class Blocking:
         return sorted(self._known, key=lambda trial: trial.losses or ())
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[Proposal]:  # noqa: ARG002
-        """The next points of the present batch; the optimiser runs on when the last batch is in."""
-        if self._open == 0 and not self._over:  # it runs until it asks for more results or ends; its error is ours
+    def propose(self, study: Study, count: int) -> list[Proposal]:
+        """The next points; the optimiser runs on when enough results are in."""
+        return self.propose_from(len(study.trials), count)
+
+    def propose_from(self, number: int, count: int) -> list[Proposal]:
+        """The next points, which will be the trials from this number on."""
+        proposals = self._queue[self._given : self._given + count]
+        self._given += len(proposals)
+        while len(proposals) < count and not self._over and self._due <= len(self._results):
+            self._queue = []
             self._optimiser.parent = getcurrent()
-            self._optimiser.switch()
-        given = self._batch[self._given : self._given + count]
-        self._given += len(given)
-        return given
+            self._optimiser.switch()  # until it asks for more results or ends; its error is ours
+            given = self._queue[: count - len(proposals)]
+            self._given = len(given)
+            proposals += given
+        self._keys.update(zip(range(number, number + count), [it.key for it in proposals], strict=False))
+        return proposals
 
     @hookimpl
     def observe(self, study: Study, trials: Sequence[Trial]) -> None:  # noqa: ARG002
-        """Keep the results of this optimiser's own points until their batch is complete."""
+        """Keep the results of this optimiser's own points until it takes them."""
         for trial in trials:
-            key = trial.proposal.key
             if trial.foreign:
                 self._learn(trial)
-            elif isinstance(key, int):
-                place, others = divmod(key - self._first, self._chains)
-                if others == 0 and 0 <= place < len(self._results):
-                    self._results[place] = trial.losses
-                    self._open -= 1
+            elif (key := self._keys.pop(trial.number, None)) is not None:
+                self._results[key] = trial.losses
+                self._running.pop(key, None)
 
     def _learn(self, trial: Trial) -> None:
         """Keep a result from before this search, but no repeat of one."""
@@ -111,12 +136,20 @@ class Blocking:
             self._known.append(trial)
 
     def close(self) -> None:
-        """Unwind the optimiser."""
+        """Return what results there are, and unwind the optimiser."""
         self._closed = True
         if self._optimiser:  # it has begun and not ended
             self._optimiser.parent = getcurrent()
             with suppress(Exception):  # what it raises on its way out is of no use to anybody
-                self._optimiser.throw(Unwound)
+                if self._late and self._results:
+                    self._optimiser.switch()  # the call after the last result unwinds it
+                else:
+                    self._optimiser.throw(Unwound)
+
+    @property
+    def _due(self) -> int:
+        """How many results the optimiser waits for."""
+        return len(self._points) - self._late
 
     def _body(self) -> None:
         try:
@@ -127,21 +160,39 @@ class Blocking:
             self._over = True
 
     def _evaluate(self, points: Points) -> Losses:
-        """The optimiser's side: park until the batch is in."""
+        """The optimiser's side: park until enough results are in."""
         if getcurrent() is not self._optimiser:
             raise ByohpoError("evaluate was called from another thread than the one that the optimiser was started in")
-        if self._closed:
+        if not self._closed:
+            self._queue = self._asked(points)
+            if self._queue:
+                self._to_study()
+        elif not self._results:
             self._leave()
-        first = self._first = self._first + len(self._batch) * self._chains
-        decode, step = self._decode, self._chains
-        self._batch = [Proposal(decode(point), first + place * step) for place, point in enumerate(points)]
-        self._given = 0
-        self._results = [None] * len(points)
-        self._open = len(points)
-        if points:
-            self._to_study()
-        losses = self._imputed(self._results)
+        due = sorted(self._results)[: len(points) if self._closed else max(0, self._due)]
+        finished = [self._points.pop(key) for key in due]
+        if self._late:
+            points[:] = finished
+        losses = self._imputed([self._results.pop(key) for key in due])
         return [loss for (loss,) in losses] if self._objectives == 1 else losses
+
+    def _asked(self, points: Points) -> list[Proposal]:
+        """Proposals for points."""
+        proposals = []
+        full = len(self._points) >= self._late > 0
+        for point in points:
+            proposal = Proposal(self._decode(point), self._next)
+            if self._late:
+                configuration = tuple(proposal.hyperparameters.values())
+                if full and configuration in self._running.values() and self._dropped < _REPEATS:
+                    self._dropped += 1
+                    continue
+                self._dropped = 0
+                self._running[self._next] = configuration
+            self._points[self._next] = point
+            self._next += self._chains
+            proposals.append(proposal)
+        return proposals
 
     def _leave(self) -> None:
         self._calls_after_close += 1
@@ -168,23 +219,28 @@ class Blocking:
 
 
 class Chains:
-    """Several blocking optimisers in one study, independent of each other, whose points fill the slots together."""
+    """Several blocking optimisers in one study, whose points fill the slots together: the longest waiting is first."""
 
     def __init__(self, chains: Sequence[Blocking]) -> None:
-        self._chains = chains
+        self._first = chains[0]
+        self._chains = list(chains)
+        """In the order of their last proposals."""
 
     @property
     def known(self) -> list[Trial]:
         """Completed foreign trials, the best first."""
-        return self._chains[0].known
+        return self._first.known
 
     @hookimpl
     def propose(self, study: Study, count: int) -> list[Proposal]:
-        """What each has to propose, in their order."""
+        """What each has to propose, in the order in which they have waited for their turn."""
         proposals: list[Proposal] = []
-        for chain in self._chains:
-            if len(proposals) < count:
-                proposals += chain.propose(study, count - len(proposals))
+        for chain in list(self._chains):
+            number, missing = len(study.trials) + len(proposals), count - len(proposals)
+            if missing and (proposed := chain.propose_from(number, missing)):
+                proposals += proposed
+                self._chains.remove(chain)
+                self._chains.append(chain)
         return proposals
 
     @hookimpl
@@ -225,6 +281,31 @@ class BlockingAlgorithm(ABC):
 
     def close(self) -> None:
         self._search.close()
+
+
+MODES = ("asynchronous", "generational")
+
+
+def mode_option(*, possible: bool = True) -> Any:
+    """The option `mode` of an algorithm that can do without waiting for whole generations; its first field.
+
+    Where asynchronous is not *possible*, as something that was installed does not allow it, there are generations only.
+    """
+    modes = MODES if possible else MODES[1:]
+
+    def check(_: object, __: object, value: Any) -> None:
+        if value not in modes:
+            raise ValueError(f"mode is {value!r}; it must be {' or '.join(modes)}")
+
+    return attrs.field(
+        default=attrs.Factory(lambda self: modes[0 if self.problem.max_parallel_jobs > 1 else -1], takes_self=True),
+        validator=check,
+        metadata={
+            "help": "asynchronous: a trial begins whenever a slot is free; generational: as in the library, all "
+            "wait for the slowest, which is better if durations are nearly equal or must not matter; "
+            "default asynchronous if max_parallel_jobs > 1"
+        },
+    )
 
 
 class _Range:

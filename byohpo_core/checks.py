@@ -1,6 +1,8 @@
 """Settings as users give them: each is what it should be, or refused in one line that names it."""
 
 import difflib
+import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -49,6 +51,12 @@ def choice(name: str, value: Any, known: Sequence[str]) -> str:
     if value not in known:
         raise InvalidInput(f"{name} is {value!r}{nearest(str(value), known, 'possible')}")
     return str(value)
+
+
+def resume_command(name: str, journal: str) -> str:
+    """What a user types to go on with a study; a journal that the command would not find by itself is named."""
+    found = journal == (os.environ.get("BYOHPO_JOURNAL") or "byohpo.db")
+    return f"byohpo resume {name}" if found else f"byohpo resume {name} --journal {shlex.quote(journal)}"
 
 
 def nearest(word: str, known: Iterable[str], title: str) -> str:

@@ -10,8 +10,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -23,6 +24,9 @@ from byohpo_core.plugins import StudyPlugins
 from byohpo_core.study import Event, EventKind, Study, Trial, TrialStatus
 
 _logger = logging.getLogger("byohpo")
+LOOK_AHEAD = 2
+"""In strict order: how many times as many trials as slots may be unobserved."""
+_number = attrgetter("number")
 _MISSING_METRIC = "the job did not report {names}"
 
 
@@ -38,6 +42,8 @@ class Policy:
     """What all jobs together may cost."""
     reservation: float = 0.0
     """The most that one job can cost: set aside before its launch, until it is over and its cost is known."""
+    order: str = "arrival"
+    """"arrival": results are observed as they come; "strict": in the order of their trials, one at a time."""
 
 
 class Driver:
@@ -51,13 +57,15 @@ class Driver:
         backend: Backend,
         policy: Policy,
         stop_requested: Callable[[], str | None],
+        unwritten: Sequence[Event] = (),
     ) -> None:
         self.study = study
         self._log = log
         self._plugins = plugins
         self._backend = backend
         self._policy = policy
-        self._pending: list[Event] = []
+        self._pending = [*unwritten]
+        """What the study knows and the disk does not."""
         self._interrupts = 0
         self._stop_requested = stop_requested
         """Why the user wants the study to end and its jobs to stop, if so."""
@@ -79,13 +87,12 @@ class Driver:
                     if not study.running:
                         break
                     self._prune()
-                    if self._interrupts > 1:
-                        backend.stop(study.running)
                     self._receive(backend.poll(study.running, backend.poll_seconds))
             except PluginError:
                 if not backend.jobs_survive:
                     self._drain()
                 raise
+            self._heed_the_user()
             if study.stop_reason is None and not self._interrupts:
                 enough = study.jobs >= study.problem.max_jobs
                 self._stop(f"max_jobs ({study.problem.max_jobs}) reached" if enough else "no more proposals")
@@ -96,7 +103,7 @@ class Driver:
     def _adopt(self) -> None:
         """Take over the jobs of an earlier driver, and repeat the stops that it may not have come to."""
         self._receive(self._backend.adopt(self.study.running))
-        stopping = [trial for trial in self.study.running if self.study.pruning(trial) is not None]
+        stopping = [trial for trial in self.study.running if self.study.stopping(trial)]
         if stopping:
             self._backend.stop(stopping)
 
@@ -108,11 +115,9 @@ class Driver:
             self._tick()
             if self._should_stop():
                 return
-            while (wanted := self._wanted()) > 0 and not self.study.unobserved:
-                if not self._ask(wanted):
-                    return
+            while (wanted := self._wanted()) > 0 and self._may_ask() and self._ask(wanted):
                 self._reuse()
-            if not self.study.unobserved:
+            if not self._observable():
                 return
 
     def _reuse(self) -> None:
@@ -130,20 +135,31 @@ class Driver:
                         reason=reason,
                     )
 
-    def _observe(self) -> None:
+    def _observable(self) -> Sequence[Trial]:
+        """The finished trials that it is time to observe; in strict order one, and only after all before it."""
         trials = self.study.unobserved
+        if self._policy.order == "arrival" or not trials or trials[0].foreign:
+            return trials
+        first = min(trials, key=_number)
+        unfinished = (*self.study.running, *self.study.waiting)
+        return [first] if all(trial.number > first.number for trial in unfinished) else []
+
+    def _may_ask(self) -> bool:
+        """Whether a plugin is to propose now: in strict order after each result, else when it knows all results."""
+        return self._policy.order == "strict" or not self.study.unobserved
+
+    def _observe(self) -> bool:
+        """Whether there was anything to observe."""
+        trials = self._observable()
         if trials:
             self._commit()
             self._record(EventKind.Observed, trials=[trial.number for trial in trials])
             self._plugins.observe(self.study, trials)
+        return bool(trials)
 
     def _should_stop(self) -> bool:
         study = self.study
-        if (request := self._stop_requested()) is not None:
-            if study.stop_reason is None:
-                self._stop(request)
-            self._commit()
-            self._backend.stop(study.running)
+        self._heed_the_user()
         if study.stop_reason is None:
             if self._broke():
                 self._stop(
@@ -163,11 +179,27 @@ class Driver:
                         status=TrialStatus.Stopped.value,
                         reason=f"the study ended before it had a job: {study.stop_reason}",
                     )
-            self._observe()
+            while self._observe():
+                """In strict order it is one at a time."""
         return study.stop_reason is not None or self._interrupts > 0
+
+    def _heed_the_user(self) -> None:
+        """End the study as `stop_tuning_job` asks, or leave it after a Ctrl-C; after the next one the jobs stop too."""
+        study, request = self.study, self._stop_requested()
+        if request is None and not self._interrupts:
+            return
+        jobs = [trial for trial in study.running if not study.stopping(trial)]
+        stop_jobs = bool(jobs) and (request is not None or self._interrupts > 1)
+        if stop_jobs or (study.stop_reason is None and (request is not None or not study.interrupted)):
+            self._stop(study.stop_reason or request, jobs=request is not None or stop_jobs)
+            self._commit()
+        if stop_jobs:
+            self._backend.stop(jobs)
 
     def _wanted(self) -> int:
         """How many more proposals there is a free slot and a job in the budget for."""
+        if self._policy.order == "strict":
+            return self._wanted_in_order()
         study = self.study
         waiting = study.waiting
         free = self._free_slots()
@@ -176,6 +208,18 @@ class Driver:
             free -= not self._held(trial)
             budget -= trial.attempt == 0
         return min(free, budget)
+
+    def _wanted_in_order(self) -> int:
+        """The same where the answer may not depend on what has finished, only on what was observed.
+
+        Some proposals are made ahead, so that slots are not idle while the next result in order is awaited. Each takes
+        a job of the budget until it is observed to have shared another's.
+        """
+        study = self.study
+        unobserved = (*study.running, *study.waiting, *study.unobserved)
+        jobs = study.jobs - sum(trial.attempt > 0 or trial.job_name is not None for trial in unobserved)
+        ahead = LOOK_AHEAD * study.problem.max_parallel_jobs
+        return min(ahead, study.problem.max_jobs - jobs) - len(unobserved)
 
     def _free_slots(self) -> int:
         """How many jobs could be launched now: there is a slot, and the money for them at their dearest."""
@@ -206,6 +250,7 @@ class Driver:
 
     def _launch(self) -> None:
         study = self.study
+        self._tick()
         free = self._free_slots()
         launched: list[int] = []
         if not self._interrupts and study.stop_reason is None:
@@ -229,20 +274,20 @@ class Driver:
             return
         pruned = []
         for trial in self.study.running:
-            if self.study.pruning(trial) is None:
+            if not self.study.stopping(trial):
                 decision = self._plugins.prune(self.study, trial)
                 if decision is not None:
                     plugin, reason = decision
-                    self._record(EventKind.Pruned, trial=trial.number, plugin=plugin, reason=reason)
+                    self._record(EventKind.Pruned, trial=trial.number, plugin=plugin, reason=_one_line(reason))
                     pruned.append(trial)
         if pruned:
             self._commit()
             self._backend.stop(pruned)
 
     def _receive(self, updates: Iterable[Update]) -> None:
-        """Journal what the backend tells; results are on disk when this returns."""
+        """Journal what the backend tells; it is on disk when this returns, where plugins may read curves."""
+        self._tick()
         running = {trial.job_name: trial.number for trial in self.study.running}
-        ended = False
         for update in updates:
             number = running.get(update.job_name)
             if number is None:
@@ -252,9 +297,7 @@ class Driver:
             else:
                 del running[update.job_name]
                 self._end(self.study.trials[number], update)
-                ended = True
-        if ended:
-            self._commit()
+        self._commit()
 
     def _report(self, trial: Trial, update: Reported) -> None:
         known = self.study.reports(trial)
@@ -270,11 +313,12 @@ class Driver:
     def _end(self, trial: Trial, ended: Ended) -> None:
         study = self.study
         pruning = study.pruning(trial)
-        if ended.outcome in (Outcome.Interrupted, Outcome.Lost) and pruning is None:
+        if ended.outcome in (Outcome.Interrupted, Outcome.Lost) and not study.stopping(trial):
             counted = ended.outcome is Outcome.Interrupted
             if trial.failures + counted < self._policy.max_attempts or not counted:
                 cost = {"details": dict(ended.details)} if ended.details else {}
-                self._record(EventKind.Retried, trial=trial.number, reason=ended.reason, counted=counted, **cost)
+                why = _one_line(ended.reason or "the job was lost")
+                self._record(EventKind.Retried, trial=trial.number, reason=why, counted=counted, **cost)
                 return
             attempts = f"{trial.failures + 1} attempts failed, the last: {ended.reason}"
             self._finish(trial, TrialStatus.Failed, ended, ended.metrics, attempts)
@@ -285,8 +329,12 @@ class Driver:
             self._finish(trial, TrialStatus.Failed, ended, ended.metrics, ended.reason or "the job failed")
         else:
             last = {metric: report.last for metric, report in study.reports(trial).items()}
+            metrics = {**last, **ended.metrics}
+            if (not_finite := self._not_finite(metrics)) is not None:
+                self._finish(trial, TrialStatus.Failed, ended, metrics, not_finite)
+                return
             status = TrialStatus.Stopped if pruning is None else TrialStatus.Pruned
-            self._finish(trial, status, ended, {**last, **ended.metrics}, pruning or ended.reason or "stopped")
+            self._finish(trial, status, ended, metrics, pruning or ended.reason or "stopped")
 
     def _finish(
         self, trial: Trial, status: TrialStatus, ended: Ended, metrics: Mapping[str, float], reason: str | None
@@ -298,7 +346,7 @@ class Driver:
             if getattr(ended, name) is not None:
                 body[name] = getattr(ended, name)
         if reason is not None:
-            body["reason"] = str(reason)
+            body["reason"] = _one_line(reason)
         if ended.details:
             body["details"] = dict(ended.details)
         self._record(EventKind.Finished, **body)
@@ -314,25 +362,35 @@ class Driver:
                 self._told_missing = True
                 _logger.warning("%s: %s%s", ended.job_name, reason, _log_hint(ended))
             return TrialStatus.Failed, reason
-        for metric in objectives:
-            if not math.isfinite(ended.metrics[metric]):
-                return TrialStatus.Failed, f"{metric} is {ended.metrics[metric]}"
-        return TrialStatus.Completed, None
+        not_finite = self._not_finite(ended.metrics)
+        return (TrialStatus.Completed, None) if not_finite is None else (TrialStatus.Failed, not_finite)
+
+    def _not_finite(self, metrics: Mapping[str, float]) -> str | None:
+        """An objective that is no finite number: no algorithm is to compute with it, however the job ended."""
+        for objective in self.study.problem.objectives:
+            value = metrics.get(objective.metric, 0.0)
+            if not math.isfinite(value):
+                return f"{objective.metric} is {value}"
+        return None
 
     def _drain(self) -> None:
         """Wait for the jobs that would be lost with this driver, and journal their results."""
         while self.study.running:
+            self._heed_the_user()
             self._receive(self._backend.poll(self.study.running, self._backend.poll_seconds))
 
-    def _stop(self, reason: str) -> None:
-        self._record(EventKind.Stopped, reason=reason)
+    def _stop(self, reason: str | None, *, jobs: bool = False) -> None:
+        """Propose nothing more, only this driver where there is no *reason*; with *jobs* those that run are to stop."""
+        also = {"jobs": True} if jobs else {}
+        self._record(EventKind.Stopped, reason=None if reason is None else _one_line(reason), **also)
 
     def _tick(self) -> None:
+        """Look at the clock. Time stands still for the study in between, so that a replay can repeat what it was."""
         self.study.tick(self._backend.now())
 
     def _record(self, kind: EventKind, **body: Any) -> None:
         """Something happened: the study knows at once, the disk at the next commit."""
-        event = Event(self.study.sequence, kind, self._backend.now(), body)
+        event = Event(self.study.sequence, kind, self.study.now, body)
         self.study.apply(event)
         self._pending.append(event)
 
@@ -356,7 +414,9 @@ class Driver:
         elif self._interrupts == 2:  # noqa: PLR2004 - the second Ctrl-C
             _logger.warning("stopping %d jobs", running)
         else:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(
+                f"study {self.study.name!r} is left at once: `byohpo resume {self.study.name}` goes on"
+            )
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -369,6 +429,11 @@ class Driver:
             yield
         finally:
             signal.signal(signal.SIGINT, previous)
+
+
+def _one_line(text: str) -> str:
+    """A reason as listings and messages show it."""
+    return " ".join(str(text).split())
 
 
 def _log_hint(ended: Ended) -> str:

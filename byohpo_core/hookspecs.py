@@ -19,6 +19,9 @@ Plugins are asked one at a time, in the order in which the study names them. The
 after a crash an algorithm is rebuilt by repeating its `propose` and `observe` calls from the journal, and compared.
 So draw from one generator seeded with `problem.seed`, and read no clock. A hook may leave out arguments that it does
 not need, but may not make them keyword-only.
+
+A plugin that holds something, such as a thread or a file, may have a method `close()`, which is no hook: it is called
+without arguments when a driver leaves the study, and also on instances that were built only to check their options.
 """
 
 from collections.abc import Mapping, Sequence

@@ -12,7 +12,8 @@ import string
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count, islice
 from pathlib import Path
 from time import monotonic, sleep
 from typing import IO, Any, Protocol
@@ -21,7 +22,7 @@ import attrs
 
 from byohpo_core.checks import text
 from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, UnknownStudy
-from byohpo_core.study import Event, EventKind
+from byohpo_core.study import EVENT_VERSION, Event, EventKind
 
 APPLICATION_ID = 0x62796F68  # "byoh"
 SCHEMA_VERSION = 1
@@ -39,6 +40,7 @@ _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+_KINDS = {kind.value: kind for kind in EventKind}
 _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -88,11 +90,17 @@ class Journal:
         """Where backends keep files of the studies in this journal: beside it."""
         return Path(self.path).absolute().parent / "byohpo-jobs"
 
-    def create(self, name: str, manifest: Mapping[str, Any]) -> StudyRecord:
-        """A new study; its id is the name and four characters drawn now."""
+    def create(self, name: str, manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> StudyRecord:
+        """A new study, and how it begins; its id is the name and four characters drawn now."""
         record = StudyRecord(_draw_id(check_study_name(name)), name, manifest)
-        self.take(record, ())
+        self.take(record, events)
         return record
+
+    def create_numbered(self, base: str, manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> StudyRecord:
+        """A new study with the first name of base-1, base-2, ... that is free; a long base is cut."""
+        while True:
+            with suppress(StudyExists):  # another process was faster
+                return self.create(self._free_name(base), manifest, events)
 
     def take(self, record: StudyRecord, events: Sequence[Event]) -> None:
         """Add a study with all that happened in it, such as one that was found elsewhere."""
@@ -103,13 +111,10 @@ class Journal:
             connection.execute("INSERT INTO studies VALUES (?, ?, ?)", row)
             connection.executemany(_INSERT, _rows_of(record.id, events))
 
-    def free_name(self, base: str) -> str:
-        """The first of base-1, base-2, ... that no study has."""
+    def _free_name(self, base: str) -> str:
         taken = {record.name for record in self.studies()}
-        number = 1
-        while f"{base}-{number}" in taken:
-            number += 1
-        return f"{base}-{number}"
+        names = (f"{base[: _NAME_LENGTH - len(str(n)) - 1].rstrip('-')}-{n}" for n in count(1))
+        return next(name for name in names if name not in taken)
 
     def studies(self) -> list[StudyRecord]:
         """All studies, by name."""
@@ -137,14 +142,14 @@ class Journal:
         for sequence, kind, version, time, body in self._rows(
             "SELECT sequence, kind, version, time, body FROM events WHERE study = ? ORDER BY sequence", (study_id,)
         ):
-            yield Event(sequence, EventKind(kind), time, json.loads(body), version)
+            yield _event(study_id, sequence, kind, time, json.loads(body), version)
 
     def event(self, study_id: str, sequence: int) -> Event:
         """One event of a study."""
         for kind, version, time, body in self._rows(
             "SELECT kind, version, time, body FROM events WHERE study = ? AND sequence = ?", (study_id, sequence)
         ):
-            return Event(sequence, EventKind(kind), time, json.loads(body), version)
+            return _event(study_id, sequence, kind, time, json.loads(body), version)
         raise JournalError(f"journal {self.path}: study {study_id!r} has no event {sequence}")
 
     def last(self, study_id: str, kind: EventKind) -> int:
@@ -152,11 +157,12 @@ class Journal:
         rows = self._rows("SELECT max(sequence) FROM events WHERE study = ? AND kind = ?", (study_id, kind))
         return next((sequence for (sequence,) in rows if sequence is not None), -1)
 
-    def curve(self, study_id: str, trial: int, metric: str) -> tuple[float, ...]:
-        """Every value that a trial reported of a metric, oldest first; those of its last attempt that reported."""
+    def curve(self, study_id: str, trial: int, metric: str, before: int) -> tuple[float, ...]:
+        """Every value that a trial reported of a metric before an event, oldest first; those of its last attempt."""
         rows = self._rows(
-            "SELECT body FROM events WHERE study = ? AND kind = 'reported' AND trial = ? ORDER BY sequence",
-            (study_id, trial),
+            "SELECT body FROM events WHERE study = ? AND kind = 'reported' AND trial = ? AND sequence < ? "
+            "ORDER BY sequence",
+            (study_id, trial, before),
         )
         return _curve((json.loads(body)["points"] for (body,) in rows), metric)
 
@@ -193,12 +199,12 @@ class Journal:
             "or choose another job_name"
         )
 
-    def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterable[Any]:
+    def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
         connection = self._connect(create=False)
         if connection is None:
-            return ()
+            return
         with self._explained():
-            return connection.execute(statement, parameters)
+            yield from connection.execute(statement, parameters)
 
     @contextmanager
     def _transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
@@ -331,19 +337,28 @@ class MemoryJournal(Journal):
 
     def event(self, study_id: str, sequence: int) -> Event:
         kind, time, version, body = marshal.loads(self._events[study_id][sequence])  # noqa: S302 - by _packed
-        return Event(sequence, EventKind(kind), time, body, version)
+        return _event(study_id, sequence, kind, time, body, version)
 
     def last(self, study_id: str, kind: EventKind) -> int:
         return max((event.sequence for event in self.read(study_id) if event.kind is kind), default=-1)
 
-    def curve(self, study_id: str, trial: int, metric: str) -> tuple[float, ...]:
-        reports = (it.body for it in self.read(study_id) if it.kind is EventKind.Reported)
+    def curve(self, study_id: str, trial: int, metric: str, before: int) -> tuple[float, ...]:
+        reports = (it.body for it in islice(self.read(study_id), before) if it.kind is EventKind.Reported)
         return _curve((body["points"] for body in reports if body["trial"] == trial), metric)
 
     @contextmanager
     def driver(self, study_id: str, *, take_over: bool = False) -> Iterator[None]:  # noqa: ARG002 - no other host
         with _one_in_this_process(str(id(self)), study_id):
             yield
+
+
+def _event(study_id: str, sequence: int, kind: str, time: float, body: Any, version: int) -> Event:
+    if kind not in _KINDS or version > EVENT_VERSION:
+        raise JournalError(
+            f"study {study_id!r} has an event {kind!r}, version {version}, which a newer byohpo has written: "
+            "pip install --upgrade byohpo-core"
+        )
+    return Event(sequence, _KINDS[kind], time, body, version)
 
 
 def _rows_of(study_id: str, events: Sequence[Event]) -> list[tuple[Any, ...]]:
@@ -364,6 +379,16 @@ def open_journal(path: str | os.PathLike[str] | None) -> Journal:
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidInput(f"journal is {path!r}, not a path")
     return MemoryJournal() if path == MEMORY else Journal(path)
+
+
+def journal_files(study_id: str, names: Iterable[str]) -> set[str]:
+    """Which of a folder's files are the journal of a study that is being driven, SQLite's, and locks and logs."""
+    names = set(names)
+    lock = f".{study_id}.lock"
+    for journal in [name.removesuffix(lock) for name in names if name.endswith(lock)]:
+        ours = re.compile(rf"{re.escape(journal)}(-wal|-shm|-journal|\..+\.(lock|stop|log))?")
+        return {name for name in names if ours.fullmatch(name)}
+    return set()
 
 
 def _draw_id(name: str) -> str:

@@ -34,6 +34,7 @@ OURS: Mapping[str, str] = {
 """Our algorithms, each with the end of the name of the distribution, byohpo-plugin-..., that brings it."""
 SAGEMAKERS = {"bayesian": "gp", "random": "random", "grid": "grid", "hyperband": "hyperband"}
 LOAD_SECONDS = 10.0
+_HOOKS = ("propose", "observe", "stop", "prune", "happened")
 _logger = logging.getLogger("byohpo")
 PluginFactory: TypeAlias = Callable[..., Any]
 """A plugin's class, or any function that makes one from a `Problem` and options."""
@@ -269,18 +270,30 @@ class StudyPlugins:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(HookSpecs)
         for spec, plugin in zip(specs, plugins, strict=True):
-            try:
-                self._manager.register(plugin, name=spec.name)
-                self._manager.check_pending()
-            except (pluggy.PluginValidationError, ValueError) as error:
-                raise PluginError(f"plugin {spec.owner}: {_first_line(error)}") from error
+            self._register(spec, plugin)
         self._plugins = dict(zip(self.specs, plugins, strict=True))
-        self._callers = {hook: self._hook_callers(hook) for hook in ("propose", "observe", "stop", "prune")}
-        self._reporters = self._hook_callers("happened")
+        self._callers = {hook: self._hook_callers(hook) for hook in _HOOKS}
+        for spec in specs:
+            if spec.group == ALGORITHMS and spec.name not in self._callers["propose"]:
+                raise PluginError(f"plugin {spec.owner} has no propose hook: mark it with @hookimpl")
+        self._reporters: dict[str, Callable[..., object]] = {
+            self.specs[name].owner: caller for name, caller in self._callers["happened"].items()
+        }
         self.proposers = tuple(self._callers["propose"])
         """Names of those that propose, in the order in which they are asked."""
         self.prunes = bool(self._callers["prune"])
         self.populations = [size for plugin in plugins if isinstance(size := getattr(plugin, "population", None), int)]
+
+    def _register(self, spec: PluginSpec, plugin: object) -> None:
+        try:
+            self._manager.register(plugin, name=spec.name)
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise PluginError(f"plugin {spec.owner}: {' '.join(str(error).split())}") from error
+        for caller in self._manager.get_hookcallers(plugin) or ():
+            optional = all(it.optionalhook for it in caller.get_hookimpls() if it.plugin is plugin)
+            if not caller.has_spec() and not optional:
+                hint = nearest(caller.name, _HOOKS, "hooks")
+                raise PluginError(f"plugin {spec.owner} marks {caller.name!r} with @hookimpl, which is no hook{hint}")
 
     def _hook_callers(self, hook: str) -> dict[str, pluggy.HookCaller]:
         everyone = list(self._manager.list_name_plugin())
@@ -338,33 +351,33 @@ class StudyPlugins:
         if not self._reporters:
             return
         for event in events:
-            for name, caller in list(self._reporters.items()):
+            for owner, reporter in list(self._reporters.items()):
                 try:
-                    caller(study=study, event=event)
-                except Exception:
-                    del self._reporters[name]
-                    _logger.warning("reporter %s failed and is dropped", self._owner(name), exc_info=True)
+                    reporter(study=study, event=event)
+                except (Exception, SystemExit):
+                    del self._reporters[owner]
+                    _logger.warning("reporter %s failed and is dropped", owner, exc_info=True)
 
-    def listen(self, name: str, reporter: object) -> None:
-        """Add a reporter of this process, such as a progress bar, which is not part of the study."""
-        self._manager.register(reporter, name=name)
-        self._reporters[name] = self._manager.subset_hook_caller(
-            "happened", [other for other_name, other in self._manager.list_name_plugin() if other_name != name]
-        )
+    def listen(self, owner: str, reporter: Callable[..., object]) -> None:
+        """Call a reporter of this process, such as a progress bar, as `happened`; it is not part of the study."""
+        self._reporters[owner] = reporter
 
     def close(self) -> None:
-        """Let plugins that hold threads unwind them (`close`, if they have it)."""
-        for plugin in self._plugins.values():
+        """Let plugins give back what they hold (`close`, if they have it); the study is over, so nothing can fail."""
+        for name, plugin in self._plugins.items():
             close = getattr(plugin, "close", None)
             if callable(close):
-                close()
+                try:
+                    close()
+                except (Exception, SystemExit):
+                    _logger.warning("plugin %s failed to close", self.specs[name].owner, exc_info=True)
 
     def _ask(self, hook: str, name: str, **arguments: Any) -> Any:
         try:
             answers = self._callers[hook][name](**arguments)
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f"plugin {self._owner(name)} failed in {hook}: {type(error).__name__}: {error}"
+                f"plugin {self.specs[name].owner} failed in {hook}: {type(error).__name__}: {error}"
             ) from error
         return answers[0] if answers else None
 
@@ -403,9 +416,6 @@ class StudyPlugins:
 
     def _nonsense(self, name: str, hook: str, answer: object, expected: str) -> PluginError:
         return PluginError(f"plugin {self.specs[name].owner} answered {answer!r} to {hook}; {expected} is expected")
-
-    def _owner(self, name: str) -> str:
-        return self.specs[name].owner if name in self.specs else repr(name)
 
 
 def _is_json(value: Any) -> bool:

@@ -68,7 +68,7 @@ class Progress:
             self._line(f"{done} trial {trial.number} {_outcome(trial)}; {counts}; {_best(study)}")
         elif event.kind is EventKind.Retried:
             self._line(f"trial {event.body['trial']} lost an attempt and is tried again: {event.body['reason']}")
-        elif event.kind is EventKind.Stopped:
+        elif event.kind is EventKind.Stopped and event.body["reason"] is not None:
             self._line(f"study {study.name}: {event.body['reason']} after {_duration(study.elapsed_seconds)}")
 
     def _line(self, text: str) -> None:

@@ -34,6 +34,7 @@ def replay(journal: Journal, record: StudyRecord, plugins: StudyPlugins) -> Stud
         repeated = event.sequence > epoch
         if repeated and event.kind is EventKind.Asked:
             plugin = event.body["plugin"]
+            study.tick(event.time)
             answer = plugins.propose(plugin, study, event.body["count"])
             _compare(study, answer, event.body["answer"], plugins.specs[plugin], versions[plugin])
         study.apply(event)
@@ -47,7 +48,7 @@ def _blank(journal: Journal, record: StudyRecord) -> Study:
         record.id,
         record.name,
         Problem.from_json(record.manifest["problem"]),
-        lambda trial, metric: journal.curve(record.id, trial, metric),
+        lambda trial, metric, before: journal.curve(record.id, trial, metric, before),
     )
 
 

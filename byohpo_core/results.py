@@ -75,8 +75,13 @@ def as_csv(table: Sequence[Row]) -> str:
 
 
 def as_json(table: Sequence[Row]) -> str:
-    """A JSON array of objects."""
-    return json.dumps([dict(row) for row in table], indent=2, ensure_ascii=False)
+    """A JSON array of objects; null for what JSON cannot say, such as a loss that is no number."""
+    plain = [{name: None if _is_no_number(value) else value for name, value in row.items()} for row in table]
+    return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _is_no_number(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def as_table(table: Sequence[Row]) -> str:

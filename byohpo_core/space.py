@@ -8,7 +8,8 @@ import math
 import random as random_numbers
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -42,7 +43,7 @@ def _scaling(word: Any) -> ScalingType:
     try:
         return ScalingType(str(word))
     except ValueError:
-        raise InvalidInput(f"unknown scaling type {word!r}{nearest(str(word), ScalingType, 'possible')}") from None
+        raise InvalidInput(f"scaling_type is {word!r}{nearest(str(word), ScalingType, 'possible')}") from None
 
 
 def _plain(value: Any) -> Any:
@@ -57,13 +58,41 @@ def _number(value: Any) -> Any:
     plain = _plain(value)
     if isinstance(plain, bool) or not isinstance(plain, (int, float)):
         raise InvalidInput(f"{value!r} is a {type(value).__name__}, not a number")
-    if not abs(plain) <= sys.float_info.max:
-        raise InvalidInput(f"{value!r} is not finite")
+    if isinstance(plain, float):
+        if not math.isfinite(plain):
+            raise InvalidInput(f"{value!r} is not finite")
+    elif abs(plain) > sys.float_info.max:  # its digits would fill the screen
+        raise InvalidInput(f"a whole number of {plain.bit_length()} bits is too large: floats end at 1.8e308")
     return plain
 
 
-def _real(value: Any) -> float:
-    return float(_number(value))
+def _least(value: Any) -> float:
+    with _named("min_value"):
+        return float(_number(value))
+
+
+def _most(value: Any) -> float:
+    with _named("max_value"):
+        return float(_number(value))
+
+
+def _least_whole(value: Any) -> int:
+    with _named("min_value"):
+        return _whole(value)
+
+
+def _most_whole(value: Any) -> int:
+    with _named("max_value"):
+        return _whole(value)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which setting is wrong; whose it is, only the space knows."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error}") from None
 
 
 def _whole(value: Any) -> int:
@@ -126,7 +155,7 @@ class _Scale:
         warp, unwarp = _WARPS[scaling]
         width = warp(high) - warp(low)
         if not math.isfinite(width):
-            raise InvalidInput(f"the range from {low} to {high} is too wide: its width is no finite number")
+            raise InvalidInput(f"from min_value {low} to max_value {high} is too wide: no float holds the width")
         return cls(warp(low), width, warp, unwarp)
 
     def to_unit(self, value: float) -> float:
@@ -142,8 +171,10 @@ def _check_range(parameter: "ContinuousParameter | IntegerParameter") -> None:
         raise InvalidInput(f"min_value {low} is above max_value {high}")
     if scaling is ScalingType.Logarithmic and low <= 0:
         raise InvalidInput(f"Logarithmic scaling needs a min_value above 0, not {low}")
-    if scaling is ScalingType.ReverseLogarithmic and not (low >= 0 and high < 1):
-        raise InvalidInput(f"ReverseLogarithmic scaling needs a range within [0, 1), not {low} to {high}")
+    if scaling is ScalingType.ReverseLogarithmic and low < 0:
+        raise InvalidInput(f"ReverseLogarithmic scaling needs a min_value of at least 0, not {low}")
+    if scaling is ScalingType.ReverseLogarithmic and high >= 1:
+        raise InvalidInput(f"ReverseLogarithmic scaling needs a max_value below 1, not {high}")
 
 
 def _effective_scaling(parameter: "ContinuousParameter | IntegerParameter") -> ScalingType:
@@ -151,6 +182,18 @@ def _effective_scaling(parameter: "ContinuousParameter | IntegerParameter") -> S
         return parameter.scaling_type
     wide = parameter.min_value > 0 and parameter.max_value / parameter.min_value >= _LOG_RATIO
     return ScalingType.Logarithmic if wide else ScalingType.Linear
+
+
+class _Exact(float):
+    """A coordinate that remembers the value which it was made from, where its float alone is decoded to a neighbour.
+
+    Floats lie further apart on the unit interval than the values of most ranges do: on a logarithmic range of six
+    orders of magnitude one value in eleven has a float of its own. What is computed from it is an ordinary float.
+    """
+
+    __slots__ = ("parameter", "value")
+    parameter: "ContinuousParameter"
+    value: float
 
 
 class _Drawn(ABC):
@@ -179,8 +222,8 @@ class ContinuousParameter(_Drawn):
     Auto scaling is logarithmic when min_value > 0 and max_value / min_value >= 100, else linear.
     """
 
-    min_value: float = attrs.field(converter=_real)
-    max_value: float = attrs.field(converter=_real)
+    min_value: float = attrs.field(converter=_least)
+    max_value: float = attrs.field(converter=_most)
     scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=_scaling)
     scaling: ScalingType = attrs.field(init=False, eq=False, repr=False)
     """The scaling in force."""
@@ -190,6 +233,9 @@ class ContinuousParameter(_Drawn):
         _check_range(self)
         object.__setattr__(self, "scaling", _effective_scaling(self))
         object.__setattr__(self, "_scale", _Scale.between(self.min_value, self.max_value, self.scaling))
+
+    def __str__(self) -> str:
+        return f"a number from {self.min_value} to {self.max_value} ({self.scaling_type})"
 
     def check(self, value: Any) -> float:
         """The value as a plain float, if it is inside."""
@@ -201,10 +247,17 @@ class ContinuousParameter(_Drawn):
         return number
 
     def encode(self, value: float) -> float:
-        """The coordinate of a value."""
-        return _clamped(self._scale.to_unit(value))
+        """The coordinate of a value: `decode` gives exactly that value back, if it is inside."""
+        unit = _clamped(self._scale.to_unit(value))
+        if self.decode(unit) == value or not self.min_value <= value <= self.max_value:
+            return unit
+        exact = _Exact(unit)
+        exact.parameter, exact.value = self, float(value)
+        return exact
 
     def decode(self, unit: float) -> float:
+        if type(unit) is _Exact and unit.parameter == self:
+            return unit.value
         value = self._scale.from_unit(unit)
         if self.min_value <= value <= self.max_value:
             return value
@@ -222,8 +275,8 @@ class IntegerParameter(_Drawn):
     Auto scaling as for `ContinuousParameter`; a value's share reaches half a step to either side.
     """
 
-    min_value: int = attrs.field(converter=_whole)
-    max_value: int = attrs.field(converter=_whole)
+    min_value: int = attrs.field(converter=_least_whole)
+    max_value: int = attrs.field(converter=_most_whole)
     scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=_scaling)
     scaling: ScalingType = attrs.field(init=False, eq=False, repr=False)
     """The scaling in force."""
@@ -233,14 +286,19 @@ class IntegerParameter(_Drawn):
         _check_range(self)
         if self.scaling_type is ScalingType.ReverseLogarithmic:
             raise InvalidInput("ReverseLogarithmic scaling is for continuous parameters")
-        for bound in (self.min_value, self.max_value):
+        for name, bound in (("min_value", self.min_value), ("max_value", self.max_value)):
             if abs(bound) > MAX_INTEGER:
-                raise InvalidInput(f"{bound} is too large: integers beyond 2**44 cannot be told apart in the unit cube")
+                raise InvalidInput(
+                    f"{name} {float(bound):g} is too large: integers beyond 2**44 cannot be told apart in the unit cube"
+                )
         object.__setattr__(self, "scaling", _effective_scaling(self))
         # Linear shares are counted from min_value, so that no digit is lost to a large offset.
         offset = self.min_value if self.scaling is ScalingType.Linear else 0
         low, high = self.min_value - offset - 0.5, self.max_value - offset + 0.5
         object.__setattr__(self, "_scale", _Scale.between(low, high, self.scaling))
+
+    def __str__(self) -> str:
+        return f"a whole number from {self.min_value} to {self.max_value} ({self.scaling_type})"
 
     def check(self, value: Any) -> int:
         """The value as a plain int, if it is inside; 3.0 is 3."""
@@ -281,6 +339,9 @@ class CategoricalParameter(_Drawn):
             if value in values[:index]:
                 raise InvalidInput(f"the category {value!r} is there twice ({values[values.index(value)]!r} equals it)")
 
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(repr, self.values))}"
+
     def check(self, value: Any) -> Any:
         """The category that is equal to the value and of its type: 1 is neither True nor "1"."""
         plain = _plain(value)
@@ -307,6 +368,9 @@ class StaticParameter:
 
     value: Any = attrs.field(converter=_scalar)
 
+    def __str__(self) -> str:
+        return f"fixed at {self.value!r}"
+
     def get_value(self, random: random_numbers.Random | None = None) -> Any:  # noqa: ARG002
         """The value; nothing is drawn."""
         return self.value
@@ -321,12 +385,13 @@ def _parameter(name: str, given: Any) -> Parameter:
     if isinstance(given, Parameter):
         return given
     kind = getattr(given, "__name__", None)
-    if kind == "Continuous":
-        return ContinuousParameter(given.min_value, given.max_value, given.scaling_type)
-    if kind == "Integer":
-        return IntegerParameter(given.min_value, given.max_value, given.scaling_type)
-    if kind == "Categorical":
-        return CategoricalParameter(given.values)
+    with _named(f"hyperparameter {name!r}"):
+        if kind == "Continuous":
+            return ContinuousParameter(given.min_value, given.max_value, given.scaling_type)
+        if kind == "Integer":
+            return IntegerParameter(given.min_value, given.max_value, given.scaling_type)
+        if kind == "Categorical":
+            return CategoricalParameter(given.values)
     raise InvalidInput(
         f"hyperparameter {name!r}: {given!r} is no parameter; write ContinuousParameter(0, 1), "
         "CategoricalParameter([...]) or the like"
@@ -408,6 +473,7 @@ class SearchSpace:
             try:
                 checked[name] = parameter.check(configuration[name])
             except KeyError:
+                self._check_rest(configuration)  # a misspelt name rather than a missing one
                 raise InvalidInput(f"the hyperparameter {name!r} is missing") from None
             except InvalidInput as error:
                 raise InvalidInput(f"{name}: {error}") from None

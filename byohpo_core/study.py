@@ -197,14 +197,18 @@ class EventKind(StrEnum):
     Imported = "imported"  # study, trials: the results of an earlier study, known from the beginning
     Asked = "asked"  # plugin, count, answer: proposals, possibly none
     Intended = "intended"  # trial, attempt, job
-    Launched = "launched"  # trials
+    Launched = "launched"  # trials: the backend has their jobs; for reporters and readers, the state knows it before
     Reported = "reported"  # trial, points: {metric: [index of the first, values]}
     Pruned = "pruned"  # trial, plugin, reason: the job was asked to stop early
     Retried = "retried"  # trial, reason, counted, details: an attempt was lost, another follows
     Finished = "finished"  # trial, status, metrics, reason, started, ended, details, shares
     Observed = "observed"  # trials: handed to the plugins, in this order
-    Stopped = "stopped"  # reason: nothing more is proposed
+    Stopped = "stopped"  # reason, jobs: nothing more is proposed (no reason: by this driver), `jobs` run on or stop
     Epoch = "epoch"  # problem, plugins: plugins start afresh, earlier trials are foreign to them
+
+
+EVENT_VERSION = 1
+"""The newest form of an event that this release writes and understands."""
 
 
 @attrs.frozen
@@ -215,7 +219,7 @@ class Event:
     kind: EventKind
     time: float
     body: Mapping[str, Any]
-    version: int = 1
+    version: int = EVENT_VERSION
 
 
 @attrs.define
@@ -262,7 +266,7 @@ class Study:
         study_id: str,
         name: str,
         problem: Problem,
-        read_curve: Callable[[int, str], Sequence[float]],
+        read_curve: Callable[[int, str, int], Sequence[float]],
     ) -> None:
         self.id = study_id
         """The name plus four characters drawn at creation: the beginning of every job's name."""
@@ -270,6 +274,8 @@ class Study:
         self.problem = problem
         self.stop_reason: str | None = None
         """Why nothing more is proposed; None while the study can go on."""
+        self.interrupted = False
+        """Whether the user cut it short, by Ctrl-C or `stop_tuning_job`, and it has not gone on since."""
         self.jobs = 0
         """Trials that had a job of their own: what `max_jobs` limits."""
         self.epoch_start = 0
@@ -296,6 +302,7 @@ class Study:
         self._twins: dict[int, int] = {}
         self._reports: dict[int, dict[str, Report]] = {}
         self._pruning: dict[int, str] = {}
+        self._stopping: set[int] = set()
         self._driven_seconds = 0.0
         self._last_time: float | None = None
 
@@ -356,13 +363,17 @@ class Study:
         """Why this running trial was asked to stop early, if it was."""
         return self._pruning.get(trial.number)
 
+    def stopping(self, trial: Trial) -> bool:
+        """Whether this running trial's job was asked to stop, by a plugin or by the user."""
+        return trial.number in self._pruning or trial.number in self._stopping
+
     def reports(self, trial: Trial) -> Mapping[str, Report]:
         """What this running trial has published so far, by metric."""
         return self._reports.get(trial.number, {})
 
     def curve(self, number: int, metric: str | None = None) -> Sequence[float]:
         """Every value that a trial reported of a metric (the first objective's if none is named), oldest first."""
-        return self._read_curve(number, metric or self.problem.objectives[0].metric)
+        return self._read_curve(number, metric or self.problem.objectives[0].metric, self.sequence)
 
     def tick(self, now: float) -> None:
         """Tell the study the time; for the driver."""
@@ -376,8 +387,8 @@ class Study:
         self._last_time = self.now = event.time
         self.sequence = event.sequence + 1
 
-    def _opened(self, event: Event) -> None:
-        """A driver is at work: nothing about the trials changes."""
+    def _opened(self, event: Event) -> None:  # noqa: ARG002
+        self.interrupted &= self.stop_reason is not None
 
     def _asked(self, event: Event) -> None:
         plugin, answer = event.body["plugin"], event.body["answer"]
@@ -425,7 +436,7 @@ class Study:
         )
 
     def _launched(self, event: Event) -> None:
-        """The backend has the jobs: their start times are told by their ends."""
+        """Nothing changes: after a crash `adopt` finds out which intended jobs there are, launched or not."""
 
     def _reported(self, event: Event) -> None:
         reports = self._reports.setdefault(event.body["trial"], {})
@@ -485,13 +496,17 @@ class Study:
         self._silent.clear()
 
     def _stopped(self, event: Event) -> None:
-        self.stop_reason = event.body["reason"]
+        self.stop_reason, jobs = event.body["reason"], event.body.get("jobs", False)
+        self.interrupted |= jobs or self.stop_reason is None
+        if jobs:
+            self._stopping.update(self._running)
 
     def _epoch(self, event: Event) -> None:
         self.problem = Problem.from_json(event.body["problem"])
         self.stop_reason = None
+        self.interrupted = False
         self.epoch_start = len(self._trials)
-        self.reused_in_a_row = 0
+        self.reused_in_a_row = self.finished_since_best = 0
         self._silent.clear()
         self._trials[:] = [trial.but(foreign=True) for trial in self._trials]
         self._unobserved = {trial.number: None for trial in self._trials if trial.finished}
@@ -502,6 +517,7 @@ class Study:
         self._twins.pop(number, None)
         self._reports.pop(number, None)
         self._pruning.pop(number, None)
+        self._stopping.discard(number)
         return self._trials[number]
 
     def _forget(self, trial: Trial) -> None:

@@ -7,6 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -40,6 +41,7 @@ from byohpo_core.warmstart import check_parents, imported
 _logger = logging.getLogger("byohpo")
 _TO_BE_CHOSEN: Any = object()
 _NAMED_JOBS = 10
+_STOPPED = "stopped by stop_tuning_job"
 _Extension = str | PluginFactory | tuple[str | PluginFactory, Mapping[str, Any]]
 
 
@@ -50,7 +52,8 @@ class Tuner:
     to run: an SDK's Estimator, ModelTrainer or HyperparameterTuner, a CreateTrainingJob request, or a `TrainingJob`
     around one of these. *strategy* is the name of an installed algorithm or a class. All settings are checked here and
     in `fit`, before any job starts; a wrong one raises `InvalidInput`. *max_cost* limits what all jobs together may
-    cost. With `journal=":memory:"` nothing is kept; by default the journal is `BYOHPO_JOURNAL` or `byohpo.db` in the
+    cost. With `order="strict"` results are observed in the order of their trials, not of their arrival: how long each
+    job takes then changes nothing of the search, at the price of some idle slots. With `journal=":memory:"` nothing is kept; by default the journal is `BYOHPO_JOURNAL` or `byohpo.db` in the
     working folder.
     """
 
@@ -60,9 +63,9 @@ class Tuner:
     _manifest: Manifest
     _found: dict[str, Found]
     _record: StudyRecord | None
-    _driving: bool
+    _work: "_Work | None"
+    """What this tuner drives now."""
     _wants_curves: bool
-    _stop_request: str | None
 
     @drop_in
     def __init__(
@@ -88,6 +91,7 @@ class Tuner:
         duplicates: str = "reuse",
         max_attempts: int = 3,
         max_cost: float | None = None,
+        order: str = "arrival",
         warm_start_from: Sequence[str] = (),
         journal: str | os.PathLike[str] | None = None,
         progress: bool = True,
@@ -136,6 +140,7 @@ class Tuner:
                 checks.choice("duplicates", duplicates, ("reuse", "run")),
                 checks.whole("max_attempts", max_attempts, at_least=1),
                 None if max_cost is None else checks.amount("max_cost", max_cost),
+                order=checks.choice("order", order, ("arrival", "strict")),
             ),
             check_parents(
                 self._journal,
@@ -153,17 +158,21 @@ class Tuner:
         in its journal (by default after the estimator). Raises `KeyboardInterrupt` if the user stops it; `resume` goes
         on. With *wait* False another process drives the study, and this returns at once.
         """
-        manifest = self._prepared(inputs)
-        if not wait:
-            check_detachable(self._journal, self._estimator, self._found.values())
-        name = self._journal.free_name(self._base_name) if job_name is None else job_name
-        self._record = record = self._journal.create(name, manifest.to_json())
-        if not wait:
-            self.study = study = read_study(self._journal, record)
-            drive_detached(self._journal, record)
-            return study
-        with self._journal.driver(record.id):
-            return self._drive(manifest, self._estimator.event_log(self._journal, record))
+        with self._at_work() as work:
+            manifest = self._prepared(inputs)
+            if not wait:
+                check_detachable(self._journal, self._estimator, self._found.values())
+            known = imported(self._journal, manifest.warm_start_from)
+            if job_name is None:
+                self._record = record = self._journal.create_numbered(self._base_name, manifest.to_json(), known)
+            else:
+                self._record = record = self._journal.create(job_name, manifest.to_json(), known)
+            if not wait:
+                self.study = study = read_study(self._journal, record)
+                drive_detached(self._journal, record)
+                return study
+            with self._held(record):
+                return self._drive(work, manifest, self._estimator.event_log(self._journal, record))
 
     def tune(self, inputs: Any = None, job_name: str | None = None, wait: bool = True) -> Study:
         """The same as `fit`, as the SDK's third version calls it."""
@@ -203,37 +212,28 @@ class Tuner:
         changed plugin would otherwise raise `Diverged`. *take_over* breaks a lock that another host left behind.
         Raises `StudyBusy` while another driver is at work.
         """
-        record = self._known_record()
-        with self._journal.driver(record.id, take_over=take_over):
-            manifest = manifest_now(self._journal, record)
-            limits = {
-                name: checks.whole(name, value)
-                for name, value in (("max_jobs", max_jobs), ("max_parallel_jobs", max_parallel_jobs))
-                if value is not None
-            }
-            study = read_study(self._journal, record)
-            new_epoch = restart_algorithm or limits
-            if not new_epoch and study.stop_reason is not None and not study.running and not study.waiting:
-                self.study = study
-                return study
-            self._estimator = restore_estimator(manifest.backend, self._estimator)
-            log = self._estimator.event_log(self._journal, record)
-            if new_epoch:
-                manifest = self._new_epoch(read_study(self._journal, record), manifest, limits, log)
-            return self._drive(manifest, log)
+        limits = {
+            name: checks.whole(name, value)
+            for name, value in (("max_jobs", max_jobs), ("max_parallel_jobs", max_parallel_jobs))
+            if value is not None
+        }
+        with self._at_work() as work:
+            return self._resume(work, limits, restart_algorithm=restart_algorithm, take_over=take_over)
 
     def stop_tuning_job(self) -> bool:
         """End the study and stop its jobs: from another thread while `fit` runs, or after `attach`.
 
         Whether that is done; False where a driver at work, in this process or in another, was asked to do it.
         """
-        self._stop_request = "stopped by stop_tuning_job"
-        if self._driving:
+        if (work := self._work) is not None:
+            work.stop_request = _STOPPED
             return False
+        record = self._known_record()
         try:
-            self.resume()
+            with self._at_work(_STOPPED) as work:
+                self._resume(work, {})
         except StudyBusy:
-            self._journal.request_stop(self._known_record().id)
+            self._journal.request_stop(record.id)
             return False
         return True
 
@@ -264,7 +264,7 @@ class Tuner:
         best = study.best
         return {
             "HyperParameterTuningJobName": study.name,
-            "HyperParameterTuningJobStatus": "InProgress" if study.stop_reason is None else "Completed",
+            "HyperParameterTuningJobStatus": _status(study),
             "StopReason": study.stop_reason,
             "TrainingJobStatusCounters": dict(Counter(str(trial.status) for trial in study.trials)),
             "BestTrainingJob": None
@@ -284,9 +284,7 @@ class Tuner:
         self._journal = open_journal(journal)
         self._estimator = estimator
         self._progress = progress
-        self._record = self._stop_request = None
-        self._driving = False
-        self.study = None
+        self._record = self._work = self.study = None
 
     def _attach(
         self,
@@ -336,60 +334,94 @@ class Tuner:
             policy = attrs.evolve(policy, reservation=_reservation(self._estimator, policy.max_cost))
         return attrs.evolve(self._manifest, settings=settings, policy=policy, backend=self._estimator.describe())
 
-    def _new_epoch(self, study: Study, manifest: Manifest, limits: Mapping[str, int], log: EventLog) -> Manifest:
-        specs = tuple(self._class_of(spec).spec(spec.options) for spec in manifest.plugins)
-        problem = manifest.problem
-        problem = attrs.evolve(
-            problem,
-            # Another seed: with the old one the algorithm would first propose again what is known.
-            seed=random.Random(f"{problem.seed}-{study.sequence}").getrandbits(32),  # noqa: S311
-            max_jobs=limits.get("max_jobs", problem.max_jobs),
-            max_parallel_jobs=limits.get("max_parallel_jobs", problem.max_parallel_jobs),
-        )
-        manifest = attrs.evolve(manifest, problem=problem, plugins=specs)
-        self._build(manifest).close()
-        epoch = Event(study.sequence, EventKind.Epoch, study.now, manifest.epoch())
-        log.append(study.id, [epoch])
-        return manifest
+    def _resume(
+        self, work: "_Work", limits: Mapping[str, int], *, restart_algorithm: bool = False, take_over: bool = False
+    ) -> Study:
+        record = self._known_record()
+        with self._held(record, take_over=take_over):
+            manifest = manifest_now(self._journal, record)
+            study = read_study(self._journal, record)
+            changed = {name: value for name, value in limits.items() if value != getattr(manifest.problem, name)}
+            if changed.get("max_jobs", study.jobs) < study.jobs:
+                raise InvalidInput(
+                    f"max_jobs is {changed['max_jobs']}, and study {study.name!r} has had {study.jobs} jobs: "
+                    "it can only be raised"
+                )
+            if (
+                not (changed or restart_algorithm)
+                and study.stop_reason is not None
+                and study.finished == len(study.trials)
+            ):
+                self.study = study
+                return study
+            self._estimator = restore_estimator(manifest.backend, self._estimator)
+            log = self._estimator.event_log(self._journal, record)
+            if changed or restart_algorithm:
+                study = read_study(self._journal, record)  # again: a mirror may have brought it forward
+                return self._drive(work, self._afresh(study, manifest, changed), log, before=study)
+            return self._drive(work, manifest, log)
 
-    def _drive(self, manifest: Manifest, log: EventLog) -> Study:
+    def _afresh(self, study: Study, manifest: Manifest, limits: Mapping[str, int]) -> Manifest:
+        """The manifest of a new epoch, which is journaled when its driver begins."""
+        problem = attrs.evolve(
+            manifest.problem,
+            # Another seed: with the old one the algorithm would first propose again what is known.
+            seed=random.Random(f"{manifest.problem.seed}-{study.sequence}").getrandbits(32),  # noqa: S311
+            max_jobs=limits.get("max_jobs", manifest.problem.max_jobs),
+            max_parallel_jobs=limits.get("max_parallel_jobs", manifest.problem.max_parallel_jobs),
+        )
+        specs = tuple(self._class_of(spec).spec(spec.options) for spec in manifest.plugins)
+        return attrs.evolve(manifest, problem=problem, plugins=specs)
+
+    def _drive(self, work: "_Work", manifest: Manifest, log: EventLog, *, before: Study | None = None) -> Study:
+        """Replay the study, or let a new epoch begin with what the study was *before*, and drive it."""
+        record = self._known_record()
         with ExitStack() as stack:
-            self._know_earlier_results(manifest, log)
             plugins = self._build(manifest)
             stack.callback(plugins.close)
-            self.study = study = replay(self._journal, self._known_record(), plugins)
+            unwritten = []
+            if before is None:
+                study = replay(self._journal, record, plugins)
+            else:
+                study = before
+                unwritten.append(Event(study.sequence, EventKind.Epoch, study.now, manifest.epoch()))
+                study.apply(unwritten[0])
             backend = self._estimator.connect(study, manifest.settings)
             stack.callback(backend.close)
+            self.study = study
             if self._progress:
-                plugins.listen("progress", stack.enter_context(Progress()))
-            stack.enter_context(self._stoppable(study))
+                plugins.listen("progress", stack.enter_context(Progress()).happened)
             if backend.jobs_survive:
                 stack.callback(_tell_running, study)
-            Driver(study, log, plugins, backend, manifest.policy, self._stop_requested).run()
+            if self._journal.last(record.id, EventKind.Opened) < 0:  # nobody was told how it began
+                plugins.happened(study, [*self._journal.read(record.id)])
+            requested = partial(self._stop_requested, work, record)
+            Driver(study, log, plugins, backend, manifest.policy, requested, unwritten).run()
             return study
 
     @contextmanager
-    def _stoppable(self, study: Study) -> Iterator[None]:
-        """While a driver of this process is at work."""
-        self._journal.forget_stop(study.id)
-        self._driving = True
+    def _at_work(self, stop_request: str | None = None) -> Iterator["_Work"]:
+        """While this tuner drives, or is about to."""
+        before, self._work = self._work, _Work(stop_request)
         try:
-            yield
+            yield self._work
         finally:
-            self._driving, self._stop_request = False, None
-            self._journal.forget_stop(study.id)
+            self._work = before
 
-    def _stop_requested(self) -> str | None:
-        if self._stop_request is None and self._journal.stop_requested(self._known_record().id):
-            self._stop_request = f"stopped by `byohpo stop {self._known_record().name}`"
-        return self._stop_request
+    @contextmanager
+    def _held(self, record: StudyRecord, *, take_over: bool = False) -> Iterator[None]:
+        """While the study has no other driver."""
+        with self._journal.driver(record.id, take_over=take_over):
+            self._journal.forget_stop(record.id)
+            try:
+                yield
+            finally:
+                self._journal.forget_stop(record.id)
 
-    def _know_earlier_results(self, manifest: Manifest, log: EventLog) -> None:
-        """A study's first events, also where its first driver died before them."""
-        record = self._known_record()
-        if manifest.warm_start_from and next(self._journal.read(record.id), None) is None:
-            bodies = imported(self._journal, manifest.warm_start_from)
-            log.append(record.id, [Event(number, EventKind.Imported, 0.0, body) for number, body in enumerate(bodies)])
+    def _stop_requested(self, work: "_Work", record: StudyRecord) -> str | None:
+        if work.stop_request is None and self._journal.stop_requested(record.id):
+            work.stop_request = f"stopped by `byohpo stop {record.name}`"
+        return work.stop_request
 
     def _build(self, manifest: Manifest) -> StudyPlugins:
         classes = [self._class_of(spec) for spec in manifest.plugins]
@@ -402,6 +434,23 @@ class Tuner:
         if spec.name not in self._found:
             self._found[spec.name] = restore(spec)
         return self._found[spec.name]
+
+
+@attrs.define(eq=False)
+class _Work:
+    """One stretch of driving."""
+
+    stop_request: str | None
+    """Why the user wants the study to end and its jobs to stop, if so."""
+
+
+def _status(study: Study) -> str:
+    """A study's state in SageMaker's words; one that was left by Ctrl-C is stopped until somebody goes on."""
+    if study.stop_reason is None and not study.interrupted:
+        return "InProgress"
+    if study.running:
+        return "Stopping"
+    return "Stopped" if study.interrupted else "Completed"
 
 
 def _tell_running(study: Study) -> None:

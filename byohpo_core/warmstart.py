@@ -7,7 +7,7 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import Journal
 from byohpo_core.replay import manifest_now, read_study
 from byohpo_core.space import SearchSpace
-from byohpo_core.study import Problem, Study, Trial, TrialStatus
+from byohpo_core.study import Event, EventKind, Problem, Study, Trial, TrialStatus
 
 _RESULTS = frozenset({TrialStatus.Completed, TrialStatus.Failed, TrialStatus.Pruned})
 
@@ -26,9 +26,10 @@ def check_parents(journal: Journal, names: Sequence[str], problem: Problem) -> t
     return tuple(ids)
 
 
-def imported(journal: Journal, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """The bodies of the events that bring the parents' results into a new study: all but repeats and stopped jobs."""
-    return [_body(read_study(journal, journal.find(study_id))) for study_id in ids]
+def imported(journal: Journal, ids: Sequence[str]) -> list[Event]:
+    """The first events of a new study, which bring its parents' results: all but repeats and stopped jobs."""
+    parents = [read_study(journal, journal.find(study_id)) for study_id in ids]
+    return [Event(number, EventKind.Imported, 0.0, _body(parent)) for number, parent in enumerate(parents)]
 
 
 def _body(parent: Study) -> dict[str, Any]:

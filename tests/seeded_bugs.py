@@ -26,6 +26,8 @@ from byohpo_core import (
 
 CORRECT = {}
 SEEDED = {}
+CAUSES = {"HangsWhenAskedForOne": "hang"}
+"""How a bug shows, where it is not a finding of the check's own."""
 
 
 def correct(plugin):
@@ -625,6 +627,31 @@ class FailsWithForeignOnes(Climber):
         super().learn(trial)
 
 
+@seeded("does-not-take-trials-of-other-plugins-for-its-own")
+class AnybodysAsItsOwn(Climber):
+    """Knows its own trials by their keys alone, which other plugins have too."""
+
+    @hookimpl
+    def propose(self, study, count):
+        return [Proposal(it, key=self.made) for it in super().propose(study, count)]
+
+    def learn(self, trial):
+        if isinstance(trial.proposal.key, int):
+            super().learn(trial)
+
+
+@seeded("accepts-trials-of-other-plugins")
+class FailsWithTrialsOfOthers(Climber):
+    """Looks the keys of all trials up among its own."""
+
+    @hookimpl
+    def propose(self, study, count):
+        return [Proposal(it, key="mine") for it in super().propose(study, count)]
+
+    def learn(self, trial):
+        {"mine": super().learn}[trial.proposal.key](trial)
+
+
 @seeded("matches-results-by-trial")
 class MatchesByValue(Climber):
     """Finds its trials again by their values, once each."""
@@ -748,6 +775,38 @@ class LeavesAThread(Climber):
         super().__attrs_post_init__()
         self.thread = threading.Thread(target=threading.Event().wait, daemon=True)
         self.thread.start()
+
+
+@seeded("leaves-no-processes")
+class LeavesAProcess(Climber):
+    """A helper that nobody ends."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        if os.fork() == 0:
+            time.sleep(3600)
+            os._exit(0)
+
+
+@seeded("can-be-closed-twice")
+class FailsToCloseAgain(Climber):
+    """Thinks that nobody closes it twice."""
+
+    closed = False
+
+    def close(self):
+        if self.closed:
+            raise RuntimeError("closed already")
+        self.closed = True
+
+
+@seeded("can-be-closed-twice")
+class FailsToCloseUnasked(Climber):
+    """Thinks that it has been asked for something when it is closed."""
+
+    def close(self):
+        if not self.made:
+            raise RuntimeError("not started")
 
 
 @seeded("leaves-no-files")

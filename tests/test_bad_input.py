@@ -75,11 +75,18 @@ CASES = {
         lambda: tune(extensions=["target-value"]),
         "plugin 'target-value' (byohpo-core 0.1.0): ",
     ),
-    "min above max": (lambda: tune(ranges={"x": ContinuousParameter(2, 1)}), "2"),
-    "bound is text": (lambda: tune(ranges={"x": ContinuousParameter("0", 1)}), "'0'"),
-    "bound is nan": (lambda: tune(ranges={"x": ContinuousParameter(0, float("nan"))}), "nan"),
-    "bound is infinite": (lambda: tune(ranges={"x": ContinuousParameter(0, float("inf"))}), "inf"),
-    "fractional bound of an integer": (lambda: tune(ranges={"n": IntegerParameter(0.5, 3)}), "0.5"),
+    "min above max": (lambda: tune(ranges={"x": ContinuousParameter(2, 1)}), "min_value 2.0 is above max_value 1.0"),
+    "bound is text": (lambda: tune(ranges={"x": ContinuousParameter("0", 1)}), "min_value: '0' is a str"),
+    "bound is nan": (lambda: tune(ranges={"x": ContinuousParameter(0, float("nan"))}), "max_value: nan is not finite"),
+    "bound is infinite": (lambda: tune(ranges={"x": ContinuousParameter(0, float("inf"))}), "max_value: inf is not"),
+    "fractional bound of an integer": (
+        lambda: tune(ranges={"n": IntegerParameter(0.5, 3)}),
+        "min_value: 0.5 is not a whole number",
+    ),
+    "seed that Sobol points cannot have": (
+        lambda: tune(strategy="sobol", random_seed=-1),
+        "random_seed is -1",
+    ),
     "logarithm of 0": (lambda: tune(ranges={"x": ContinuousParameter(0, 1, "Logarithmic")}), "Logarithmic"),
     "reverse logarithm of 1": (
         lambda: tune(ranges={"x": ContinuousParameter(0, 1, "ReverseLogarithmic")}),
@@ -133,6 +140,10 @@ CASES = {
     "initial configuration outside": (
         lambda: tune(initial_configurations=[{"x": 2.0}]),
         "initial configuration 0: x: 2.0",
+    ),
+    "initial configuration with another name": (
+        lambda: tune(initial_configurations=[{"y": 9}]),
+        "initial configuration 0: unknown hyperparameter 'y' (known: x)",
     ),
     "journal in a missing folder": (lambda: tune(journal="nowhere/study.db"), "folder"),
     "journal that is text": (lambda: tune(journal="text.db"), "text.db is not a journal of byohpo"),

@@ -5,11 +5,14 @@ import random
 import threading
 from contextlib import suppress
 
+import attrs
 import pytest
 
 from byohpo_core import (
     Blocking,
+    BlockingAlgorithm,
     ByohpoError,
+    Chains,
     ContinuousParameter,
     Objective,
     Problem,
@@ -17,6 +20,7 @@ from byohpo_core import (
     SearchSpace,
     Trial,
     TrialStatus,
+    mode_option,
 )
 from byohpo_core.blocking import NOTHING_KNOWN
 
@@ -31,10 +35,35 @@ def problem(objectives=1):
     )
 
 
+class Asked:
+    """What an algorithm sees of its study: how many trials there are. Who knows a proposal knows its trial's number."""
+
+    def __init__(self):
+        self.trials = []
+
+    def __call__(self, algorithm, count):
+        proposals = algorithm.propose(self, count)
+        for proposal in proposals:
+            NUMBERS[id(proposal)] = len(self.trials)
+            self.trials.append(proposal)
+        return proposals
+
+
+NUMBERS = {}
+OTHERS = 1_000_000
+
+
+@pytest.fixture
+def ask():
+    """A study that asks for proposals."""
+    NUMBERS.clear()
+    return Asked()
+
+
 def finished(proposals, losses):
     return [
         Trial(
-            number,
+            NUMBERS.get(id(proposal), OTHERS),
             proposal,
             "test",
             proposal.hyperparameters,
@@ -42,7 +71,7 @@ def finished(proposals, losses):
             values=loss,
             losses=loss,
         )
-        for number, (proposal, loss) in enumerate(zip(proposals, losses, strict=True))
+        for proposal, loss in zip(proposals, losses, strict=True)
     ]
 
 
@@ -61,7 +90,7 @@ def blocking():
         algorithm.close()
 
 
-def received(blocking, batches):
+def received(blocking, batches, ask):
     """What the optimiser gets for batches of losses, each batch's results handed over in the given order."""
     got = []
 
@@ -70,56 +99,56 @@ def received(blocking, batches):
 
     algorithm = blocking(optimise)
     for losses in batches:
-        proposals = algorithm.propose(None, len(losses))
+        proposals = ask(algorithm, len(losses))
         trials = finished(proposals, losses)
         random.Random(3).shuffle(trials)
         algorithm.observe(None, trials)
-    assert algorithm.propose(None, 1) == []
+    assert ask(algorithm, 1) == []
     return got
 
 
-def test_failed_trials_are_worse_than_the_worst_by_the_range_seen(blocking):
+def test_failed_trials_are_worse_than_the_worst_by_the_range_seen(blocking, ask):
     """Imputed when the batch is in, so the order of arrival does not matter; 1e30 while nothing is known."""
     batches = [[None, None], [(1.0,), None, (3.0,)], [None, (2.0,)]]
-    assert received(blocking, batches) == [[NOTHING_KNOWN] * 2, [1.0, 5.0, 3.0], [5.0, 2.0]]
+    assert received(blocking, batches, ask) == [[NOTHING_KNOWN] * 2, [1.0, 5.0, 3.0], [5.0, 2.0]]
 
 
-def test_huge_losses_do_not_make_a_failure_infinite(blocking):
+def test_huge_losses_do_not_make_a_failure_infinite(blocking, ask):
     """The imputed loss stays finite and is the worst."""
-    ((low, failed, high),) = received(blocking, [[(-1e308,), None, (1e308,)]])
+    ((low, failed, high),) = received(blocking, [[(-1e308,), None, (1e308,)]], ask)
     assert low < high < failed < float("inf")
 
 
-def test_results_are_matched_by_key_whatever_their_order(blocking):
+def test_results_are_matched_by_key_whatever_their_order(blocking, ask):
     """Equal points do not confuse it."""
     losses = [(float(i),) for i in range(20)]
-    assert received(blocking, [losses]) == [[float(i) for i in range(20)]]
+    assert received(blocking, [losses], ask) == [[float(i) for i in range(20)]]
 
 
-def test_several_objectives_give_tuples(blocking):
+def test_several_objectives_give_tuples(blocking, ask):
     """One loss per objective, also for a failed trial."""
     got = []
     algorithm = blocking(lambda evaluate: got.extend(evaluate([[0.1], [0.2], [0.3]])), problem=problem(2))
-    proposals = algorithm.propose(None, 3)
+    proposals = ask(algorithm, 3)
     algorithm.observe(None, finished(proposals, [(1.0, 10.0), None, (2.0, 30.0)]))
-    algorithm.propose(None, 1)
+    ask(algorithm, 1)
     assert got == [(1.0, 10.0), (3.0, 50.0), (2.0, 30.0)]
 
 
-def test_trials_of_others_and_foreign_ones_are_ignored(blocking):
+def test_trials_of_others_and_foreign_ones_are_ignored(blocking, ask):
     """Only its own keys of this epoch count."""
     got = []
     algorithm = blocking(lambda evaluate: got.extend(evaluate([[0.1]])))
-    (mine,) = algorithm.propose(None, 1)
+    (mine,) = ask(algorithm, 1)
     other, foreign = finished([Proposal({"x": 0.5}), mine], [(7.0,), (8.0,)])
     algorithm.observe(None, [other, foreign.but(foreign=True)])
-    assert algorithm.propose(None, 1) == []
+    assert ask(algorithm, 1) == []
     algorithm.observe(None, finished([mine], [(9.0,)]))
-    algorithm.propose(None, 1)
+    ask(algorithm, 1)
     assert got == [9.0]
 
 
-def test_an_empty_batch_does_not_wait(blocking):
+def test_an_empty_batch_does_not_wait(blocking, ask):
     """Nothing to evaluate is answered at once."""
     got = []
 
@@ -128,11 +157,11 @@ def test_an_empty_batch_does_not_wait(blocking):
         got.append(evaluate([[0.5]]))
 
     algorithm = blocking(optimise)
-    assert len(algorithm.propose(None, 4)) == 1
+    assert len(ask(algorithm, 4)) == 1
     assert got == [[]]
 
 
-def test_closing_unwinds_the_optimiser_even_if_every_exception_is_swallowed(blocking):
+def test_closing_unwinds_the_optimiser_even_if_every_exception_is_swallowed(blocking, ask):
     """The unwinding is a BaseException, raised again at every further call; nothing of it is left."""
     left = []
 
@@ -147,13 +176,13 @@ def test_closing_unwinds_the_optimiser_even_if_every_exception_is_swallowed(bloc
 
     before = threading.active_count()
     algorithm = blocking(stubborn)
-    algorithm.propose(None, 1)
+    ask(algorithm, 1)
     algorithm.close()
     assert left == ["its end"]
     assert threading.active_count() == before
 
 
-def test_an_optimiser_that_never_gives_up_is_parked_for_good(blocking):
+def test_an_optimiser_that_never_gives_up_is_parked_for_good(blocking, ask):
     """Closing comes back all the same, and the garbage collector leaves it alone."""
     calls = []
 
@@ -164,7 +193,7 @@ def test_an_optimiser_that_never_gives_up_is_parked_for_good(blocking):
                 evaluate([[0.5]])
 
     algorithm = blocking(immortal)
-    algorithm.propose(None, 1)
+    ask(algorithm, 1)
     algorithm.close()
     made = len(calls)
     del algorithm
@@ -173,7 +202,7 @@ def test_an_optimiser_that_never_gives_up_is_parked_for_good(blocking):
     assert len(calls) == made
 
 
-def test_evaluating_from_another_thread_is_refused(blocking):
+def test_evaluating_from_another_thread_is_refused(blocking, ask):
     """In one line that says what is wrong."""
     told = []
 
@@ -187,11 +216,200 @@ def test_evaluating_from_another_thread_is_refused(blocking):
         thread.start()
         thread.join()
 
-    assert blocking(optimise).propose(None, 1) == []
+    assert ask(blocking(optimise), 1) == []
     assert len(told) == 1
 
 
-def test_an_error_of_the_optimiser_is_raised_where_it_was_asked(blocking):
+def evolving(turns, born=2, first=6):
+    """An optimiser that goes by the list that it hands over, as inspyred's does, and keeps what each turn gave."""
+
+    def optimise(evaluate):
+        number = 0
+        while True:
+            points = [[(number + place) / 1000] for place in range(first if not turns else born)]
+            number += len(points)
+            made = [point[0] for point in points]
+            losses = evaluate(points)
+            turns.append((made, [point[0] for point in points], losses))
+
+    return optimise
+
+
+def loss(proposal):
+    return (proposal.hyperparameters["x"] * 1000,)
+
+
+def test_late_results_come_with_later_turns_each_with_its_point(blocking, ask):
+    """Three may be late: the first of six candidates needs three results, then each turn as many as it made."""
+    turns = []
+    algorithm = blocking(evolving(turns), late=3)
+    proposals = ask(algorithm, 10)
+    assert len(proposals) == 6
+    algorithm.observe(None, finished(proposals[4:], map(loss, proposals[4:])))
+    assert (ask(algorithm, 10), turns) == ([], [])
+    algorithm.observe(None, finished(proposals[1:2], map(loss, proposals[1:2])))
+    assert [it.hyperparameters["x"] for it in ask(algorithm, 10)] == [0.006, 0.007]
+    assert turns == [([0.0, 0.001, 0.002, 0.003, 0.004, 0.005], [0.001, 0.004, 0.005], [1.0, 4.0, 5.0])]
+    assert ask(algorithm, 10) == []
+    late = [proposals[3], proposals[0]]
+    algorithm.observe(None, finished(late, map(loss, late)))
+    assert len(ask(algorithm, 10)) == 2
+    assert turns[1] == ([0.006, 0.007], [0.0, 0.003], [0.0, 3.0])
+
+
+@pytest.mark.parametrize("born", [1, 2, 5])
+@pytest.mark.parametrize("together", [1, 3, 4])
+def test_no_slot_waits_and_every_result_is_returned_once(blocking, born, together, ask):
+    """Whatever the order of arrival, and also when the study ends: what is still out comes with the last turns."""
+    turns, generator, running, told = [], random.Random(born), [], []
+    algorithm = blocking(evolving(turns, born), late=3)
+    for _ in range(60):
+        running += ask(algorithm, 4 - len(running))
+        assert len(running) == 4
+        generator.shuffle(running)
+        done, running = running[:together], running[together:]
+        told += done
+        algorithm.observe(None, finished(done, map(loss, done)))
+    algorithm.observe(None, finished(running, map(loss, running)))
+    algorithm.close()
+    returned = [point for _, points, losses in turns for point in points]
+    assert sorted(returned) == sorted(it.hyperparameters["x"] for it in told + running)
+    assert all([1000 * point for point in points] == pytest.approx(losses) for _, points, losses in turns)
+
+
+def test_without_late_results_the_list_is_left_alone(blocking, ask):
+    """Generational is the library's own: what it handed over is not even written to."""
+
+    class Untouched(list):
+        def __setitem__(self, *_):
+            raise AssertionError("written to")
+
+    got = []
+    algorithm = blocking(lambda evaluate: got.extend(evaluate(Untouched([[0.1], [0.2]]))))
+    proposals = ask(algorithm, 2)
+    algorithm.observe(None, finished(proposals[::-1], [(2.0,), (1.0,)]))
+    ask(algorithm, 1)
+    assert got == [1.0, 2.0]
+
+
+def test_the_order_within_a_batch_does_not_matter_to_late_results_either(blocking, ask):
+    """Only what came with which call does."""
+    made = []
+    for turn in (1, -1):
+        turns = []
+        algorithm = blocking(evolving(turns), late=3)
+        running = ask(algorithm, 4)
+        for _ in range(20):
+            algorithm.observe(
+                None,
+                finished(running[::turn], [None if i % 3 == 0 else loss(it) for i, it in enumerate(running)][::turn]),
+            )
+            running = ask(algorithm, 4)
+        made.append(turns)
+    assert made[0] == made[1]
+
+
+def test_a_point_that_is_being_evaluated_is_not_proposed_again(blocking, ask):
+    """Its result is on its way, and a trial that waits for it would be a slot that does nothing."""
+    turns = []
+
+    def optimise(evaluate):
+        turns.extend((points, evaluate(points)) for points in ([[0.1], [0.2], [0.3]], [[0.2]], [[0.4]], [[0.1]]))
+
+    algorithm = blocking(optimise, late=2)
+    first, *rest = ask(algorithm, 3)
+    algorithm.observe(None, finished([first], [(1.0,)]))
+    (next_,) = ask(algorithm, 1)
+    assert next_.hyperparameters["x"] == 0.4
+    assert turns == [([[0.1]], [1.0]), ([], [])]
+    algorithm.observe(None, finished(rest, [(2.0,), (3.0,)]))
+    assert [it.hyperparameters["x"] for it in ask(algorithm, 1)] == [0.1], "its result is in: it may be repeated"
+
+
+def test_an_optimiser_that_only_repeats_itself_may_do_so_in_the_end(blocking, ask):
+    """It is not run for ever in search of something new."""
+    calls = []
+
+    def optimise(evaluate):
+        evaluate([[0.1], [0.1]])
+        while len(calls) < 100:
+            calls.append(evaluate([[0.1]]))
+
+    algorithm = blocking(optimise, late=1)
+    proposals = ask(algorithm, 2)
+    algorithm.observe(None, finished(proposals[:1], [(1.0,)]))
+    assert [it.hyperparameters["x"] for it in ask(algorithm, 1)] == [0.1]
+    assert len(calls) == 50
+
+
+def test_late_failures_are_worse_than_the_worst_that_was_returned(blocking, ask):
+    """By the range seen until the turn in which they are returned."""
+    turns = []
+    algorithm = blocking(evolving(turns, born=1, first=3), late=1)
+    a, b, c = ask(algorithm, 3)
+    algorithm.observe(None, finished([a, b], [None, (4.0,)]))
+    ask(algorithm, 1)
+    algorithm.observe(None, finished([c], [None]))
+    ask(algorithm, 1)
+    assert [losses for _, _, losses in turns] == [[4.0, 4.0], [4.0]]
+    algorithm.close()
+
+
+def test_of_several_chains_the_longest_waiting_is_first(blocking, ask):
+    """Not always the first in the list: nobody starves where there are more chains than slots."""
+
+    def chain(number):
+        def optimise(evaluate):
+            while True:
+                evaluate([[number / 10]])
+
+        return blocking(optimise, chain=number, chains=3)
+
+    chains = Chains([chain(number) for number in range(3)])
+    order, running = [], []
+    for _ in range(9):
+        running += ask(chains, 2 - len(running))
+        order += [it.key % 3 for it in running[-1:]]
+        chains.observe(None, finished(running[:1], [(1.0,)]))
+        del running[0]
+    assert order == [1, 2, 0, 1, 2, 0, 1, 2, 0]
+
+
+@attrs.define(eq=False)
+class Hurried(BlockingAlgorithm):
+    problem: Problem
+    mode: str = mode_option()
+
+    def search(self):
+        return Blocking(self.problem, lambda evaluate: None)
+
+
+@attrs.define(eq=False)
+class Unhurried(Hurried):
+    mode: str = mode_option(possible=False)
+
+
+def test_the_mode_follows_the_slots():
+    """Asynchronous where there are several, if it can be."""
+    one = attrs.evolve(problem(), max_parallel_jobs=1)
+    assert (Hurried(problem()).mode, Hurried(one).mode) == ("asynchronous", "generational")
+    assert (Unhurried(problem()).mode, Unhurried(one).mode) == ("generational", "generational")
+
+
+@pytest.mark.parametrize(
+    ("plugin", "mode", "told"),
+    [
+        (Hurried, "async", "mode is 'async'; it must be asynchronous or generational"),
+        (Unhurried, "asynchronous", "mode is 'asynchronous'; it must be generational"),
+    ],
+)
+def test_another_mode_is_refused(plugin, mode, told):
+    """In one line with those there are."""
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        plugin(problem(), mode=mode)
+
+
+def test_an_error_of_the_optimiser_is_raised_where_it_was_asked(blocking, ask):
     """Where `propose` was called, with its own type."""
 
     def failing(evaluate):
@@ -199,7 +417,7 @@ def test_an_error_of_the_optimiser_is_raised_where_it_was_asked(blocking):
         raise ZeroDivisionError("no variance")
 
     algorithm = blocking(failing)
-    (proposal,) = algorithm.propose(None, 1)
+    (proposal,) = ask(algorithm, 1)
     algorithm.observe(None, finished([proposal], [(1.0,)]))
     with pytest.raises(ZeroDivisionError, match="no variance"):
-        algorithm.propose(None, 1)
+        ask(algorithm, 1)

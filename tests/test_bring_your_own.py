@@ -49,6 +49,9 @@ def test_a_private_package_is_found_by_its_entry_point():
         ["byohpo", "check"],
     ]
     environment = {**os.environ, "PYTHONPATH": "installed"}
+    Path("installed").mkdir()
+    # A folder on PYTHONPATH is no site folder, where an editable package's .pth file would be read.
+    Path("installed/sitecustomize.py").write_text("import site; site.addsitedir(__file__.rpartition('/')[0])\n")
     outputs = []
     for program, *arguments in commands:
         module, more = "byohpo_core.cli", []

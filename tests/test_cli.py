@@ -4,14 +4,20 @@ import csv
 import io
 import json
 import os
+import re
+import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from byohpo_core.cli import main
 
 STUDY = """
     strategy = "pso"
@@ -153,8 +159,13 @@ def test_an_error_is_one_line_and_exit_code_2(arguments, words):
         ("max_jobs = 8", "max_jobs = 'eight'", ["max_jobs is 'eight', not a whole number"]),
         ("max_jobs = 8", "max_jobs = ", ["is no TOML"]),
         ("min_value", "minimum", ["unknown key hyperparameter_ranges.x.minimum"]),
-        ("max_value = 5.0", "", ["hyperparameter_ranges.x", "max_value"]),
-        ('"continuous"', '"real"', ["hyperparameter_ranges.x needs a type: continuous, integer"]),
+        ("max_value = 5.0", "", ["study.toml: hyperparameter_ranges.x.max_value is missing"]),
+        ("min_value = 0.0", "min_value = nan", ["hyperparameter_ranges.x: min_value: nan is not finite"]),
+        ('type = "continuous"', "", ["hyperparameter_ranges.x needs a type: continuous, integer"]),
+        ('"continuous"', '"continous"', ["x.type is 'continous' (did you mean 'continuous'? possible: continuous, "]),
+        ('"continuous"', "3", ["x.type is 3 (possible: continuous, integer, categorical, static)"]),
+        ('training = "rows"', "training = 3", ["study.toml: inputs.training is 3, not a text"]),
+        ('source_dir = "source"', "source_dir = 3", ["study.toml: script.source_dir is 3, not a text"]),
         ("population = 4", "populations = 4", ["no option 'populations' (did you mean 'population'?"]),
         ("population = 4", "population = 1.5", ["population is 1.5, not a whole number"]),
         ("[script]", "[scripts]", ["unknown key scripts (did you mean 'script'?"]),
@@ -183,6 +194,117 @@ def test_a_function_is_tuned_and_resumed_by_its_name(folder):
     assert byohpo("tune", "study.toml", "--no-progress", cwd=folder).returncode == 0
     done = byohpo("resume", "first", "--max-jobs", "12", "--no-progress", cwd=folder)
     assert done.stdout.splitlines()[-1] == "first: max_jobs (12) reached", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "words"),
+    [
+        ("", "", ["study.toml: function.target is missing", "such as"]),
+        ("", "target = 3", ["function.target is 3, not a function's name", "such as"]),
+        ("", "target = 'work'", ["function.target is 'work', not a function's name"]),
+        ("", "target = 'nomod:f'", ["function.target is 'nomod:f': there is no module nomod, neither beside the file"]),
+        ("", "target = 'nomod.sub:f'", ["there is no module nomod.sub"]),
+        ("", "target = 'work:f'", ["the module work (", "work.py) has no f"]),
+        ("f = 3", "target = 'work:f'", ["f is a int, not a function"]),
+        ("class f: pass", "target = 'work:f'", ["f is a type, not a function"]),
+        (
+            "import nothing.at.all",
+            "target = 'work:f'",
+            ["cannot be imported: ModuleNotFoundError: No module named 'no"],
+        ),
+        ("1 / 0", "target = 'work:f'", ["the module work cannot be imported: ZeroDivisionError: division by zero"]),
+        ("raise SystemExit('no GPU')", "target = 'work:f'", ["work cannot be imported: SystemExit: no GPU"]),
+        ("def f(h: 1 +", "target = 'work:f'", ["the module work cannot be imported: SyntaxError"]),
+        ("def f(h): 1", "target = 'work:f'\nprocesses = 'yes'", ["function.processes is 'yes', not true or false"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_wrong_function_is_one_line(folder, module, function, words):
+    """Whatever its module does when it is imported."""
+    (folder / "work.py").write_text(module)
+    text = STUDY[: STUDY.index("    [script]")] + STUDY[STUDY.index("    [hyperparameter_ranges.x]") :]
+    text = textwrap.dedent(text).replace("[inputs]", "[function]").replace('training = "rows"', function)
+    (folder / "study.toml").write_text(text)
+    assert failed(byohpo("tune", str(folder / "study.toml")), *words)
+
+
+def test_hints_name_the_journal_where_it_is_not_found_without(folder):
+    """What is shown can be typed as it is."""
+    text = (folder / "study.toml").read_text().replace('job_name = "first"', 'job_name = "first"\nmax_attempts = 1')
+    (folder / "study.toml").write_text(text)
+    byohpo("tune", str(folder / "study.toml"), "--no-progress", "--journal", "my toy.db")
+    with closing(sqlite3.connect("my toy.db")) as connection:  # as if its driver had died
+        connection.execute("DELETE FROM events WHERE sequence > 5")
+        connection.commit()
+    told = byohpo("studies", "--journal", "my toy.db").stdout
+    assert told.rstrip().endswith("not ended: byohpo resume first --journal 'my toy.db'")
+    told = byohpo("studies", env={**os.environ, "BYOHPO_JOURNAL": "my toy.db"}).stdout
+    assert told.rstrip().endswith("not ended: byohpo resume first")
+
+
+def test_a_missing_journal_is_told_with_where_else_it_may_be():
+    """A reader that looks in the wrong folder learns that."""
+    words = ["no study named 'first'", "there is no file byohpo.db: --journal FILE or the variable BYOHPO_JOURNAL"]
+    for command in ("results", "resume", "stop"):
+        assert failed(byohpo(command, "first"), *words)
+    assert "no studies in byohpo.db, which does not exist; --journal FILE or" in byohpo("studies").stdout
+    assert not Path("byohpo.db").exists()
+
+
+def test_an_interrupt_without_a_word_is_told(monkeypatch, capsys):
+    """The third Ctrl-C has nothing to say."""
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("byohpo_core.cli.studies._studies", interrupted)
+    assert main(["studies"]) == 130
+    assert capsys.readouterr().err == "byohpo: interrupted\n"
+
+
+def test_extensions_are_listed_and_told():
+    """Stop rules have names and options as algorithms have."""
+    listed = byohpo("extensions").stdout.splitlines()
+    (target,) = (line for line in listed if line.startswith("target-value"))
+    assert target.split(None, 3)[1:] == [
+        "byohpo-core",
+        "0.1.0",
+        "End when a trial's (first) objective is as good as the target.",
+    ]
+    told = byohpo("info", "target-value").stdout
+    assert told.startswith("target-value: End when")
+    assert "value  (needed)  the objective value that is good enough" in told
+    assert failed(
+        byohpo("info", "target"), "algorithm 'target'", "nor is it an extension (did you mean 'target-value'?"
+    )
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "command-line.md"
+
+
+def test_the_page_about_the_command_line_runs():
+    """Its files are written, its commands run in order, and what it shows of their output is there."""
+    page = PAGE.read_text()
+    files = re.findall(r"^`(\S+)`:\n\n```\w+\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert [name for name, _ in files] == ["study.toml", "train.py"]
+    for name, text in files:
+        Path(name).write_text(text)
+    Path("data").mkdir()
+    commands = re.findall(r"^\$ byohpo (.*)\n((?:[^$`].*\n)*)", page, re.MULTILINE)
+    assert len(commands) >= 6
+    for command, shown in commands:
+        done = byohpo(*shlex.split(command))
+        assert done.returncode == 0, done.stderr
+        for line in shown.splitlines():
+            assert line == "..." or line.split() in [it.split() for it in done.stdout.splitlines()], done.stdout
+
+
+def test_the_help_of_tune_and_the_page_show_the_same_file():
+    """A whole file, with the limits of a name."""
+    told = byohpo("tune", "--help").stdout
+    (file,) = re.findall(r"^`study.toml`:\n\n```toml\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert textwrap.indent(file, "    ", lambda line: line.strip()) in told
+    assert "at most 48 letters" in told
 
 
 def test_a_search_without_a_result_ends_with_exit_code_1(folder):

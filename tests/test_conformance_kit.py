@@ -2,15 +2,18 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from byohpo_core import register
 from byohpo_core.cli import main
-from byohpo_core.testing import Subject, checks, run, run_all
+from byohpo_core.testing import Subject, checks, run, run_all, running
+from byohpo_core.testing.running import Check
 
 PLACE = Path(__file__).with_name("seeded_bugs.py")
 
@@ -41,10 +44,84 @@ def test_a_correct_algorithm_is_accepted(name):
 
 @pytest.mark.parametrize("name", BUGS.SEEDED)
 def test_a_seeded_bug_is_found_by_the_check_that_is_for_it(name):
-    """By its name; the base of them all passes that check."""
+    """By its name and its own verdict: that the check cannot go on, or does not end, is no finding of a bug."""
     plugin, expected = BUGS.SEEDED[name]
     (check,) = (it for it in checks() if it.name == expected)
-    assert run(check, Subject.of(plugin), 10).status == "failed"
+    result = run(check, Subject.of(plugin))
+    assert (result.status, result.cause) == ("failed", BUGS.CAUSES.get(name, "finding")), result.reason
+
+
+def behave(behaviour, seconds=20.0):
+    """What comes of a check that does this."""
+    return run(Check("made-up", "batches", "It behaves.", behaviour), Subject.of(BUGS.Sampler), seconds)
+
+
+def burn(seconds):
+    ends = time.process_time() + seconds
+    while time.process_time() < ends:
+        pass
+
+
+def test_a_check_that_waits_its_turn_does_not_hang(monkeypatch):
+    """The limits are of processor time, so that a busy machine makes nobody fail."""
+    monkeypatch.setattr(running, "IDLE_SECONDS", 1.0)
+
+    def slow(_):
+        for _ in range(20):
+            burn(0.01)
+            time.sleep(0.05)
+
+    result = behave(slow, 0.5)
+    assert result.seconds > 1.0
+    assert result.status == "passed", result.reason
+
+
+def test_a_check_whose_processes_work_does_not_hang(monkeypatch):
+    """What a child of its process uses is used."""
+    monkeypatch.setattr(running, "IDLE_SECONDS", 1.0)
+    program = "import time\nwhile time.process_time() < 1.5: pass"
+    result = behave(lambda _: subprocess.run([sys.executable, "-c", program], check=True))
+    assert result.seconds > 1.5
+    assert result.status == "passed", result.reason
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "cause", "reason"),
+    [
+        (lambda _: time.sleep(600), "hang", "it has waited for 1 s without using the processor"),
+        (lambda _: burn(600), "hang", "no answer after 1.5 s of processor time"),
+        (lambda _: os._exit(0), "death", "the process died"),
+        (lambda _: {}["lost"], "error", "KeyError: 'lost'"),
+    ],
+    ids=["waits", "burns", "dies", "raises"],
+)
+def test_what_is_no_verdict_is_told_apart(behaviour, cause, reason, monkeypatch):
+    """A check that hangs, dies or raises fails, and says which."""
+    monkeypatch.setattr(running, "IDLE_SECONDS", 1.0)
+    result = behave(behaviour, 1.5)
+    assert (result.status, result.cause) == ("failed", cause)
+    assert reason in result.reason
+
+
+def test_a_check_is_not_waited_for_for_ever(monkeypatch):
+    """The last resort, for one that does a little now and then."""
+    monkeypatch.setattr(running, "LAST_RESORT_SECONDS", 2.0)
+    result = behave(lambda _: [(burn(0.02), time.sleep(0.05)) for _ in range(10_000)])
+    assert (result.cause, result.reason) == ("hang", "no answer in 2 s")
+
+
+def test_without_a_proc_file_system_ps_tells_what_a_process_uses(monkeypatch):
+    """The same time, to the second."""
+    program = "import time\nwhile time.process_time() < 2: pass\nprint(flush=True)\ntime.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        process.stdout.readline()
+        assert running._processor_seconds(process.pid) == pytest.approx(2, abs=1)
+        monkeypatch.setattr(running, "_PROC", Path("nowhere"))
+        assert running._processor_seconds(process.pid) == pytest.approx(2, abs=1)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_there_are_enough_checks_and_bugs():
@@ -76,6 +153,23 @@ def test_the_command_refuses_what_it_cannot_build(capsys):
     assert "no installed plugin provides algorithm 'nobody'" in capsys.readouterr().err
     assert main(["check", "pso", "--options", '{"populaton": 3}']) == 2
     assert "did you mean 'population'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", ["[1]", "{", "3", "null", "{'population': 3}"])
+def test_the_command_refuses_options_that_are_no_object(options, capsys):
+    """One line that shows how to write them."""
+    with pytest.raises(SystemExit) as left:
+        main(["check", "pso", "--options", options])
+    assert left.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f'--options: {options!r} is no JSON object, such as {{"population": 8}}' in line
+
+
+def test_the_command_refuses_a_file_that_cannot_be_written_before_the_checks(capsys, monkeypatch):
+    """They take a while."""
+    monkeypatch.setattr(running, "run_all", None)
+    assert main(["check", "random", "--json", "nowhere/found.json"]) == 2
+    assert "--json: nowhere/found.json cannot be written: No such file or directory" in capsys.readouterr().err
 
 
 def test_a_third_partys_tests_are_a_class_of_a_few_lines():

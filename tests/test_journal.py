@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from byohpo_core import ContinuousParameter, JournalError, Simulated, Simulation, StudyBusy, Tuner
 from byohpo_core.journal import APPLICATION_ID, SCHEMA_VERSION, Journal
 from byohpo_core.replay import read_study
-from byohpo_core.study import Event, EventKind
+from byohpo_core.study import EVENT_VERSION, Event, EventKind
 
 
 @pytest.fixture
@@ -123,9 +123,10 @@ def test_a_curve_is_of_the_last_attempt(journal):
     bodies = [("loss", [0, [5, 4]]), ("other", [0, [1]]), ("loss", [2, [3]]), ("loss", [0, [9, 8]])]
     for sequence, (metric, points) in enumerate(bodies):
         journal.append(record.id, [Event(sequence, EventKind.Reported, 0.0, {"trial": 7, "points": {metric: points}})])
-    assert journal.curve(record.id, 7, "loss") == (9, 8)
-    assert journal.curve(record.id, 7, "other") == (1,)
-    assert journal.curve(record.id, 8, "loss") == ()
+    assert journal.curve(record.id, 7, "loss", 4) == (9, 8)
+    assert journal.curve(record.id, 7, "loss", 3) == (5, 4, 3)
+    assert journal.curve(record.id, 7, "other", 4) == (1,)
+    assert journal.curve(record.id, 8, "loss", 4) == ()
 
 
 def test_studies_of_one_journal_are_apart():
@@ -143,6 +144,38 @@ def test_a_file_that_vanishes_is_told(journal):
     """The error names the journal."""
     with pytest.raises(JournalError, match=r"journal j.db is gone"):
         journal.append("s", [])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("kind = 'dreamt'", "'dreamt', version 1"),
+        (f"version = {EVENT_VERSION + 1}", f"'finished', version {EVENT_VERSION + 1}"),
+    ],
+    ids=["kind", "version"],
+)
+def test_what_a_newer_release_has_written_is_refused(change, told, journal):
+    """With the way out, not misread."""
+    study = fit()
+    with closing(sqlite3.connect("j.db")) as connection, connection:
+        connection.execute(f"UPDATE events SET {change} WHERE kind = 'finished' AND trial = 3")
+    with pytest.raises(JournalError, match=f"has an event {told}, which a newer byohpo.*pip install --upgrade"):
+        read_study(journal, journal.find(study.id))
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_told(journal):
+    """Also where the fault comes after the first rows."""
+    record = journal.create("s", {"format": 1})
+    for number in range(0, 2000, 100):
+        bodies = [{"reason": f"{number + it:0300}"} for it in range(100)]
+        journal.append(record.id, [Event(number + it, EventKind.Stopped, 0.0, body) for it, body in enumerate(bodies)])
+    journal.close()
+    with Path("j.db").open("r+b") as file:
+        size = file.seek(0, 2)
+        file.seek(size // 2)
+        file.write(b"\xff" * (size // 4))
+    with pytest.raises(JournalError, match=r"journal j.db: .*malformed"):
+        list(journal.read(record.id))
 
 
 def released():

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from byohpo_core import ContinuousParameter, IntegerParameter, StaticParameter, TrainingScript, Tuner
+from byohpo_core import (
+    CategoricalParameter,
+    ContinuousParameter,
+    IntegerParameter,
+    InvalidInput,
+    StaticParameter,
+    TrainingScript,
+    Tuner,
+    hookimpl,
+)
 from byohpo_core.backends.supervisor import is_abandoned
 
 DEADLINE = 60
@@ -242,12 +251,117 @@ def test_slots_share_the_cores(monkeypatch):
     assert seen["MKL_NUM_THREADS"] == "7"
 
 
-def test_a_supervisor_that_cannot_start_fails_the_attempt(monkeypatch):
-    """After `max_attempts` the trial has failed, with what the interpreter said."""
-    estimator = TrainingScript(write(SCRIPT), python="/no/such/python")
-    study = tune(estimator=estimator, max_jobs=1, max_parallel_jobs=1)
-    assert str(study.trials[0].status) == "Failed"
-    assert "/no/such/python" in study.trials[0].reason
+def test_an_interpreter_that_is_not_there_is_refused():
+    """Before any job; a relative path leads from here, not from the job's folder."""
+    for python in ("/no/such/python", "no-such-python", "bin/mine"):
+        with pytest.raises(InvalidInput, match=f"python of the training script is '{python}', which cannot be run"):
+            tune(estimator=TrainingScript(write(SCRIPT), python=python))
+    assert not Path("byohpo-jobs").exists()
+    Path("bin").mkdir()
+    Path("bin/mine").symlink_to(sys.executable)
+    study = tune(estimator=TrainingScript(write(SCRIPT), python="bin/mine"), max_jobs=1, max_parallel_jobs=1)
+    assert str(study.trials[0].status) == "Completed"
+
+
+def test_an_interpreter_that_is_gone_fails_the_trial():
+    """At once: it will be gone at the next attempt too."""
+    Path("mine").symlink_to(sys.executable)
+    tuning = tuner(estimator=TrainingScript(write(SCRIPT), python="./mine"), max_jobs=1, max_parallel_jobs=1)
+    tuning.fit(job_name="s")
+    Path("mine").unlink()
+    trial = tuning.resume(max_jobs=2).trials[1]
+    assert (str(trial.status), trial.attempt) == ("Failed", 0)
+    assert trial.reason.startswith("the job could not be started: [Errno 2] No such file or directory")
+
+
+def test_arguments_that_no_process_can_have_fail_the_trial():
+    """At once."""
+    study = tune("print('loss=1')", {"c": CategoricalParameter(["a\0b", "c\0d"])}, max_jobs=1, max_parallel_jobs=1)
+    assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Failed", 0)]
+    assert study.trials[0].reason == "the job could not be started: embedded null byte"
+
+
+def test_what_hinders_a_job_before_its_script_runs_costs_an_attempt():
+    """It is not the script's failure; here the copied source is gone for a while."""
+
+    class Hiding:
+        def __init__(self, problem):
+            self.moved = Path("moved")
+
+        @hookimpl
+        def happened(self, study, event):
+            code = Path("byohpo-jobs", study.id, "code")
+            if event.kind == "intended" and event.body["attempt"] == 0:
+                code.rename(self.moved)
+            elif event.kind == "retried":
+                assert event.body["reason"].startswith("the job could not be prepared: ")
+                self.moved.rename(code)
+
+    study = tune(max_jobs=1, max_parallel_jobs=1, extensions=[Hiding])
+    assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 1)]
+
+
+def test_a_supervisor_that_cannot_be_started_costs_an_attempt(monkeypatch):
+    """A machine without room for another process is no failure of the script."""
+    popen, attempts = subprocess.Popen, []
+
+    def no_room_at_first(*arguments, **options):
+        attempts.append(arguments)
+        if len(attempts) == 1:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return popen(*arguments, **options)
+
+    monkeypatch.setattr("byohpo_core.backends.local.subprocess.Popen", no_room_at_first)
+    study = tune(max_jobs=1, max_parallel_jobs=1)
+    assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 1)]
+
+
+@pytest.mark.parametrize("farewell", ["lambda *_: sys.exit(0)", "signal.SIG_DFL"], ids=["exit code 0", "killed"])
+def test_a_reboot_is_no_result(farewell):
+    """Whoever shuts the machine down sends SIGTERM to the supervisors; the trial is tried again."""
+    script = f"""
+        import os, signal, sys, time
+        signal.signal(signal.SIGTERM, {farewell})
+        if os.environ["TRAINING_JOB_NAME"].endswith("-0"):
+            os.kill(os.getppid(), signal.SIGTERM)
+            time.sleep(600)
+        print("loss=1")
+    """
+    study = tune(script, max_jobs=1, max_parallel_jobs=1)
+    assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 1)]
+
+
+def test_a_job_that_is_stopped_and_says_goodbye_has_not_completed():
+    """A script may save its state on SIGTERM and leave with exit code 0: its last value is no final result."""
+    script = """
+        import signal, sys, time
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        print("loss=-100", flush=True)
+        time.sleep(600)
+    """
+
+    class Impatient:
+        def __init__(self, problem):
+            pass
+
+        @hookimpl
+        def prune(self, study, trial):
+            return "too slow" if study.reports(trial) else None
+
+    study = tune(script, max_jobs=1, max_parallel_jobs=1, extensions=[Impatient])
+    assert [(str(trial.status), trial.value, trial.reason) for trial in study.trials] == [("Pruned", -100, "too slow")]
+    assert study.best is None
+
+
+def test_a_journal_in_the_source_is_no_source():
+    """`source_dir="."` beside the journal: neither it nor its companions are copied."""
+    write(SCRIPT)
+    Path("studies.db.md").touch()
+    study = tune(estimator=TrainingScript("train.py", source_dir="."))
+    assert sorted(path.name for path in Path("byohpo-jobs", study.id, "code").iterdir()) == [
+        "studies.db.md",
+        "train.py",
+    ]
 
 
 def test_single_letters_and_integers_arrive():

@@ -14,6 +14,7 @@ from byohpo_core import (
     Simulated,
     Simulation,
     Tuner,
+    UnknownStudy,
     hookimpl,
 )
 from byohpo_core.journal import Journal
@@ -193,11 +194,44 @@ def test_a_misspelt_hook_is_refused():
         def obsreve(self, study, trials):
             return None
 
-    with pytest.raises(PluginError, match=r"plugin 'Misspelt' .*obsreve"):
+    expected = (
+        r"marks 'obsreve' with @hookimpl, which is no hook \(did you mean 'observe'\? hooks: propose, observe, stop,"
+    )
+    with pytest.raises(PluginError, match=rf"plugin 'Misspelt' \(.*\) {expected}"):
         tune(Misspelt)
 
 
-def test_a_failing_reporter_breaks_nothing(caplog):
+def test_a_hook_with_an_argument_that_there_is_not_is_refused():
+    """By the argument's name."""
+
+    class Inventive(Good):
+        @hookimpl
+        def propose(self, study, how_many):
+            return []
+
+    with pytest.raises(PluginError, match=r"plugin 'Inventive' \(.*\): .*'propose'.*'how_many'"):
+        tune(Inventive)
+
+
+def test_a_strategy_that_cannot_propose_is_refused():
+    """A forgotten @hookimpl would end a study without a word; an extension need not propose."""
+
+    class Forgetful:
+        def __init__(self, problem):
+            pass
+
+        def propose(self, study, count):
+            return [GOOD]
+
+    with pytest.raises(PluginError, match=r"plugin 'Forgetful' \(.*\) has no propose hook: mark it with @hookimpl"):
+        tune(Forgetful)
+    with pytest.raises(UnknownStudy):
+        intact()
+    assert tune("random", extensions=[Forgetful]).jobs == 6
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("no network"), SystemExit("bye")], ids=["error", "exit"])
+def test_a_failing_reporter_breaks_nothing(failure, caplog):
     """`happened` is for people: a failure is told of once, and the reporter is dropped."""
 
     class Chatty:
@@ -206,10 +240,34 @@ def test_a_failing_reporter_breaks_nothing(caplog):
 
         @hookimpl
         def happened(self, study, event):
-            raise RuntimeError("no network")
+            raise failure
 
     assert tune("random", extensions=[Chatty]).jobs == 6
     assert len([record for record in caplog.records if "'Chatty'" in record.getMessage()]) == 1
+
+
+def test_a_plugin_that_cannot_close_takes_nothing_with_it(caplog):
+    """The study is over: its result is returned, and the others are closed."""
+    closed = []
+
+    class Stuck(Good):
+        def close(self):
+            if self.calls:
+                raise RuntimeError("stuck")
+
+    class Closing:
+        def __init__(self, problem):
+            pass
+
+        def close(self):
+            closed.append(self)
+
+    study = tune(Stuck, max_jobs=2, extensions=[Closing])
+    assert study.stop_reason == "max_jobs (2) reached"
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told.startswith("plugin 'Stuck' (")
+    assert told.endswith(") failed to close")
+    assert len(closed) == 2  # also the one that was built to check its options
 
 
 def test_every_event_happens_once():

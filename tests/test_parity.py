@@ -18,6 +18,10 @@ JOBS, SLOTS, DIMENSION = 40, 4, 3
 SPACE = SearchSpace({f"x{axis}": ContinuousParameter(0, 1) for axis in range(DIMENSION)})
 
 
+ASYNCHRONOUS = {"ga", "de", "es", "eda", "sa", "paes", "nsga2", "pso", "scipy-de"}
+"""Those that by default do not wait for a generation, where there is more than one slot."""
+
+
 class EnoughError(BaseException):
     """The direct run has made as many evaluations as are compared."""
 
@@ -59,7 +63,7 @@ def tuned(strategy, function, seed, options, objectives=1):
         max_jobs=JOBS,
         max_parallel_jobs=SLOTS,
         random_seed=seed,
-        strategy_options=options,
+        strategy_options=options if strategy not in ASYNCHRONOUS else {"mode": "generational", **options},
         duplicates="run",
         journal=":memory:",
         progress=False,
@@ -396,7 +400,7 @@ def test_several_chains_of_annealing_are_several_runs_of_the_library():
     for seed in (3, "3-1", "3-2"):
         rest = iter(trials)
         assert all(point in rest for point in sa("Sphere", seed)[:8])
-    assert SimulatedAnnealing(problem).chains == 3
+    assert SimulatedAnnealing(problem, mode="generational").chains == 3
 
 
 def test_scipys_whole_numbers_are_the_spaces():

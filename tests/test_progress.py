@@ -2,7 +2,7 @@
 
 import io
 
-from byohpo_core import ContinuousParameter, Simulated, Simulation, Tuner
+from byohpo_core import ContinuousParameter, Simulated, Simulation, Tuner, hookimpl
 from byohpo_core.progress import Progress
 
 
@@ -52,6 +52,25 @@ def test_without_a_terminal_there_are_plain_lines(monkeypatch):
     assert f"{failed} failed; best loss={study.best.value:.6g} (x={study.best.hyperparameters['x']:.6g})" in trials[-1]
     assert any("failed: no data" in line for line in trials)
     assert any("lost an attempt and is tried again: simulated interruption" in line for line in lines)
+
+
+def test_each_line_is_printed_once_whoever_else_listens(monkeypatch):
+    """A tracker is told of the same events, and does not double the lines."""
+    told = []
+
+    class Tracker:
+        def __init__(self, problem):
+            pass
+
+        @hookimpl
+        def happened(self, study, event):
+            told.append(event.sequence)
+
+    stream = io.StringIO()
+    study = tune(monkeypatch, stream, extensions=[Tracker])
+    lines = [line for line in stream.getvalue().splitlines() if line.startswith(("[", "study"))]
+    assert len(lines) == 20 + 2
+    assert told == list(range(study.sequence))
 
 
 def test_on_a_terminal_there_is_a_bar(monkeypatch):

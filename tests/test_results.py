@@ -73,6 +73,13 @@ def test_a_row_per_trial_in_every_form(study):
     assert "out of memory" in lines[-1]
 
 
+def test_what_json_has_no_number_for_is_null():
+    """Whoever reads it need not be Python."""
+    assert json.loads(as_json([{"a": float("nan"), "b": float("-inf"), "c": 0.5, "d": "nan"}])) == [
+        {"a": None, "b": None, "c": 0.5, "d": "nan"}
+    ]
+
+
 def test_nothing_is_a_table_too():
     """A study without trials."""
     assert as_table([]) == "no trials"

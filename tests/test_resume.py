@@ -1,5 +1,6 @@
 """Crash and resume: the same proposals, nothing lost, nothing run twice. `nox -s faults` does it at length."""
 
+import os
 import random
 import signal
 import sqlite3
@@ -24,7 +25,8 @@ from byohpo_core import (
     hookimpl,
     register,
 )
-from byohpo_core.journal import Journal
+from byohpo_core.backends.simulated import SimulatedBackend
+from byohpo_core.journal import Journal, open_journal
 
 
 def simulated(hyperparameters):
@@ -93,6 +95,52 @@ def test_a_driver_that_dies_at_any_commit_resumes_as_if_nothing_had_happened(str
         assert outcome(attach(f"s{boundary}").resume()) == whole
         boundary += 1
     assert boundary > 16
+
+
+@register("reads-curves")
+@attrs.define(eq=False)
+class ReadsCurves:
+    """An algorithm that goes by the curves of running trials and by the time."""
+
+    problem: object
+
+    @hookimpl
+    def propose(self, study, count):
+        points = sum(len(study.curve(trial.number)) for trial in study.running)
+        return [{"x": (points + len(study.trials) / 3 + study.now / 7 + study.elapsed_seconds / 11) % 9 - 4}]
+
+    @hookimpl
+    def prune(self, study, trial):
+        report = study.reports(trial).get("loss")
+        assert report is None or len(study.curve(trial.number)) == report.count
+
+
+@pytest.mark.parametrize("journal", ["studies.db", ":memory:"])
+def test_what_a_plugin_reads_of_curves_and_of_the_time_is_replayed(journal, monkeypatch):
+    """A prune hook sees every reported point; a replay sees none that was reported later, and the same time."""
+
+    def creeping(backend):
+        backend._now += 0.001
+        return backend._now
+
+    monkeypatch.setattr(SimulatedBackend, "now", creeping)
+    append = type(open_journal(journal)).append
+    for boundary in (4, 8, 12, 16, 20):
+        left = boundary
+
+        def dying(journal, study_id, events):
+            nonlocal left
+            left -= 1
+            append(journal, study_id, events)
+            if left < 0:
+                raise Killed
+
+        monkeypatch.setattr(type(open_journal(journal)), "append", dying)
+        driven = tuner("reads-curves", journal, max_jobs=8)
+        with pytest.raises(Killed):
+            driven.fit(job_name=f"s{boundary}")
+        monkeypatch.setattr(type(open_journal(journal)), "append", append)
+        assert driven.resume().stop_reason == "max_jobs (8) reached"
 
 
 def test_a_study_that_dies_again_and_again_still_ends(monkeypatch):
@@ -266,6 +314,98 @@ def test_limits_are_raised_in_a_new_epoch():
     assert not any(foreign for batch in seen[1:] for _, foreign in batch)
     with pytest.raises(InvalidInput, match="max_jobs is 0"):
         attach().resume(max_jobs=0)
+
+
+def test_a_resume_that_is_refused_changes_nothing(monkeypatch):
+    """Neither a function that only another program has nor a backend that cannot be reached leaves a new epoch."""
+    Tuner(
+        lambda hyperparameters: hyperparameters["x"],
+        "loss",
+        {"x": ContinuousParameter(0, 1)},
+        strategy="random",
+        max_jobs=3,
+        journal="studies.db",
+        progress=False,
+    ).fit(job_name="f")
+    tuner(max_jobs=4).fit(job_name="s")
+    before = [attach(name).study.sequence for name in ("f", "s")]
+
+    def unreachable(*_):
+        raise InvalidInput("no way there")
+
+    with pytest.raises(InvalidInput, match="cannot import"):
+        Tuner.attach("f", journal="studies.db").resume(max_jobs=20)
+    with monkeypatch.context() as patch:
+        patch.setattr(Simulated, "connect", unreachable)
+        with pytest.raises(InvalidInput, match="no way there"):
+            attach().resume(max_jobs=20)
+    after = [attach(name).study for name in ("f", "s")]
+    assert [study.sequence for study in after] == before
+    assert [study.problem.max_jobs for study in after] == [3, 4]
+
+
+def test_a_limit_as_it_is_is_no_new_epoch_and_one_below_the_jobs_so_far_is_refused():
+    """An ended study is returned as it is."""
+    before = tuner(max_jobs=5).fit(job_name="s")
+    again = attach().resume(max_jobs=5, max_parallel_jobs=4)
+    assert (again.sequence, again.problem) == (before.sequence, before.problem)
+    with pytest.raises(InvalidInput, match="max_jobs is 4, and study 's' has had 5 jobs: it can only be raised"):
+        attach().resume(max_jobs=4)
+    assert attach().study.sequence == before.sequence
+
+
+def test_a_raised_limit_gives_a_search_without_improvement_another_chance():
+    """The finished trials since the incumbent are counted afresh."""
+    Tuner(
+        Simulated(lambda _: Simulation({"loss": 1.0}, 1)),
+        "loss",
+        {"x": ContinuousParameter(0, 1)},
+        strategy="random",
+        extensions=[("no-improvement", {"trials": 5})],
+        max_jobs=40,
+        journal="studies.db",
+        progress=False,
+    ).fit(job_name="s")
+    constant = Simulated(lambda _: Simulation({"loss": 1.0}, 1))
+    study = Tuner.attach("s", journal="studies.db", estimator=constant, progress=False).resume(max_jobs=80)
+    assert study.stop_reason == "no improvement in 5 finished trials"
+    assert study.jobs == 6 + 5
+
+
+def test_an_epoch_is_told_to_those_who_listen():
+    """Every journaled event, once: also one with which a driver begins."""
+    told = []
+
+    @register("telling")
+    class Telling:
+        def __init__(self, problem):
+            pass
+
+        @hookimpl
+        def happened(self, study, event):
+            told.append((event.sequence, str(event.kind)))
+
+    tuner("random", max_jobs=4, extensions=["telling"]).fit(job_name="s")
+    study = attach().resume(max_jobs=6)
+    assert [number for number, _ in told] == list(range(study.sequence))
+    assert [kind for _, kind in told].count("epoch") == 1
+
+
+def test_the_user_is_told_how_to_go_on_however_the_driver_is_left():
+    """A third Ctrl-C leaves at once."""
+
+    class Impatient:
+        def __init__(self, problem):
+            pass
+
+        @hookimpl
+        def happened(self, study, event):
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    leaving = tuner("random", extensions=[Impatient])
+    with pytest.raises(KeyboardInterrupt, match="study 's' is left at once: `byohpo resume s` goes on"):
+        leaving.fit(job_name="s")
 
 
 def test_two_drivers_of_one_study_are_refused_the_holder_is_named():

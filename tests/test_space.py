@@ -1,5 +1,6 @@
 """Parameters and search spaces: what cannot be built, and encodings that lose nothing."""
 
+import copy
 import json
 import math
 import random
@@ -57,14 +58,39 @@ def test_every_integer_survives_the_unit_cube(parameter, data):
     assert parameter.decode(parameter.encode(value)) == value
 
 
+@given(parameter=continuous(), data=st.data())
+def test_every_float_survives_the_unit_cube(parameter, data):
+    """decode(encode(v)) == v for whatever value a range holds, with every scaling."""
+    value = data.draw(st.floats(parameter.min_value, parameter.max_value))
+    unit = parameter.encode(value)
+    assert 0 <= unit <= 1
+    assert parameter.decode(unit) == value
+    again = parameter.decode(copy.deepcopy(unit))
+    assert (again, type(again)) == (value, float)
+
+
 @given(parameter=continuous(), unit=units)
-def test_a_float_survives_the_unit_cube_but_for_rounding(parameter, unit):
-    """decode stays inside the bounds; encode and decode invert each other to 1e-9 of the range."""
+def test_a_coordinate_survives_but_for_rounding(parameter, unit):
+    """decode stays inside the bounds; what it gives survives exactly, and its coordinate is a plain float's equal."""
     value = parameter.decode(unit)
     assert parameter.min_value <= value <= parameter.max_value
-    again = parameter.decode(parameter.encode(value))
+    again = parameter.encode(value)
+    assert parameter.decode(again) == value
     width = parameter.max_value - parameter.min_value
-    assert math.isclose(again, value, rel_tol=1e-9, abs_tol=1e-9 * width)
+    assert math.isclose(parameter.decode(float(again)), value, rel_tol=1e-9, abs_tol=1e-9 * width)
+
+
+def test_a_remembered_value_belongs_to_its_parameter():
+    """Elsewhere, computed with, or written down its coordinate is a number like any other."""
+    rate, other = ContinuousParameter(1e-6, 1, "Logarithmic"), ContinuousParameter(1e-3, 1, "Logarithmic")
+    values = [number / 1000 for number in range(1, 1000)]
+    units = [rate.encode(value) for value in values]
+    assert [rate.decode(unit) for unit in units] == values
+    assert [rate.decode(float(unit)) for unit in units] != values
+    assert [other.decode(unit) for unit in units] == [other.decode(float(unit)) for unit in units]
+    assert {type(unit + 0.0) for unit in units} == {float}
+    assert json.loads(json.dumps(units)) == units
+    assert rate.decode(rate.encode(5)) == 1.0
 
 
 @given(parameter=integers() | categories, unit=units)
@@ -100,7 +126,7 @@ def test_samples_are_inside_and_every_encoding_keeps_them_there(space, seed):
     """Sampling, the unit cube, bits and JSON agree on what a configuration is."""
     sample = space.sample(random.Random(seed))
     assert space.check(sample) == sample
-    assert space.contains(space.decode(space.encode(sample)))
+    assert space.decode(space.encode(sample)) == sample
     assert space.contains(space.decode_bits(space.encode_bits(sample)))
     assert list(sample) == list(space.tunable)
     assert space.complete(sample).keys() == space.parameters.keys()
@@ -181,11 +207,24 @@ def test_numpy_scalars_are_taken_and_become_plain():
         ({"x": 0.5, "c": "d"}, "c: 'd' is none of the categories 'a', 'b', 1"),
         ({"x": 0.5, "c": True}, "c: True is none of the categories"),
         ({"x": 0.5}, "the hyperparameter 'c' is missing"),
+        ({"xx": 0.5, "c": "a"}, "unknown hyperparameter 'xx' (did you mean 'x'? known: x, c)"),
         ({"x": 0.5, "c": "a", "xx": 1}, "unknown hyperparameter 'xx' (did you mean 'x'? known: x, c)"),
         ({"x": 0.5, "c": "a", "s": 8}, "s: 8 is not its fixed value 7"),
         ([0.5], "[0.5] is no mapping"),
     ],
-    ids=["outside", "text", "bool", "nan", "category", "equal category", "missing", "unknown", "static", "no mapping"],
+    ids=[
+        "outside",
+        "text",
+        "bool",
+        "nan",
+        "category",
+        "equal category",
+        "missing",
+        "misspelt",
+        "unknown",
+        "static",
+        "no mapping",
+    ],
 )
 def test_what_is_wrong_with_a_configuration_is_said(configuration, complaint):
     """The parameter and the value, in one line."""
@@ -233,6 +272,57 @@ def test_what_cannot_work_cannot_be_built(build):
     with pytest.raises(InvalidInput) as raised:
         build()
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("build", "complaint"),
+    [
+        (lambda: ContinuousParameter("a", 1), "min_value: 'a' is a str, not a number"),
+        (lambda: ContinuousParameter(0, math.nan), "max_value: nan is not finite"),
+        (lambda: ContinuousParameter(0, 10**5000), "max_value: a whole number of 16610 bits is too large"),
+        (lambda: ContinuousParameter(-(10**400), 0), "min_value: a whole number of 1329 bits is too large"),
+        (lambda: ContinuousParameter(2, 1), "min_value 2.0 is above max_value 1.0"),
+        (lambda: ContinuousParameter(0, 1, "auto"), "scaling_type is 'auto' (did you mean 'Auto'?"),
+        (lambda: ContinuousParameter(0, 1, "Logarithmic"), "needs a min_value above 0, not 0.0"),
+        (lambda: ContinuousParameter(0, 1, "ReverseLogarithmic"), "needs a max_value below 1, not 1.0"),
+        (lambda: ContinuousParameter(-1, 0.5, "ReverseLogarithmic"), "needs a min_value of at least 0, not -1.0"),
+        (lambda: ContinuousParameter(-1.7e308, 1.7e308), "from min_value -1.7e+308 to max_value 1.7e+308 is too wide"),
+        (lambda: IntegerParameter(0.5, 3), "min_value: 0.5 is not a whole number"),
+        (lambda: IntegerParameter(0, True), "max_value: True is a bool, not a number"),
+        (lambda: IntegerParameter(0, 2**45), "max_value 3.51844e+13 is too large"),
+        (lambda: SearchSpace({"x": Continuous(3, 2)}), "hyperparameter 'x': min_value 3.0 is above max_value 2.0"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_bound_that_is_wrong_is_named(build, complaint):
+    """And the hyperparameter, where it is known."""
+    with pytest.raises(InvalidInput) as raised:
+        build()
+    assert complaint in str(raised.value)
+    assert len(str(raised.value)) < 120
+
+
+class Continuous:
+    """As one of the SDK's."""
+
+    __name__ = "Continuous"
+
+    def __init__(self, min_value, max_value):
+        self.min_value, self.max_value, self.scaling_type = min_value, max_value, "Auto"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "told"),
+    [
+        (ContinuousParameter(0, 1), "a number from 0.0 to 1.0 (Auto)"),
+        (IntegerParameter(1, 9, "Logarithmic"), "a whole number from 1 to 9 (Logarithmic)"),
+        (CategoricalParameter(["a", 1]), "one of 'a', 1"),
+        (StaticParameter("x"), "fixed at 'x'"),
+    ],
+)
+def test_a_parameter_is_told_in_words(parameter, told):
+    """For messages."""
+    assert str(parameter) == told
 
 
 def test_ranges_of_sagemakers_sdk_are_taken():

@@ -26,6 +26,9 @@ from byohpo_core import (
     hookimpl,
     register,
 )
+from byohpo_core.journal import Journal
+from byohpo_core.replay import replay
+from byohpo_core.warmstart import imported
 
 
 def objective(hyperparameters):
@@ -295,6 +298,31 @@ class TestFailures:
         (trial,) = study.trials
         assert (str(trial.status), trial.values, trial.losses, trial.reason) == ("Failed", None, None, reason)
 
+    def test_no_algorithm_computes_with_the_last_value_of_a_stopped_job_that_is_no_number(self):
+        """A job that is stopped early and reported nan or infinity last has failed."""
+        seen = []
+
+        class Watching:
+            def __init__(self, problem):
+                self.problem = problem
+
+            @hookimpl
+            def observe(self, study, trials):
+                seen.extend((str(trial.status), trial.losses, trial.reason) for trial in trials)
+
+            @hookimpl
+            def prune(self, study, trial):
+                return "long enough" if study.reports(trial) else None
+
+        values = iter([float("nan"), float("inf"), 1.0])
+        estimator = Simulated(lambda _: Simulation([{"loss": next(values)}, {"loss": 0.0}], 1000))
+        tune(estimator, max_jobs=3, max_parallel_jobs=1, extensions=[Watching])
+        assert seen == [
+            ("Failed", None, "loss is nan"),
+            ("Failed", None, "loss is inf"),
+            ("Pruned", (1.0,), "long enough"),
+        ]
+
     def test_a_missing_metric_is_warned_about_once(self, caplog):
         """The first job that does not report its objective says so at once."""
         tune(lambda _: {"accuracy": 1.0}, max_jobs=5, failure_limit=False)
@@ -427,6 +455,28 @@ def test_names_are_made_from_the_function_when_none_is_given():
     assert first.id.startswith("objective-1-")
 
 
+@pytest.mark.parametrize("length", [47, 48])
+def test_a_long_base_name_leaves_room_for_its_number(length):
+    """A study's name has at most 48 characters."""
+    base = "a" * 45 + "-bc"[: length - 45]
+    names = [tune(job_name=None, base_tuning_job_name=base, max_jobs=1, max_parallel_jobs=1).study.name for _ in "12"]
+    assert names == [base[:46].rstrip("-") + "-1", base[:46].rstrip("-") + "-2"]
+
+
+def test_a_numbered_name_that_another_program_takes_first_is_counted_on(monkeypatch):
+    """A name that is ours to choose is never refused."""
+    studies = Journal.studies
+    looks = []
+
+    def outdated(journal):
+        looks.append(journal)
+        return [] if len(looks) == 1 else studies(journal)
+
+    tune(job_name=None, max_jobs=1, max_parallel_jobs=1)
+    monkeypatch.setattr(Journal, "studies", outdated)
+    assert tune(job_name=None, max_jobs=1, max_parallel_jobs=1).study.name == "objective-2"
+
+
 def test_a_study_goes_on_in_a_process_of_its_own(own_folder):
     """`fit(wait=False)` returns at once; another process drives the study to its end."""
     (own_folder / "train.py").write_text("import sys; print('loss=' + sys.argv[-1])\n")
@@ -491,6 +541,89 @@ def test_a_running_study_is_stopped_from_another_thread():
     assert not thread.is_alive()
     assert tuner.study.stop_reason == "stopped by stop_tuning_job"
     assert not tuner.study.running
+
+
+def test_stopping_what_has_ended_does_not_stop_what_goes_on_later():
+    """A request ends with the call that made it."""
+    tuner = tune(max_jobs=3)
+    assert tuner.stop_tuning_job()
+    study = tuner.resume(max_jobs=10)
+    assert (study.jobs, study.stop_reason) == (10, "max_jobs (10) reached")
+
+
+@pytest.mark.parametrize("step", [imported, replay])
+def test_a_study_whose_driver_only_prepares_itself_can_be_stopped(step, monkeypatch):
+    """The request is kept until the driver looks; nobody else tries to drive."""
+    at_it, go_on = threading.Event(), threading.Event()
+
+    def slow(*arguments):
+        at_it.set()
+        assert go_on.wait(30)
+        return step(*arguments)
+
+    monkeypatch.setattr(f"byohpo_core.tuner.{step.__name__}", slow)
+    tuner = Tuner(
+        Simulated(simulated), "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_jobs=9, progress=False
+    )
+    thread = threading.Thread(target=tuner.fit)
+    thread.start()
+    assert at_it.wait(30)
+    assert not tuner.stop_tuning_job()
+    go_on.set()
+    thread.join(30)
+    assert (tuner.study.stop_reason, tuner.study.jobs) == ("stopped by stop_tuning_job", 0)
+
+
+@pytest.mark.parametrize("cut_short", [False, True], ids=["to its end", "stopped"])
+def test_the_words_for_a_state_are_sagemakers(cut_short):
+    """Completed is what has come to its end by itself, when nothing runs any more."""
+    states = []
+
+    class Watching:
+        def __init__(self, problem):
+            pass
+
+        @hookimpl
+        def happened(self, study, event):
+            if cut_short and study.finished == 1:
+                tuner.stop_tuning_job()
+            states.append(tuner.describe()["HyperParameterTuningJobStatus"])
+
+        @hookimpl
+        def stop(self, study):
+            return "enough" if study.finished and not cut_short else None
+
+    tuner = Tuner(
+        Simulated(lambda h: Simulation({"loss": 1.0}, 1000 * h["x"])),
+        "loss",
+        {"x": ContinuousParameter(0, 1)},
+        strategy="random",
+        max_jobs=9,
+        max_parallel_jobs=3,
+        extensions=[Watching],
+        progress=False,
+    )
+    tuner.fit()
+    assert list(dict.fromkeys(states)) == ["InProgress", "Stopping", "Stopped" if cut_short else "Completed"]
+
+
+def test_a_reason_is_one_line():
+    """Listings and messages have one line a study and a trial."""
+
+    class Wordy:
+        def __init__(self, problem):
+            pass
+
+        @hookimpl
+        def stop(self, study):
+            return "first line\n  second line" if study.trials else None
+
+    def failing(hyperparameters):
+        raise RuntimeError("bad\nnews")
+
+    study = tune(failing, extensions=[Wordy], max_jobs=2, max_parallel_jobs=2).study
+    assert study.stop_reason == "first line second line"
+    assert {trial.reason for trial in study.trials} == {"RuntimeError: bad news"}
 
 
 def test_describe_tells_the_state_and_the_settings():

@@ -15,6 +15,7 @@ from byohpo_core import (
     hookimpl,
     register,
 )
+from byohpo_core.journal import Journal
 
 RANGES = {"x": ContinuousParameter(-5, 5), "n": IntegerParameter(1, 3)}
 
@@ -113,9 +114,50 @@ def test_a_resumed_study_still_knows_them(parent):
     assert (more.jobs, more.stop_reason) == (14, "max_jobs (14) reached")
 
 
+def test_they_are_known_from_the_study_s_first_moment(parent, monkeypatch):
+    """Whatever dies after that: the driver before its first commit, or the parent's journal grows."""
+
+    def dying(*_):
+        raise RuntimeError("the driver died")
+
+    child = tuner(random_seed=2, warm_start_from=["parent"])
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", dying)
+        with pytest.raises(RuntimeError, match="the driver died"):
+            child.fit(job_name="child")
+    Tuner.attach("parent", journal="studies.db", estimator=Simulated(job), progress=False).resume(max_jobs=14)
+    again = Tuner.attach("child", journal="studies.db", estimator=Simulated(job), progress=False)
+    study = again.resume(max_jobs=6)
+    assert sum(trial.foreign for trial in study.trials) == len(study.trials[:12]) == 12
+    assert study.jobs == 6
+
+
+def test_those_who_listen_are_told_of_them(parent):
+    """Every journaled event, once: also the first, which are written with the study."""
+    told = []
+
+    class Telling:
+        def __init__(self, problem):
+            pass
+
+        @hookimpl
+        def happened(self, study, event):
+            told.append((event.sequence, str(event.kind)))
+
+    study = tuner(random_seed=2, warm_start_from=["parent"], extensions=[Telling]).fit(job_name="child")
+    assert told[0] == (0, "imported")
+    assert [number for number, _ in told] == list(range(study.sequence))
+
+
 DIFFERENT = {
-    "another range": ({"x": ContinuousParameter(-5, 6), "n": RANGES["n"]}, "has 'x' as ContinuousParameter"),
-    "another kind": ({"x": RANGES["x"], "n": CategoricalParameter([1, 2])}, "has 'n' as IntegerParameter"),
+    "another range": (
+        {"x": ContinuousParameter(-5, 6), "n": RANGES["n"]},
+        "has 'x' as a number from -5.0 to 5.0 (Auto)",
+    ),
+    "another kind": (
+        {"x": RANGES["x"], "n": CategoricalParameter([1, 2])},
+        "has 'n' as a whole number from 1 to 3 (Auto)",
+    ),
     "one more": ({**RANGES, "y": IntegerParameter(1, 2)}, "has no hyperparameter 'y'"),
     "one less": ({"x": RANGES["x"]}, "has a hyperparameter 'n', which this study has not"),
     "another order": ({"n": RANGES["n"], "x": RANGES["x"]}, "has the order x, n, this study n, x"),

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import queue
+import signal
 import subprocess
 import sys
 import time
@@ -80,6 +81,7 @@ class FunctionBackend:
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="byohpo-evaluation")
         self._news: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._workers: dict[str, Worker] = {}
+        self._stopped: set[str] = set()
 
     def now(self) -> float:
         return time.time()
@@ -102,9 +104,11 @@ class FunctionBackend:
             return updates
 
     def stop(self, trials: Sequence[Trial]) -> None:
-        """A process is killed; a thread cannot be, so it is waited for."""
+        """A process is killed, and what has not begun does not begin; a running thread is waited for."""
         for trial in trials:
-            worker = self._workers.get(str(trial.job_name))
+            job_name = str(trial.job_name)
+            self._stopped.add(job_name)  # before the look: a worker that is not there yet looks here when it is
+            worker = self._workers.get(job_name)
             if worker is not None:
                 worker.kill()
 
@@ -130,10 +134,18 @@ class FunctionBackend:
         self._news.put(Ended(job_name, outcome, metrics, reason, started, time.time()))
 
     def _call(self, job_name: str, hyperparameters: dict[str, Any]) -> tuple[Outcome, Any]:
+        if job_name in self._stopped:
+            return Outcome.Stopped, "stopped"
         if not self._estimator.processes:
             return Outcome.Completed, self._estimator.function(hyperparameters)
-        with Worker(qualified_name(self._estimator.function)) as worker:
+        try:
+            worker = Worker(qualified_name(self._estimator.function))
+        except OSError as error:
+            return Outcome.Interrupted, f"the evaluation's process could not be started: {error}"
+        with worker:
             self._workers[job_name] = worker
+            if job_name in self._stopped:
+                worker.kill()
             try:
                 return worker.call(hyperparameters)
             finally:
@@ -155,34 +167,46 @@ def _as_float(name: object, value: Any) -> float:
 
 
 class Worker:
-    """A process that evaluates the function once, and talks JSON over two pipes."""
+    """A process that evaluates the function once, and talks JSON over two pipes.
+
+    It has a session of its own, so that a Ctrl-C on the terminal does not reach it; it ends itself when the pipe of its
+    request is closed, which it is when this process dies.
+    """
 
     def __init__(self, function: str) -> None:
         request, self._requests = os.pipe()
         self._answers, answer = os.pipe()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         self._killed = False
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-            [sys.executable, "-P", "-m", "byohpo_core.backends.worker", function, str(request), str(answer)],
-            pass_fds=(request, answer),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-        )
-        os.close(request)
-        os.close(answer)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+                [sys.executable, "-P", "-m", "byohpo_core.backends.worker", function, str(request), str(answer)],
+                pass_fds=(request, answer),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(self._requests)
+            os.close(self._answers)
+            raise
+        finally:
+            os.close(request)
+            os.close(answer)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
+        self._kill()
         self._process.wait()
+        os.close(self._requests)
         os.close(self._answers)
 
     def call(self, hyperparameters: Mapping[str, Any]) -> tuple[Outcome, Any]:
         """The outcome, and the function's answer or the reason for its failure."""
-        with suppress(BrokenPipeError), os.fdopen(self._requests, "w", encoding="utf-8") as requests:
-            json.dump(dict(hyperparameters), requests)
+        with suppress(BrokenPipeError), os.fdopen(os.dup(self._requests), "w", encoding="utf-8") as requests:
+            requests.write(json.dumps(dict(hyperparameters)) + "\n")
         with os.fdopen(os.dup(self._answers), encoding="utf-8") as answers:
             line = answers.readline()
         if line:
@@ -196,5 +220,11 @@ class Worker:
         return Outcome.Failed, f"the evaluation's process died with exit code {code}"
 
     def kill(self) -> None:
+        """Stop the evaluation, with all that it started."""
         self._killed = True
-        self._process.kill()
+        self._kill()
+
+    def _kill(self) -> None:
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)

@@ -21,6 +21,7 @@ from byohpo_core.backends.supervisor import CONTAINER, EXIT, LOG, STOP, is_aband
 from byohpo_core.checks import mapping, text
 from byohpo_core.container import Layout, MetricScanner, compile_metrics, default_regex
 from byohpo_core.errors import ByohpoError, InvalidInput
+from byohpo_core.journal import journal_files
 from byohpo_core.study import Problem, Study, Trial
 
 _LOOK_SECONDS = 0.05
@@ -88,7 +89,11 @@ class TrainingScript(Estimator):
                 raise InvalidInput(f"channel {channel!r}: {place} is on S3; a local run needs a local folder")
             if not _local(place).exists():
                 raise InvalidInput(f"channel {channel!r}: there is no {_local(place)}")
-        return self, attrs.evolve(settings, inputs=places)
+        python = shutil.which(self.python, path=self.environment.get("PATH"))
+        if python is None:
+            raise InvalidInput(f"python of the training script is {self.python!r}, which cannot be run")
+        # A job runs in a folder of its own, from which a relative path would lead elsewhere.
+        return attrs.evolve(self, python=str(Path(python).absolute())), attrs.evolve(settings, inputs=places)
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -121,6 +126,7 @@ class LocalBackend:
 
     def __init__(self, estimator: TrainingScript, study: Study, settings: JobSettings) -> None:
         self._estimator = estimator
+        self._study_id = study.id
         self._folder = settings.folder.absolute() / study.id
         self._metrics = compile_metrics(settings.metric_definitions)
         self._channels = {channel: str(_local(place)) for channel, place in settings.inputs.items()}
@@ -134,11 +140,17 @@ class LocalBackend:
 
     def launch(self, trials: Sequence[Trial]) -> None:
         """Start a supervisor for each job; where one has the job already, the new one leaves."""
-        starting = [(str(trial.job_name), self._start_supervisor(trial)) for trial in trials]
-        for job_name, supervisor in starting:
-            _, error = supervisor.communicate()
+        orders = {str(trial.job_name): self._order(trial) for trial in trials}
+        starting: dict[str, subprocess.Popen[bytes]] = {}
+        for job_name, order in orders.items():
+            try:
+                starting[job_name] = self._start_supervisor(order)
+            except OSError as error:
+                self._not_started[job_name] = str(error)
+        for job_name, supervisor in starting.items():
+            _, told = supervisor.communicate()
             if supervisor.returncode != 0:
-                lines = error.decode(errors="replace").strip().splitlines()
+                lines = told.decode(errors="replace").strip().splitlines()
                 self._not_started[job_name] = lines[-1] if lines else f"exit code {supervisor.returncode}"
 
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
@@ -156,7 +168,9 @@ class LocalBackend:
 
     def stop(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
-            (self._job_folder(trial) / STOP).touch()
+            folder = self._job_folder(trial)
+            folder.mkdir(exist_ok=True)  # where no supervisor has come to it
+            (folder / STOP).touch()
 
     def close(self) -> None:
         """Nothing is held: jobs and their supervisors go on."""
@@ -169,13 +183,16 @@ class LocalBackend:
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             if self._estimator.source_dir is not None:
-                shutil.copytree(self._estimator.source_dir, temporary, symlinks=True, ignore=_NOT_SOURCE)
+                shutil.copytree(self._estimator.source_dir, temporary, symlinks=True, ignore=self._not_source)
             else:
                 temporary.mkdir(parents=True)
                 shutil.copy(self._estimator.script, temporary)
             temporary.rename(self._code)
         except (OSError, shutil.Error) as error:
             raise ByohpoError(f"the training script's source cannot be copied to {self._code}: {error}") from error
+
+    def _not_source(self, folder: str, names: list[str]) -> set[str]:
+        return _NOT_SOURCE(folder, names) | journal_files(self._study_id, names)
 
     @property
     def _code(self) -> Path:
@@ -184,7 +201,8 @@ class LocalBackend:
     def _job_folder(self, trial: Trial) -> Path:
         return self._folder / str(trial.job_name)
 
-    def _start_supervisor(self, trial: Trial) -> subprocess.Popen[bytes]:
+    def _order(self, trial: Trial) -> Path:
+        """What a supervisor is to do, on disk."""
         estimator = self._estimator
         script = Path(estimator.entry_point)
         order = {
@@ -204,8 +222,11 @@ class LocalBackend:
             write_durably(file, json.dumps(order))
         except OSError as error:
             raise ByohpoError(f"the job's order {file} cannot be written: {error}") from error
+        return file
+
+    def _start_supervisor(self, order: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-            [sys.executable, "-P", "-m", "byohpo_core.backends.supervisor", str(file)],
+            [sys.executable, "-P", "-m", "byohpo_core.backends.supervisor", str(order)],
             cwd=self._folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -279,11 +300,13 @@ class _Watch:
 
     def _verdict(self, trial: Trial, status: Mapping[str, Any]) -> tuple[Outcome, str | None]:
         code = status["code"]
+        if status["stopped"]:  # also with exit code 0, by which a script that has saved its state says goodbye
+            return Outcome.Stopped, "stopped"
+        if "interruption" in status:
+            return Outcome.Interrupted, status["interruption"]
         if code == 0:
             tail = self._tail()
             return Outcome.Completed, f"its log ends with: {tail[-1]}" if tail else "its log is empty"
-        if status["stopped"]:
-            return Outcome.Stopped, "stopped"
         if "failure" in status:
             return Outcome.Failed, status["failure"]
         return Outcome.Failed, self._failure(trial, code)

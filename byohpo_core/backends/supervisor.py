@@ -5,6 +5,7 @@ free and no exit status knows that the job died with its supervisor. It is start
 JSON file, and returns when the claim is decided; what goes on is a child in a session of its own.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -26,6 +27,8 @@ STOP = "stop"
 CONTAINER = "ml"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _LOOK_SECONDS = 0.1
+_UNUSABLE = frozenset({errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.E2BIG})
+"""What is wrong with an interpreter or with arguments, and will be so at the next attempt."""
 
 
 def main(order_file: str) -> None:
@@ -85,45 +88,61 @@ def _claim(folder: Path) -> IO[bytes] | None:
 
 
 def _supervise(order: Mapping[str, Any], folder: Path) -> None:
+    """Run the job and write how it ended: its exit code, and who or what stopped it or kept it from running."""
     started = time.time()
-    ended: dict[str, Any] = {"code": None, "stopped": False}
-    try:
-        with (folder / LOG).open("wb") as log:
-            ended |= _run(order, folder, log)
-            os.fsync(log.fileno())
-    except OSError as error:
-        ended["failure"] = f"the job could not be started: {error}"
+    ended = {"code": None, "stopped": False, **_run(order, folder)}
     write_durably(folder / EXIT, json.dumps({**ended, "started": started, "ended": time.time()}))
 
 
-def _run(order: Mapping[str, Any], folder: Path, log: IO[bytes]) -> dict[str, Any]:
+def _run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    terminated: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: terminated.append(number))
     layout = Layout(folder / CONTAINER)
-    layout.create(order["hyperparameters"], order["channels"])
-    shutil.copytree(order["code"], layout.code, symlinks=True)
-    asked_to_stop: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: asked_to_stop.append(number))
-    process = subprocess.Popen(  # noqa: S603 - the user's own script, no shell
-        [order["python"], order["script"], *arguments(order["hyperparameters"])],
-        cwd=layout.code,
-        env=_environment(order, layout),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        process_group=0,
-    )
+    try:
+        layout.create(order["hyperparameters"], order["channels"])
+        shutil.copytree(order["code"], layout.code, symlinks=True)
+        log = (folder / LOG).open("wb")
+    except OSError as error:
+        return {"interruption": f"the job could not be prepared: {error}"}
+    with log:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the user's own script, no shell
+                [order["python"], order["script"], *arguments(order["hyperparameters"])],
+                cwd=layout.code,
+                env=_environment(order, layout),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+        except (OSError, ValueError) as error:
+            unusable = isinstance(error, ValueError) or error.errno in _UNUSABLE
+            return {"failure" if unusable else "interruption": f"the job could not be started: {error}"}
+        ended = _wait(process, order["stop_grace_seconds"], folder / STOP, terminated)
+        os.fsync(log.fileno())
+    return ended
+
+
+def _wait(process: subprocess.Popen[bytes], grace: float, stop: Path, terminated: list[int]) -> dict[str, Any]:
+    """Wait for the script, and pass on the user's wish to stop it, or the machine's."""
+    stopped = False
     deadline = None
     while True:
         try:
             code = process.wait(_LOOK_SECONDS)
             break
         except subprocess.TimeoutExpired:
-            if deadline is None and (asked_to_stop or (folder / STOP).exists()):
-                deadline = time.monotonic() + order["stop_grace_seconds"]
+            stopped = stopped or stop.exists()
+            if deadline is None and (stopped or terminated):
+                deadline = time.monotonic() + grace
                 _signal_group(process.pid, signal.SIGTERM)
             elif deadline is not None and time.monotonic() > deadline:
                 _signal_group(process.pid, signal.SIGKILL)
     _signal_group(process.pid, signal.SIGKILL)  # a container's end is the end of all that it started
-    return {"code": code, "stopped": deadline is not None}
+    ended: dict[str, Any] = {"code": code, "stopped": stopped}
+    if terminated and not stopped and (deadline is not None or code != 0):
+        ended["interruption"] = "its supervisor was terminated, as when the machine goes down"
+    return ended
 
 
 def _environment(order: Mapping[str, Any], layout: Layout) -> dict[str, str]:

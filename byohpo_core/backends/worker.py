@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import sys
+import threading
 from typing import Any
 
 from byohpo_core.backends.importable import import_function
@@ -11,15 +13,23 @@ from byohpo_core.backends.importable import import_function
 def main(function: str, request: int, answer: int) -> None:
     """Evaluate once. What the function prints goes to standard error, as the pipes are ours."""
     os.dup2(2, 1)
-    with os.fdopen(request, encoding="utf-8") as requests:
-        hyperparameters = json.load(requests)
+    line = os.fdopen(os.dup(request), "rb", buffering=0).readline()
+    if not line:
+        return
+    threading.Thread(target=_leave_with_the_driver, args=(request,), daemon=True).start()
     reply: dict[str, Any]
     try:
-        reply = {"answer": _plain(import_function(function)(hyperparameters))}
+        reply = {"answer": _plain(import_function(function)(json.loads(line)))}
     except BaseException as error:  # noqa: BLE001 - it is told to the driver
         reply = {"failure": f"{type(error).__name__}: {error}"}
     with os.fdopen(answer, "w", encoding="utf-8") as answers:
         answers.write(json.dumps(reply) + "\n")
+
+
+def _leave_with_the_driver(request: int) -> None:
+    """End this process, and what it started, when the pipe's other side is closed: the driver is no more."""
+    os.read(request, 1)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _plain(value: Any) -> Any:

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"byohpo: error: {' '.join(str(error).split())}", file=sys.stderr)
         return ERROR
     except KeyboardInterrupt as interrupt:
-        print(f"byohpo: {interrupt or 'interrupted'}", file=sys.stderr)
+        print(f"byohpo: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # whoever read has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

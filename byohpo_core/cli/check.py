@@ -16,9 +16,21 @@ def add_commands(commands: Any) -> None:
     """Add this module's command to the parser."""
     check = commands.add_parser("check", help="see whether an installed algorithm behaves; exit code 1 if not")
     check.add_argument("name", help="an algorithm's name")
-    check.add_argument("--options", metavar="JSON", type=json.loads, help="the options that it is built with")
+    check.add_argument(
+        "--options", metavar="JSON", type=_options, help='the options that it is built with, such as {"population": 8}'
+    )
     check.add_argument("--json", metavar="FILE", type=Path, help="also write the results as JSON")
     check.set_defaults(run=_check)
+
+
+def _options(text: str) -> dict[str, Any]:
+    try:
+        options = json.loads(text)
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise argparse.ArgumentTypeError(f'{text!r} is no JSON object, such as {{"population": 8}}')
+    return options
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -30,6 +42,8 @@ def _check(options: argparse.Namespace) -> int:
     found = find(options.name, ALGORITHMS)
     subject = Subject(found, options.options)
     build(found, subject.problem(), subject.options)  # what cannot even be built is an error, not a finding
+    if options.json is not None:
+        _write(options.json, "")  # before the checks, which take a while
     results = list(run_all(subject))
     print_columns([[it.check.group, it.check.name, it.status, it.reason] for it in results])
     counts = Counter(it.status for it in results)
@@ -54,5 +68,12 @@ def _check(options: argparse.Namespace) -> int:
                 for it in results
             ],
         }
-        options.json.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+        _write(options.json, json.dumps(body, indent=2) + "\n")
     return int(counts[FAILED] > 0)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"--json: {file} cannot be written: {error.strerror}") from error

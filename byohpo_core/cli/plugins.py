@@ -8,7 +8,19 @@ from typing import Any
 
 import attrs
 
-from byohpo_core.plugins import ALGORITHMS, Found, find, installed, option_parameters, try_to_load
+from byohpo_core.checks import nearest
+from byohpo_core.errors import UnknownPlugin
+from byohpo_core.plugins import (
+    ALGORITHMS,
+    EXTENSIONS,
+    Found,
+    PluginFactory,
+    find,
+    installed,
+    load,
+    option_parameters,
+    try_to_load,
+)
 
 _LOADERS = 4
 
@@ -17,14 +29,16 @@ def add_commands(commands: Any) -> None:
     """Add this module's commands to the parser."""
     algorithms = commands.add_parser("algorithms", help="list the installed algorithms, without importing them")
     algorithms.add_argument("--verbose", action="store_true", help="try to load each, in a process of its own")
-    algorithms.set_defaults(run=_algorithms)
-    info = commands.add_parser("info", help="what an algorithm is, its options, their defaults and meaning")
-    info.add_argument("name", help="an algorithm's name")
+    algorithms.set_defaults(run=_algorithms, group=ALGORITHMS)
+    extensions = commands.add_parser("extensions", help="list the installed stop rules and other extensions")
+    extensions.set_defaults(run=_algorithms, group=EXTENSIONS, verbose=False)
+    info = commands.add_parser("info", help="what a plugin is, its options, their defaults and meaning")
+    info.add_argument("name", help="an algorithm's or an extension's name")
     info.set_defaults(run=_info)
 
 
 def _algorithms(options: argparse.Namespace) -> int:
-    groups = installed(ALGORITHMS)
+    groups = installed(options.group)
     entries = [entry for group in groups.values() for entry in group]
     table = [_described(entry, clash=len(groups[entry.name]) > 1) for entry in entries]
     failed = False
@@ -42,14 +56,16 @@ def _algorithms(options: argparse.Namespace) -> int:
 def _described(entry: EntryPoint, *, clash: bool) -> list[str]:
     if entry.dist is None:
         return [entry.name, entry.value, "", ""]
-    summary = entry.dist.metadata["Summary"] or ""
+    # One word on a distribution would not tell the core's own plugins apart; to import these is safe.
+    ours = entry.dist.name == "byohpo-core"
+    summary = _sentence(load(entry)) if ours else entry.dist.metadata["Summary"] or ""
     told = f"{summary} [not usable: two distributions have this name]" if clash else summary
     return [entry.name, entry.dist.name, entry.dist.version, told.strip()]
 
 
 def _info(options: argparse.Namespace) -> int:
-    found = find(options.name, ALGORITHMS)
-    print(f"{found.name}: {_sentence(found)}")
+    found = _found(options.name)
+    print(f"{found.name}: {_sentence(found.plugin)}")
     if found.distribution is not None:
         print(f"{found.distribution} {found.version}")
     parameters = option_parameters(found.plugin)
@@ -65,8 +81,19 @@ def _info(options: argparse.Namespace) -> int:
     return 0
 
 
-def _sentence(found: Found) -> str:
-    return " ".join((inspect.getdoc(found.plugin) or "no description").split("\n\n")[0].split())
+def _found(name: str) -> Found:
+    """The algorithm of a name or, if there is none, the extension."""
+    extensions = installed(EXTENSIONS)
+    try:
+        return find(name, ALGORITHMS)
+    except UnknownPlugin as error:
+        if name in extensions and name not in installed(ALGORITHMS):
+            return find(name, EXTENSIONS)
+        raise UnknownPlugin(f"{error}; nor is it an extension{nearest(name, extensions, 'installed')}") from error
+
+
+def _sentence(plugin: PluginFactory) -> str:
+    return " ".join((inspect.getdoc(plugin) or "no description").split("\n\n")[0].split())
 
 
 def _default(parameter: inspect.Parameter) -> str:

@@ -1,13 +1,60 @@
 """`byohpo tune`, `resume`, `studies` and `results`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from byohpo_core.checks import resume_command
 from byohpo_core.cli import NO_RESULT
 from byohpo_core.cli.plugins import print_columns
+from byohpo_core.errors import UnknownStudy
 from byohpo_core.study import Study
+
+if TYPE_CHECKING:
+    from byohpo_core.tuner import Tuner
+
+_FORMAT = r"""
+A whole file. Keys at the top are the arguments of Tuner; paths are relative to the file, but for `journal`, which is
+relative to the working folder, as --journal is:
+
+    strategy = "pso"
+    objective_metric_name = "Validation-accuracy"
+    objective_type = "Maximize"
+    max_jobs = 18
+    max_parallel_jobs = 6
+    job_name = "digits"                        # at most 48 letters, digits and single hyphens
+    random_seed = 1
+
+    [script]                                   # or [function] with target = "module:name" and processes = true
+    entry_point = "train.py"
+    source_dir = "."
+    hyperparameters = { batch_size = 100 }
+
+    [hyperparameter_ranges.learning_rate]
+    type = "continuous"                        # or integer, categorical (values = [...]), static (value = ...)
+    min_value = 0.01
+    max_value = 0.2
+    scaling_type = "Logarithmic"
+
+    [strategy_options]                         # byohpo info pso
+    population = 6
+
+    [[metric_definitions]]
+    Name = "Validation-accuracy"
+    Regex = 'accuracy=(\S+)'
+
+    [[extensions]]                             # byohpo extensions
+    name = "target-value"
+    value = 0.98
+
+    [inputs]
+    training = "data"
+
+Needed are strategy, objective_metric_name, [hyperparameter_ranges] and one of [script] and [function].
+"""
+_ELSEWHERE = "--journal FILE or the variable BYOHPO_JOURNAL says where the journal is"
 
 
 def add_commands(commands: Any) -> None:
@@ -17,9 +64,18 @@ def add_commands(commands: Any) -> None:
     running = argparse.ArgumentParser(add_help=False)
     running.add_argument("--no-progress", dest="progress", action="store_false", help="show nothing while it runs")
 
-    tune = commands.add_parser("tune", help="run the study that a TOML file describes", parents=[journal, running])
+    tune = commands.add_parser(
+        "tune",
+        help="run the study that a TOML file describes; --help shows such a file",
+        parents=[journal, running],
+        epilog=_FORMAT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     tune.add_argument("file", type=Path, metavar="FILE.toml")
-    tune.add_argument("--name", help="the study's name in the journal; by default job_name in the file")
+    tune.add_argument(
+        "--name",
+        help="the study's name in the journal, by default job_name in the file: at most 48 letters, digits and hyphens",
+    )
     tune.set_defaults(run=_tune)
 
     resume = commands.add_parser("resume", help="go on with a study exactly where it was", parents=[journal, running])
@@ -53,11 +109,21 @@ def _tune(options: argparse.Namespace) -> int:
     return _tell(tuner.fit(description.inputs, job_name=options.name or description.job_name))
 
 
-def _resume(options: argparse.Namespace) -> int:
+def _attached(options: argparse.Namespace, *, progress: bool = False) -> "Tuner":
+    """The study that is named, or where else it may be."""
     from byohpo_core.tuner import Tuner
 
+    try:
+        return Tuner.attach(options.name, journal=options.journal, progress=progress)
+    except UnknownStudy as error:
+        file = options.journal or os.environ.get("BYOHPO_JOURNAL") or "byohpo.db"
+        missing = "" if Path(file).exists() else f"there is no file {file}: "
+        raise UnknownStudy(f"{error}; {missing}{_ELSEWHERE}") from error
+
+
+def _resume(options: argparse.Namespace) -> int:
     sys.path.insert(0, str(Path.cwd()))  # where the function that is tuned may be
-    tuner = Tuner.attach(options.name, journal=options.journal, progress=options.progress)
+    tuner = _attached(options, progress=options.progress)
     study = tuner.resume(
         restart_algorithm=options.restart_algorithm,
         max_jobs=options.max_jobs,
@@ -68,10 +134,8 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _stop(options: argparse.Namespace) -> int:
-    from byohpo_core.tuner import Tuner
-
     sys.path.insert(0, str(Path.cwd()))
-    tuner = Tuner.attach(options.name, journal=options.journal, progress=options.progress)
+    tuner = _attached(options, progress=options.progress)
     if tuner.stop_tuning_job():
         print(f"{options.name}: it has ended, and no job of it runs")
     else:
@@ -101,10 +165,11 @@ def _studies(options: argparse.Namespace) -> int:
         strategy = next(spec.name for spec in manifest.plugins if spec.group == ALGORITHMS)
         best = "no result" if study.best is None else f"best {study.best.value:.6g}"
         jobs = f"{study.jobs}/{study.problem.max_jobs} jobs"
-        state = study.stop_reason or f"not ended: byohpo resume {record.name}"
+        state = study.stop_reason or f"not ended: {resume_command(record.name, journal.path)}"
         table.append([record.name, record.id, strategy, jobs, best, state])
     if not table:
-        print(f"no studies in {journal.path}")
+        missing = "" if Path(journal.path).exists() else ", which does not exist"
+        print(f"no studies in {journal.path}{missing}; {_ELSEWHERE}")
     print_columns(table)
     journal.close()
     return 0
@@ -112,9 +177,8 @@ def _studies(options: argparse.Namespace) -> int:
 
 def _results(options: argparse.Namespace) -> int:
     from byohpo_core.results import as_csv, as_json, as_table, rows
-    from byohpo_core.tuner import Tuner
 
-    study = Tuner.attach(options.name, journal=options.journal).study
+    study = _attached(options).study
     table = rows(study) if study is not None else []
     text = {"table": as_table, "csv": as_csv, "json": as_json}[options.format](table)
     print(text.rstrip("\n"))

@@ -1,51 +1,19 @@
-r"""A study as a TOML file, for `byohpo tune`.
+"""A study as a TOML file, for `byohpo tune`, whose help shows one."""
 
-Keys at the top are the arguments of `Tuner`; paths are relative to the file, but for `journal`:
-
-    strategy = "pso"
-    objective_metric_name = "Validation-accuracy"
-    max_jobs = 18
-    max_parallel_jobs = 6
-    job_name = "digits"                        # optional, as are all below but [hyperparameter_ranges]
-
-    [script]                                   # or [function] with target = "module:name" and processes = true
-    entry_point = "train.py"
-    source_dir = "."
-    hyperparameters = { batch_size = 100 }
-
-    [hyperparameter_ranges.learning_rate]
-    type = "continuous"                        # or integer, categorical (values), static (value)
-    min_value = 0.01
-    max_value = 0.2
-    scaling_type = "Logarithmic"
-
-    [strategy_options]
-    population = 6
-
-    [[metric_definitions]]
-    Name = "Validation-accuracy"
-    Regex = 'accuracy=(\S+)'
-
-    [[extensions]]
-    name = "target-value"
-    value = 0.98
-
-    [inputs]
-    training = "data"
-"""
-
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from byohpo_core.backends.function import PythonFunction
-from byohpo_core.backends.importable import import_function
 from byohpo_core.backends.local import TrainingScript
-from byohpo_core.checks import items, nearest
+from byohpo_core.checks import choice, items, nearest, text
 from byohpo_core.errors import InvalidInput
 from byohpo_core.space import CategoricalParameter, ContinuousParameter, IntegerParameter, StaticParameter
 from byohpo_core.tuner import Tuner
@@ -53,11 +21,12 @@ from byohpo_core.tuner import Tuner
 _OPTIONAL = (
     *("metric_definitions", "objective_type", "max_jobs", "max_parallel_jobs", "max_runtime_in_seconds", "tags"),
     *("base_tuning_job_name", "early_stopping_type", "random_seed", "strategy_options", "initial_configurations"),
-    *("failure_limit", "duplicates", "max_attempts", "warm_start_from", "journal"),
+    *("failure_limit", "duplicates", "max_attempts", "max_cost", "order", "warm_start_from", "journal"),
 )
 _NEEDED = ("strategy", "objective_metric_name")
 _OURS = ("job_name", "inputs", "script", "function", "hyperparameter_ranges", "extensions")
 _SCRIPT = ("entry_point", "source_dir", "hyperparameters", "environment", "python", "stop_grace_seconds")
+_TARGET = '"work:train" for train in work.py'
 _RANGE = ("min_value", "max_value", "scaling_type")
 _PARAMETERS: Mapping[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "continuous": (ContinuousParameter, _RANGE),
@@ -100,7 +69,9 @@ def read(file: Path) -> Description:
     settings["extensions"] = [_extension(file, body) for body in items("extensions", content.get("extensions", []))]
     inputs = _table(file, content, "inputs")
     return Description(
-        settings, {name: _beside(file, str(place)) for name, place in inputs.items()} or None, content.get("job_name")
+        settings,
+        {name: _beside(file, f"inputs.{name}", place) for name, place in inputs.items()} or None,
+        content.get("job_name"),
     )
 
 
@@ -113,25 +84,52 @@ def _estimator(file: Path, content: Mapping[str, Any]) -> TrainingScript | Pytho
         if "entry_point" not in body:
             raise InvalidInput(f"{file}: script.entry_point is missing")
         place = "source_dir" if "source_dir" in body else "entry_point"
-        body[place] = _beside(file, str(body[place]))
+        body[place] = _beside(file, f"script.{place}", body[place])
         return TrainingScript(**body)
     body = dict(_table(file, content, "function"))
     _only_known(file, "function.", body, ("target", "processes"))
+    if "target" not in body:
+        raise InvalidInput(f"{file}: function.target is missing: name a function, such as {_TARGET}")
+    if not isinstance(processes := body.get("processes", False), bool):
+        raise InvalidInput(f"{file}: function.processes is {processes!r}, not true or false")
     sys.path.insert(0, str(file.absolute().parent))
-    return PythonFunction(import_function(str(body.get("target"))), processes=body.get("processes", False))
+    return PythonFunction(_function(file, body["target"]), processes=processes)
+
+
+def _function(file: Path, target: Any) -> Callable[..., Any]:
+    where = f"{file}: function.target is {target!r}"
+    if not isinstance(target, str) or not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", target):
+        raise InvalidInput(f"{where}, not a function's name, such as {_TARGET}")
+    module, _, name = target.partition(":")
+    try:
+        loaded = import_module(module)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in (module, module.partition(".")[0]):
+            raise InvalidInput(f"{where}: there is no module {module}, neither beside the file nor installed") from None
+        raise InvalidInput(
+            f"{where}: the module {module} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    try:
+        function: Callable[..., Any] = attrgetter(name)(loaded)
+    except AttributeError:
+        raise InvalidInput(f"{where}: the module {module} ({loaded.__file__}) has no {name}") from None
+    if not callable(function) or isinstance(function, type):
+        raise InvalidInput(f"{where}: {name} is a {type(function).__name__}, not a function")
+    return function
 
 
 def _parameter(file: Path, name: str, body: Any) -> Any:
     where = f"hyperparameter_ranges.{name}"
-    if not isinstance(body, Mapping) or body.get("type") not in _PARAMETERS:
+    if not isinstance(body, Mapping) or "type" not in body:
         raise InvalidInput(f"{file}: {where} needs a type: {', '.join(_PARAMETERS)}")
-    parameter, known = _PARAMETERS[body["type"]]
+    parameter, known = _PARAMETERS[choice(f"{file}: {where}.type", body["type"], list(_PARAMETERS))]
     arguments = {key: value for key, value in body.items() if key != "type"}
     _only_known(file, f"{where}.", arguments, known)
+    for needed in known:
+        if needed not in arguments and needed != "scaling_type":
+            raise InvalidInput(f"{file}: {where}.{needed} is missing")
     try:
         return parameter(**arguments)
-    except TypeError as error:
-        raise InvalidInput(f"{file}: {where}: {error}") from error
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {where}: {error}") from error
 
@@ -156,5 +154,6 @@ def _only_known(file: Path, prefix: str, body: Mapping[str, Any], known: Iterabl
             raise InvalidInput(f"{file}: unknown key {prefix}{key}{nearest(key, known, 'known')}")
 
 
-def _beside(file: Path, place: str) -> str:
+def _beside(file: Path, name: str, place: Any) -> str:
+    place = text(f"{file}: {name}", place)
     return place if "://" in place else str(file.absolute().parent / place)

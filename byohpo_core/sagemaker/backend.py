@@ -287,7 +287,7 @@ class SageMakerBackend:
             watch = self._watches.get(name)
             if watch is None or watch.job is None or watch.job["TrainingJobStatus"] not in _OVER:
                 continue
-            outcome, reason = _verdict(watch.job)
+            outcome, reason = verdict(watch.job)
             metrics = _final_metrics(watch.job)
             missing = [metric for metric in self._objectives if metric not in metrics]
             if outcome is Outcome.Completed and missing:
@@ -325,7 +325,7 @@ class SageMakerBackend:
         return details
 
 
-def _verdict(job: Mapping[str, Any]) -> tuple[Outcome, str | None]:
+def verdict(job: Mapping[str, Any]) -> tuple[Outcome, str | None]:
     """How a job ended that is over."""
     status, secondary, reason = job["TrainingJobStatus"], job.get("SecondaryStatus"), job.get("FailureReason")
     if status == "Completed":

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from copy import copy
 from os import PathLike, fspath
 from typing import Any, Literal
 
@@ -161,12 +160,17 @@ def _events(job: Any) -> Any:
 @contextmanager
 def _left_as_it_was(job: Any) -> Iterator[None]:
     """The SDK writes the job's name, the code's place and other defaults into the user's object."""
-    before = {name: copy(value) if isinstance(value, (dict, list)) else value for name, value in vars(job).items()}
+    parts = list(vars(job).values())
+    settings = [part for part in parts if hasattr(part, "model_fields_set")]  # SDK 3's CheckpointConfig and the like
+    objects = [(it, dict(vars(it))) for it in [job, *settings]]
+    mappings = [(part, dict(part)) for part in parts if isinstance(part, dict)]
     try:
         yield
     finally:
-        vars(job).clear()
-        vars(job).update(before)
+        # Looked up again, since pydantic may have put another __dict__ in its place.
+        for values, before in [*((vars(it), before) for it, before in objects), *mappings]:
+            values.clear()
+            values.update(before)
 
 
 def _text_of_path(place: Any) -> Any:

@@ -8,6 +8,7 @@ import threading
 import time
 import tracemalloc
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from byohpo_core.testing.running import check
@@ -28,19 +29,40 @@ def proposes_quickly(subject: Subject) -> None:
     """Less than 30 ms of processor time a trial, over three hundred."""
     _whole(subject, 20)
     started = time.process_time()
-    _whole(subject, _TRIALS)
-    spent = (time.process_time() - started) / _TRIALS * 1e3
-    assert spent < _MILLISECONDS, f"it takes {spent:.0f} ms of processor time a trial"
+    with subject.study(subject.problem(MIXED, jobs=_TRIALS)) as session:
+        while len(session.study.trials) < _TRIALS and (running := session.ask(4)):
+            session.tell(running)
+            spent = (time.process_time() - started) * 1e3
+            assert spent < _TRIALS * _MILLISECONDS, (
+                f"it takes {spent / len(session.study.trials):.0f} ms of processor time a trial"
+            )
 
 
 @check("resources")
 def does_not_sleep(subject: Subject) -> None:
-    """Over sixty trials it waits for less than a second."""
+    """Over sixty trials it waits for less than a second, or for its turn on a busy machine."""
     _whole(subject, 10)
+    for _ in range(3):  # the machine may be busy for a moment
+        wall, busy = _spent(lambda: _whole(subject, 60))
+        turns = max(wall / busy for wall, busy in (_spent(_compute), _spent(_compute)))
+        asleep = wall - busy
+        if asleep < max(1.0, 2 * busy * turns):
+            return
+    raise AssertionError(f"over 60 trials it slept for {asleep:.1f} s")
+
+
+def _spent(work: Callable[[], None]) -> tuple[float, float]:
+    """Seconds by the clock and of processor time."""
     wall, busy = time.monotonic(), time.process_time()
-    _whole(subject, 60)
-    asleep = time.monotonic() - wall - (time.process_time() - busy)
-    assert asleep < 1.0 or asleep < 2 * (time.process_time() - busy), f"over 60 trials it slept for {asleep:.1f} s"
+    work()
+    return time.monotonic() - wall, time.process_time() - busy
+
+
+def _compute() -> None:
+    """A tenth of a second of processor time."""
+    ends = time.process_time() + 0.1
+    while time.process_time() < ends:
+        pass
 
 
 @check("resources")
@@ -82,7 +104,7 @@ def ends_its_threads(subject: Subject) -> None:
         with subject.study() as session:
             for _ in range(trials):
                 session.tell(session.ask(1))
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 5
     while set(threading.enumerate()) - before and time.monotonic() < deadline:
         time.sleep(0.01)
     left = set(threading.enumerate()) - before

@@ -228,13 +228,31 @@ def repeats_itself_with_foreign_trials(subject: Subject) -> None:
 
 @check("results")
 def accepts_trials_of_other_plugins(subject: Subject) -> None:
-    """Trials that another plugin proposed are among the results, with keys of their own."""
+    """Trials that another plugin proposed are among the results, between its own; it still uses its whole budget."""
     with subject.study(subject.problem(CUBE, jobs=40)) as session:
-        for key in (None, 0, "mine", [1, 2], {"a": 1}):
-            session.tell([session.inject({"x0": 0.1, "x1": 0.2, "x2": 0.3}, key=None if key == 0 else key)])
-            running = session.ask(4)
-            session.tell(running)
-        assert len(session.configurations) >= 5, "trials of another plugin made it stop proposing"
+        while (left := 40 - len(session.configurations)) and (running := session.ask(min(left, 4))):
+            session.tell([it for trial in running for it in (session.inject(_OTHERS, key=["mine"]), trial)])
+        made = len(session.configurations)
+    applicable(made == 40 or not subject.traits.finite, "it may end early")
+    assert made == 40, f"with trials of another plugin it stopped proposing after {made} of 40 jobs"
+
+
+@check("results")
+def does_not_take_trials_of_other_plugins_for_its_own(subject: Subject) -> None:
+    """Their keys mean nothing to it, also where they are those of its running trials or of trials to come."""
+    made = []
+    for alike in (False, True):
+        with subject.study(subject.problem(CUBE, jobs=40)) as session:
+            while (left := 40 - len(session.configurations)) and (running := session.ask(min(left, 4))):
+                for place, trial in enumerate(running):
+                    keys = [trial.proposal.key, len(session.configurations) + place]
+                    session.tell([session.inject(_OTHERS, key=key if alike else None) for key in keys])
+                session.tell(running)
+            made.append(session.configurations)
+    assert made[0] == made[1], "it takes trials of another plugin for its own ones where their keys are alike"
+
+
+_OTHERS = {"x0": 0.1, "x1": 0.2, "x2": 0.3}
 
 
 @check("results")

@@ -1,9 +1,11 @@
-"""What a check is, and how one is run: in a process of its own, in an empty folder, against the clock."""
+"""What a check is, and how one is run: in a process of its own, in an empty folder, with limits to what it may use."""
 
 import json
 import os
+import re
 import select
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +22,13 @@ from byohpo_core.testing.subject import NotApplicableError, Subject
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 SECONDS = 20.0
-"""A check that takes longer has found an algorithm that hangs."""
+"""A check that uses more processor time has found an algorithm that hangs."""
+IDLE_SECONDS = 10.0
+"""So does one that waits for so long and uses next to none: however busy the machine, what can run gets its turn."""
+LAST_RESORT_SECONDS = 600.0
+_NEXT_TO_NONE = 0.01
+_LOOK_SECONDS = 0.5
+_PROC = Path("/proc")
 _HANGS = 3
 Behaviour: TypeAlias = Callable[[Subject], None]
 
@@ -43,8 +51,12 @@ class Result:
     status: str
     reason: str
     seconds: float
+    cause: str = ""
+    """How it failed: by a `FINDING` of the check's own, by an exception that it did not expect (`ERROR`), because it
+    hung (`HANG`) or because its process died (`DEATH`)."""
 
 
+FINDING, ERROR, HANG, DEATH = "finding", "error", "hang", "death"
 _checks: list[Check] = []
 
 
@@ -77,7 +89,10 @@ def checks() -> list[Check]:
 
 
 def run(check: Check, subject: Subject, seconds: float = SECONDS) -> Result:
-    """Run one check on one algorithm; whatever that does, this process is as before."""
+    """Run one check on one algorithm; whatever that does, this process is as before.
+
+    *seconds* of processor time are the limit: a busy machine makes nobody fail.
+    """
     started = time.monotonic()
     reader, writer = os.pipe()
     with tempfile.TemporaryDirectory(prefix="byohpo-check-") as folder, warnings.catch_warnings():
@@ -87,7 +102,7 @@ def run(check: Check, subject: Subject, seconds: float = SECONDS) -> Result:
             os.close(reader)
             _in_child(check, subject, Path(folder), writer)
         os.close(writer)
-        told = _told(reader, started + seconds)
+        told, hang = _told(reader, child, seconds)
         os.close(reader)
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
@@ -95,11 +110,12 @@ def run(check: Check, subject: Subject, seconds: float = SECONDS) -> Result:
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     spent = time.monotonic() - started
-    if told is None:
-        hangs = spent >= seconds
-        return Result(check, FAILED, f"no answer in {seconds:g} s" if hangs else "the process died", spent)
-    status, reason = json.loads(told)
-    return Result(check, status, reason, spent)
+    if hang is not None:
+        return Result(check, FAILED, hang, spent, HANG)
+    if not told:
+        return Result(check, FAILED, "the process died", spent, DEATH)
+    status, reason, cause = json.loads(told)
+    return Result(check, status, reason, spent, cause)
 
 
 def run_all(subject: Subject, seconds: float = SECONDS) -> Iterator[Result]:
@@ -110,19 +126,52 @@ def run_all(subject: Subject, seconds: float = SECONDS) -> Iterator[Result]:
             yield Result(check, NOT_APPLICABLE, f"not run: it hung in {_HANGS} checks", 0.0)
         else:
             result = run(check, subject, seconds)
-            hung += result.seconds >= seconds
+            hung += result.cause == HANG
             yield result
 
 
-def _told(reader: int, deadline: float) -> bytes | None:
+def _told(reader: int, child: int, seconds: float) -> tuple[bytes, str | None]:
+    """What the child says before it ends; or why it is not waited for any longer."""
     told = b""
-    while (left := deadline - time.monotonic()) > 0:
-        if select.select([reader], [], [], left)[0]:
+    started = awake = time.monotonic()
+    known = 0.0
+    while True:
+        if select.select([reader], [], [], _LOOK_SECONDS)[0]:
             part = os.read(reader, 65536)
             if not part:
-                return told or None
+                return told, None
             told += part
-    return None
+            if told.endswith(b"\n"):  # the end may never come, where a process of the algorithm's holds the pipe
+                return told, None
+            continue
+        now, used = time.monotonic(), _processor_seconds(child)
+        if used > seconds:
+            return told, f"no answer after {seconds:g} s of processor time"
+        if used - known > _NEXT_TO_NONE * (now - awake):
+            awake, known = now, used
+        if now - awake > IDLE_SECONDS:
+            return told, f"no answer: it has waited for {IDLE_SECONDS:g} s without using the processor"
+        if now - started > LAST_RESORT_SECONDS:
+            return told, f"no answer in {LAST_RESORT_SECONDS:g} s"
+
+
+def _processor_seconds(group: int) -> float:
+    """What the processes of a group have used: as Linux counts it, or as POSIX's `ps` does."""
+    if (_PROC / "self" / "stat").exists():
+        ticks = sum(sum(map(int, fields[11:15])) for fields in _statuses() if int(fields[2]) == group)
+        return ticks / os.sysconf("SC_CLK_TCK")
+    listed = subprocess.run(["ps", "-A", "-o", "pgid=", "-o", "time="], capture_output=True, text=True, check=True)  # noqa: S607
+    lines = [line.split() for line in listed.stdout.splitlines()]
+    clocks = [re.split("[-:]", time) for processes, time in lines if int(processes) == group]
+    return sum(60 * float(minutes) + float(seconds) for *_, minutes, seconds in clocks)
+
+
+def _statuses() -> Iterator[list[str]]:
+    """The fields of proc_pid_stat(5) behind the program's name, of every process."""
+    for entry in os.scandir(_PROC):
+        if entry.name.isdigit():
+            with suppress(OSError):  # it has just ended
+                yield Path(entry.path, "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def _in_child(check: Check, subject: Subject, folder: Path, writer: int) -> None:
@@ -136,25 +185,26 @@ def _in_child(check: Check, subject: Subject, folder: Path, writer: int) -> None
         # Not what a test runner has put in their place, nor what they still hold to write.
         sys.stdout, sys.stderr = os.fdopen(os.dup(1), "w"), os.fdopen(os.dup(2), "w")
         told = _verdict(check, subject)
-        os.write(writer, json.dumps(told).encode())
+        os.write(writer, f"{json.dumps(told)}\n".encode())
     finally:
         os._exit(0)
 
 
-def _verdict(check: Check, subject: Subject) -> tuple[str, str]:
+def _verdict(check: Check, subject: Subject) -> tuple[str, str, str]:
     try:
         check.behaviour(subject)
     except NotApplicableError as reason:
-        return NOT_APPLICABLE, str(reason)
+        return NOT_APPLICABLE, str(reason), ""
     except AssertionError as error:
-        return FAILED, " ".join(str(error).split()) or check.sentence
+        return FAILED, " ".join(str(error).split()) or check.sentence, FINDING
     except BaseException as error:  # noqa: BLE001 - a verdict on whatever the algorithm does
         place = traceback.extract_tb(error.__traceback__)[-1]
         return (
             FAILED,
             f"{type(error).__name__}: {' '.join(str(error).split())} ({Path(place.filename).name}:{place.lineno})",
+            ERROR,
         )
-    return PASSED, ""
+    return PASSED, "", ""
 
 
 def applicable(condition: Any, reason: str) -> None:

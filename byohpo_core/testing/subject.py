@@ -123,7 +123,7 @@ class Session:
 
     def __init__(self, subject: Subject, problem: Problem, options: Mapping[str, Any], name: str = "kit") -> None:
         self.problem = problem
-        self.study = Study(f"{name}-0000", name, problem, lambda *_: ())
+        self.study = Study(f"{name}-0000", name, problem, self._curve)
         self.plugin = build(subject.found, problem, options)
         spec = attrs.evolve(subject.found.spec(options), name=NAME)
         self.plugins = StudyPlugins([spec], [self.plugin])
@@ -144,7 +144,10 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        self.plugins.close()
+        try:
+            self.plugins.close()
+        except Exception as error:
+            raise AssertionError(f"its close fails: {type(error).__name__}: {error}") from error
 
     @property
     def configurations(self) -> list[dict[str, Any]]:
@@ -246,6 +249,11 @@ class Session:
                     other.finish([other.study.trials[trial.number]], _always(_outcome(trial)))
                 other.observe()
         return other
+
+    def _curve(self, number: int, metric: str) -> tuple[float, ...]:
+        """What a trial reported: its result, once."""
+        metrics = self.study.trials[number].metrics
+        return (metrics[metric],) if metric in metrics else ()
 
     def _metrics(self, losses: tuple[float, ...] | None) -> dict[str, float]:
         """The values with these losses."""

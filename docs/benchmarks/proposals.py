@@ -1,7 +1,8 @@
 """What a proposal costs: each algorithm behind `propose` and `observe`, beside the library's own loop.
 
 The library's own loop is the same call of the library with the same settings, whose evaluations are answered at once.
-Both decode each point into 11 parameters and evaluate the same function.
+Both decode each point into 11 parameters and evaluate the same function. Those that have an asynchronous mode are
+compared in the generational one, which is the library's own; then the asynchronous mode is compared with that.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from typing import Any
 from bookkeeping import Bench, Row, in_turns, loss, ranges, report
 
 from byohpo_core import Blocking, BlockingAlgorithm, Objective, Problem, SearchSpace, Trial, TrialStatus
+from byohpo_core.plugins import option_parameters
 
 TRIALS, SLOTS, BAR = 150, 5, 1.3
 
@@ -34,13 +36,14 @@ def algorithms() -> Iterator[tuple[str, type[BlockingAlgorithm]]]:
             yield entry.name, plugin
 
 
-def built(plugin: type[BlockingAlgorithm]) -> Any:
+def built(plugin: type[BlockingAlgorithm], mode: str | None) -> Any:
     """The algorithm on the problem of the other tables, with two objectives if it needs them."""
+    options = {} if mode is None else {"mode": mode}
     for objectives in (1, 2):
         named = tuple(Objective(f"loss{number}", "Minimize") for number in range(objectives))
         problem = Problem(SearchSpace(ranges()), named, 1, TRIALS, SLOTS)
         with suppress(ValueError):
-            return plugin(problem)
+            return plugin(problem, **options)
     raise SystemExit(f"{plugin} takes neither one objective nor two")
 
 
@@ -49,9 +52,9 @@ def losses(algorithm: Any, hyperparameters: Any) -> tuple[float, ...]:
     return (first,) if len(algorithm.problem.objectives) == 1 else (first, hyperparameters["layers"])
 
 
-def through(plugin: type[BlockingAlgorithm], proposals: list[Any]) -> float:
+def through(plugin: type[BlockingAlgorithm], mode: str | None, proposals: list[Any]) -> float:
     """Microseconds a proposal, as many at a time as there are slots; the making of trials is not counted."""
-    algorithm = built(plugin)
+    algorithm = built(plugin, mode)
     proposals.clear()
     spent, made = 0.0, 0
     while made < TRIALS:
@@ -72,9 +75,9 @@ def through(plugin: type[BlockingAlgorithm], proposals: list[Any]) -> float:
     return spent / made * 1e6
 
 
-def directly(plugin: type[BlockingAlgorithm], proposals: list[Any]) -> float:
+def directly(plugin: type[BlockingAlgorithm], mode: str | None, proposals: list[Any]) -> float:
     """Microseconds an evaluation in the library's own loop; of several chains, the first."""
-    algorithm = built(plugin)
+    algorithm = built(plugin, mode)
     proposals.clear()
     search = algorithm.search()
     chain: Any = search if isinstance(search, Blocking) else search._chains[0]  # noqa: SLF001 - its optimiser is ours
@@ -98,15 +101,24 @@ def overhead(bench: Bench) -> Iterator[Row]:
     for name, plugin in algorithms():
         ours: list[Any] = []
         theirs: list[Any] = []
+        mode = "generational" if "mode" in option_parameters(plugin) else None
         found = in_turns(
             bench.rounds(5, 2),
             "us",
-            ours=lambda plugin=plugin, ours=ours: through(plugin, ours),
-            peer=lambda plugin=plugin, theirs=theirs: directly(plugin, theirs),
+            ours=lambda plugin=plugin, mode=mode, ours=ours: through(plugin, mode, ours),
+            peer=lambda plugin=plugin, mode=mode, theirs=theirs: directly(plugin, mode, theirs),
         )
         yield Row.compared(name, found["ours"], found["peer"], "its own loop", BAR)
         if name != "sa" and ours[:TRIALS] != theirs[: len(ours)][:TRIALS]:
             yield Row("  the proposals differ", "NO", met=False)
+        if mode:
+            found = in_turns(
+                bench.rounds(5, 2),
+                "us",
+                ours=lambda plugin=plugin: through(plugin, "asynchronous", []),
+                peer=lambda plugin=plugin: through(plugin, "generational", []),
+            )
+            yield Row.compared(f"  {name}, asynchronous", found["ours"], found["peer"], "generational", BAR)
 
 
 def main() -> None:

@@ -15,6 +15,9 @@ from byohpo_core import (
     CategoricalParameter,
     ContinuousParameter,
     IntegerParameter,
+    Objective,
+    Problem,
+    SearchSpace,
     Simulated,
     Simulation,
     StaticParameter,
@@ -22,6 +25,7 @@ from byohpo_core import (
     register,
 )
 from byohpo_core.journal import Journal
+from byohpo_core.plugins import find, option_parameters
 
 RANGES = {
     "x": ContinuousParameter(-5, 5),
@@ -69,10 +73,20 @@ def compass_search(problem):
 ALGORITHMS = sorted(
     entry.name for entry in entry_points(group="byohpo.algorithms") if entry.dist.name.startswith("byohpo-plugin-")
 )
-STUDIES = [(name, "mixed") for name in (*ALGORITHMS, "compass")] + [(name, "small") for name in ALGORITHMS]
+BY_MODE = [name for name in ALGORITHMS if "mode" in option_parameters(find(name).plugin)]
+STUDIES = [
+    *((name, "mixed", None) for name in (*ALGORITHMS, "compass")),
+    *((name, "small", None) for name in ALGORITHMS),
+    *((name, "mixed", "generational") for name in BY_MODE),
+]
+"""By default those of `BY_MODE` are asynchronous, since the studies have four slots."""
 
 
-def fit(strategy, space, path):
+def options(strategy, mode):
+    return {"resolution": 3} if strategy == "grid" else mode and {"mode": mode}
+
+
+def fit(strategy, space, path, mode=None):
     Tuner(
         Simulated(simulated),
         ["loss", "cost"] if strategy == "nsga2" else "loss",
@@ -83,7 +97,7 @@ def fit(strategy, space, path):
         max_parallel_jobs=4,
         random_seed=5,
         early_stopping_type="Auto",
-        strategy_options={"resolution": 3} if strategy == "grid" else None,
+        strategy_options=options(strategy, mode),
         failure_limit=False,
         journal=path,
         progress=False,
@@ -156,11 +170,21 @@ def fresh():
     return path
 
 
-@pytest.mark.parametrize(("strategy", "space"), STUDIES, ids=str)
-def test_a_driver_killed_at_any_boundary_resumes_as_if_nothing_had_happened(strategy, space, fresh, long, counts):
+def test_the_studies_have_both_modes():
+    """The default where there are four slots, and the other by its name."""
+    assert len(BY_MODE) == 9
+    space = SearchSpace(RANGES)
+    for objectives, names in ((1, set(BY_MODE) - {"nsga2"}), (2, {"nsga2"})):
+        named = tuple(Objective(str(number), "Minimize") for number in range(objectives))
+        for name in names:
+            assert find(name).plugin(Problem(space, named, 1, 16, 4)).mode == "asynchronous"
+
+
+@pytest.mark.parametrize(("strategy", "space", "mode"), STUDIES, ids=str)
+def test_a_driver_killed_at_any_boundary_resumes_as_if_nothing_had_happened(strategy, space, mode, fresh, long, counts):
     """Before and after each commit; then the resume is killed at its own boundaries too."""
     whole = fresh()
-    fit(strategy, space, whole)
+    fit(strategy, space, whole, mode)
     expected = outcome(whole)
     kills = resumes = 0
     commit = 0
@@ -168,7 +192,7 @@ def test_a_driver_killed_at_any_boundary_resumes_as_if_nothing_had_happened(stra
         ended = True
         for moment in ("before", "after"):
             path = fresh()
-            lived = in_child(lambda path=path: fit(strategy, space, path), (commit, moment))
+            lived = in_child(lambda path=path: fit(strategy, space, path, mode), (commit, moment))
             kills += not lived
             ended &= lived
             for again in range(3 if long else 1) if not lived else ():

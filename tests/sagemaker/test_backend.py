@@ -5,11 +5,13 @@ from collections import Counter
 
 import pytest
 from byohpo_sagemaker_emulator import Faults, SimulatedJob
-from sagemaker_account import METRICS, REQUEST, hour
+from sagemaker_account import METRICS, REQUEST
 
 from byohpo_core import ByohpoError, TrialStatus, Tuner, hookimpl
+from byohpo_core.backends import Outcome
 from byohpo_core.cli import main
 from byohpo_core.results import rows
+from byohpo_core.sagemaker.backend import verdict
 
 SPOT = {
     **REQUEST,
@@ -272,17 +274,30 @@ def test_who_leaves_tells_what_still_runs(account, caplog):
     assert "`byohpo stop study` stops them" in told
 
 
-def test_a_job_of_spot_instances_that_found_none_is_tried_again(make_account):
-    """MaxWaitTimeExceeded is the infrastructure's failure."""
-    waited = []
-
-    def late(request):
-        waited.append(request["TrainingJobName"])
-        return hour(request)
-
-    account = make_account(job=late, faults=Faults(rates={"spot": 1.0}))
+def test_an_interrupted_spot_job_goes_on_by_itself(make_account):
+    """The service restarts it; it is the same job, billed for what it ran."""
+    account = make_account(faults=Faults(rates={"spot": 1.0}))
     study = account.tuner(account.training_job(SPOT), max_jobs=2, max_parallel_jobs=2).fit(job_name="study")
-    assert [str(trial.status) for trial in study.trials] == ["Completed"] * 2
+    assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 0)] * 2
+    assert all(job.spot_restarts > 0 for job in account.emulator.jobs.values())
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome"),
+    [
+        ({"TrainingJobStatus": "Completed", "SecondaryStatus": "Completed"}, Outcome.Completed),
+        ({"TrainingJobStatus": "Failed", "FailureReason": "AlgorithmError: no"}, Outcome.Failed),
+        ({"TrainingJobStatus": "Failed", "FailureReason": "CapacityError: none"}, Outcome.Interrupted),
+        ({"TrainingJobStatus": "Failed", "FailureReason": "InternalServerError: retry"}, Outcome.Interrupted),
+        ({"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxWaitTimeExceeded"}, Outcome.Interrupted),
+        ({"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxRuntimeExceeded"}, Outcome.Failed),
+        ({"TrainingJobStatus": "Stopped", "SecondaryStatus": "Stopped"}, Outcome.Stopped),
+    ],
+    ids=lambda it: it.get("FailureReason") or it["TrainingJobStatus"] if isinstance(it, dict) else str(it),
+)
+def test_only_the_infrastructure_is_tried_again(told, outcome):
+    """What the service says of a job that is over."""
+    assert verdict(told)[0] is outcome
 
 
 def test_the_same_search_as_on_this_machine(account):

@@ -176,12 +176,21 @@ def test_the_captured_request_is_the_one_that_the_sdk_sends(make, with_data, ses
     )
 
 
-def test_a_trainer_is_left_as_it_was_and_may_be_captured_again(session, source, service, without_name):
+@pytest.mark.parametrize("make", [everything, warm_pool, container], ids=lambda make: make.__name__)
+def test_a_trainer_is_left_as_it_was(make, session, source):
+    """No default of the SDK stays in it, and no place for checkpoints that is named after a job."""
+    trainer = make(session, source)
+    before = str(vars(trainer))
+    captured = capture(trainer, None)
+    assert str(vars(trainer)) == before
+    if make is warm_pool:
+        assert captured.request["CheckpointConfig"]["S3Uri"].endswith("/checkpoints")
+
+
+def test_a_trainer_may_be_captured_again(session, source, service):
     """Also after a job of its own, when the SDK has its client already."""
     trainer = everything(session, source)
-    before = str(vars(trainer))
     first = capture(trainer, None)
-    assert str(vars(trainer)) == before
     trainer.train(wait=False)
     again = capture(trainer, None)
     assert len(service.sent) == 1

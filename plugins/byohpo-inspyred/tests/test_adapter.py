@@ -6,7 +6,7 @@ import inspyred
 import pytest
 from byohpo_inspyred import evolving, uniform
 
-from byohpo_core import ContinuousParameter, Objective, Problem, SearchSpace, Simulated, Simulation, Tuner
+from byohpo_core import ContinuousParameter, Objective, Problem, SearchSpace, Simulated, Simulation, Study, Tuner
 
 CLASSES = {
     "GA": (inspyred.ec.GA, {}),
@@ -68,7 +68,8 @@ def test_an_adapted_engine_waits_in_its_evaluator():
     space = SearchSpace({"x": ContinuousParameter(0, 1)})
     problem = Problem(space, (Objective("loss", "Minimize"),), seed=1, max_jobs=9, max_parallel_jobs=3)
     algorithm = evolving(problem, inspyred.swarm.PSO, population=3)
-    assert len(algorithm.propose(None, 2)) == 2
-    assert len(algorithm.propose(None, 5)) == 1
-    assert algorithm.propose(None, 5) == []
+    study = Study("s-abcd", "s", problem, lambda *_: ())
+    assert len(algorithm.propose(study, 2)) == 2
+    assert len(algorithm.propose(study, 5)) == 1
+    assert algorithm.propose(study, 5) == []
     algorithm.close()

@@ -46,7 +46,7 @@ def inspyred_called_directly(function, seed, settings, population, evaluations):
     return seen[:evaluations]
 
 
-def tune(function, seed, settings, direction="Minimize", slots=3, jobs=35, population=7):
+def tune(function, seed, settings, direction="Minimize", slots=3, jobs=35, population=7, mode="generational"):
     sign = 1 if direction == "Minimize" else -1
 
     def simulated(hyperparameters):
@@ -62,7 +62,7 @@ def tune(function, seed, settings, direction="Minimize", slots=3, jobs=35, popul
         max_jobs=jobs,
         max_parallel_jobs=slots,
         random_seed=seed,
-        strategy_options=settings if population is None else {"population": population, **settings},
+        strategy_options={"mode": mode, **settings, **({} if population is None else {"population": population})},
         duplicates="reuse" if population is None else "run",
         journal=":memory:",
         progress=False,
@@ -95,11 +95,13 @@ def test_slots_do_not_change_the_trajectory():
     ("jobs", "slots", "population"), [(60, 6, 15), (18, 6, 6), (200, 5, 20), (4, 1, 4), (2, 1, 2)], ids=str
 )
 def test_the_default_population_follows_slots_and_budget(jobs, slots, population):
-    """max(slots, min(20, max_jobs // 4)), and at least four where the budget has them."""
+    """max(slots, min(20, max_jobs // 4)), and at least four where the budget has them; or slots + 1."""
     tuner = Tuner(
         lambda h: 0.0, "loss", {"n": IntegerParameter(1, 9)}, strategy="pso", max_jobs=jobs, max_parallel_jobs=slots
     )
-    assert ParticleSwarm(tuner._manifest.problem).population == population
+    problem = tuner._manifest.problem
+    assert ParticleSwarm(problem, mode="generational").population == population
+    assert ParticleSwarm(problem, mode="asynchronous").population == max(4, slots + 1)
 
 
 def test_failed_trials_neither_shrink_nor_stop_the_swarm():

@@ -49,14 +49,16 @@ def test_many_at_once_create_one(virtual):
 
 
 def test_a_job_is_shown_as_it_was_asked_for(virtual, make_request):
-    """Describe gives back the request; tags are not in it."""
+    """Describe gives back the request, with what the service adds; tags are not in it."""
     desk = virtual()
     asked = make_request("job", HyperParameters={"x": "1"}, tags={"study": "s"}, Environment={"A": "b"})
     desk.sagemaker.create_training_job(**asked)
     shown = desk.describe("job")
     del asked["Tags"]
+    assert shown["OutputDataConfig"].pop("KmsKeyId") == ""
     assert {name: shown[name] for name in asked} == asked
     assert "Tags" not in shown
+    assert shown["EnableManagedSpotTraining"] is False
 
 
 @pytest.mark.parametrize("operation", ["describe_training_job", "stop_training_job", "delete_training_job"])

@@ -48,8 +48,9 @@ def test_a_curve_is_printed_as_time_goes_by(virtual):
     events = desk.logs.filter_log_events(logGroupName=GROUP)["events"]
     assert [event["timestamp"] for event in events] == [int(1000 * (start + time)) for time in (100, 200, 300)]
     assert events[0]["logStreamName"] == f"job/algo-1-{int(start)}"
-    value = desk.describe("job")["FinalMetricDataList"][0]["Value"]
-    assert value == pytest.approx(0.1, rel=1e-6)
+    metric = desk.describe("job")["FinalMetricDataList"][0]
+    assert metric["Value"] == pytest.approx(0.1, rel=1e-6)
+    assert metric["Timestamp"].timestamp() == start + 300
 
 
 def test_metrics_come_through_the_definitions(virtual):

@@ -4,8 +4,10 @@ inspyred (https://aarongarrett.github.io/inspyred/) implements the algorithms; t
 problem as candidates of their kind and takes their evaluations out as trials.
 """
 
+import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
 from typing import Any, TypeAlias
 
 import attrs
@@ -14,6 +16,7 @@ from inspyred import ec
 from byohpo_core import Blocking, InvalidInput, Problem, SearchSpace
 
 Candidate: TypeAlias = list[Any]
+Operator: TypeAlias = Callable[..., Any]
 Generator: TypeAlias = Callable[[random.Random, Mapping[str, Any]], Candidate]
 
 
@@ -27,6 +30,17 @@ class Encoding:
     """Keeps a varied candidate inside."""
     encode: Callable[[Mapping[str, Any]], Candidate]
     decode: Callable[[Candidate], Mapping[str, Any]]
+
+
+@attrs.frozen
+class Turns:
+    """What an engine does in turns of a few children, where no slot waits for a generation: None is its own way."""
+
+    selector: Operator | None = None
+    replacer: Operator | None = None
+    archiver: Operator | None = None
+    arguments: Mapping[str, Any] = attrs.field(factory=dict)
+    """For its `evolve`, such as how many are selected. At least two where they are paired: of one there is no child."""
 
 
 def uniform(dimension: int, side: float = 1.0) -> Generator:
@@ -73,6 +87,7 @@ def evolving(
     encoding: Encoding | None = None,
     fitness: Callable[[Any], Any] | None = None,
     maximize: bool = False,
+    turns: Turns | None = None,
     chain: int = 0,
     chains: int = 1,
     **arguments: Any,
@@ -83,37 +98,56 @@ def evolving(
     *arguments* are handed to its `evolve`. By default candidates are points of the unit cube, and a candidate's fitness
     is its loss, which is minimised; *fitness* turns a loss (a tuple of them with several objectives) into what the
     engine compares. The best known configurations of other studies are half of the first population, at
-    most. Number *chain* of several independent *chains* has a seed of its own.
+    most. Number *chain* of several *chains* has a seed of its own.
+
+    With *turns* it is asynchronous: it goes on while all slots but one are busy. It starts with as many more random
+    candidates as may be late, so that its population is whole from the first turn.
     """
     encoding = cube(problem.space) if encoding is None else encoding
     seed = problem.seed if chain == 0 else f"{problem.seed}-{chain}"
+    late = 0 if turns is None else -(-problem.max_parallel_jobs // chains) - 1
 
-    def optimise(evaluate: Callable[[Sequence[Candidate]], list[Any]]) -> None:
-        def evaluator(candidates: Sequence[Candidate], args: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001
+    def optimise(evaluate: Callable[[list[Candidate]], list[Any]]) -> None:
+        def evaluator(candidates: list[Candidate], args: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001
             losses = evaluate(candidates)
             return losses if fitness is None else [fitness(loss) for loss in losses]
 
         evolution = engine(random.Random(seed))  # noqa: S311 - a search, not a secret
         evolution.terminator = _never
-        share = max(1, population // 2)
-        known = search.known[chain * share : (chain + 1) * share]
-        evolution.evolve(
+        evolve, own = evolution.evolve, arguments
+        if turns is not None:
+            # Some engines' own would force the size of the population, or derive the turn's from it.
+            evolve, own = partial(ec.EvolutionaryComputation.evolve, evolution), {**arguments, **turns.arguments}
+            evolution.selector = turns.selector or evolution.selector
+            evolution.replacer = _if_any(turns.replacer or evolution.replacer)
+            evolution.archiver = turns.archiver or evolution.archiver
+        known = search.known[: max(1, population * chains // 2)][chain::chains]
+        evolve(
             generator=encoding.generator,
             evaluator=evaluator,
-            pop_size=population,
+            pop_size=population + late,
             seeds=[encoding.encode(trial.proposal.hyperparameters) for trial in known],
             maximize=maximize,
             bounder=encoding.bounder,
-            **arguments,
+            **own,
         )
 
-    search = Blocking(problem, optimise, decode=encoding.decode, chain=chain, chains=chains)
+    search = Blocking(problem, optimise, decode=encoding.decode, late=late, chain=chain, chains=chains)
     return search
 
 
 def pareto(losses: Any) -> ec.emo.Pareto:
     """A fitness that compares by dominance; the engine must be told to maximise it (`maximize=True`)."""
     return ec.emo.Pareto(list(losses) if isinstance(losses, tuple) else [losses], maximize=False)
+
+
+def steady_size(problem: Problem, per_slot: float, *, most: int = 20, even: bool = False) -> int:
+    """A default population that proceeds in turns of a few: so many *per_slot*, at least four and at most *most*.
+
+    A small one, since each result counts at once, while of the trials in the slots nothing is known yet.
+    """
+    size = max(4, min(most, math.ceil(per_slot * problem.max_parallel_jobs)))
+    return size + size % 2 if even else size
 
 
 def generation_size(problem: Problem, *, generations: int = 4, most: int = 20, even: bool = False) -> int:
@@ -137,6 +171,16 @@ def single_objective(problem: Problem, algorithm: str) -> None:
     if len(problem.objectives) > 1:
         names = ", ".join(objective.metric for objective in problem.objectives)
         raise InvalidInput(f"{algorithm} has one objective; the study has {len(problem.objectives)} ({names})")
+
+
+def _if_any(replacer: Operator) -> Operator:
+    """A replacer that is left out in a turn without offspring: those that pair parents with it would lose parents."""
+
+    @wraps(replacer)
+    def replace(random: random.Random, population: Any, parents: Any, offspring: Any, args: Any) -> Any:
+        return replacer(random, population, parents, offspring, args) if offspring else population
+
+    return replace
 
 
 def _never(**_: Any) -> bool:

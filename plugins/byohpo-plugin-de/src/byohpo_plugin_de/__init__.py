@@ -5,24 +5,44 @@ Optimization").
 """
 
 import attrs
-from byohpo_inspyred import evolving, generation_size, pairs, single_objective
+from byohpo_inspyred import Turns, evolving, generation_size, pairs, single_objective, steady_size
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, option
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
+
+TURNS = Turns()
 
 
 @attrs.define(eq=False)
 class DifferentialEvolution(BlockingAlgorithm):
-    """Children beyond the better of two parents, away from the worse; they replace the worst of the population."""
+    """Children beyond the better of two parents, away from the worse; they replace the worst of the population.
 
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
+
+    mode: str = mode_option()
     population: int = option(
-        attrs.Factory(lambda self: generation_size(self.problem, generations=8, even=True), takes_self=True),
-        help="configurations kept; default max(slots, 4, min(20, max_jobs // 8))",
+        attrs.Factory(
+            lambda self: (
+                steady_size(self.problem, 0.8, even=True)
+                if self.mode == "asynchronous"
+                else generation_size(self.problem, generations=8, even=True)
+            ),
+            takes_self=True,
+        ),
+        help="configurations kept; default 0.8 slots, from 4 to 20, in generational mode "
+        "max(slots, 4, min(20, max_jobs // 8))",
         minimum=2,
     )
     num_selected: int = option(
-        attrs.Factory(lambda self: _children(self.problem.max_parallel_jobs, self.population), takes_self=True),
-        help="parents, and so trials, a turn; even; default as many as slots, at most the population",
+        attrs.Factory(
+            lambda self: (
+                2 if self.mode == "asynchronous" else _children(self.problem.max_parallel_jobs, self.population)
+            ),
+            takes_self=True,
+        ),
+        help="parents, and so trials, a turn; even; default 2, in generational mode as many as slots, at most the "
+        "population",
         minimum=2,
     )
     tournament_size: int = option(2, help="how many compete to be a parent", minimum=1)
@@ -39,6 +59,7 @@ class DifferentialEvolution(BlockingAlgorithm):
             self.problem,
             ec.DEA,
             population=self.population,
+            turns=TURNS if self.mode == "asynchronous" else None,
             num_selected=self.num_selected,
             tournament_size=self.tournament_size,
             crossover_rate=self.crossover_rate,

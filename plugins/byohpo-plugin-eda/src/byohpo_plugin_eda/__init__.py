@@ -4,19 +4,26 @@ Larranaga & Lozano 2001, "Estimation of Distribution Algorithms": the univariate
 """
 
 import attrs
-from byohpo_inspyred import cube, evolving, generation_size, single_objective
+from byohpo_inspyred import Turns, cube, evolving, generation_size, single_objective
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, option
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, Problem, mode_option, option
+
+TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_offspring": 2})
 
 
 @attrs.define(eq=False)
 class EstimationOfDistribution(BlockingAlgorithm):
-    """Each generation is drawn from normal distributions that fit the better part of the one before."""
+    """Each generation is drawn from normal distributions that fit the better part of the one before.
 
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
+
+    mode: str = mode_option()
     population: int = option(
-        attrs.Factory(lambda self: max(4, generation_size(self.problem, generations=6)), takes_self=True),
-        help="trials a generation; default max(slots, 4, min(20, max_jobs // 6))",
+        attrs.Factory(lambda self: _size(self.problem, self.mode), takes_self=True),
+        help="configurations kept, in generational mode the trials of a generation; default "
+        "max(slots, 4, min(20, max_jobs // 6)), asynchronous at least 2 slots",
         minimum=4,
     )
     num_selected: int | None = option(
@@ -24,8 +31,9 @@ class EstimationOfDistribution(BlockingAlgorithm):
     )
     num_elites: int = option(1, help="how many of the best survive a generation", minimum=0)
     spread: float = option(
-        4.0,
-        help="side of the cube that the library works in: it takes variances for deviations, so more is wider",
+        attrs.Factory(lambda self: 8.0 if self.mode == "asynchronous" else 4.0, takes_self=True),
+        help="side of the cube that the library works in: it takes variances for deviations, so more is wider; "
+        "default 8, in generational mode 4",
         minimum=0.001,
     )
 
@@ -38,8 +46,15 @@ class EstimationOfDistribution(BlockingAlgorithm):
             self.problem,
             ec.EDA,
             population=self.population,
+            turns=TURNS if self.mode == "asynchronous" else None,
             encoding=cube(self.problem.space, self.spread),
             num_selected=selected,
             num_offspring=self.population,
             num_elites=self.num_elites,
         )
+
+
+def _size(problem: Problem, mode: str) -> int:
+    """The larger of two, asynchronously: from few points a distribution narrows too early."""
+    size = max(4, generation_size(problem, generations=6))
+    return max(size, 2 * problem.max_parallel_jobs) if mode == "asynchronous" else size

@@ -7,19 +7,33 @@ carries the widths of its own mutations, which evolve with it.
 from typing import Any
 
 import attrs
-from byohpo_inspyred import Encoding, cube, evolving, generation_size, single_objective
+from byohpo_inspyred import Encoding, Turns, cube, evolving, generation_size, single_objective, steady_size
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, SearchSpace, option
+from byohpo_core import Blocking, BlockingAlgorithm, SearchSpace, mode_option, option
+
+TURNS = Turns(selector=ec.selectors.uniform_selection, arguments={"num_selected": 2})
 
 
 @attrs.define(eq=False)
 class EvolutionStrategy(BlockingAlgorithm):
-    """Each configuration has one mutated child a generation, and the best of both survive."""
+    """Each configuration has one mutated child a generation, and the best of both survive.
 
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
+
+    mode: str = mode_option()
     population: int = option(
-        attrs.Factory(lambda self: generation_size(self.problem, generations=20), takes_self=True),
-        help="configurations kept, and trials a generation; default max(slots, 4, min(20, max_jobs // 20))",
+        attrs.Factory(
+            lambda self: (
+                steady_size(self.problem, 0.7)
+                if self.mode == "asynchronous"
+                else generation_size(self.problem, generations=20)
+            ),
+            takes_self=True,
+        ),
+        help="configurations kept; default 0.7 slots, from 4 to 20, in generational mode, where they are its "
+        "trials, max(slots, 4, min(20, max_jobs // 20))",
         minimum=1,
     )
     step: float = option(0.1, help="the width of the first mutations, in the unit cube", minimum=0)
@@ -35,6 +49,7 @@ class EvolutionStrategy(BlockingAlgorithm):
             self.problem,
             _OwnSteps,
             population=self.population,
+            turns=TURNS if self.mode == "asynchronous" else None,
             encoding=_with_steps(self.problem.space, self.step),
             tau=self.tau,
             tau_prime=self.tau_prime,

@@ -5,19 +5,33 @@ and Hidden Bias: Gray vs. Binary Coding for Genetic Algorithms".
 """
 
 import attrs
-from byohpo_inspyred import bit_string, evolving, generation_size, pairs, single_objective
+from byohpo_inspyred import Turns, bit_string, evolving, generation_size, pairs, single_objective, steady_size
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, option
+from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
+
+TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_selected": 2})
 
 
 @attrs.define(eq=False)
 class GeneticAlgorithm(BlockingAlgorithm):
-    """Bit strings that are selected by rank, crossed at some points and flipped bit by bit."""
+    """Bit strings that are selected by rank, crossed at some points and flipped bit by bit.
 
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
+
+    mode: str = mode_option()
     population: int = option(
-        attrs.Factory(lambda self: generation_size(self.problem, generations=10, even=True), takes_self=True),
-        help="bit strings, and so trials a generation; even; default max(slots, 4, min(20, max_jobs // 10))",
+        attrs.Factory(
+            lambda self: (
+                steady_size(self.problem, 0.6, even=True)
+                if self.mode == "asynchronous"
+                else generation_size(self.problem, generations=10, even=True)
+            ),
+            takes_self=True,
+        ),
+        help="bit strings kept; even; default 0.6 slots, from 4 to 20, in generational mode, where they are its "
+        "trials, max(slots, 4, min(20, max_jobs // 10))",
         minimum=2,
     )
     crossover_rate: float = option(1.0, help="the share of pairs that are crossed", minimum=0, maximum=1)
@@ -36,6 +50,7 @@ class GeneticAlgorithm(BlockingAlgorithm):
             self.problem,
             ec.GA,
             population=self.population,
+            turns=TURNS if self.mode == "asynchronous" else None,
             encoding=bit_string(self.problem.space, self.bits),
             crossover_rate=self.crossover_rate,
             num_crossover_points=self.num_crossover_points,

@@ -7,19 +7,34 @@ on Evolutionary Computation 6(2).
 import random
 
 import attrs
-from byohpo_inspyred import evolving, generation_size, pairs, pareto
+from byohpo_inspyred import Turns, evolving, generation_size, pairs, pareto, steady_size
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, option
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
+
+TURNS = Turns(archiver=ec.archivers.default_archiver, arguments={"num_selected": 2})
+"""Its search does not look into its archive, which would be compared with the whole population at each turn."""
 
 
 @attrs.define(eq=False)
 class NSGA2(BlockingAlgorithm):
-    """Approximates the Pareto front: the survivors are the least dominated, and among them the least crowded."""
+    """Approximates the Pareto front: the survivors are the least dominated, and among them the least crowded.
 
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
+
+    mode: str = mode_option()
     population: int = option(
-        attrs.Factory(lambda self: generation_size(self.problem, generations=8, even=True), takes_self=True),
-        help="configurations kept, and trials a generation; even; default max(slots, 4, min(20, max_jobs // 8))",
+        attrs.Factory(
+            lambda self: (
+                steady_size(self.problem, 0.8, even=True)
+                if self.mode == "asynchronous"
+                else generation_size(self.problem, generations=8, even=True)
+            ),
+            takes_self=True,
+        ),
+        help="configurations kept; even; default 0.8 slots, from 4 to 20, in generational mode, where they are its "
+        "trials, max(slots, 4, min(20, max_jobs // 8))",
         minimum=2,
     )
     tournament_size: int = option(2, help="how many compete to be a parent", minimum=1)
@@ -38,6 +53,7 @@ class NSGA2(BlockingAlgorithm):
             self.problem,
             _engine,
             population=self.population,
+            turns=TURNS if self.mode == "asynchronous" else None,
             fitness=pareto,
             maximize=True,
             tournament_size=self.tournament_size,

@@ -8,19 +8,27 @@ import random
 from types import FunctionType
 
 import attrs
-from byohpo_inspyred import evolving, pareto
+from byohpo_inspyred import Turns, evolving, pareto
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, option
+from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
+
+TURNS = Turns()
 
 
 @attrs.define(eq=False)
 class ParetoArchivedEvolution(BlockingAlgorithm):
-    """Parents with one mutated child each, which replaces its parent if it is better or in a less crowded place."""
+    """Parents with one mutated child each, which replaces its parent if it is better or in a less crowded place.
 
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
+
+    mode: str = mode_option()
     population: int = option(
-        attrs.Factory(lambda self: self.problem.max_parallel_jobs, takes_self=True),
-        help="parents, and so trials a generation; default as many as slots",
+        attrs.Factory(
+            lambda self: 1 if self.mode == "asynchronous" else self.problem.max_parallel_jobs, takes_self=True
+        ),
+        help="parents, and so trials a turn; default 1, in generational mode as many as slots",
         minimum=1,
     )
     max_archive_size: int = option(20, help="how many of the best are remembered", minimum=1)
@@ -33,6 +41,7 @@ class ParetoArchivedEvolution(BlockingAlgorithm):
             self.problem,
             _engine,
             population=self.population,
+            turns=TURNS if self.mode == "asynchronous" else None,
             fitness=pareto,
             maximize=True,
             max_archive_size=self.max_archive_size,

@@ -5,19 +5,27 @@ takes one step at a time, so parallel slots are filled by independent chains.
 """
 
 import attrs
-from byohpo_inspyred import evolving, single_objective
+from byohpo_inspyred import Turns, evolving, single_objective
 from inspyred import ec
 
-from byohpo_core import BlockingAlgorithm, Chains, option
+from byohpo_core import BlockingAlgorithm, Chains, mode_option, option
+
+TURNS = Turns()
 
 
 @attrs.define(eq=False)
 class SimulatedAnnealing(BlockingAlgorithm):
-    """Chains of small steps: a better one is always taken, a worse one the more rarely the cooler it has become."""
+    """Chains of small steps: a better one is always taken, a worse one the more rarely the cooler it has become.
 
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
+
+    mode: str = mode_option()
     chains: int = option(
-        attrs.Factory(lambda self: self.problem.max_parallel_jobs, takes_self=True),
-        help="independent searches side by side; default as many as slots",
+        attrs.Factory(
+            lambda self: 1 if self.mode == "asynchronous" else self.problem.max_parallel_jobs, takes_self=True
+        ),
+        help="independent searches side by side; default 1, in generational mode as many as slots",
         minimum=1,
     )
     temperature: float = option(
@@ -35,6 +43,7 @@ class SimulatedAnnealing(BlockingAlgorithm):
                     self.problem,
                     ec.SA,
                     population=1,
+                    turns=TURNS if self.mode == "asynchronous" else None,
                     chain=chain,
                     chains=self.chains,
                     temperature=self.temperature,

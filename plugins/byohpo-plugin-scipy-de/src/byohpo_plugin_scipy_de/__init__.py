@@ -6,6 +6,7 @@ Spaces"; https://docs.scipy.org/doc/scipy/reference/generated/scipy.optimize.dif
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import attrs
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.optimize import differential_evolution
 from scipy.stats import qmc
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, SearchSpace, option
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, SearchSpace, mode_option, option
+from byohpo_plugin_scipy_de.steady import STEERABLE, SteadyState, Trial
 
 STRATEGIES = tuple(
     f"{kind}{crossover}"
@@ -62,13 +64,23 @@ class Box:
 
 @attrs.define(eq=False)
 class DifferentialEvolution(BlockingAlgorithm):
-    """Each configuration competes with a mixture of others; whole generations, so that parallel slots are full."""
+    """Each configuration competes with a mixture of others, and stays if it is better.
 
+    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    """
+
+    mode: str = mode_option(possible=STEERABLE)
     population: int = option(
         attrs.Factory(
-            lambda self: max(5, self.problem.max_parallel_jobs, min(20, self.problem.max_jobs // 8)), takes_self=True
+            lambda self: (
+                max(6, self.problem.max_parallel_jobs)
+                if self.mode == "asynchronous"
+                else max(5, self.problem.max_parallel_jobs, min(20, self.problem.max_jobs // 8))
+            ),
+            takes_self=True,
         ),
-        help="configurations kept, and trials a generation; default max(slots, 5, min(20, max_jobs // 8))",
+        help="configurations kept; default max(6, slots), in generational mode, where they are its "
+        "trials, max(slots, 5, min(20, max_jobs // 8))",
         minimum=5,
     )
     strategy: str = attrs.field(default="best1bin", metadata={"help": f"how they mix: {', '.join(STRATEGIES)}"})
@@ -87,32 +99,52 @@ class DifferentialEvolution(BlockingAlgorithm):
         span = self.mutation if isinstance(self.mutation, Sequence) else (self.mutation,)
         if len(span) not in (1, 2) or not all(type(it) in (int, float) and 0 <= it < 2 for it in span):  # noqa: PLR2004
             raise InvalidInput(f"mutation is {self.mutation!r}; it must be a number from 0 to below 2, or two of them")
-        return Blocking(self.problem, self._evolve, decode=Box(self.problem.space).decode)
+        box = Box(self.problem.space)
+        if self.mode == "asynchronous":
+            late = self.problem.max_parallel_jobs - 1
+            return Blocking(self.problem, self._go_on, decode=lambda trial: box.decode(trial.variables), late=late)
+        return Blocking(self.problem, self._evolve, decode=box.decode)
 
     def _evolve(self, evaluate: Callable[[list[list[float]]], list[float]]) -> None:
-        box = Box(self.problem.space)
-        generator = np.random.default_rng(self.problem.seed)
-        start = qmc.LatinHypercube(self.problem.space.dimension, rng=generator).random(self.population)
-        known = self._search.known
         # Losses may be so large that their deviation, which SciPy looks at, overflows.
         with np.errstate(over="ignore"):
             differential_evolution(
                 lambda columns: np.array(evaluate(columns.T.tolist())),
-                box.bounds,
-                strategy=self.strategy,
-                mutation=tuple(self.mutation) if isinstance(self.mutation, Sequence) else self.mutation,
-                recombination=self.recombination,
-                init=box.fill(start),
-                x0=box.encode(known[0].proposal.hyperparameters) if known else None,
-                integrality=box.integrality,
                 maxiter=sys.maxsize - 1,
                 tol=0,
                 atol=-1,  # it never counts as converged: the study ends it
                 polish=False,  # a polish would take finite differences, as paid jobs
                 updating="deferred",
                 vectorized=True,
-                rng=generator,
+                **self._settings(),
             )
+
+    def _go_on(self, evaluate: Callable[[list[Trial]], list[float]]) -> None:
+        """Each result decides at once; then the next member in turn meets a mixture of the population as it is."""
+        population = SteadyState(**self._settings())
+        trials = population.trials()
+        turn = cycle(range(self.population))
+        while True:
+            for loss, trial in zip(evaluate(trials), trials, strict=True):
+                population.select(trial, loss)
+            trials = [population.mix(next(turn))]
+
+    def _settings(self) -> dict[str, Any]:
+        """What SciPy takes in both modes."""
+        box = Box(self.problem.space)
+        generator = np.random.default_rng(self.problem.seed)
+        start = qmc.LatinHypercube(self.problem.space.dimension, rng=generator).random(self.population)
+        known = self._search.known
+        return {
+            "bounds": box.bounds,
+            "strategy": self.strategy,
+            "mutation": tuple(self.mutation) if isinstance(self.mutation, Sequence) else self.mutation,
+            "recombination": self.recombination,
+            "init": box.fill(start),
+            "x0": box.encode(known[0].proposal.hyperparameters) if known else None,
+            "integrality": box.integrality,
+            "rng": generator,
+        }
 
 
 def _equal_shares(parameter: Any) -> int:

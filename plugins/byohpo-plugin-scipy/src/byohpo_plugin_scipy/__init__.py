@@ -2,15 +2,15 @@
 
 https://docs.scipy.org/doc/scipy/reference/optimize.html. No search here takes finite differences, which would be paid
 jobs: local ones are derivative-free. A point outside the unit cube is moved to its edge, and one within 1e-6 of an
-earlier one has that one's loss: neither is a trial.
+earlier one has that one's loss: neither is a trial. A search that asks for nothing else any more ends.
 """
 
 import math
 import sys
-from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from contextlib import suppress
+from typing import Any, ClassVar, TypeAlias
 
 import attrs
 import cobyqa
@@ -19,19 +19,30 @@ from numpy.typing import NDArray
 from scipy import optimize
 from scipy.stats import qmc
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, Traits, option
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, Problem, Traits, option
 
 NEAR = 1e-6
 """Points closer than this in every coordinate are one."""
 _FOR_EVER = sys.maxsize // 2
+_PATIENCE = 10_000
+"""After so many known points in a row a search has nothing new to ask."""
+_SEQUENTIAL = Traits(sequential=True)
 Vector = NDArray[np.float64]
+Evaluate: TypeAlias = Callable[[list[list[float]]], list[float]]
+
+
+class NothingNew(Exception):
+    """Raised in SciPy's loop, which without new points would go round for ever."""
 
 
 class Objective:
     """The objective as SciPy calls it: one new point a trial, and what is known again for nothing."""
 
-    def __init__(self, dimension: int, evaluate: Callable[[list[list[float]]], list[float]]) -> None:
+    def __init__(self, dimension: int, evaluate: Evaluate) -> None:
+        self.dimension = dimension
+        self.box = optimize.Bounds(np.zeros(dimension), np.ones(dimension))
         self._evaluate = evaluate
+        self._known_in_a_row = 0
         # Points are found again by a weighted sum, which differs by at most NEAR times the sum of the weights.
         self._weights = [1 + math.sqrt(axis) % 1 for axis in range(2, dimension + 2)]
         self._reach = NEAR * sum(self._weights)
@@ -45,8 +56,12 @@ class Objective:
         place = bisect_left(self._sums, total - self._reach)
         while place < len(self._sums) and self._sums[place] <= total + self._reach:
             if all(abs(mine - its) <= NEAR for mine, its in zip(point, self._points[place], strict=True)):
+                self._known_in_a_row += 1
+                if self._known_in_a_row > _PATIENCE:
+                    raise NothingNew
                 return self._losses[place]
             place += 1
+        self._known_in_a_row = 0
         (loss,) = self._evaluate([point])
         place = bisect_left(self._sums, total)
         self._sums.insert(place, total)
@@ -55,46 +70,43 @@ class Objective:
         return loss
 
 
-@attrs.define(eq=False)
-class _OnePointAtATime(BlockingAlgorithm):
-    """What all of them share: one objective, the unit cube, a generator, and the best known point to start from."""
+Minimise: TypeAlias = Callable[[Objective, np.random.Generator, Vector | None], object]
 
-    traits: ClassVar[Traits] = Traits(sequential=True)
 
-    def search(self) -> Blocking:
-        if len(self.problem.objectives) > 1:
-            raise InvalidInput(f"SciPy's optimisers have one objective; the study has {len(self.problem.objectives)}")
-        return Blocking(self.problem, self._optimise)
+def one_point_at_a_time(problem: Problem, minimise: Minimise) -> Blocking:
+    """The search that all of them are: one objective, the unit cube, a generator, and where known the best point.
 
-    def _optimise(self, evaluate: Callable[[list[list[float]]], list[float]]) -> None:
-        known = self._search.known
-        start = np.array(self.problem.space.encode(known[0].proposal.hyperparameters)) if known else None
-        objective = Objective(self.problem.space.dimension, evaluate)
-        if start is not None:
-            objective(start)
-        self.minimise(objective, np.random.default_rng(self.problem.seed), start)
+    *minimise* calls SciPy, and is given the best known point as the start; its loss the objective knows.
+    """
+    if len(problem.objectives) > 1:
+        raise InvalidInput(f"SciPy's optimisers have one objective; the study has {len(problem.objectives)}")
 
-    @abstractmethod
-    def minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
-        """Call SciPy on the unit cube; *start* is the best known point, whose loss the objective knows."""
+    def optimise(evaluate: Evaluate) -> None:
+        known = search.known
+        start = np.array(problem.space.encode(known[0].proposal.hyperparameters)) if known else None
+        objective = Objective(problem.space.dimension, evaluate)
+        with suppress(NothingNew):
+            if start is not None:
+                objective(start)
+            minimise(objective, np.random.default_rng(problem.seed), start)
 
-    @property
-    def _box(self) -> optimize.Bounds:
-        dimension = self.problem.space.dimension
-        return optimize.Bounds(np.zeros(dimension), np.ones(dimension))
+    search = Blocking(problem, optimise)
+    return search
 
-    def _starts(self, generator: np.random.Generator, start: Vector | None) -> Iterator[Vector]:
-        """Where a local search begins: at the best known point, and when it has converged, at random, for ever."""
-        if start is not None:
-            yield start
-        while True:
-            yield generator.random(self.problem.space.dimension)
+
+def _starts(objective: Objective, generator: np.random.Generator, start: Vector | None) -> Iterator[Vector]:
+    """Where a local search begins: at the best known point, and when it has converged, at random, for ever."""
+    if start is not None:
+        yield start
+    while True:
+        yield generator.random(objective.dimension)
 
 
 @attrs.define(eq=False)
-class DualAnnealing(_OnePointAtATime):
+class DualAnnealing(BlockingAlgorithm):
     """Generalised simulated annealing with restarts (Xiang et al. 1997), without its local search."""
 
+    traits: ClassVar[Traits] = _SEQUENTIAL
     initial_temp: float = option(
         1.0, help="higher: farther jumps at first; SciPy's own is 5230", minimum=0.02, maximum=5e4
     )
@@ -104,10 +116,13 @@ class DualAnnealing(_OnePointAtATime):
     visit: float = option(2.4, help="higher: a heavier tail of far jumps", minimum=1.5, maximum=2.9)
     accept: float = option(-50.0, help="lower: worse points are accepted less", minimum=-1e4, maximum=-5)
 
-    def minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
+    def search(self) -> Blocking:
+        return one_point_at_a_time(self.problem, self._minimise)
+
+    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
         optimize.dual_annealing(
             objective,
-            self._box,
+            objective.box,
             maxiter=_FOR_EVER,
             maxfun=_FOR_EVER,
             initial_temp=self.initial_temp,
@@ -121,7 +136,7 @@ class DualAnnealing(_OnePointAtATime):
 
 
 @attrs.define(eq=False)
-class Direct(_OnePointAtATime):
+class Direct(BlockingAlgorithm):
     """Dividing rectangles (Jones et al. 1993), by default in its locally biased form (Gablonsky & Kelley 2001)."""
 
     traits: ClassVar[Traits] = Traits(sequential=True, finite=True, seeded=False)
@@ -132,10 +147,13 @@ class Direct(_OnePointAtATime):
         metadata={"help": "whether to prefer the surroundings of good points"},
     )
 
-    def minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:  # noqa: ARG002
+    def search(self) -> Blocking:
+        return one_point_at_a_time(self.problem, self._minimise)
+
+    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:  # noqa: ARG002
         optimize.direct(
             objective,
-            self._box,
+            objective.box,
             eps=self.eps,
             locally_biased=self.locally_biased,
             maxfun=max(1000, 10 * self.problem.max_jobs),
@@ -146,26 +164,30 @@ class Direct(_OnePointAtATime):
 
 
 @attrs.define(eq=False)
-class Shgo(_OnePointAtATime):
+class Shgo(BlockingAlgorithm):
     """Simplicial homology global optimisation (Endres et al. 2018): Sobol points, then searches from the best of them.
 
     The searches are Powell's, derivative-free. When it has ended it begins again with more points.
     """
 
+    traits: ClassVar[Traits] = _SEQUENTIAL
     points: int | None = option(None, help="points of the first round; default a quarter of the jobs", minimum=2)
     local_evaluations: int | None = option(
         None, help="trials of a local search; default 10 times the dimension", minimum=1
     )
 
-    def minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:  # noqa: ARG002
-        dimension = self.problem.space.dimension
+    def search(self) -> Blocking:
+        return one_point_at_a_time(self.problem, self._minimise)
+
+    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:  # noqa: ARG002
+        dimension = objective.dimension
         points = max(dimension + 2, self.problem.max_jobs // 4) if self.points is None else self.points
         local = 10 * dimension if self.local_evaluations is None else self.local_evaluations
         while True:
             sobol = qmc.Sobol(dimension, rng=generator)
             optimize.shgo(
                 objective,
-                self._box,
+                objective.box,
                 n=points,
                 iters=1,
                 sampling_method=lambda count, _, sobol=sobol: sobol.random(_power_of_two(count))[:count],
@@ -174,27 +196,33 @@ class Shgo(_OnePointAtATime):
 
 
 @attrs.define(eq=False)
-class BasinHopping(_OnePointAtATime):
+class BasinHopping(BlockingAlgorithm):
     """Jumps, each followed by a derivative-free local search (Wales & Doye 1997)."""
 
+    traits: ClassVar[Traits] = _SEQUENTIAL
     temperature: float = option(1.0, help="the rise of the loss that is often accepted between jumps", minimum=0)
-    step: float = option(0.3, help="how far a jump reaches in each coordinate, in the unit cube", minimum=0, maximum=1)
+    step: float = option(
+        0.3, help="how far a jump reaches in each coordinate, in the unit cube", minimum=0.001, maximum=1
+    )
     local_evaluations: int | None = option(
         None, help="trials of a local search; default 5 times the dimension, at least 10", minimum=1
     )
 
-    def minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
-        dimension = self.problem.space.dimension
+    def search(self) -> Blocking:
+        return one_point_at_a_time(self.problem, self._minimise)
+
+    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
+        dimension = objective.dimension
         local = max(10, 5 * dimension) if self.local_evaluations is None else self.local_evaluations
         optimize.basinhopping(
             objective,
-            next(self._starts(generator, start)),
+            next(_starts(objective, generator, start)),
             niter=_FOR_EVER,
             T=self.temperature,
             take_step=lambda x: np.clip(x + generator.uniform(-self.step, self.step, x.size), 0, 1),
             minimizer_kwargs={
                 "method": _local_search,
-                "bounds": self._box,
+                "bounds": objective.box,
                 "options": {"maxfev": max(local, dimension + 2)},
             },
             rng=generator,
@@ -202,21 +230,25 @@ class BasinHopping(_OnePointAtATime):
 
 
 @attrs.define(eq=False)
-class NelderMead(_OnePointAtATime):
+class NelderMead(BlockingAlgorithm):
     """The simplex search of Nelder & Mead 1965; when it has converged it starts again elsewhere."""
 
+    traits: ClassVar[Traits] = _SEQUENTIAL
     step: float = option(0.25, help="the size of the first simplex, in the unit cube", minimum=0.001, maximum=0.5)
     tolerance: float = option(1e-3, help="the size at which it has converged", minimum=NEAR, maximum=0.5)
 
-    def minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
-        for first in self._starts(generator, start):
+    def search(self) -> Blocking:
+        return one_point_at_a_time(self.problem, self._minimise)
+
+    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
+        for first in _starts(objective, generator, start):
             corners = np.tile(first, (first.size + 1, 1))
             corners[1:] += np.diag(np.where(first + self.step <= 1, self.step, -self.step))
             optimize.minimize(
                 objective,
                 first,
                 method="Nelder-Mead",
-                bounds=self._box,
+                bounds=objective.box,
                 options={
                     "initial_simplex": corners,
                     "xatol": self.tolerance,
@@ -229,32 +261,40 @@ class NelderMead(_OnePointAtATime):
 
 
 @attrs.define(eq=False)
-class Powell(_OnePointAtATime):
+class Powell(BlockingAlgorithm):
     """Line searches along conjugate directions (Powell 1964); when it has converged it starts again elsewhere."""
 
+    traits: ClassVar[Traits] = _SEQUENTIAL
     tolerance: float = option(1e-2, help="how exact a line search is, in the unit cube", minimum=NEAR, maximum=0.5)
 
-    def minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
-        for first in self._starts(generator, start):
+    def search(self) -> Blocking:
+        return one_point_at_a_time(self.problem, self._minimise)
+
+    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
+        for first in _starts(objective, generator, start):
             optimize.minimize(
                 objective,
                 first,
                 method="Powell",
-                bounds=self._box,
+                bounds=objective.box,
                 options={"xtol": self.tolerance, "ftol": 1e-4, "maxiter": _FOR_EVER, "maxfev": _FOR_EVER},
             )
 
 
 @attrs.define(eq=False)
-class Cobyqa(_OnePointAtATime):
+class Cobyqa(BlockingAlgorithm):
     """A trust region with quadratic models (Ragonneau & Zhang 2022); converged, it starts again elsewhere."""
 
+    traits: ClassVar[Traits] = _SEQUENTIAL
     step: float = option(0.2, help="the first radius of the trust region, in the unit cube", minimum=0.001, maximum=0.5)
     tolerance: float = option(1e-3, help="the radius at which it has converged", minimum=NEAR, maximum=0.5)
 
-    def minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
-        for first in self._starts(generator, start):
-            _cobyqa(objective, first, self._box, self.step, min(self.tolerance, self.step), _FOR_EVER)
+    def search(self) -> Blocking:
+        return one_point_at_a_time(self.problem, self._minimise)
+
+    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
+        for first in _starts(objective, generator, start):
+            _cobyqa(objective, first, objective.box, self.step, min(self.tolerance, self.step), _FOR_EVER)
 
 
 def _local_search(fun: Callable[..., float], x0: Vector, *, bounds: Any, maxfev: int, **_: Any) -> Any:

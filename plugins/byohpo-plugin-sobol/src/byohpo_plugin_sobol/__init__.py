@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import attrs
 from scipy.stats import qmc
 
-from byohpo_core import Problem, Study, Traits, hookimpl
+from byohpo_core import InvalidInput, Problem, Study, Traits, hookimpl
 
 _BLOCK = 64
 """Points are drawn by so many: SciPy wants the first draw to be a power of two."""
@@ -25,6 +25,8 @@ class SobolSearch:
     _points: list[list[float]] = attrs.field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
+        if self.problem.seed < 0:
+            raise InvalidInput(f"random_seed is {self.problem.seed}; Sobol points need one of at least 0")
         self._engine = qmc.Sobol(self.problem.space.dimension, rng=self.problem.seed)
 
     @hookimpl

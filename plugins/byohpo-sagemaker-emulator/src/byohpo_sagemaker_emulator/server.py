@@ -46,7 +46,7 @@ class _ThreadingServer(ThreadingHTTPServer):
         self._connections: set[socket.socket] = set()
 
     def server_bind(self) -> None:
-        # The parent would look its own name up, which may take long. A port that was served before may be taken at once.
+        # The parent would look its own name up, which may take long. A port that was just served may be taken at once.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         socket.socket.bind(self.socket, self.server_address)
         self.server_address = self.socket.getsockname()

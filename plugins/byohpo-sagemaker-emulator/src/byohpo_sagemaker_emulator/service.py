@@ -227,10 +227,19 @@ def over_quota(kind: str, quota: int, used: int, wanted: int) -> ServiceError:
     )
 
 
+_SHOWN_ALWAYS = {
+    "EnableNetworkIsolation": False,
+    "EnableInterContainerTrafficEncryption": False,
+    "EnableManagedSpotTraining": False,
+}
+"""The service shows these also where a request left them out; SDK 2 looks for them."""
+
+
 def describe(job: Job, state: State) -> Answer:
     """A job as Describe shows it, and Search, which adds the tags."""
-    shown: Answer = {name: value for name, value in job.request.items() if name != "Tags"}
+    shown: Answer = {**_SHOWN_ALWAYS, **{name: value for name, value in job.request.items() if name != "Tags"}}
     shown |= {
+        "OutputDataConfig": {"KmsKeyId": "", **job.request["OutputDataConfig"]},
         "TrainingJobArn": job.arn,
         "TrainingJobStatus": state.status,
         "SecondaryStatus": state.secondary_status,
