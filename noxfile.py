@@ -113,6 +113,14 @@ def faults(session: nox.Session) -> None:
     run_tests(session, "-m", "faults", "tests/faults", *arguments, env={"BYOHPO_FAULTS": length})
 
 
+@nox.session(python=PYTHON)
+def sagemaker(session: nox.Session) -> None:
+    """Test and measure what runs on SageMaker, all on the emulator; what comes after `--` is for the measuring."""
+    install(session, *TEST_TOOLS)
+    run_tests(session, "--timeout=300", "tests/sagemaker", "plugins/byohpo-sagemaker-emulator/tests")
+    session.run("python", "docs/benchmarks/sagemaker.py", *session.posargs)
+
+
 def run_with_sdk(session: nox.Session, release: str) -> None:
     """Tune unchanged objects of one release of SageMaker's SDK on the emulator; it takes hundreds of megabytes."""
     session.install("hatchling>=1.27")
@@ -133,14 +141,6 @@ def sdk2(session: nox.Session) -> None:
 def sdk3(session: nox.Session) -> None:
     """Tune a ModelTrainer of SageMaker's SDK, version 3."""
     run_with_sdk(session, ">=3")
-
-
-@nox.session(python=PYTHON)
-def sagemaker(session: nox.Session) -> None:
-    """Test and measure what runs on SageMaker, all on the emulator; what comes after `--` is for the measuring."""
-    install(session, *TEST_TOOLS)
-    run_tests(session, "--timeout=300", "tests/sagemaker", "plugins/byohpo-sagemaker-emulator/tests")
-    session.run("python", "docs/benchmarks/sagemaker.py", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])

@@ -7,6 +7,7 @@ import inspect
 import json
 import logging
 import math
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,6 +35,8 @@ OURS: Mapping[str, str] = {
 """Our algorithms, each with the end of the name of the distribution, byohpo-plugin-..., that brings it."""
 SAGEMAKERS = {"bayesian": "gp", "random": "random", "grid": "grid", "hyperband": "hyperband"}
 LOAD_SECONDS = 10.0
+"""Of processor time, for one plugin's import, so that a busy machine makes none fail."""
+LAST_RESORT_SECONDS = 60.0
 _HOOKS = ("propose", "observe", "stop", "prune", "happened")
 _logger = logging.getLogger("byohpo")
 PluginFactory: TypeAlias = Callable[..., Any]
@@ -120,14 +123,18 @@ class Found:
         """The manifest's form."""
         target = f"{self.plugin.__module__}:{self.plugin.__qualname__}"
         options = mapping(f"the options of plugin {self.name!r}", options)
+        kept = {name: self._kept(name, value) for name, value in options.items()}
+        return PluginSpec(self.name, self.group, target, kept, self.distribution, self.version)
+
+    def _kept(self, name: str, value: Any) -> Any:
+        """An option's value as the journal keeps it."""
         try:
-            kept = json.loads(json.dumps(options, default=lambda value: value.item(), allow_nan=False))
+            return json.loads(json.dumps(value, default=lambda it: it.item(), allow_nan=False))
         except (TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(
-                f"the options of plugin {self.name!r} cannot be kept in the journal, which holds texts, finite numbers,"
-                f" bools, lists and mappings: {options!r}"
+                f"plugin {self.name!r}: the option {name} is {value!r}, which cannot be kept in the journal: it takes "
+                "texts, finite numbers, bools, lists and mappings"
             ) from error
-        return PluginSpec(self.name, self.group, target, kept, self.distribution, self.version)
 
 
 def installed(group: str) -> dict[str, list[EntryPoint]]:
@@ -177,14 +184,27 @@ def load(entry: EntryPoint) -> PluginFactory:
 def try_to_load(entry: EntryPoint) -> str | None:
     """Load an entry point in a process of its own; what went wrong, or None."""
     module, _, attribute = entry.value.partition(":")
-    code = "import sys, operator, importlib as i; operator.attrgetter(sys.argv[2])(i.import_module(sys.argv[1]))"
-    command = [sys.executable, "-c", code, module.strip(), attribute.split("[")[0].strip()]
+    code = (
+        "import sys, operator, resource as r, importlib as i; r.setrlimit(r.RLIMIT_CORE, (0, 0)); "
+        "r.setrlimit(r.RLIMIT_CPU, (int(sys.argv[3]), r.getrlimit(r.RLIMIT_CPU)[1])); "
+        "operator.attrgetter(sys.argv[2])(i.import_module(sys.argv[1]))"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        module.strip(),
+        attribute.split("[")[0].strip(),
+        str(math.ceil(LOAD_SECONDS)),
+    ]
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
-            command, capture_output=True, text=True, timeout=LOAD_SECONDS, check=False, stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, timeout=LAST_RESORT_SECONDS, check=False, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
-        return f"still importing after {LOAD_SECONDS:.0f} s"
+        return f"still importing after {LAST_RESORT_SECONDS:.0f} s"
+    if done.returncode == -signal.SIGXCPU:
+        return f"still importing after {LOAD_SECONDS:.0f} s of processor time"
     if done.returncode:
         return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
     return None
@@ -214,6 +234,9 @@ def build(found: Found, problem: Problem, options: Mapping[str, Any]) -> Any:
     for name in options:
         if known is not None and name not in known:
             raise InvalidInput(f"plugin {owner} has no option {name!r}{nearest(name, known, 'its options')}")
+    for name, parameter in (known or {}).items():
+        if parameter.default is inspect.Parameter.empty and name not in options:
+            raise InvalidInput(f"plugin {owner} needs the option {name!r} (byohpo info {found.name})")
     try:
         plugin = found.plugin(problem, **options)
     except ByohpoError:
@@ -245,11 +268,15 @@ def _unknown(name: str, group: str, known: Mapping[str, Any]) -> str:
         return f"no installed plugin provides backend {name!r}{nearest(name, known, 'installed')}"
     message = f"no installed plugin provides algorithm {name!r}{nearest(name, [*known, *_registered], 'installed')}"
     lower = name.lower()
+    if lower in known or lower in _registered:
+        return f'{message}; write strategy="{lower}"'
     if lower in OURS:
         written = "" if lower == name else f' and write strategy="{lower}"'
         return f"{message}; pip install byohpo-plugin-{OURS[lower]}{written}"
     if lower in SAGEMAKERS:
-        return f"{message}; {name} is SageMaker's own and runs only there: choose an installed one or another plugin"
+        first = next((it for it in ("pso", "random", *known) if it in known), None)
+        way_out = f'write strategy="{first}" or another installed one' if first else "pip install byohpo-plugin-pso"
+        return f"{message}; {name} is SageMaker's own and runs only there: {way_out}"
     return message
 
 

@@ -52,7 +52,8 @@ CASES = {
     ),
     "one of ours, not installed": (lambda: tune_without("nsga2"), "pip install byohpo-plugin-nsga2"),
     "one of SageMaker's": (lambda: tune(strategy="Bayesian"), "Bayesian is SageMaker's own"),
-    "SageMaker's spelling": (lambda: tune(strategy="Random"), 'write strategy="random"'),
+    "SageMaker's spelling": (lambda: tune(strategy="Random"), '); write strategy="random"'),
+    "one of SageMaker's, and the way out": (lambda: tune(strategy="Bayesian"), 'write strategy="pso" or another'),
     "strategy is no class": (lambda: tune(strategy=3), "3 is neither the name of an installed algorithm nor a class"),
     "unknown option": (
         lambda: tune(strategy="pso", strategy_options={"inertial": 0.5}),
@@ -73,7 +74,7 @@ CASES = {
     "extension twice": (lambda: tune(extensions=["failure-limit"]), "the plugin 'failure-limit' is named twice"),
     "extension without its option": (
         lambda: tune(extensions=["target-value"]),
-        "plugin 'target-value' (byohpo-core 0.1.0): ",
+        "plugin 'target-value' (byohpo-core 0.1.0) needs the option 'value' (byohpo info target-value)",
     ),
     "min above max": (lambda: tune(ranges={"x": ContinuousParameter(2, 1)}), "min_value 2.0 is above max_value 1.0"),
     "bound is text": (lambda: tune(ranges={"x": ContinuousParameter("0", 1)}), "min_value: '0' is a str"),
@@ -159,6 +160,10 @@ CASES = {
     "objective twice": (lambda: tune(objective=["a", "a"]), "an objective metric is named twice: a, a"),
     "ranges are a list": (lambda: tune(ranges=[1]), "hyperparameter_ranges is [1], not a mapping"),
     "options are text": (lambda: tune(strategy_options="a"), "the options of plugin 'random' is 'a', not a mapping"),
+    "option that is not finite": (
+        lambda: tune(strategy="pso", strategy_options={"inertia": float("nan")}),
+        "plugin 'pso': the option inertia is nan, which cannot be kept in the journal",
+    ),
     "options that JSON cannot hold": (
         lambda: tune(strategy="pso", strategy_options={"inertia": object()}),
         "cannot be kept",

@@ -112,17 +112,22 @@ def test_a_plugin_that_cannot_be_loaded_is_named_with_its_distribution(site, nam
 
 
 def test_each_plugin_can_be_tried_in_a_process_of_its_own(site, monkeypatch):
-    """Even one that sleeps for ever gets an answer."""
-    monkeypatch.setattr("byohpo_core.plugins.LOAD_SECONDS", 1.0)
+    """Even one that sleeps or computes for ever gets an answer."""
+    monkeypatch.setattr("byohpo_core.plugins.LOAD_SECONDS", 2.0)
+    monkeypatch.setattr("byohpo_core.plugins.LAST_RESORT_SECONDS", 30.0)
     ship(site, "good-plugin", "good", GOOD)
+    ship(site, "endless-plugin", "endless", "while True: pass")
     for name, code in BROKEN.items():
         ship(site, f"{name}-plugin", name, code)
     told = {
-        name: try_to_load(entries[0]) for name, entries in installed(ALGORITHMS).items() if name in {"good", *BROKEN}
+        name: try_to_load(entries[0])
+        for name, entries in installed(ALGORITHMS).items()
+        if name in {"good", "endless", *BROKEN}
     }
     assert told["good"] is None
     assert told["importing"] == "ModuleNotFoundError: No module named 'there_is_no_such_module'"
-    assert told["sleeping"] == "still importing after 1 s"
+    assert told["sleeping"] == "still importing after 30 s"
+    assert told["endless"] == "still importing after 2 s of processor time"
     assert told["exiting"] == "goodbye"
     assert told["raising"] == "RuntimeError: not today"
     assert "SyntaxError" in told["syntax"]

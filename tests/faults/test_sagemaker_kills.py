@@ -23,7 +23,7 @@ from byohpo_core.journal import Journal
 from byohpo_core.sagemaker.aws import Aws
 
 JOBS = 8
-STRATEGIES = {"random": None, "pso": {"population": 4}}
+STRATEGIES = {"random": None, "pso": {"population": 4, "mode": "generational"}}
 METHODS = {Journal: "append", Aws: "call"}
 INDEX_LAG = 5.0
 SLOTS = 64

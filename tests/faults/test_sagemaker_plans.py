@@ -6,34 +6,24 @@ import random
 import traceback
 from collections import Counter
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 import attrs
 import pytest
 from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob, VirtualClock
+from sagemaker_account import METRICS, RANGES, REQUEST
 
-from byohpo_core import ContinuousParameter, IntegerParameter, TrainingJob, Tuner
-from byohpo_core.study import EventKind
+from byohpo_core import ContinuousParameter, InvalidInput, TrainingJob, Tuner
 
-OUTPUT = "s3://bucket/out"
-REQUEST = {
-    "AlgorithmSpecification": {
-        "TrainingImage": "123456789012.dkr.ecr.us-east-1.amazonaws.com/ours:1",
-        "TrainingInputMode": "File",
-    },
-    "RoleArn": "arn:aws:iam::123456789012:role/training",
-    "OutputDataConfig": {"S3OutputPath": OUTPUT},
-    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+SPOT = {
+    **REQUEST,
     "EnableManagedSpotTraining": True,
     "CheckpointConfig": {"S3Uri": "s3://bucket/checkpoints"},
     "StoppingCondition": {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 7200},
 }
 TYPES = ("ml.m5.large", "ml.m5.xlarge", "ml.c5.xlarge")
-RANGES = {"x": ContinuousParameter(-5, 5), "n": IntegerParameter(1, 4)}
-METRICS = [{"Name": "loss", "Regex": r"loss=(\S+);"}]
 JOBS = 6
-STRATEGIES = {"random": None, "sobol": None, "pso": {"population": 3}}
-PASSING = ("CapacityError", "InternalServerError")
+STRATEGIES = {"random": None, "sobol": None, "pso": {"population": 3, "mode": "generational"}}
 
 
 def training(request):
@@ -56,7 +46,7 @@ def account(job, faults=None, **settings):
 
 def make_tuner(emulator, strategy, seed, *, types=(), early_stopping="Off"):
     return Tuner(
-        TrainingJob(REQUEST, clock=emulator.clock, instance_types=types, poll_seconds=20),
+        TrainingJob(SPOT, clock=emulator.clock, instance_types=types, poll_seconds=20),
         "loss",
         RANGES,
         METRICS,
@@ -82,15 +72,15 @@ def undisturbed(strategy, seed):
     return [(dict(trial.hyperparameters), trial.values) for trial in study.trials]
 
 
-def plan(seed):
+def plan(check_jobs, seed):
     """Counts of one study under its plan of faults, or what was wrong with it."""
     try:
-        return disturbed(seed)
+        return disturbed(check_jobs, seed)
     except Exception:  # noqa: BLE001 - told with the seed
         return f"plan {seed}: {traceback.format_exc()}"
 
 
-def disturbed(seed):
+def disturbed(check_jobs, seed):
     draw = random.Random(seed)
     faults = Faults.draw(seed)
     assert len(faults.rates) >= 3
@@ -102,9 +92,9 @@ def disturbed(seed):
     expected = undisturbed(strategy, seed % 5)
     with account(training, faults, quota=quota) as emulator:
         tuner = make_tuner(emulator, strategy, seed % 5, types=types, early_stopping="Auto" if pruning else "Off")
-        study = tuner.fit(job_name="study")
+        study, tries = begin(tuner, emulator)
         faults.rates = {}
-        check_jobs(tuner, emulator.jobs)
+        check_jobs(events(tuner), emulator.jobs)
         check_mirror(tuner, emulator)
     assert study.stop_reason == f"max_jobs ({JOBS}) reached"
     statuses = Counter(str(trial.status) for trial in study.trials)
@@ -122,6 +112,7 @@ def disturbed(seed):
             assert "median" in trial.reason
     return {
         "fault plans whose study ended as without faults, or for the reason they give": 1,
+        "fault plans that began only when resumed, as their credentials had expired": int(tries > 0),
         "fault plans with early stopping": int(pruning),
         "fault plans with a list of instance types": int(bool(types)),
         "fault plans with a quota of two instances": int(quota is not None),
@@ -131,30 +122,22 @@ def disturbed(seed):
     }
 
 
-def check_jobs(tuner, jobs):
-    """A job for every attempt that was intended and no other; a further attempt only after a failure that passes."""
-    intended = [event.body for event in events(tuner) if event.kind is EventKind.Intended]
-    names = [body["job"] for body in intended]
-    assert len(set(names)) == len(names)
-    assert set(jobs) == set(names)
-    assert all(job.status in ("Completed", "Failed", "Stopped") for job in jobs.values())
-    assert all(job.processes_started <= 1 for job in jobs.values())
-    finished = Counter(event.body["trial"] for event in events(tuner) if event.kind is EventKind.Finished)
-    assert finished == {trial.number: 1 for trial in tuner.study.trials}
-    last = {}
-    for body in intended:
-        job = jobs[body["job"]]
-        earlier = last.get(body["trial"])
-        assert body["attempt"] == (0 if earlier is None else earlier[0] + 1)
-        if earlier is not None:
-            assert earlier[1].reason.startswith(PASSING)
-            assert earlier[1].ended <= job.created
-        last[body["trial"]] = (body["attempt"], job)
+def begin(tuner, emulator):
+    """Run the study to its end; credentials that do not work at the beginning are told, and then it is resumed."""
+    tries, drive = 0, lambda: tuner.fit(job_name="study")
+    while True:
+        try:
+            return drive(), tries
+        except InvalidInput as error:
+            assert "the AWS credentials have expired" in str(error)  # noqa: PT017 - only at the beginning
+            assert not emulator.jobs
+            tries, drive = tries + 1, tuner.resume
+            emulator.clock.sleep(emulator.faults.seconds["expired"])
 
 
 def check_mirror(tuner, emulator):
     """S3 holds what the journal holds."""
-    commits = dict(emulator._training_jobs._storage.read(f"{OUTPUT}/byohpo/{tuner.study.id}/events/"))
+    commits = dict(emulator._training_jobs._storage.read(f"s3://bucket/out/byohpo/{tuner.study.id}/events/"))
     copied = [row for name in sorted(commits) for row in json.loads(commits[name])["events"]]
     written = [[it.sequence, it.kind.value, it.version, it.time, it.body] for it in events(tuner)]
     assert json.dumps(copied) == json.dumps(written)  # as texts, as nan equals nothing
@@ -164,13 +147,19 @@ def events(tuner):
     return [*tuner._journal.read(tuner.study.id)]
 
 
+def told_all(wrong):
+    """What failed in a line each, and the first whole."""
+    lines = [f"{text.partition(':')[0]}: {text.splitlines()[-1]}" for text in wrong]
+    return "\n".join([f"{len(wrong)} failed", *lines, wrong[0]])
+
+
 @pytest.mark.usefixtures("quick_clients")
-def test_whatever_goes_wrong_on_the_account_a_study_ends_as_it_would_have(spread, long, counts):
+def test_whatever_goes_wrong_on_the_account_a_study_ends_as_it_would_have(spread, check_jobs, long, counts):
     """Three kinds of faults or more in each plan: nothing created twice, nothing orphaned, no result lost."""
     plans = 1000 if long else 16
-    found = list(spread(plan, range(plans)))
+    found = list(spread(partial(plan, check_jobs), range(plans)))
     wrong = [told for told in found if isinstance(told, str)]
-    assert not wrong, f"{len(wrong)} of {plans} plans failed; the first: {wrong[0]}"
+    assert not wrong, told_all(wrong)
     for told in found:
         counts.update(told)
     if long:
@@ -200,7 +189,7 @@ def spend(seed):
     runtime, instances, kept = draw.randint(300, 7200), draw.choice([1, 1, 3]), draw.choice([0, 0, 900])
     resources = {**REQUEST["ResourceConfig"], "InstanceCount": instances}
     request = {
-        **REQUEST,
+        **SPOT,
         "EnableManagedSpotTraining": spot,
         "StoppingCondition": {
             "MaxRuntimeInSeconds": runtime,
@@ -257,7 +246,7 @@ def test_no_study_spends_more_than_its_budget(spread, long, counts):
     studies = 1000 if long else 8
     found = list(spread(budget, range(studies)))
     wrong = [told for told in found if isinstance(told, str)]
-    assert not wrong, f"{len(wrong)} of {studies} studies failed; the first: {wrong[0]}"
+    assert not wrong, told_all(wrong)
     for told in found:
         counts.update(told)
     ended = counts["of these, ended by the budget with less than one reservation left"]

@@ -187,3 +187,13 @@ def test_a_loss_that_was_nan_is_the_same_on_both_sides(account):
     again = mirror_of(account, record.id)
     MirroredJournal(journal, again, record).append(record.id, [event(1)])
     assert again.commits() == [0, 1]
+
+
+def test_credentials_that_worked_for_the_mirror_are_waited_for_by_the_jobs(make_account):
+    """They expire between the first commit and the first job: the study has begun, and goes on with new ones."""
+    faults = Faults()
+    account = make_account(faults=faults)
+    faults.inject("expired", "CreateTrainingJob")
+    study = account.tuner().fit(job_name="study")
+    assert [str(trial.status) for trial in study.trials] == ["Completed"] * 8
+    assert faults.hits["expired"] > 0
