@@ -53,10 +53,10 @@ def choice(name: str, value: Any, known: Sequence[str]) -> str:
     return str(value)
 
 
-def resume_command(name: str, journal: str) -> str:
-    """What a user types to go on with a study; a journal that the command would not find by itself is named."""
-    found = journal == (os.environ.get("BYOHPO_JOURNAL") or "byohpo.db")
-    return f"byohpo resume {name}" if found else f"byohpo resume {name} --journal {shlex.quote(journal)}"
+def command(verb: str, name: str, journal: str, *flags: str) -> str:
+    """What a user types about a study; a journal that the command would not find by itself is named."""
+    found = journal in (os.environ.get("BYOHPO_JOURNAL") or "byohpo.db", ":memory:")
+    return " ".join(["byohpo", verb, name, *flags, *(() if found else ("--journal", shlex.quote(journal)))])
 
 
 def nearest(word: str, known: Iterable[str], title: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import attrs
 
 from byohpo_core.backends import Backend, Ended, Outcome, Reported, Update
+from byohpo_core.checks import command
 from byohpo_core.errors import PluginError
 from byohpo_core.journal import EventLog
 from byohpo_core.plugins import StudyPlugins
@@ -61,6 +62,7 @@ class Driver:
     ) -> None:
         self.study = study
         self._log = log
+        self._resume = command("resume", study.name, log.path)
         self._plugins = plugins
         self._backend = backend
         self._policy = policy
@@ -98,7 +100,7 @@ class Driver:
                 self._stop(f"max_jobs ({study.problem.max_jobs}) reached" if enough else "no more proposals")
             self._commit()
         if self._interrupts and study.stop_reason is None:
-            raise KeyboardInterrupt(f"study {study.name!r} is interrupted: `byohpo resume {study.name}` goes on")
+            raise KeyboardInterrupt(f"study {study.name!r} is interrupted: `{self._resume}` goes on")
 
     def _adopt(self) -> None:
         """Take over the jobs of an earlier driver, and repeat the stops that it may not have come to."""
@@ -407,16 +409,14 @@ class Driver:
         if self._interrupts == 1:
             _logger.warning(
                 "no more jobs are started; %d still run and are waited for. Ctrl-C again stops them. "
-                "`byohpo resume %s` goes on with the study.",
+                "`%s` goes on with the study.",
                 running,
-                self.study.name,
+                self._resume,
             )
         elif self._interrupts == 2:  # noqa: PLR2004 - the second Ctrl-C
             _logger.warning("stopping %d jobs", running)
         else:
-            raise KeyboardInterrupt(
-                f"study {self.study.name!r} is left at once: `byohpo resume {self.study.name}` goes on"
-            )
+            raise KeyboardInterrupt(f"study {self.study.name!r} is left at once: `{self._resume}` goes on")
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

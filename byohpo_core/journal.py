@@ -20,7 +20,7 @@ from typing import IO, Any, Protocol
 
 import attrs
 
-from byohpo_core.checks import text
+from byohpo_core.checks import command, text
 from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, UnknownStudy
 from byohpo_core.study import EVENT_VERSION, Event, EventKind
 
@@ -66,6 +66,10 @@ def check_study_name(name: str) -> str:
 
 class EventLog(Protocol):
     """What a driver writes to."""
+
+    @property
+    def path(self) -> str:
+        """Where the journal is."""
 
     def append(self, study_id: str, events: Sequence[Event]) -> None:
         """Write events in one transaction; they are on disk when this returns.
@@ -128,7 +132,9 @@ class Journal:
             if name in (record.name, record.id):
                 return record
         known = ", ".join(record.name for record in studies) or "none"
-        raise UnknownStudy(f"journal {self.path} has no study named {name!r} (known: {known})")
+        missing = self.path != MEMORY and not Path(self.path).exists()
+        hint = "; the file does not exist: name another by `journal` or BYOHPO_JOURNAL" if missing else ""
+        raise UnknownStudy(f"journal {self.path} has no study named {name!r} (known: {known}){hint}")
 
     def append(self, study_id: str, events: Sequence[Event]) -> None:
         try:
@@ -195,8 +201,8 @@ class Journal:
 
     def _taken(self, name: str) -> StudyExists:
         return StudyExists(
-            f"journal {self.path} already has a study named {name!r}: resume it with `byohpo resume {name}` "
-            "or choose another job_name"
+            f"journal {self.path} already has a study named {name!r}: resume it with "
+            f"`{command('resume', name, self.path)}` or choose another job_name"
         )
 
     def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
@@ -236,6 +242,8 @@ class Journal:
         path = Path(self.path)
         if not create and (not path.exists() or path.stat().st_size == 0):
             return None
+        if path.is_dir():
+            raise JournalError(f"journal {self.path} is a folder: name a file, such as {path / 'byohpo.db'}")
         if not path.absolute().parent.is_dir():
             raise JournalError(f"journal {self.path}: the folder {path.absolute().parent} does not exist")
         with self._explained():

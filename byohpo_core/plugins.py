@@ -448,7 +448,7 @@ class StudyPlugins:
 def _is_json(value: Any) -> bool:
     if value is None or type(value) in (str, int, bool):
         return True
-    if type(value) is float:
+    if isinstance(value, float):
         return abs(value) < float("inf")
     if type(value) is list:
         return all(map(_is_json, value))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from byohpo_core.checks import command
 from byohpo_core.errors import Diverged
 from byohpo_core.journal import Journal, StudyRecord
 from byohpo_core.manifest import Manifest
@@ -36,7 +37,7 @@ def replay(journal: Journal, record: StudyRecord, plugins: StudyPlugins) -> Stud
             plugin = event.body["plugin"]
             study.tick(event.time)
             answer = plugins.propose(plugin, study, event.body["count"])
-            _compare(study, answer, event.body["answer"], plugins.specs[plugin], versions[plugin])
+            _compare(journal, study, answer, event.body["answer"], plugins.specs[plugin], versions[plugin])
         study.apply(event)
         if repeated and event.kind is EventKind.Observed:
             plugins.observe(study, [study.trials[number] for number in event.body["trials"]])
@@ -60,7 +61,12 @@ def manifest_now(journal: Journal, record: StudyRecord) -> Manifest:
 
 
 def _compare(
-    study: Study, answer: Sequence[Proposal], then: Sequence[Any], spec: PluginSpec, version: str | None
+    journal: Journal,
+    study: Study,
+    answer: Sequence[Proposal],
+    then: Sequence[Any],
+    spec: PluginSpec,
+    version: str | None,
 ) -> None:
     now = [proposal.to_json() for proposal in answer]
     for index in range(max(len(now), len(then))):
@@ -70,7 +76,7 @@ def _compare(
                 f"study {study.name!r}: plugin {spec.owner} changed its mind about trial {len(study.trials) + index}: "
                 f"the journal has {_told(its)} (written with version {version}), now it proposes {_told(mine)}; "
                 "install that version, or go on with resume(restart_algorithm=True) "
-                f"(`byohpo resume {study.name} --restart-algorithm`)"
+                f"(`{command('resume', study.name, journal.path, '--restart-algorithm')}`)"
             )
 
 

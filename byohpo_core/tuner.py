@@ -392,7 +392,7 @@ class Tuner:
             if self._progress:
                 plugins.listen("progress", stack.enter_context(Progress()).happened)
             if backend.jobs_survive:
-                stack.callback(_tell_running, study)
+                stack.callback(_tell_running, study, self._journal.path)
             if self._journal.last(record.id, EventKind.Opened) < 0:  # nobody was told how it began
                 plugins.happened(study, [*self._journal.read(record.id)])
             requested = partial(self._stop_requested, work, record)
@@ -453,14 +453,14 @@ def _status(study: Study) -> str:
     return "Stopped" if study.interrupted else "Completed"
 
 
-def _tell_running(study: Study) -> None:
+def _tell_running(study: Study, journal: str) -> None:
     """What a driver that leaves says of the jobs that it leaves behind."""
     names = [str(trial.job_name) for trial in study.running]
     if names:
         shown = ", ".join(names[:_NAMED_JOBS]) + (", ..." if len(names) > _NAMED_JOBS else "")
         _logger.warning(
-            "%d jobs still run: %s. `byohpo stop %s` stops them, `byohpo resume %s` goes on with the study.",
-            *(len(names), shown, study.name, study.name),
+            "%d jobs still run: %s. `%s` stops them, `%s` goes on with the study.",
+            *(len(names), shown, *(checks.command(verb, study.name, journal) for verb in ("stop", "resume"))),
         )
 
 

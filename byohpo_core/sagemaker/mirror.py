@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from byohpo_core.errors import StudyBusy, UnknownStudy
-from byohpo_core.journal import Journal, StudyRecord
+from byohpo_core.journal import Journal, StudyRecord, journaled_event
 from byohpo_core.sagemaker.aws import SEARCHES_PER_SECOND, Aws, Refused, WallClock, is_configured
 from byohpo_core.sagemaker.request import NAME_TAG, STUDY_TAG
-from byohpo_core.study import Event, EventKind
+from byohpo_core.study import Event
 
 _DIGITS = 9
 
@@ -70,7 +70,10 @@ class Mirror:
     def events(self, commit: int) -> list[Event]:
         """One commit's events."""
         rows = self._get(f"events/{commit:0{_DIGITS}}.json")["events"]
-        return [Event(sequence, EventKind(kind), time, body, version) for sequence, kind, version, time, body in rows]
+        return [
+            journaled_event(self._study_id, sequence, kind, time, body, version)
+            for sequence, kind, version, time, body in rows
+        ]
 
     def _put(self, name: str, body: bytes) -> bool:
         """Whether the object was written now."""
@@ -101,6 +104,10 @@ class MirroredJournal:
         self._mirror = mirror
         mirror.open(record)
         self._level(record)
+
+    @property
+    def path(self) -> str:
+        return self._journal.path
 
     def append(self, study_id: str, events: Sequence[Event]) -> None:
         self._journal.append(study_id, events)
