@@ -385,9 +385,11 @@ class StudyPlugins:
                     del self._reporters[owner]
                     _logger.warning("reporter %s failed and is dropped", owner, exc_info=True)
 
-    def listen(self, owner: str, reporter: Callable[..., object]) -> None:
-        """Call a reporter of this process, such as a progress bar, as `happened`; it is not part of the study."""
-        self._reporters[owner] = reporter
+    def listen(self, owner: str, reporter: object) -> None:
+        """Tell a reporter of this process, such as a progress bar, what `happened`; it is not part of the study."""
+        happened = getattr(reporter, "happened", None)
+        if callable(happened):
+            self._reporters[owner] = happened
 
     def close(self) -> None:
         """Let plugins give back what they hold (`close`, if they have it); the study is over, so nothing can fail."""

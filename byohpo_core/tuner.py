@@ -390,7 +390,7 @@ class Tuner:
             stack.callback(backend.close)
             self.study = study
             if self._progress:
-                plugins.listen("progress", stack.enter_context(Progress()).happened)
+                plugins.listen("progress", stack.enter_context(Progress()))
             if backend.jobs_survive:
                 stack.callback(_tell_running, study, self._journal.path)
             if self._journal.last(record.id, EventKind.Opened) < 0:  # nobody was told how it began
