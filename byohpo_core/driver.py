@@ -168,7 +168,7 @@ class Driver:
                     f"budget: {study.cost:.2f} of {self._policy.max_cost:.2f} is spent, and one more job may cost "
                     f"{self._policy.reservation:.2f}"
                 )
-            elif study.reused_in_a_row >= self._repeats:
+            elif self._only_repeats() and not study.running and not study.waiting:
                 self._stop(f"nothing new proposed: the last {study.reused_in_a_row} proposals repeat known trials")
             elif (reason := self._plugins.stop(study)) is not None:
                 self._stop(reason)
@@ -198,8 +198,14 @@ class Driver:
         if stop_jobs:
             self._backend.stop(jobs)
 
+    def _only_repeats(self) -> bool:
+        """Whether plugins have long proposed nothing but what is known: a reason to wait for news, or to end."""
+        return self.study.reused_in_a_row >= self._repeats
+
     def _wanted(self) -> int:
         """How many more proposals there is a free slot and a job in the budget for."""
+        if self._only_repeats():
+            return 0
         if self._policy.order == "strict":
             return self._wanted_in_order()
         study = self.study

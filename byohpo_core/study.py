@@ -281,7 +281,7 @@ class Study:
         self.epoch_start = 0
         """The number of the first trial of the present epoch."""
         self.reused_in_a_row = 0
-        """Proposals since the last new job that repeated what was known."""
+        """Proposals that repeated what was known, since a job began or ended."""
         self.finished_since_best = 0
         """Finished trials since the incumbent."""
         self.sequence = 0
@@ -463,8 +463,10 @@ class Study:
         trial = self._leave(event.body["trial"])
         if event.body.get("shares") is not None:
             self.reused_in_a_row += 1
-        elif event.body["status"] != TrialStatus.Completed:
-            self._forget(trial)
+        else:
+            self.reused_in_a_row = 0
+            if event.body["status"] != TrialStatus.Completed:
+                self._forget(trial)
         self.cost += _cost(event)
         self._settle(trial, event, event.body)
 

@@ -671,3 +671,23 @@ def test_everything_is_on_disk_before_anything_acts_on_it():
         ("intended", 2, 1),
         ("finished", 2, 1),
     ]
+
+
+def test_repeats_beside_a_running_job_are_no_end():
+    """A particle that has come to rest repeats itself; the others' jobs still bring news."""
+
+    class OneAtRest:
+        def __init__(self, problem):
+            self.problem = problem
+
+        @hookimpl
+        def propose(self, study, count):
+            if study.trials and not study.best:
+                return []
+            return [{"x": 0.5 if study.running or study.waiting or not study.trials else study.jobs / 100}]
+
+    study = tune(
+        Simulated(simulated), {"x": ContinuousParameter(0, 1)}, strategy=OneAtRest, max_jobs=9, max_parallel_jobs=2
+    ).study
+    assert study.stop_reason == "max_jobs (9) reached"
+    assert sum(trial.shares is not None for trial in study.trials) > 100
