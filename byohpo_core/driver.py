@@ -204,10 +204,10 @@ class Driver:
 
     def _wanted(self) -> int:
         """How many more proposals there is a free slot and a job in the budget for."""
-        if self._only_repeats():
-            return 0
         if self._policy.order == "strict":
             return self._wanted_in_order()
+        if self._only_repeats():
+            return 0
         study = self.study
         waiting = study.waiting
         free = self._free_slots()

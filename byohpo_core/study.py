@@ -281,7 +281,7 @@ class Study:
         self.epoch_start = 0
         """The number of the first trial of the present epoch."""
         self.reused_in_a_row = 0
-        """Proposals that repeated what was known, since a job began or ended."""
+        """Trials observed since the last that had a job of its own: they repeated what was known."""
         self.finished_since_best = 0
         """Finished trials since the incumbent."""
         self.sequence = 0
@@ -430,7 +430,6 @@ class Study:
         self._running[number] = None
         if body["attempt"] == 0:
             self.jobs += 1
-            self.reused_in_a_row = 0
         self._trials[number] = trial.but(
             status=TrialStatus.Running, attempt=body["attempt"], job_name=body["job"], started=event.time
         )
@@ -461,12 +460,8 @@ class Study:
 
     def _finished(self, event: Event) -> None:
         trial = self._leave(event.body["trial"])
-        if event.body.get("shares") is not None:
-            self.reused_in_a_row += 1
-        else:
-            self.reused_in_a_row = 0
-            if event.body["status"] != TrialStatus.Completed:
-                self._forget(trial)
+        if event.body.get("shares") is None and event.body["status"] != TrialStatus.Completed:
+            self._forget(trial)
         self.cost += _cost(event)
         self._settle(trial, event, event.body)
 
@@ -495,6 +490,7 @@ class Study:
     def _observed(self, event: Event) -> None:
         for number in event.body["trials"]:
             self._unobserved.pop(number, None)
+            self.reused_in_a_row = self.reused_in_a_row + 1 if self._trials[number].shares is not None else 0
         self._silent.clear()
 
     def _stopped(self, event: Event) -> None:
