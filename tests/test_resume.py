@@ -404,7 +404,8 @@ def test_the_user_is_told_how_to_go_on_however_the_driver_is_left():
                 os.kill(os.getpid(), signal.SIGINT)
 
     leaving = tuner("random", extensions=[Impatient])
-    with pytest.raises(KeyboardInterrupt, match="study 's' is left at once: `byohpo resume s` goes on"):
+    told = "study 's' is left at once: `byohpo resume s --journal studies.db` goes on"
+    with pytest.raises(KeyboardInterrupt, match=told):
         leaving.fit(job_name="s")
 
 
