@@ -167,7 +167,7 @@ class Blocking:
             self._queue = self._asked(points)
             if self._queue:
                 self._to_study()
-        elif not self._results:
+        elif not (self._results and points):
             self._leave()
         due = sorted(self._results)[: len(points) if self._closed else max(0, self._due)]
         finished = [self._points.pop(key) for key in due]

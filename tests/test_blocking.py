@@ -277,6 +277,23 @@ def test_no_slot_waits_and_every_result_is_returned_once(blocking, born, togethe
     assert all([1000 * point for point in points] == pytest.approx(losses) for _, points, losses in turns)
 
 
+def test_closing_comes_back_from_an_optimiser_that_asks_for_nothing(blocking, ask):
+    """Results that it has no place for do not keep it running."""
+
+    def optimise(evaluate):
+        evaluate([[0.1], [0.2], [0.3], [0.4]])
+        evaluate([[0.5]])
+        while True:
+            evaluate([])
+
+    algorithm = blocking(optimise, late=2)
+    proposals = ask(algorithm, 4)
+    algorithm.observe(None, finished(proposals, map(loss, proposals)))
+    ask(algorithm, 1)
+    algorithm.close()
+    assert ask(algorithm, 1) == []
+
+
 def test_without_late_results_the_list_is_left_alone(blocking, ask):
     """Generational is the library's own: what it handed over is not even written to."""
 
