@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
@@ -41,7 +42,7 @@ REQUEST = {
 }
 FLAT = 1.3
 MOST_PER_TRIAL = 2.1
-MOST_PER_POLL = 2
+MOST_PER_POLL, FEW = 2, 200
 MOST_PER_SECOND = 2
 STEP = 1_000
 
@@ -69,18 +70,41 @@ def training(request: Mapping[str, Any]) -> SimulatedJob:
 
 
 @attrs.frozen
-class Calls:
-    """What the emulator has seen: (service, operation, time, outcome, first page) of each call, and when jobs ran."""
+class Call:
+    """A call that the emulator has seen."""
 
-    calls: Sequence[tuple[str, str, float, str, bool]]
+    service: str
+    operation: str
+    time: float
+    outcome: str
+    since: float | None
+    """Of the first page of a Search: from which change on it is asked to tell."""
+
+
+@attrs.frozen
+class Seen:
+    """What the emulator has seen."""
+
+    calls: Sequence[Call]
     jobs: Sequence[tuple[float, float]]
+    """When each was created, and when it ended."""
 
     def of(self, service: str) -> Counter[str]:
-        return Counter(operation for called, operation, *_ in self.calls if called == service)
+        return Counter(call.operation for call in self.calls if call.service == service)
 
-    def times(self, operation: str, *, first: bool = False) -> list[float]:
-        """When an operation was called; with *first* without further pages."""
-        return [time for _, called, time, _, page in self.calls if called == operation and (page or not first)]
+    def times(self, operation: str) -> list[float]:
+        return [call.time for call in self.calls if call.operation == operation]
+
+    def polls(self) -> Iterator[tuple[float, int, int]]:
+        """Of each poll the time, how many calls it took, and how many jobs had changed in the time it asked for."""
+        searches = [call for call in self.calls if call.operation == "Search"]
+        firsts = [*(at for at, call in enumerate(searches) if call.since is not None), len(searches)]
+        for at, following in pairwise(firsts):
+            time, since = searches[at].time, searches[at].since or 0.0
+            changed = sum(
+                created <= time and (ended if ended <= time else created) >= since for created, ended in self.jobs
+            )
+            yield time, following - at, changed
 
 
 @contextmanager
@@ -93,9 +117,9 @@ def account() -> Iterator[tuple[SharedClock, Any]]:
     before = dict(os.environ)
     os.environ.update(pipe.recv())
 
-    def ask() -> Calls:
+    def ask() -> Seen:
         pipe.send("calls")
-        return Calls(*pipe.recv())
+        return Seen(*pipe.recv())
 
     yield clock, ask
     os.environ.clear()
@@ -110,10 +134,17 @@ def serve(clock: SharedClock, pipe: Any) -> None:
         pipe.send(emulator.environment)
         while pipe.recv():
             calls = [
-                (call.service, call.operation, call.time, call.outcome, "NextToken" not in call.parameters)
+                Call(call.service, call.operation, call.time, call.outcome, asked_since(call.parameters))
                 for call in emulator.calls
             ]
             pipe.send((calls, [(job.created, job.ended) for job in emulator.jobs.values()]))
+
+
+def asked_since(parameters: Mapping[str, Any]) -> float | None:
+    if "SearchExpression" not in parameters or "NextToken" in parameters:
+        return None
+    times = [it["Value"] for it in parameters["SearchExpression"]["Filters"] if it["Name"] == "LastModifiedTime"]
+    return datetime.fromisoformat(times[0]).timestamp() if times else 0.0
 
 
 def make_tuner(clock: SharedClock, journal: Path, jobs: int, parallel: int, **settings: Any) -> Tuner:
@@ -151,33 +182,31 @@ def calls(folder: Path, jobs: int, parallel: int, early_stopping: str) -> Iterat
         bar=f"<= {MOST_PER_TRIAL}",
         met=besides <= MOST_PER_TRIAL,
     )
-    looks = seen.times("Search", first=True)
-    pages = most_pages(seen)
-    yield Row("Search calls", asked["Search"], f"{len(looks)} polls")
-    yield Row("Search calls of one poll, the most", pages, bar=f"<= {MOST_PER_POLL}", met=pages <= MOST_PER_POLL)
-    describing = sum(created <= look < ended for look in looks for created, ended in seen.jobs)
+    polls = [*seen.polls()]
+    yield Row("Search calls", asked["Search"], f"{len(polls)} polls", asked["Search"] / len(polls))
+    few = max(calls for _, calls, changed in polls if changed <= FEW)
+    yield Row(
+        f"Search calls of one poll, at most {FEW} jobs changed",
+        few,
+        bar=f"<= {MOST_PER_POLL}",
+        met=few <= MOST_PER_POLL,
+    )
+    many = [calls for _, calls, changed in polls if changed > FEW]
+    yield Row("  of one poll, more jobs changed", max(many, default="-"), f"{len(many)} polls")
+    describing = sum(created <= time < ended for time, *_ in polls for created, ended in seen.jobs)
     yield Row("the same polls by one Describe per running job", describing, ratio=describing / asked["Search"])
     for operation in RATES:
         rate = most_in_a_second(seen.times(operation))
         yield Row(
             f"{operation} calls in one second, the most", rate, bar=f"<= {MOST_PER_SECOND}", met=rate <= MOST_PER_SECOND
         )
-    throttled = sum(outcome == "ThrottlingException" for *_, outcome, _ in seen.calls)
+    throttled = sum(call.outcome == "ThrottlingException" for call in seen.calls)
     unhandled = statuses["Failed"] + (study.stop_reason != f"max_jobs ({jobs}) reached")
     yield Row("calls throttled by an account with these limits", throttled, bar="0", met=throttled == 0)
     yield Row("trials or studies that failed", unhandled, bar="0", met=unhandled == 0)
     for service, name in (("s3", "S3 calls per trial"), ("logs", "Logs calls per poll")):
         count = seen.of(service).total() - (service == "s3")  # the bucket is not the study's
-        yield Row(name, f"{count / (jobs if service == 's3' else len(looks)):.2f}", f"{count} calls")
-
-
-def most_pages(seen: Calls) -> int:
-    pages = most = 0
-    for _, operation, *_, first in seen.calls:
-        if operation == "Search":
-            pages = 1 if first else pages + 1
-            most = max(most, pages)
-    return most
+        yield Row(name, f"{count / (jobs if service == 's3' else len(polls)):.2f}", f"{count} calls")
 
 
 def most_in_a_second(times: Sequence[float]) -> int:

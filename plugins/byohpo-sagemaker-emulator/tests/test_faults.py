@@ -99,6 +99,14 @@ def test_the_quota_is_gone_for_a_while(faulty):
     desk.create("second")
 
 
+def test_a_quota_that_others_use_up_is_not_nothing(faulty):
+    """A limit of 0 would tell a client that no job can ever run."""
+    desk = faulty()
+    desk.emulator.faults.inject("quota")
+    with pytest.raises(ClientError, match="is 1 Instances, with current utilization of 1 Instances"):
+        desk.create("first")
+
+
 def test_expired_credentials_are_refused_by_every_service_until_renewed(faulty):
     """For a window of time on the clock."""
     desk = faulty()

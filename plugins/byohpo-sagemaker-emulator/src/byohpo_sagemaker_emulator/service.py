@@ -144,9 +144,9 @@ class TrainingJobs:
                 raise over_quota(kind, quota, used, wanted)
 
     def limit(self, request: Mapping[str, Any]) -> ServiceError:
-        """The refusal of a job while others in the account use what is left of the quota."""
+        """The refusal of a job while all of the quota, which is never nothing, is used here or elsewhere."""
         kind, wanted = instances(request)[0]
-        used = self._book.instances.in_use[kind] + wanted
+        used = max(wanted, self._book.instances.in_use[kind])
         return over_quota(kind, used, used, wanted)
 
     def _job(self, parameters: Mapping[str, Any]) -> Job:
