@@ -209,7 +209,7 @@ def spend(seed):
             METRICS,
             "random",
             "Minimize",
-            draw.randint(3, 25),
+            draw.randint(8, 25),
             draw.randint(1, 8),
             random_seed=seed,
             failure_limit=False,
