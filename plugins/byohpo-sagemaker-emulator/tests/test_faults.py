@@ -85,14 +85,14 @@ def test_an_error_may_get_lost_as_well(virtual):
 
 
 def test_the_quota_is_gone_for_a_while(faulty):
-    """Others in the account use what is left."""
+    """At as many instances as are in use."""
     desk = faulty()
     desk.create("first")
     desk.emulator.faults.inject("quota")
     assert error_of(lambda desk: desk.create("second"), desk) == ("ResourceLimitExceeded", 400)
     desk.emulator.clock.sleep(59)
     with pytest.raises(
-        ClientError, match="is 2 Instances, with current utilization of 2 Instances and a request delta of 1"
+        ClientError, match="is 1 Instances, with current utilization of 1 Instances and a request delta of 1"
     ):
         desk.create("second")
     desk.emulator.clock.sleep(2)
