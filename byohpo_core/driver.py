@@ -25,6 +25,8 @@ from byohpo_core.plugins import StudyPlugins
 from byohpo_core.study import Event, EventKind, Study, Trial, TrialStatus
 
 _logger = logging.getLogger("byohpo")
+REPEATS_BESIDE_JOBS = 10
+"""How many repeats in a row are proposed while jobs run, before the next result is waited for."""
 LOOK_AHEAD = 2
 """In strict order: how many times as many trials as slots may be unobserved."""
 _number = attrgetter("number")
@@ -168,7 +170,7 @@ class Driver:
                     f"budget: {study.cost:.2f} of {self._policy.max_cost:.2f} is spent, and one more job may cost "
                     f"{self._policy.reservation:.2f}"
                 )
-            elif self._only_repeats() and not study.running and not study.waiting:
+            elif self._only_repeats() and not self._news_to_come():
                 self._stop(f"nothing new proposed: the last {study.reused_in_a_row} proposals repeat known trials")
             elif (reason := self._plugins.stop(study)) is not None:
                 self._stop(reason)
@@ -200,7 +202,12 @@ class Driver:
 
     def _only_repeats(self) -> bool:
         """Whether plugins have long proposed nothing but what is known: a reason to wait for news, or to end."""
-        return self.study.reused_in_a_row >= self._repeats
+        enough = REPEATS_BESIDE_JOBS if self._news_to_come() else self._repeats
+        return self.study.reused_in_a_row >= enough
+
+    def _news_to_come(self) -> bool:
+        """Whether there are jobs, or will be, whose results may bring something new."""
+        return bool(self.study.running or self.study.waiting)
 
     def _wanted(self) -> int:
         """How many more proposals there is a free slot and a job in the budget for."""

@@ -690,4 +690,4 @@ def test_repeats_beside_a_running_job_are_no_end():
         Simulated(simulated), {"x": ContinuousParameter(0, 1)}, strategy=OneAtRest, max_jobs=9, max_parallel_jobs=2
     ).study
     assert study.stop_reason == "max_jobs (9) reached"
-    assert sum(trial.shares is not None for trial in study.trials) > 100
+    assert 10 <= sum(trial.shares is not None for trial in study.trials) < 200
