@@ -6,6 +6,7 @@ are medians and, in brackets, the range seen. It reports and never fails: the la
 
 import argparse
 import gc
+import logging
 import os
 import platform
 import random
@@ -24,6 +25,7 @@ from importlib.metadata import version
 from itertools import count, pairwise
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -374,6 +376,7 @@ def run_long(journal: str, strategy: str, traced: bool) -> Course:
                 raise KeyboardInterrupt
         return job(hyperparameters)
 
+    logging.getLogger("byohpo").setLevel(logging.ERROR)  # that it leaves a job is what it is for
     if traced:
         tracemalloc.start()
     with suppress(KeyboardInterrupt):
@@ -470,21 +473,23 @@ def swarm_through_blocking(generations: int, population: int, slots: int, losses
     number_of_trials = generations * population
     plugin: Any = ParticleSwarm(problem(number_of_trials), population=population)
     losses.clear()
+    study: Any = SimpleNamespace(trials=[])
     spent = 0.0
     for number in range(0, number_of_trials, slots):
         started = time.perf_counter()
-        proposals = plugin.propose(None, slots)
+        proposals = plugin.propose(study, slots)
         values = [loss(proposal.hyperparameters) for proposal in proposals]
         proposed = time.perf_counter()
         # A trial is the study's, and its cost is in the tables above.
         trials = [
             Trial(
-                number, proposal, "pso", proposal.hyperparameters, TrialStatus.Completed, None, None, (value,), (value,)
+                place, proposal, "pso", proposal.hyperparameters, TrialStatus.Completed, None, None, (value,), (value,)
             )
-            for proposal, value in zip(proposals, values, strict=True)
+            for place, (proposal, value) in enumerate(zip(proposals, values, strict=True), number)
         ]
+        study.trials += trials
         built = time.perf_counter()
-        plugin.observe(None, trials)
+        plugin.observe(study, trials)
         spent += time.perf_counter() - built + proposed - started
         losses.extend(values)
     plugin.close()

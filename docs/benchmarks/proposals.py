@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from bookkeeping import Bench, Row, in_turns, loss, ranges, report
@@ -57,17 +58,19 @@ def through(plugin: type[BlockingAlgorithm], mode: str | None, proposals: list[A
     algorithm = built(plugin, mode)
     proposals.clear()
     spent, made = 0.0, 0
+    study: Any = SimpleNamespace(trials=[])
     while made < TRIALS:
         started = time.perf_counter()
-        batch = algorithm.propose(None, SLOTS)
+        batch = algorithm.propose(study, SLOTS)
         found = [losses(algorithm, proposal.hyperparameters) for proposal in batch]
         proposed = time.perf_counter()
         trials = [
-            Trial(made, it, "bench", it.hyperparameters, TrialStatus.Completed, 0, None, values, values)
-            for it, values in zip(batch, found, strict=True)
+            Trial(made + place, it, "bench", it.hyperparameters, TrialStatus.Completed, 0, None, values, values)
+            for place, (it, values) in enumerate(zip(batch, found, strict=True))
         ]
+        study.trials += trials
         built_at = time.perf_counter()
-        algorithm.observe(None, trials)
+        algorithm.observe(study, trials)
         spent += time.perf_counter() - built_at + proposed - started
         made += len(batch)
         proposals.extend(dict(it.hyperparameters) for it in batch)
