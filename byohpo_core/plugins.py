@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar, overload
 
 import attrs
@@ -140,7 +141,7 @@ class Found:
 def installed(group: str) -> dict[str, list[EntryPoint]]:
     """Entry points of a group by name; two distributions with one name are both there. Nothing is imported."""
     found: dict[str, list[EntryPoint]] = {}
-    for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, _owner(entry))):
+    for entry in sorted(entry_points(group=group), key=attrgetter("name")):
         found.setdefault(entry.name, []).append(entry)
     return found
 
@@ -158,7 +159,7 @@ def find(plugin: str | PluginFactory, group: str = ALGORITHMS) -> Found:
         raise UnknownPlugin(_unknown(plugin, group, known))
     entries = known[plugin]
     if len(entries) > 1:
-        owners = " and ".join(_owner(entry) for entry in entries)
+        owners = " and ".join(sorted(map(_owner, entries)))
         raise UnknownPlugin(f"{plugin!r} is provided by {owners}: uninstall one of them")
     loaded = load(entries[0])
     distribution = entries[0].dist

@@ -105,7 +105,7 @@ class Tuner:
         problem = Problem(
             _space(hyperparameter_ranges, self._estimator),
             _objectives(objective_metric_name, objective_type),
-            secrets.randbits(32) if random_seed is None else checks.whole("random_seed", random_seed),
+            secrets.randbits(32) if random_seed is None else checks.whole("random_seed", random_seed, at_least=0),
             checks.whole("max_jobs", max_jobs),
             checks.whole("max_parallel_jobs", max_parallel_jobs),
         )
@@ -459,8 +459,8 @@ def _tell_running(study: Study, journal: str) -> None:
     if names:
         shown = ", ".join(names[:_NAMED_JOBS]) + (", ..." if len(names) > _NAMED_JOBS else "")
         _logger.warning(
-            "%d jobs still run: %s. `%s` stops them, `%s` goes on with the study.",
-            *(len(names), shown, *(checks.command(verb, study.name, journal) for verb in ("stop", "resume"))),
+            "still running: %s (%d in all). `%s` stops what runs, `%s` goes on with the study.",
+            *(shown, len(names), *(checks.command(verb, study.name, journal) for verb in ("stop", "resume"))),
         )
 
 

@@ -33,18 +33,19 @@ def imported(journal: Journal, ids: Sequence[str]) -> list[Event]:
 
 
 def _body(parent: Study) -> dict[str, Any]:
-    results = [_result(trial) for trial in parent.trials if trial.status in _RESULTS and trial.shares is None]
+    results = [_result(trial, parent) for trial in parent.trials if trial.status in _RESULTS and trial.shares is None]
     return {"study": parent.id, "trials": results}
 
 
-def _result(trial: Trial) -> dict[str, Any]:
+def _result(trial: Trial, parent: Study) -> dict[str, Any]:
+    whence = f"from study {parent.name}"
     body = {
         **trial.proposal.to_json(),
         "plugin": trial.plugin,
         "status": trial.status.value,
         "job": trial.job_name,
         "metrics": dict(trial.metrics),
-        "reason": trial.reason,
+        "reason": whence if trial.reason is None else f"{whence}: {trial.reason}",
         "started": trial.started,
         "ended": trial.ended,
         "details": dict(trial.details),

@@ -84,9 +84,9 @@ CASES = {
         lambda: tune(ranges={"n": IntegerParameter(0.5, 3)}),
         "min_value: 0.5 is not a whole number",
     ),
-    "seed that Sobol points cannot have": (
-        lambda: tune(strategy="sobol", random_seed=-1),
-        "random_seed is -1",
+    "seed below 0": (
+        lambda: tune(random_seed=-1),
+        "random_seed is -1; it must be at least 0",
     ),
     "logarithm of 0": (lambda: tune(ranges={"x": ContinuousParameter(0, 1, "Logarithmic")}), "Logarithmic"),
     "reverse logarithm of 1": (

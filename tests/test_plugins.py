@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from byohpo_core import InvalidInput, PluginError, UnknownPlugin, option
-from byohpo_core.plugins import ALGORITHMS, find, installed, option_parameters, register, restore, try_to_load
+from byohpo_core.plugins import ALGORITHMS, OURS, find, installed, option_parameters, register, restore, try_to_load
 
 GOOD = """
 from byohpo_core import hookimpl
@@ -207,6 +208,16 @@ def test_a_manifests_plugin_is_found_again():
         restore(find(Local).spec({}))
     with pytest.raises(InvalidInput):
         find("no-such-extension", "byohpo.extensions")
+
+
+def test_the_table_of_our_algorithms_is_what_our_packages_bring():
+    """It names the package to install for an algorithm that is not there."""
+    brought = {}
+    for path in Path(__file__).parents[1].glob("plugins/byohpo-plugin-*/pyproject.toml"):
+        project = tomllib.loads(path.read_text())["project"]
+        for name in project["entry-points"]["byohpo.algorithms"]:
+            brought[name] = project["name"].removeprefix("byohpo-plugin-")
+    assert brought == dict(OURS)
 
 
 def test_the_environment_of_the_tests_is_the_installed_package():

@@ -25,6 +25,7 @@ from byohpo_core import (
     hookimpl,
     register,
 )
+from byohpo_core.backends.importable import import_function
 from byohpo_core.backends.simulated import SimulatedBackend
 from byohpo_core.journal import Journal, open_journal
 
@@ -511,3 +512,11 @@ def test_looking_creates_nothing(own_folder):
     with pytest.raises(UnknownStudy, match="known: none"):
         Tuner.attach("s", journal="nowhere.db")
     assert not list(own_folder.iterdir())
+
+
+def test_a_function_whose_module_fails_is_told_in_one_line(tmp_path, monkeypatch):
+    """Whatever the module raises when it is imported."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "broken_objective.py").write_text("raise RuntimeError('no such\\ndevice')")
+    with pytest.raises(InvalidInput, match=r"broken_objective:f, .* cannot import \(RuntimeError: no such device\)"):
+        import_function("broken_objective:f")

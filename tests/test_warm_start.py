@@ -51,6 +51,8 @@ def test_known_results_come_first_as_foreign_trials(parent):
     study = tuner(random_seed=2, warm_start_from=["parent"]).fit(job_name="child")
     foreign = [trial for trial in study.trials if trial.foreign]
     told = [(dict(t.hyperparameters), t.status, t.values, t.job_name) for t in foreign]
+    assert {t.reason for t in foreign if t.status is TrialStatus.Completed} == {"from study parent"}
+    assert {t.reason for t in foreign if t.status is TrialStatus.Failed} <= {"from study parent: diverged"}
     assert told == [(dict(t.hyperparameters), t.status, t.values, t.job_name) for t in parent.trials]
     assert (study.jobs, len(study.trials)) == (12, 24)
     assert study.best.losses <= parent.best.losses
@@ -88,14 +90,32 @@ def test_plugins_observe_them_before_they_are_asked(parent):
     assert calls[2:] == [[(False, False)]]
 
 
-@pytest.mark.parametrize("strategy", ["pso", "ga", "de", "es", "eda", "paes", "sa", "scipy-de", "scipy-nelder-mead"])
-def test_an_algorithm_that_wraps_a_library_starts_from_the_best_of_them(strategy, parent):
-    """Its first proposals have the best known configuration, for nothing."""
-    study = tuner(strategy, random_seed=2, max_jobs=8, warm_start_from=["parent"]).fit(job_name="child")
-    first = [trial for trial in study.trials if not trial.foreign][:8]
-    best = parent.best
-    again = [t for t in first if t.hyperparameters["n"] == best.hyperparameters["n"]]
-    assert any(t.hyperparameters["x"] == pytest.approx(best.hyperparameters["x"], abs=0.02) for t in again)
+LIBRARIES = ["pso", "ga", "de", "es", "eda", "paes", "sa", "scipy-de"]
+SEQUENTIAL = ["nelder-mead", "powell", "cobyqa", "dual-annealing", "direct", "shgo", "basinhopping"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [
+        *((name, {"mode": mode}) for name in LIBRARIES for mode in ("asynchronous", "generational")),
+        *((f"scipy-{name}", {}) for name in SEQUENTIAL),
+    ],
+    ids=str,
+)
+def test_an_algorithm_that_wraps_a_library_starts_from_the_best_of_them(strategy, options):
+    """Its first proposal is the best known configuration, to the last digit and so for nothing."""
+    ranges = {
+        **RANGES,
+        "rate": ContinuousParameter(1e-5, 1),
+        "momentum": ContinuousParameter(0, 0.999, "ReverseLogarithmic"),
+    }
+    best = tuner(ranges=ranges).fit(job_name="parent").best
+    study = tuner(
+        strategy, ranges, random_seed=2, max_jobs=8, warm_start_from=["parent"], strategy_options=options
+    ).fit(job_name="child")
+    first = next(trial for trial in study.trials if not trial.foreign)
+    assert first.hyperparameters == best.hyperparameters
+    assert (first.status, study.trials[first.shares].values) == (TrialStatus.Reused, best.values)
 
 
 def test_several_studies_and_ids_are_possible(parent):

@@ -26,17 +26,19 @@ def is_importable(function: _Function) -> bool:
 def import_function(name: str) -> _Function:
     """The function of a qualified name; raises `InvalidInput` if this process cannot have it."""
     module, _, qualname = name.partition(":")
+    why: BaseException | None = None
     try:
         if "<" not in qualname:
             import_module(module)
-    except ImportError:
-        pass
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
+        why = error
     function: _Function = _look_up(module, qualname)
     if not callable(function) or isinstance(function, type):
+        told = "" if why is None else f" ({type(why).__name__}: {' '.join(str(why).split())})"
         raise InvalidInput(
-            f"the study tunes the function {name}, which this program cannot import: resume it in the program that "
-            "has it, with Tuner.attach(..., estimator=the_function).resume()"
-        )
+            f"the study tunes the function {name}, which this program cannot import{told}: resume it in the program "
+            "that has it, with Tuner.attach(..., estimator=the_function).resume()"
+        ) from why
     return function
 
 

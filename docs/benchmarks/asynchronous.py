@@ -13,6 +13,7 @@ import argparse
 import bisect
 import functools
 import math
+import operator
 import os
 import platform
 import random
@@ -32,14 +33,10 @@ import numpy as np
 from byohpo_core import (
     CategoricalParameter,
     IntegerParameter,
-    Objective,
-    Problem,
-    SearchSpace,
+    Simulated,
     Simulation,
-    Trial,
-    TrialStatus,
+    Tuner,
 )
-from byohpo_core.backends.simulated import SimulatedBackend
 
 TASKS = {
     "protein": ("HPOLib", "protein_structure", "val_loss"),
@@ -164,8 +161,8 @@ class Run:
         return sum(min(end, until) - start for start, end in pairs if start < until)
 
     def after(self, evaluations: int) -> float:
-        """The best value after so many evaluations."""
-        return self.best[evaluations - 1]
+        """The best value after so many evaluations, or when it had nothing new to propose."""
+        return self.best[min(evaluations, len(self.best)) - 1]
 
     def at(self, moment: float) -> float:
         """The best value at a moment."""
@@ -176,47 +173,30 @@ class Run:
         """Whether it reached a target, and the time, evaluations and paid seconds until then or its end."""
         number = next((number for number, value in enumerate(self.best) if value <= target), None)
         moment = self.ended[-1 if number is None else number]
-        return number is not None, moment, JOBS if number is None else number + 1, self.paid(moment)
+        return number is not None, moment, len(self.best) if number is None else number + 1, self.paid(moment)
 
 
 def run(name: str, strategy: str, slots: int, options: Mapping[str, Any], seed: int) -> Run:
-    """One study, without its journal: the algorithm and the simulated backend, whose clock jumps."""
-    named = ["loss", "log-seconds"] if strategy == "nsga2" else ["loss"]
-    objectives = tuple(Objective(metric, "Minimize") for metric in named)
-    problem = Problem(SearchSpace(task(name).parameters), objectives, seed, JOBS, slots)
-    plugin, backend = algorithm(strategy)(problem, **options), SimulatedBackend(task(name), 0.0)
-    running: dict[str, Trial] = {}
-    ended: list[Trial] = []
-    while True:
-        while (wanted := min(slots - len(running), JOBS - len(ended) - len(running))) > 0:
-            proposals = plugin.propose(None, wanted)
-            fresh = [
-                Trial(number, it, strategy, it.hyperparameters, TrialStatus.Running, job_name=str(number))
-                for number, it in enumerate(proposals, len(ended) + len(running))
-            ]
-            backend.launch(fresh)
-            running |= {trial.job_name: trial for trial in fresh}
-            if not proposals:
-                break
-        if not running:
-            break
-        done = []
-        for update in backend.poll((), math.inf):
-            values = tuple(float(update.metrics[metric]) for metric in named)
-            finite = all(map(math.isfinite, values))
-            done.append(
-                running.pop(update.job_name).but(
-                    status=TrialStatus.Completed if finite else TrialStatus.Failed,
-                    losses=values if finite else None,
-                    started=update.started,
-                    ended=update.ended,
-                )
-            )
-        plugin.observe(None, done)
-        ended += done
-    plugin.close()
-    best = volumes(task(name), ended) if strategy == "nsga2" else running_minimum([it.losses for it in ended])
-    return Run([it.started for it in ended], [it.ended for it in ended], best, slots)
+    """One study on the simulated backend, whose clock jumps; what repeats a known configuration is not paid for."""
+    objectives = ["loss", "log-seconds"] if strategy == "nsga2" else ["loss"]
+    study = Tuner(
+        Simulated(task(name)),
+        objectives,
+        task(name).parameters,
+        strategy=algorithm(strategy),
+        objective_type="Minimize",
+        max_jobs=JOBS,
+        max_parallel_jobs=slots,
+        random_seed=seed,
+        strategy_options=options,
+        failure_limit=False,
+        journal=":memory:",
+        progress=False,
+    ).fit()
+    paid = (trial for trial in study.trials if trial.shares is None)
+    ended = sorted(paid, key=operator.attrgetter("ended"))
+    best = volumes(task(name), ended) if strategy == "nsga2" else running_minimum([trial.losses for trial in ended])
+    return Run([trial.started for trial in ended], [trial.ended for trial in ended], best, slots)
 
 
 def running_minimum(losses: Sequence[tuple[float, ...] | None]) -> list[float]:

@@ -269,9 +269,9 @@ def test_who_leaves_tells_what_still_runs(account, caplog):
     """And the command that stops it."""
     with caplog.at_level(logging.WARNING), pytest.raises(KeyboardCrash):
         account.tuner(extensions=[Crash]).fit(job_name="study")
-    (told,) = [record.getMessage() for record in caplog.records if "still run" in record.getMessage()]
-    assert "3 jobs still run: study-" in told
-    assert "`byohpo stop study --journal studies.db` stops them" in told
+    (told,) = [record.getMessage() for record in caplog.records if "still running: study-" in record.getMessage()]
+    assert "(3 in all)" in told
+    assert "`byohpo stop study --journal studies.db` stops what runs" in told
 
 
 def test_an_interrupted_spot_job_goes_on_by_itself(make_account):

@@ -63,20 +63,27 @@ def cube(space: SearchSpace, side: float = 1.0) -> Encoding:
 
 
 def bit_string(space: SearchSpace, bits: int) -> Encoding:
-    """Candidates are Gray-coded bit strings, with *bits* for each continuous parameter."""
+    """Candidates are Gray-coded bit strings, with *bits* for each continuous parameter.
+
+    One that was encoded stands for the very configuration that it was encoded from, though others may share its bits.
+    """
     resolution = 2.0**-bits
     length = space.bit_length(resolution)
     padding = [0] * (length == 0)  # operators need a bit, which a space of one configuration does not have
+    encoded: dict[tuple[int, ...], Mapping[str, Any]] = {}
 
     def generate(random: random.Random, args: Mapping[str, Any]) -> Candidate:  # noqa: ARG001 - inspyred's signature
         return [random.randint(0, 1) for _ in range(length)] + padding
 
-    return Encoding(
-        generate,
-        ec.DiscreteBounder([0, 1]),
-        lambda configuration: space.encode_bits(configuration, resolution) + padding,
-        lambda candidate: space.decode_bits(candidate[:length], resolution),
-    )
+    def encode(configuration: Mapping[str, Any]) -> Candidate:
+        candidate = space.encode_bits(configuration, resolution) + padding
+        encoded.setdefault(tuple(candidate), configuration)
+        return candidate
+
+    def decode(candidate: Candidate) -> Mapping[str, Any]:
+        return encoded.get(tuple(candidate)) or space.decode_bits(candidate[:length], resolution)
+
+    return Encoding(generate, ec.DiscreteBounder([0, 1]), encode, decode)
 
 
 def evolving(
@@ -142,11 +149,12 @@ def pareto(losses: Any) -> ec.emo.Pareto:
 
 
 def steady_size(problem: Problem, per_slot: float, *, most: int = 20, even: bool = False) -> int:
-    """A default population that proceeds in turns of a few: so many *per_slot*, at least four and at most *most*.
+    """A default population that proceeds in turns of a few: so many *per_slot*, at least four.
 
-    A small one, since each result counts at once, while of the trials in the slots nothing is known yet.
+    And at most *most* or a quarter of the budget. A small one, since each result counts at once, while of the trials in
+    the slots nothing is known yet.
     """
-    size = max(4, min(most, math.ceil(per_slot * problem.max_parallel_jobs)))
+    size = max(4, min(most, problem.max_jobs // 4, math.ceil(per_slot * problem.max_parallel_jobs)))
     return size + size % 2 if even else size
 
 

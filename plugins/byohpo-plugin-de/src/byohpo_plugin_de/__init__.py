@@ -30,7 +30,7 @@ class DifferentialEvolution(BlockingAlgorithm):
             ),
             takes_self=True,
         ),
-        help="configurations kept; default 0.8 slots, from 4 to 20, in generational mode "
+        help="configurations kept; default 0.8 slots, from 4 to min(20, max_jobs // 4), in generational mode "
         "max(slots, 4, min(20, max_jobs // 8))",
         minimum=2,
     )

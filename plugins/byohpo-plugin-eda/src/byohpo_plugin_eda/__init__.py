@@ -23,7 +23,7 @@ class EstimationOfDistribution(BlockingAlgorithm):
     population: int = option(
         attrs.Factory(lambda self: _size(self.problem, self.mode), takes_self=True),
         help="configurations kept, in generational mode the trials of a generation; default "
-        "max(slots, 4, min(20, max_jobs // 6)), asynchronous at least 2 slots",
+        "max(slots, 4, min(20, max_jobs // 6)), asynchronous at least min(2 slots, max_jobs // 4)",
         minimum=4,
     )
     num_selected: int | None = option(
@@ -57,4 +57,4 @@ class EstimationOfDistribution(BlockingAlgorithm):
 def _size(problem: Problem, mode: str) -> int:
     """The larger of two, asynchronously: from few points a distribution narrows too early."""
     size = max(4, generation_size(problem, generations=6))
-    return max(size, 2 * problem.max_parallel_jobs) if mode == "asynchronous" else size
+    return max(size, min(2 * problem.max_parallel_jobs, problem.max_jobs // 4)) if mode == "asynchronous" else size

@@ -32,8 +32,8 @@ class EvolutionStrategy(BlockingAlgorithm):
             ),
             takes_self=True,
         ),
-        help="configurations kept; default 0.7 slots, from 4 to 20, in generational mode, where they are its "
-        "trials, max(slots, 4, min(20, max_jobs // 20))",
+        help="configurations kept; default 0.7 slots, from 4 to min(20, max_jobs // 4), in generational mode, "
+        "where they are its trials, max(slots, 4, min(20, max_jobs // 20))",
         minimum=1,
     )
     step: float = option(0.1, help="the width of the first mutations, in the unit cube", minimum=0)

@@ -33,8 +33,8 @@ class NSGA2(BlockingAlgorithm):
             ),
             takes_self=True,
         ),
-        help="configurations kept; even; default 0.8 slots, from 4 to 20, in generational mode, where they are its "
-        "trials, max(slots, 4, min(20, max_jobs // 8))",
+        help="configurations kept; even; default 0.8 slots, from 4 to min(20, max_jobs // 4), in generational mode, "
+        "where they are its trials, max(slots, 4, min(20, max_jobs // 8))",
         minimum=2,
     )
     tournament_size: int = option(2, help="how many compete to be a parent", minimum=1)
