@@ -111,7 +111,8 @@ def faults(session: nox.Session) -> None:
     install(session, *TEST_TOOLS)
     length = "short" if "--short" in session.posargs else "long"
     arguments = [argument for argument in session.posargs if argument != "--short"]
-    run_tests(session, "-m", "faults", "tests/faults", *arguments, env={"BYOHPO_FAULTS": length})
+    parallel = "--numprocesses=auto"
+    run_tests(session, "-m", "faults", "tests/faults", parallel, *arguments, env={"BYOHPO_FAULTS": length})
 
 
 @nox.session(python=PYTHON)

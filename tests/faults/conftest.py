@@ -80,6 +80,18 @@ def quick_clients(monkeypatch):
     monkeypatch.setattr(JSONFileLoader, "load_file", lambda _, path: load_file(loader, path))
 
 
+def pytest_sessionfinish(session):
+    """A process of several hands its numbers over."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["counts"] = dict(COUNTS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """And the one that prints takes them."""
+    COUNTS.update(getattr(node, "workeroutput", {}).get("counts", {}))
+
+
 def pytest_terminal_summary(terminalreporter):
     """Print the numbers."""
     if COUNTS:

@@ -53,6 +53,8 @@ class DifferentialEvolution(BlockingAlgorithm):
     def search(self) -> Blocking:
         single_objective(self.problem, "differential evolution")
         pairs("num_selected", self.num_selected)
+        if self.num_selected > self.population:
+            raise InvalidInput(f"num_selected is {self.num_selected}, but the population is {self.population}")
         if self.tournament_size > self.population:
             raise InvalidInput(f"tournament_size is {self.tournament_size}, but the population is {self.population}")
         return evolving(

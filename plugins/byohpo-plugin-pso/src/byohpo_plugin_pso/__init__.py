@@ -30,9 +30,11 @@ class ParticleSwarm(BlockingAlgorithm):
         "max(slots, 4, min(20, max_jobs // 4)), asynchronous at least slots + 1",
         minimum=1,
     )
-    inertia: float = option(0.5, help="how much of its last step a particle repeats")
-    cognitive_rate: float = option(2.1, help="how strongly a particle's own best position draws it")
-    social_rate: float = option(2.1, help="how strongly its neighbours' best position draws it")
+    inertia: float = option(0.5, help="how much of its last step a particle repeats", minimum=0, maximum=10)
+    cognitive_rate: float = option(
+        2.1, help="how strongly a particle's own best position draws it", minimum=0, maximum=10
+    )
+    social_rate: float = option(2.1, help="how strongly its neighbours' best position draws it", minimum=0, maximum=10)
     neighborhood_size: int | None = option(
         None, help="neighbours on a ring, itself included; by default all particles are neighbours", minimum=1
     )
