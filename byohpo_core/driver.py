@@ -84,6 +84,7 @@ class Driver:
         with self._interruptible():
             try:
                 if study.running:
+                    self._commit()  # whoever was overtaken learns it before it starts a job
                     self._adopt()
                 while True:
                     self._advance()
@@ -105,11 +106,15 @@ class Driver:
             raise KeyboardInterrupt(f"study {study.name!r} is interrupted: `{self._resume}` goes on")
 
     def _adopt(self) -> None:
-        """Take over the jobs of an earlier driver, and repeat the stops that it may not have come to."""
-        self._receive(self._backend.adopt(self.study.running))
+        """Repeat the stops that an earlier driver may not have come to, and take over its jobs.
+
+        In this order: what is to stop is not started first.
+        """
+        self._heed_the_user()
         stopping = [trial for trial in self.study.running if self.study.stopping(trial)]
         if stopping:
             self._backend.stop(stopping)
+        self._receive(self._backend.adopt(self.study.running))
 
     def _advance(self) -> None:
         """Observe, consider stopping and ask for proposals, until the slots are full or the plugins wait."""
@@ -142,8 +147,10 @@ class Driver:
     def _observable(self) -> Sequence[Trial]:
         """The finished trials that it is time to observe; in strict order one, and only after all before it."""
         trials = self.study.unobserved
-        if self._policy.order == "arrival" or not trials or trials[0].foreign:
+        if self._policy.order == "arrival" or not trials:
             return trials
+        if foreign := [trial for trial in trials if trial.foreign]:
+            return foreign
         first = min(trials, key=_number)
         unfinished = (*self.study.running, *self.study.waiting)
         return [first] if all(trial.number > first.number for trial in unfinished) else []
@@ -274,6 +281,8 @@ class Driver:
                     job_name = f"{study.id}-{trial.number}-{trial.attempt}"
                     self._record(EventKind.Intended, trial=trial.number, attempt=trial.attempt, job=job_name)
                     launched.append(trial.number)
+        else:
+            self._backend.withdraw()
         if launched:
             self._commit()
             self._backend.launch([study.trials[number] for number in launched])

@@ -143,7 +143,7 @@ class Trial:
     started: float | None = None
     ended: float | None = None
     details: Mapping[str, Any] = MappingProxyType({})
-    """What the backend adds: `log`, `billable_seconds`, `cost`, `model_artifacts`."""
+    """What the backend adds: `log`, `model_artifacts`, and `billable_seconds` and `cost` of all attempts together."""
     shares: int | None = None
     """The number of the trial whose result this one reuses."""
     failures: int = 0
@@ -456,6 +456,7 @@ class Study:
             job_name=None,
             started=None,
             failures=trial.failures + event.body["counted"],
+            details=_with_spent(event.body.get("details"), trial.details),
         )
 
     def _finished(self, event: Event) -> None:
@@ -481,7 +482,7 @@ class Study:
             reason=body.get("reason"),
             started=body.get("started", trial.started),
             ended=body.get("ended", event.time),
-            details=MappingProxyType(body["details"]) if body.get("details") else trial.details,
+            details=_with_spent(body.get("details"), trial.details),
             shares=shares,
         )
         self._unobserved[trial.number] = None
@@ -544,6 +545,13 @@ class Study:
 def _cost(event: Event) -> float:
     details = event.body.get("details")
     return float(details.get("cost", 0.0)) if details else 0.0
+
+
+def _with_spent(details: Mapping[str, Any] | None, before: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A job's details, to which is added what earlier attempts of its trial were billed."""
+    details = details or {}
+    spent = {name: details.get(name, 0) + before[name] for name in ("billable_seconds", "cost") if name in before}
+    return MappingProxyType({**details, **spent})
 
 
 def _configuration(trial: Trial) -> tuple[Any, ...]:

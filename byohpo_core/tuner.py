@@ -151,13 +151,23 @@ class Tuner:
         with closing(self._build(self._manifest)) as built:
             self._wants_curves = built.prunes
 
-    def fit(self, inputs: Any = None, job_name: str | None = None, wait: bool = True) -> Study:
+    def fit(
+        self,
+        inputs: Any = None,
+        job_name: str | None = None,
+        include_cls_metadata: bool = False,
+        *,
+        wait: bool = True,
+    ) -> Study:
         """Run a new study to its end.
 
         *inputs* maps channels to where their data lies, or is what the SDK's `fit` takes; *job_name* names the study
         in its journal (by default after the estimator). Raises `KeyboardInterrupt` if the user stops it; `resume` goes
-        on. With *wait* False another process drives the study, and this returns at once.
+        on. With *wait* False another process drives the study, and this returns at once. The other
+        argument can only be False, as programs say to SageMaker's own tuner.
         """
+        if include_cls_metadata:
+            raise InvalidInput("include_cls_metadata is for jobs that SageMaker's own tuner starts; leave it out")
         with self._at_work() as work:
             manifest = self._prepared(inputs)
             if not wait:
@@ -168,15 +178,17 @@ class Tuner:
             else:
                 self._record = record = self._journal.create(job_name, manifest.to_json(), known)
             if not wait:
+                self._estimator.event_log(self._journal, record)  # what is wrong with it is told here
                 self.study = study = read_study(self._journal, record)
-                drive_detached(self._journal, record)
+                log = drive_detached(self._journal, record)
+                _logger.warning("study %s is driven by another process, which writes to %s", record.name, log)
                 return study
             with self._held(record):
                 return self._drive(work, manifest, self._estimator.event_log(self._journal, record))
 
     def tune(self, inputs: Any = None, job_name: str | None = None, wait: bool = True) -> Study:
         """The same as `fit`, as the SDK's third version calls it."""
-        return self.fit(inputs, job_name, wait)
+        return self.fit(inputs, job_name, wait=wait)
 
     @classmethod
     def attach(
@@ -217,8 +229,9 @@ class Tuner:
             for name, value in (("max_jobs", max_jobs), ("max_parallel_jobs", max_parallel_jobs))
             if value is not None
         }
-        with self._at_work() as work:
-            return self._resume(work, limits, restart_algorithm=restart_algorithm, take_over=take_over)
+        record = self._known_record()
+        with self._at_work() as work, self._held(record, take_over=take_over):
+            return self._resume(work, record, limits, restart_algorithm=restart_algorithm)
 
     def stop_tuning_job(self) -> bool:
         """End the study and stop its jobs: from another thread while `fit` runs, or after `attach`.
@@ -229,12 +242,13 @@ class Tuner:
             work.stop_request = _STOPPED
             return False
         record = self._known_record()
-        try:
-            with self._at_work(_STOPPED) as work:
-                self._resume(work, {})
-        except StudyBusy:
-            self._journal.request_stop(record.id)
-            return False
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._held(record))
+            except StudyBusy:
+                self._journal.request_stop(record.id)
+                return False
+            self._resume(stack.enter_context(self._at_work(_STOPPED)), record, {})
         return True
 
     def analytics(self) -> Analytics:
@@ -335,31 +349,28 @@ class Tuner:
         return attrs.evolve(self._manifest, settings=settings, policy=policy, backend=self._estimator.describe())
 
     def _resume(
-        self, work: "_Work", limits: Mapping[str, int], *, restart_algorithm: bool = False, take_over: bool = False
+        self, work: "_Work", record: StudyRecord, limits: Mapping[str, int], *, restart_algorithm: bool = False
     ) -> Study:
-        record = self._known_record()
-        with self._held(record, take_over=take_over):
-            manifest = manifest_now(self._journal, record)
+        """Go on with a study whose driver's place is held."""
+        manifest = manifest_now(self._journal, record)
+        study = read_study(self._journal, record)
+        if limits.get("max_jobs", study.jobs) < study.jobs:
+            raise InvalidInput(
+                f"max_jobs is {limits['max_jobs']}, and study {study.name!r} has had {study.jobs} jobs: "
+                "it can only be raised"
+            )
+        ended = study.stop_reason is not None and study.finished == len(study.trials)
+        if ended and not (restart_algorithm or _changed(limits, manifest)):
+            self.study = study
+            return study
+        self._estimator = restore_estimator(manifest.backend, self._estimator)
+        log = self._estimator.event_log(self._journal, record)
+        manifest = manifest_now(self._journal, record)  # again: a mirror may have brought the study forward
+        changed = _changed(limits, manifest)
+        if changed or restart_algorithm:
             study = read_study(self._journal, record)
-            changed = {name: value for name, value in limits.items() if value != getattr(manifest.problem, name)}
-            if changed.get("max_jobs", study.jobs) < study.jobs:
-                raise InvalidInput(
-                    f"max_jobs is {changed['max_jobs']}, and study {study.name!r} has had {study.jobs} jobs: "
-                    "it can only be raised"
-                )
-            if (
-                not (changed or restart_algorithm)
-                and study.stop_reason is not None
-                and study.finished == len(study.trials)
-            ):
-                self.study = study
-                return study
-            self._estimator = restore_estimator(manifest.backend, self._estimator)
-            log = self._estimator.event_log(self._journal, record)
-            if changed or restart_algorithm:
-                study = read_study(self._journal, record)  # again: a mirror may have brought it forward
-                return self._drive(work, self._afresh(study, manifest, changed), log, before=study)
-            return self._drive(work, manifest, log)
+            return self._drive(work, self._afresh(study, manifest, changed), log, before=study)
+        return self._drive(work, manifest, log)
 
     def _afresh(self, study: Study, manifest: Manifest, limits: Mapping[str, int]) -> Manifest:
         """The manifest of a new epoch, which is journaled when its driver begins."""
@@ -462,6 +473,11 @@ def _tell_running(study: Study, journal: str) -> None:
             "still running: %s (%d in all). `%s` stops what runs, `%s` goes on with the study.",
             *(shown, len(names), *(checks.command(verb, study.name, journal) for verb in ("stop", "resume"))),
         )
+
+
+def _changed(limits: Mapping[str, int], manifest: Manifest) -> dict[str, int]:
+    """The limits that differ from the study's present ones."""
+    return {name: value for name, value in limits.items() if value != getattr(manifest.problem, name)}
 
 
 def _space(ranges: Any, estimator: Estimator) -> SearchSpace:

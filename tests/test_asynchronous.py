@@ -118,6 +118,15 @@ def test_failed_trials_do_not_shrink_the_population(strategy, failing, monkeypat
     assert sizes == (set() if strategy == "scipy-de" else {population})
 
 
+def test_several_parents_stay_several(monkeypatch):
+    """PAES pairs parents with children, of which a turn may bring fewer: those that have none stay."""
+    sizes = set()
+    monkeypatch.setattr(byohpo_inspyred, "_never", lambda population, **_: sizes.add(len(population)))
+    assert tune("paes", population=3).jobs == 90
+    assert tune("paes", population=3, space=SMALL).jobs == 90
+    assert sizes == {3}
+
+
 @pytest.mark.parametrize("strategy", ALGORITHMS)
 def test_pruned_trials_do_not_disturb(strategy):
     """They give their last values, and their slots are filled at once."""

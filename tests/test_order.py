@@ -1,6 +1,7 @@
 """Results in the order of their trials: how long each job takes changes nothing of the search."""
 
 import random
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ from byohpo_core import (
     Simulation,
     Tuner,
 )
+from byohpo_core.driver import Driver, Policy
 
 SLOTS = 16
 RANGES = {"x": ContinuousParameter(0, 1), "y": ContinuousParameter(0, 1)}
@@ -75,3 +77,12 @@ def test_another_order_is_refused():
     """There are two."""
     with pytest.raises(InvalidInput, match=r"order is 'strickt' \(did you mean 'strict'\?"):
         trajectory(1, "random", order="strickt")
+
+
+def test_foreign_results_do_not_take_others_with_them():
+    """A trial from before a raised limit may end late: it is observed at once, and the others wait for their turn."""
+    driver = Driver.__new__(Driver)
+    driver._policy = Policy(order="strict")
+    late, early = (SimpleNamespace(number=number, foreign=number == 3) for number in (3, 9))
+    driver.study = SimpleNamespace(unobserved=[late, early], running=[SimpleNamespace(number=5)], waiting=[])
+    assert driver._observable() == [late]

@@ -477,17 +477,26 @@ def test_a_numbered_name_that_another_program_takes_first_is_counted_on(monkeypa
     assert tune(job_name=None, max_jobs=1, max_parallel_jobs=1).study.name == "objective-2"
 
 
-def test_a_study_goes_on_in_a_process_of_its_own(own_folder):
-    """`fit(wait=False)` returns at once; another process drives the study to its end."""
+def test_a_study_goes_on_in_a_process_of_its_own(own_folder, caplog):
+    """`fit(wait=False)` returns at once and tells where the log is; another process drives the study to its end."""
     (own_folder / "train.py").write_text("import sys; print('loss=' + sys.argv[-1])\n")
     tuner = Tuner("train.py", "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_jobs=2, progress=False)
     study = tuner.fit(job_name="apart", wait=False)
     assert len(study.trials) == 0
     log = own_folder / f"byohpo.db.{study.id}.log"
+    assert f"study apart is driven by another process, which writes to {log}" in caplog.text
     deadline = time.monotonic() + 60
     while "max_jobs (2) reached" not in (log.read_text() if log.exists() else "") and time.monotonic() < deadline:
         threading.Event().wait(0.05)
     assert len(Tuner.attach("apart").study.trials) == 2
+
+
+def test_fit_takes_what_programs_say_to_sagemakers_own_tuner():
+    """The third argument is not `wait`."""
+    tuner = Tuner(lambda h: h["x"], "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", progress=False)
+    with pytest.raises(InvalidInput, match="include_cls_metadata is for jobs that SageMaker's own tuner starts"):
+        tuner.fit(None, "one", include_cls_metadata=True)
+    assert tuner.fit(None, "two", False).jobs == 1
 
 
 def test_what_only_this_program_has_cannot_go_on_in_another():

@@ -177,7 +177,10 @@ class Backend(Protocol):
         """What is new about these running trials, in order of arrival; waits at most `wait_seconds` for something."""
 
     def stop(self, trials: Sequence[Trial]) -> None:
-        """Ask these jobs to stop; each still ends with an `Ended`."""
+        """Ask these jobs to stop; each still ends with an `Ended`. It may be asked before `adopt`, which heeds it."""
+
+    def withdraw(self) -> None:
+        """No more jobs are wanted: those that were to be launched and could not be yet are told as lost."""
 
     def now(self) -> float:
         """Seconds on the backend's clock: Unix time, or a virtual clock."""

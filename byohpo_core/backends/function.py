@@ -112,6 +112,9 @@ class FunctionBackend:
             if worker is not None:
                 worker.kill()
 
+    def withdraw(self) -> None:
+        """What was launched has begun."""
+
     def close(self) -> None:
         """Wait for what runs."""
         self._pool.shutdown()

@@ -172,6 +172,9 @@ class LocalBackend:
             folder.mkdir(exist_ok=True)  # where no supervisor has come to it
             (folder / STOP).touch()
 
+    def withdraw(self) -> None:
+        """What was launched has begun."""
+
     def close(self) -> None:
         """Nothing is held: jobs and their supervisors go on."""
 

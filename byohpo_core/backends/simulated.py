@@ -119,6 +119,9 @@ class SimulatedBackend:
                 self._stopped.add(trial.job_name)
                 self._push(self._now, Ended(trial.job_name, Outcome.Stopped, started=trial.started, ended=self._now))
 
+    def withdraw(self) -> None:
+        """What was launched has begun."""
+
     def close(self) -> None:
         """Nothing is held."""
 

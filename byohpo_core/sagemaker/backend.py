@@ -40,6 +40,8 @@ _PAGE = 100
 _CREATORS = 8
 _INFRASTRUCTURE = ("CapacityError", "InternalServerError")
 _OVER = frozenset({"Completed", "Failed", "Stopped"})
+_ABSENT = ("ValidationException", "ResourceNotFound")
+"""How calls about one job say that there is none, or none that runs."""
 
 
 @attrs.define
@@ -80,6 +82,8 @@ class SageMakerBackend:
         self._watches: dict[str, _Watch] = {}
         self._queue: dict[str, Trial] = {}
         """Trials whose jobs the quota did not let start yet."""
+        self._withdrawn: set[str] = set()
+        """Those of them that are not to start any more."""
         self._quota_pause = QUOTA_PAUSE_SECONDS
         self._stopping: set[str] = set()
         self._pool = ThreadPoolExecutor(_CREATORS, thread_name_prefix="byohpo-sagemaker")
@@ -100,13 +104,18 @@ class SageMakerBackend:
         self._look_soon()
 
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
-        """Find the jobs of an earlier driver, and create those that it did not come to create."""
+        """Find the jobs of an earlier driver; create those that it did not come to create, unless they are to stop."""
         self._watches |= {str(trial.job_name): _Watch(self.now()) for trial in trials}
         self._search(None)
-        missing = [trial for trial in trials if self._watches[str(trial.job_name)].job is None]
-        for trial in missing:
-            del self._watches[str(trial.job_name)]
-        self.launch(missing)
+        missing = {name: trial for trial in trials if self._watches[name := str(trial.job_name)].job is None}
+        for name in missing.keys() & self._stopping:
+            if (job := self._describe(name)) is not None:
+                self._told(job, in_index=False)
+                del missing[name]
+        for name in missing:
+            del self._watches[name]
+        self._queue |= {name: trial for name, trial in missing.items() if name in self._stopping}
+        self.launch([trial for name, trial in missing.items() if name not in self._stopping])
         return ()
 
     def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:
@@ -123,6 +132,10 @@ class SageMakerBackend:
         self._stopping.update(fresh)
         list(self._pool.map(self._stop, [name for name in fresh if name not in self._queue]))
         self._look_soon()
+
+    def withdraw(self) -> None:
+        """Give up the jobs that wait for a place under the quota."""
+        self._withdrawn |= self._queue.keys()
 
     def close(self) -> None:
         """Jobs go on without a driver."""
@@ -141,13 +154,16 @@ class SageMakerBackend:
         try:
             self._aws.call("sagemaker", "create_training_job", **request)
         except Refused as refusal:
-            if refusal.code == "ResourceLimitExceeded":
-                if _quota(str(refusal)) == 0:
+            if refusal.code not in ("ResourceInUse", "ResourceLimitExceeded"):
+                raise
+            # An earlier try may have made it, whose answer was lost; the quota is then used up by the job itself.
+            job = self._describe(name)
+            if job is None:
+                if refusal.code == "ResourceInUse":
+                    raise
+                if _never_fits(str(refusal)):
                     raise ByohpoError(f"the account may run no such job: {refusal}; ask AWS for a quota") from refusal
                 return False
-            if refusal.code != "ResourceInUse":
-                raise
-            job = self._aws.call("sagemaker", "describe_training_job", TrainingJobName=name)
             if not same_job(request, job):
                 raise ByohpoError(
                     f"the training job {name} exists and is not this study's: choose another job_name"
@@ -155,11 +171,20 @@ class SageMakerBackend:
         self._watches[name] = _Watch(self.now())
         return True
 
+    def _describe(self, name: str) -> Mapping[str, Any] | None:
+        """What the service itself says of a job, None if there is no such job."""
+        try:
+            return self._aws.call("sagemaker", "describe_training_job", TrainingJobName=name)
+        except Refused as refusal:
+            if refusal.code not in _ABSENT:
+                raise
+            return None
+
     def _stop(self, name: str) -> None:
         try:
             self._aws.call("sagemaker", "stop_training_job", TrainingJobName=name)
         except Refused as refusal:
-            if refusal.code != "ValidationException":  # it has ended already
+            if refusal.code not in _ABSENT:  # it has ended already, or was never created
                 raise
 
     def _shrink(self) -> None:
@@ -192,11 +217,7 @@ class SageMakerBackend:
 
     def _look(self, trials: Sequence[Trial]) -> list[Update]:
         """What is new, if it is time to look."""
-        updates: list[Update] = [
-            Ended(name, Outcome.Stopped, reason="stopped before it had a place")
-            for name in [*self._queue]
-            if name in self._stopping and self._queue.pop(name)
-        ]
+        updates: list[Update] = [*self._given_up()]
         self._use_quota()
         if self.now() < self._search_at:
             return updates
@@ -211,6 +232,19 @@ class SageMakerBackend:
         interval = max(self._shortest_interval, min(LONGEST_INTERVAL, quiet / 10))
         self._search_at = self.now() + interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
         return [*updates, *ended]
+
+    def _given_up(self) -> Iterator[Ended]:
+        """The jobs that had no place and get none any more."""
+        for name in [*self._queue]:
+            if name in self._stopping:
+                yield Ended(name, Outcome.Stopped, reason="stopped before it had a place")
+            elif name in self._withdrawn:
+                yield Ended(name, Outcome.Lost, reason="it had no place under the account's quota")
+            else:
+                continue
+            del self._queue[name]
+            self._stopping.discard(name)
+            self._withdrawn.discard(name)
 
     def _since(self, trials: Sequence[Trial]) -> float | None:
         """From which change on a Search must tell."""
@@ -260,11 +294,8 @@ class SageMakerBackend:
             watch = self._watches.get(str(trial.job_name))
             if watch is None or watch.in_index or self.now() < watch.seen + ABSENT_SECONDS:
                 continue
-            try:
-                job = self._aws.call("sagemaker", "describe_training_job", TrainingJobName=trial.job_name)
-            except Refused as refusal:
-                if refusal.code not in ("ValidationException", "ResourceNotFound"):
-                    raise
+            job = self._describe(str(trial.job_name))
+            if job is None:
                 watch.job = {"TrainingJobStatus": "Failed", "FailureReason": "the training job was deleted"}
             else:
                 self._told(job, in_index=False)
@@ -349,7 +380,7 @@ def _time(job: Mapping[str, Any], name: str) -> float | None:
     return None if time is None else float(time.timestamp())
 
 
-def _quota(message: str) -> int | None:
-    """The limit that a ResourceLimitExceeded tells of."""
-    told = re.search(r"is (\d+) Instances", message)
-    return int(told[1]) if told else None
+def _never_fits(message: str) -> bool:
+    """Whether the limit that a ResourceLimitExceeded tells of is too small for a single job."""
+    limit, needed = re.search(r"is (\d+) Instances", message), re.search(r"delta of (\d+) Instances", message)
+    return limit is not None and int(limit[1]) < (1 if needed is None else int(needed[1]))

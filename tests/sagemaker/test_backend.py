@@ -1,6 +1,7 @@
 """Every trial a training job: created once, watched, priced, stopped, whatever the service does."""
 
 import logging
+import signal
 from collections import Counter
 
 import pytest
@@ -11,7 +12,8 @@ from byohpo_core import ByohpoError, TrialStatus, Tuner, hookimpl
 from byohpo_core.backends import Outcome
 from byohpo_core.cli import main
 from byohpo_core.results import rows
-from byohpo_core.sagemaker.backend import verdict
+from byohpo_core.sagemaker.aws import Aws
+from byohpo_core.sagemaker.backend import SageMakerBackend, verdict
 
 SPOT = {
     **REQUEST,
@@ -93,6 +95,112 @@ def test_an_answer_that_never_came_makes_no_second_job(make_account):
     assert [call.outcome for call in account.emulator.calls if call.operation == "CreateTrainingJob"].count("ok") == 1
     assert Counter(account.operations())["DescribeTrainingJob"] == 2
     assert all(job.processes_started == 1 for job in account.emulator.jobs.values())
+
+
+def test_a_job_whose_answer_was_lost_is_ours_even_if_it_used_up_the_quota(make_account, monkeypatch):
+    """The second try is refused for want of a place, which the job itself has taken: it is watched, billed, stopped."""
+    account = make_account(faults=Faults())
+    account.emulator.faults.inject("timeout", "CreateTrainingJob", times=1)
+    wait = Aws._wait
+
+    def others_take_the_rest(aws, *arguments):
+        account.emulator.faults.inject("quota", "CreateTrainingJob")
+        wait(aws, *arguments)
+
+    monkeypatch.setattr(Aws, "_wait", others_take_the_rest)
+    tuner = account.tuner(max_jobs=1, max_parallel_jobs=1)
+    poll, polls = SageMakerBackend.poll, []
+
+    def stopping(backend, *arguments):
+        polls.append(backend)
+        if len(polls) == 2:
+            tuner.stop_tuning_job()
+        return poll(backend, *arguments)
+
+    monkeypatch.setattr(SageMakerBackend, "poll", stopping)
+    study = tuner.fit(job_name="study")
+    (job,) = account.emulator.jobs.values()
+    assert job.status == "Stopped"
+    assert study.trials[0].billable_seconds == pytest.approx(job.billable_seconds, abs=1)
+
+
+def refusing(account, monkeypatch, after):
+    """Let CreateTrainingJob be denied after so many."""
+    check, made = account.emulator._check_permission, []
+
+    def deny(call):
+        if call.operation == "CreateTrainingJob":
+            if len(made) >= after:
+                account.emulator.faults.denied = {"sagemaker:CreateTrainingJob"}
+            made.append(call)
+        return check(call)
+
+    monkeypatch.setattr(account.emulator, "_check_permission", deny)
+
+
+def test_what_runs_can_be_stopped_although_another_job_cannot_be_created(account, monkeypatch):
+    """A stop creates nothing."""
+    refusing(account, monkeypatch, after=2)
+    with pytest.raises(ByohpoError, match="does not allow sagemaker:CreateTrainingJob"):
+        account.tuner(max_jobs=4).fit(job_name="study")
+    assert sorted(job.status for job in account.emulator.jobs.values()) == ["InProgress"] * 2
+    tries = account.operations().count("CreateTrainingJob")
+    tuner = account.attach()
+    assert tuner.stop_tuning_job() is True
+    assert account.operations().count("CreateTrainingJob") == tries
+    assert {job.status for job in account.emulator.jobs.values()} == {"Stopped"}
+    assert [trial.reason for trial in tuner.study.trials].count("stopped before it had a place") == 1
+
+
+def test_a_job_that_waits_for_a_place_does_not_start_after_the_study_s_end(make_account):
+    """Its trial ends without one."""
+    account = make_account(quota=2)
+    target = ("target-value", {"value": 1000.0})
+    study = account.tuner(max_jobs=12, max_parallel_jobs=12, extensions=[target]).fit(job_name="study")
+    assert len(account.emulator.jobs) == 2
+    assert {str(trial.status) for trial in study.trials} == {"Completed", "Stopped"}
+    assert study.stop_reason.startswith("target")
+
+
+def test_a_job_that_waits_for_a_place_does_not_start_after_ctrl_c(make_account, monkeypatch):
+    """It starts when somebody goes on."""
+    account = make_account(quota=2)
+    poll, polls = SageMakerBackend.poll, []
+
+    def interrupted(backend, *arguments):
+        polls.append(len(account.emulator.jobs))
+        if len(polls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return poll(backend, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SageMakerBackend, "poll", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            account.tuner(max_jobs=12, max_parallel_jobs=12).fit(job_name="study")
+    assert len(account.emulator.jobs) == polls[2] == 2
+    study = account.attach().resume()
+    assert [str(trial.status) for trial in study.trials] == ["Completed"] * 12
+    assert len(account.emulator.jobs) == 12
+
+
+def test_a_job_that_no_quota_of_ours_can_hold_is_an_error(make_account):
+    """Two instances each, and one is allowed: it would wait for ever."""
+    account = make_account(quota=1)
+    request = {**REQUEST, "ResourceConfig": {**REQUEST["ResourceConfig"], "InstanceCount": 2}}
+    with pytest.raises(ByohpoError, match="the account may run no such job"):
+        account.tuner(account.training_job(request)).fit(job_name="study")
+    assert not account.emulator.jobs
+
+
+def test_what_failed_attempts_cost_is_in_the_results(make_account):
+    """All seconds that were billed, of every attempt."""
+    account = make_account(faults=Faults(rates={"internal": 0.4}))
+    job = account.training_job(prices={"ml.m5.large": 1.0})
+    study = account.tuner(job, max_attempts=9).fit(job_name="study")
+    assert any(trial.attempt for trial in study.trials)
+    billed = sum(job.billable_seconds for job in account.emulator.jobs.values())
+    assert sum(trial.billable_seconds for trial in study.trials) == pytest.approx(billed, abs=len(study.trials) * 3)
+    assert sum(trial.cost for trial in study.trials) == pytest.approx(study.cost)
 
 
 def test_somebody_elses_job_of_that_name_is_not_taken(account, monkeypatch):

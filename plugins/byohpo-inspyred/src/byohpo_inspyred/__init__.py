@@ -39,6 +39,8 @@ class Turns:
     selector: Operator | None = None
     replacer: Operator | None = None
     archiver: Operator | None = None
+    pairs: bool = False
+    """Whether its replacer pairs each parent with one child, and would lose those that have none in a turn."""
     arguments: Mapping[str, Any] = attrs.field(factory=dict)
     """For its `evolve`, such as how many are selected. At least two where they are paired: of one there is no child."""
 
@@ -126,7 +128,7 @@ def evolving(
             # Some engines' own would force the size of the population, or derive the turn's from it.
             evolve, own = partial(ec.EvolutionaryComputation.evolve, evolution), {**arguments, **turns.arguments}
             evolution.selector = turns.selector or evolution.selector
-            evolution.replacer = _if_any(turns.replacer or evolution.replacer)
+            evolution.replacer = _whole(turns.replacer or evolution.replacer, pairs=turns.pairs)
             evolution.archiver = turns.archiver or evolution.archiver
         known = search.known[: max(1, population * chains // 2)][chain::chains]
         evolve(
@@ -181,12 +183,15 @@ def single_objective(problem: Problem, algorithm: str) -> None:
         raise InvalidInput(f"{algorithm} has one objective; the study has {len(problem.objectives)} ({names})")
 
 
-def _if_any(replacer: Operator) -> Operator:
-    """A replacer that is left out in a turn without offspring: those that pair parents with it would lose parents."""
+def _whole(replacer: Operator, *, pairs: bool) -> Operator:
+    """A replacer that keeps the population whole in a turn with few children or none."""
 
     @wraps(replacer)
     def replace(random: random.Random, population: Any, parents: Any, offspring: Any, args: Any) -> Any:
-        return replacer(random, population, parents, offspring, args) if offspring else population
+        if not offspring:
+            return population
+        survivors = replacer(random, population, parents, offspring, args)
+        return [*survivors, *parents[len(offspring) :]] if pairs else survivors
 
     return replace
 

@@ -13,7 +13,7 @@ from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
 
-TURNS = Turns()
+TURNS = Turns(pairs=True)
 
 
 @attrs.define(eq=False)

@@ -10,7 +10,7 @@ from inspyred import ec
 
 from byohpo_core import BlockingAlgorithm, Chains, mode_option, option
 
-TURNS = Turns()
+TURNS = Turns(pairs=True)
 
 
 @attrs.define(eq=False)

@@ -1,0 +1,62 @@
+"""A study that one machine began and another goes on with."""
+
+import pytest
+
+from byohpo_core import StudyBusy
+from byohpo_core.cli import main
+from byohpo_core.sagemaker.backend import SageMakerBackend
+from byohpo_core.sagemaker.mirror import Mirror
+
+
+class Gone(BaseException):
+    """The machine is switched off."""
+
+
+def leave_at(monkeypatch, trials):
+    """The driver's machine goes when it polls a study of so many trials."""
+    poll, polls = SageMakerBackend.poll, []
+
+    def leaving(backend, *arguments):
+        polls.append(backend)
+        if len(polls) > 3 and len(backend._study.trials) >= trials:
+            raise Gone
+        return poll(backend, *arguments)
+
+    monkeypatch.setattr(SageMakerBackend, "poll", leaving)
+
+
+def test_the_first_machine_goes_on_with_what_the_second_has_changed(account, monkeypatch):
+    """The second raised max_jobs, which begins anew with another seed: the first learns it from S3."""
+    with monkeypatch.context() as patch:
+        leave_at(patch, 3)
+        with pytest.raises(Gone):
+            account.tuner(max_jobs=6, strategy="pso").fit(job_name="study")
+    with monkeypatch.context() as patch:
+        leave_at(patch, 9)
+        with pytest.raises(Gone):
+            account.attach(journal="other.db").resume(max_jobs=12)
+    assert account.attach().study.problem.max_jobs == 6
+    study = account.attach().resume()
+    assert (study.problem.max_jobs, study.stop_reason) == (12, "max_jobs (12) reached")
+    assert len(account.emulator.jobs) == 12
+
+
+def test_a_stop_where_another_machine_has_taken_over_is_refused(account, monkeypatch, capsys):
+    """Nobody here could be asked: it says so, and stops nothing silently."""
+    with monkeypatch.context() as patch:
+        leave_at(patch, 3)
+        with pytest.raises(Gone):
+            account.tuner(max_jobs=6).fit(job_name="study")
+    with monkeypatch.context() as patch:
+        patch.setattr(Mirror, "append", lambda *_: (_ for _ in ()).throw(Gone))
+        with pytest.raises(Gone):
+            account.attach().resume()
+    account.clock.sleep(60)
+    with monkeypatch.context() as patch:
+        leave_at(patch, 3)
+        with pytest.raises(Gone):
+            account.attach(journal="other.db").resume()
+    with pytest.raises(StudyBusy, match="elsewhere"):
+        account.attach().stop_tuning_job()
+    assert main(["stop", "study", "--journal", "studies.db", "--no-progress"]) == 2
+    assert "has been asked" not in capsys.readouterr().out
