@@ -69,9 +69,12 @@ class Prices:
         resources = request.get("ResourceConfig", {})
         if groups := resources.get("InstanceGroups"):
             return sum(self._of(group["InstanceType"]) * int(group["InstanceCount"]) for group in groups)
-        preferences = [preference["InstanceType"] for preference in resources.get("InstancePreferences") or ()]
-        possible = [*types, *preferences] or [resources.get("InstanceType")]
-        return max(map(self._of, possible)) * _instance_count(resources)
+        count = _instance_count(resources)
+        possible = [(name, count) for name in types or [resources.get("InstanceType")]]
+        if preferences := resources.get("InstancePreferences"):
+            own = [(preference["InstanceType"], preference.get("InstanceCount", count)) for preference in preferences]
+            possible = [*((name, count) for name in types), *own]
+        return max(self._of(name) * count for name, count in possible)
 
     def paid(self, job: Mapping[str, Any], ceiling: float) -> float | None:
         """What a job that is over has cost, as DescribeTrainingJob tells it; a warm pool counts as kept to its end.

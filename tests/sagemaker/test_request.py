@@ -251,3 +251,15 @@ def test_money_is_set_aside_for_the_dearest_case():
     assert prices.highest({"ResourceConfig": {**preferences, "InstanceCount": 3}}) == 6.0
     with pytest.raises(InvalidInput, match=r"the price of ml\.m5\.large is not known"):
         Prices({}).highest(EVERYTHING)
+
+
+def test_each_instance_preference_counts_its_own_instances():
+    """Eight of a cheap type may cost more than one of a dear type."""
+    prices = Prices({"ml.m5.large": 1.0, "ml.m5.xlarge": 2.0})
+    preferences = [
+        {"InstanceType": "ml.m5.large", "InstanceCount": 8},
+        {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+    ]
+    request = {**REQUEST, "ResourceConfig": {"InstancePreferences": preferences, "VolumeSizeInGB": 10}}
+    assert prices.highest(request) == 8.0
+    assert reservation(request, prices, []) == pytest.approx(8.0 * (7200 + 300) / 3600)
