@@ -17,6 +17,9 @@ SEARCHES_PER_SECOND = 2
 ATTEMPTS_UNTIL_TOLD = 10
 _LONGEST_PAUSE = 30.0
 _LONGEST_WAIT_FOR_CREDENTIALS = 300.0
+_STATIC = frozenset({"env", "shared-credentials-file", "config-file"})
+"""Where boto3 finds credentials that do not renew themselves, but that the user can renew there."""
+_NO_REGION = "no AWS region is set: set AWS_DEFAULT_REGION or give TrainingJob(region=...)"
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _PASSING = frozenset(
     {
@@ -64,9 +67,11 @@ class Refused(ByohpoError):
 class Aws:
     """Clients of one account and region. Safe to use from several threads."""
 
-    def __init__(self, region: str | None, clock: Clock, calls_per_second: float) -> None:
+    def __init__(self, region: str | None, clock: Clock, calls_per_second: float, session: Any = None) -> None:
         self.clock = clock
         self._region = region
+        self._given = session
+        """The user's boto3 session, whose credentials are used."""
         self._seconds_a_call = 1 / calls_per_second
         self._lock = threading.Lock()
         self._free_at = 0.0
@@ -135,9 +140,7 @@ class Aws:
                 return ByohpoError(f"{action} is not answered: {code} {message}")
             raise Refused(_refusal(action, code, message), code) from error
         if isinstance(error, known.NoRegionError):
-            raise InvalidInput(
-                "no AWS region is set: set AWS_DEFAULT_REGION or give TrainingJob(region=...)"
-            ) from error
+            raise InvalidInput(_NO_REGION) from error
         credentials = (
             *(known.NoCredentialsError, known.PartialCredentialsError, known.CredentialRetrievalError),
             *(known.TokenRetrievalError, known.SSOError, known.ProfileNotFound),
@@ -153,13 +156,37 @@ class Aws:
     def _client(self, service: str) -> Any:
         with self._lock:
             if service not in self._clients:
-                import boto3
                 from botocore.config import Config
 
                 config = Config(retries={"total_max_attempts": 1}, max_pool_connections=16)
-                # A session of its own each time: it reads the credentials anew.
-                self._clients[service] = boto3.Session(region_name=self._region).client(service, config=config)
+                self._clients[service] = self._session().client(service, region_name=self._region, config=config)
             return self._clients[service]
+
+    def _session(self) -> Any:
+        """The user's session or, wherever that can be made anew, one that reads the same credentials anew."""
+        import boto3
+
+        if self._given is None:
+            return boto3.Session()
+        method = getattr(self._given.get_credentials(), "method", None)
+        if method not in _STATIC:  # they renew themselves, or exist only there
+            return self._given
+        profile = None if method == "env" else self._given.profile_name
+        return boto3.Session(region_name=self._given.region_name, profile_name=profile)
+
+
+def default_region() -> str:
+    """The region that boto3 takes where nobody names one."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        region: str | None = boto3.Session().region_name
+    except BotoCoreError as error:
+        raise InvalidInput(f"the AWS configuration cannot be used: {_one_line(error)}") from error
+    if region is None:
+        raise InvalidInput(_NO_REGION)
+    return region
 
 
 def is_configured() -> bool:

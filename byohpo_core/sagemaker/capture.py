@@ -51,6 +51,11 @@ def kind_of(job: Any) -> Kind | None:
     return None
 
 
+def boto_session(job: Any) -> Any:
+    """The boto3 session of an SDK object, None where there is none."""
+    return getattr(getattr(job, "sagemaker_session", None), "boto_session", None)
+
+
 def capture(job: Any, inputs: Any) -> Captured:
     """The request for this *job*: a v2 Estimator, a v3 ModelTrainer or a request as a mapping.
 

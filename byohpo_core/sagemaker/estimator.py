@@ -12,8 +12,8 @@ from byohpo_core.checks import amount, items, mapping, text
 from byohpo_core.container import compile_metrics
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import EventLog, Journal, StudyRecord
-from byohpo_core.sagemaker.aws import Aws, Clock, WallClock
-from byohpo_core.sagemaker.capture import capture, fixed_hyperparameters, kind_of
+from byohpo_core.sagemaker.aws import Aws, Clock, WallClock, default_region
+from byohpo_core.sagemaker.capture import boto_session, capture, fixed_hyperparameters, kind_of
 from byohpo_core.sagemaker.request import (
     MAX_HYPERPARAMETERS,
     MAX_TAGS,
@@ -55,7 +55,7 @@ class TrainingJob(Estimator):
 
     A `Tuner` takes these as they are; this is for the settings besides. *instance_types* are tried in turn where one
     has no capacity; *prices* are what an hour of an instance costs, by instance type, which `max_cost` and the column
-    Cost need. All calls share *calls_per_second*; jobs are looked at every *poll_seconds* at most.
+    Cost need. *region* is that of the SDK's session, or boto3's default, where it is not given. All calls share *calls_per_second*; jobs are looked at every *poll_seconds* at most.
     """
 
     job: Any = attrs.field()
@@ -74,7 +74,7 @@ class TrainingJob(Estimator):
 
     @aws.default
     def _new_aws(self) -> Aws:
-        return Aws(self.region, self.clock, self.calls_per_second)
+        return Aws(self.region, self.clock, self.calls_per_second, boto_session(self.job))
 
     @job.validator
     def _check_job(self, _: object, job: Any) -> None:
@@ -103,10 +103,25 @@ class TrainingJob(Estimator):
 
     def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:
         """Take the request from the user's object, which may upload the code, and check what each trial would send."""
+        region = self._region() or default_region()
         captured = capture(self.job, inputs)
-        ready = attrs.evolve(self, request=captured.request, encoding=captured.encoding)
+        ready = attrs.evolve(self, region=region, request=captured.request, encoding=captured.encoding)
         ready._check(problem, settings)  # noqa: SLF001 - one of us
         return ready, settings
+
+    def _region(self, journaled: str | None = None) -> str | None:
+        """The region that somebody names; raises `InvalidInput` for two."""
+        session = boto_session(self.job)
+        named = {
+            "the study's jobs": journaled,
+            "TrainingJob(region=...)": self.region,
+            "the SDK's session": None if session is None else session.region_name,
+        }
+        named = {who: region for who, region in named.items() if region is not None}
+        if len({*named.values()}) > 1:
+            told = ", ".join(f"{region!r} of {who}" for who, region in named.items())
+            raise InvalidInput(f"the regions contradict each other: {told}")
+        return next(iter(named.values()), None)
 
     def _check(self, problem: Problem, settings: JobSettings) -> None:
         request = self.request or {}
@@ -164,7 +179,7 @@ class TrainingJob(Estimator):
         settings = {name: value for name, value in description.items() if name != "kind"}
         if given is None:
             return cls(description["request"], **settings)
-        restored: Self = attrs.evolve(given, **settings)
+        restored: Self = attrs.evolve(given, **{**settings, "region": given._region(settings["region"])})  # noqa: SLF001
         return restored
 
     def event_log(self, journal: Journal, record: StudyRecord) -> EventLog:
