@@ -23,6 +23,7 @@ from byohpo_core.sagemaker.request import (
     is_built_in,
     metric_definitions,
     reservation,
+    written,
 )
 from byohpo_core.sagemaker.request import check as check_request
 from byohpo_core.space import CategoricalParameter
@@ -133,14 +134,17 @@ class TrainingJob(Estimator):
                 f"no metric definition for {', '.join(sorted(map(repr, missing)))}: SageMaker finds a custom image's "
                 'metrics by metric_definitions=[{"Name": ..., "Regex": ...}]'
             )
-        names = {*request.get("HyperParameters", {}), *problem.space.parameters}
-        if len(names) > MAX_HYPERPARAMETERS:
-            raise InvalidInput(f"{len(names)} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
+        names = {*request.get("HyperParameters", {})}
+        count = len({*names, *problem.space.parameters})
+        if count > MAX_HYPERPARAMETERS:
+            raise InvalidInput(f"{count} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
         if len(settings.tags) + len(request.get("Tags", ())) + 2 > MAX_TAGS:
             raise InvalidInput(f"SageMaker takes at most {MAX_TAGS} tags a job, of which two are ours")
+        values = {name: [value] for name, value in problem.space.static.items() if name not in names}
         for name, parameter in problem.space.tunable.items():
-            values = parameter.values if isinstance(parameter, CategoricalParameter) else ()
-            if any(len(str(value)) > MAX_VALUE_LENGTH for value in values):
+            values[name] = [*parameter.values] if isinstance(parameter, CategoricalParameter) else []
+        for name, possible in values.items():
+            if any(len(written(self.encoding, value)) > MAX_VALUE_LENGTH for value in possible):
                 raise InvalidInput(f"the hyperparameter {name!r} has a value of over {MAX_VALUE_LENGTH} characters")
         for instance in [{"InstanceType": name} for name in self.instance_types] or [{}]:
             resources = {"ResourceConfig": {**request.get("ResourceConfig", {}), **instance}} if instance else {}

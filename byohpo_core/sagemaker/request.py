@@ -45,6 +45,11 @@ _WRITERS: Mapping[str, Callable[[Any], str]] = {
 }
 
 
+def written(encoding: str, value: Any) -> str:
+    """A hyperparameter's value as it is on the wire."""
+    return _WRITERS[encoding](value)
+
+
 def is_built_in(request: Mapping[str, Any]) -> bool:
     """Whether the request runs one of SageMaker's own algorithms, which needs no metric definitions."""
     image = str(request.get("AlgorithmSpecification", {}).get("TrainingImage", ""))

@@ -4,7 +4,7 @@ import pytest
 from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import METRICS, REQUEST
 
-from byohpo_core import ByohpoError, CategoricalParameter, ContinuousParameter, InvalidInput, Tuner
+from byohpo_core import ByohpoError, CategoricalParameter, ContinuousParameter, InvalidInput, StaticParameter, Tuner
 
 WRONG = {
     "output missing": ({"OutputDataConfig": None}, {}, "OutputDataConfig"),
@@ -18,6 +18,16 @@ WRONG = {
         {},
         {"ranges": {"x": CategoricalParameter(["a", "b" * 2501])}},
         "'x' has a value of over 2500 characters",
+    ),
+    "value too long as JSON": (
+        {"HyperParameters": {"sagemaker_program": '"train.py"'}},
+        {"ranges": {"x": CategoricalParameter(["é" * 900, "b"])}},
+        "'x' has a value of over 2500 characters",
+    ),
+    "static value too long": (
+        {},
+        {"ranges": {"x": ContinuousParameter(0, 1), "y": StaticParameter("b" * 2501)}},
+        "'y' has a value of over 2500 characters",
     ),
     "fixed value too long": ({"HyperParameters": {"a": "b" * 2501}}, {}, "2501 characters"),
     "101 hyperparameters": (
