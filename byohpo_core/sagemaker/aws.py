@@ -149,7 +149,7 @@ class Aws:
             return InvalidInput(f"there are no usable AWS credentials: {_one_line(error)}")
         if isinstance(error, (known.ConnectionError, known.HTTPClientError)):
             return ByohpoError(f"{action} is not answered: {_one_line(error)}")
-        if isinstance(error, known.ParamValidationError):
+        if isinstance(error, (known.BotoCoreError, ValueError)):  # a ValueError: an endpoint that is no URL
             raise InvalidInput(f"{action}: {_one_line(error)}") from error
         raise error
 
@@ -175,15 +175,17 @@ class Aws:
         return boto3.Session(region_name=self._given.region_name, profile_name=profile)
 
 
-def default_region() -> str:
-    """The region that boto3 takes where nobody names one."""
+def usable_region(named: str | None) -> str:
+    """This region or, where nobody names one, the one that boto3 takes."""
     import boto3
     from botocore.exceptions import BotoCoreError
+    from botocore.utils import validate_region_name
 
     try:
-        region: str | None = boto3.Session().region_name
+        region: str | None = named or boto3.Session().region_name
+        validate_region_name(region)
     except BotoCoreError as error:
-        raise InvalidInput(f"the AWS configuration cannot be used: {_one_line(error)}") from error
+        raise InvalidInput(f"the AWS region cannot be used: {_one_line(error)}") from error
     if region is None:
         raise InvalidInput(_NO_REGION)
     return region
