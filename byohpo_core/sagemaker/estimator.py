@@ -24,6 +24,7 @@ from byohpo_core.sagemaker.request import (
     is_built_in,
     metric_definitions,
     reservation,
+    without_metrics,
     written,
 )
 from byohpo_core.sagemaker.request import check as check_request
@@ -112,7 +113,9 @@ class TrainingJob(Estimator):
         """Take the request from the user's object, which may upload the code, and check what each trial would send."""
         region = usable_region(self._named_region())
         captured = capture(self.job, inputs)
-        ready = attrs.evolve(self, region=region, request=captured.request, encoding=captured.encoding)
+        check_request({"TrainingJobName": "byohpo-0-0", **captured.request})  # before anything else reads it
+        request = without_metrics(captured.request, {name for name, _ in settings.metric_definitions})
+        ready = attrs.evolve(self, region=region, request=request, encoding=captured.encoding)
         ready._check(problem, settings)  # noqa: SLF001 - one of us
         return ready, settings
 
@@ -132,7 +135,6 @@ class TrainingJob(Estimator):
 
     def _check(self, problem: Problem, settings: JobSettings) -> None:
         request = self.request or {}
-        check_request({"TrainingJobName": "byohpo-0-0", **request})  # before anything else reads it
         definitions = [*metric_definitions(request), *settings.metric_definitions]
         compile_metrics(definitions)
         missing = {objective.metric for objective in problem.objectives} - {name for name, _ in definitions}
@@ -140,6 +142,12 @@ class TrainingJob(Estimator):
             raise InvalidInput(
                 f"no metric definition for {', '.join(sorted(map(repr, missing)))}: SageMaker finds a custom image's "
                 'metrics by metric_definitions=[{"Name": ..., "Regex": ...}]'
+            )
+        if missing and settings.curves:
+            raise InvalidInput(
+                f"to end jobs early their logs are read, and nothing tells how they print "
+                f'{", ".join(sorted(map(repr, missing)))}: give metric_definitions=[{{"Name": ..., "Regex": ...}}] '
+                "(docs/sagemaker/drop-in.md has those of SageMaker's own algorithms)"
             )
         names = {*request.get("HyperParameters", {})}
         ours = {BUILT_IN_METRIC} if is_built_in(request) else set()

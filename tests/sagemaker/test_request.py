@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
-from sagemaker_account import RANGES, REQUEST
+from sagemaker_account import METRICS, RANGES, REQUEST
 
 from byohpo_core import (
     CategoricalParameter,
@@ -188,6 +188,32 @@ def test_a_built_in_algorithm_needs_no_metric_definition(account):
     assert request["HyperParameters"]["_tuning_objective_metric"] == "loss"
     assert "MetricDefinitions" not in request["AlgorithmSpecification"]
     assert study.best is not None
+
+
+def test_early_stopping_of_a_built_in_algorithm_needs_a_metric_definition(account):
+    """Nothing else tells how the log has a value; and the service refuses definitions for its own images."""
+    settings = {"early_stopping_type": "Auto", "max_jobs": 1, "max_parallel_jobs": 1}
+    with pytest.raises(
+        InvalidInput, match=r"nothing tells how they print 'loss': give metric_definitions=\[\{\"Name\""
+    ):
+        account.tuner(account.training_job(XGBOOST), metric_definitions=None, **settings).fit(job_name="study")
+    study = account.tuner(account.training_job(XGBOOST), **settings).fit(job_name="study")
+    (request,) = created(account)
+    assert "MetricDefinitions" not in request["AlgorithmSpecification"]
+    assert study.best is not None
+    assert len(study.curve(0)) == 2
+
+
+def test_metric_definitions_of_the_tuner_come_first(account):
+    """An estimator that has them too is what SDK users write."""
+    theirs = [{"Name": "loss", "Regex": "other=(.*)"}, {"Name": "accuracy", "Regex": "accuracy=(.*)"}]
+    request = {**REQUEST, "AlgorithmSpecification": {**REQUEST["AlgorithmSpecification"], "MetricDefinitions": theirs}}
+    account.tuner(account.training_job(request), max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
+    request["AlgorithmSpecification"]["MetricDefinitions"] = theirs[:1]
+    account.tuner(account.training_job(request), max_jobs=1, max_parallel_jobs=1).fit(job_name="again")
+    both, one = [it["AlgorithmSpecification"]["MetricDefinitions"] for it in created(account)]
+    assert both == [theirs[1], *METRICS]
+    assert one == METRICS
 
 
 @pytest.mark.parametrize(
