@@ -78,6 +78,7 @@ class Aws:
         """When the next call may be made."""
         self._clients: dict[str, Any] = {}
         self._worked = False
+        self._told_of_credentials = False
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """One answered call; *operation* is a method of boto3's client.
@@ -98,7 +99,8 @@ class Aws:
                     raise trouble from error
                 self._wait(attempt, trouble)
             else:
-                self._worked = True
+                with self._lock:
+                    self._worked, self._told_of_credentials = True, False
                 return answer
 
     def _keep_pace(self, service: str, operation: str) -> None:
@@ -115,10 +117,11 @@ class Aws:
 
     def _wait(self, attempt: int, trouble: ByohpoError) -> None:
         if isinstance(trouble, InvalidInput):  # credentials: the user must do something
-            if attempt == 1:
-                _logger.warning("%s; waiting for new ones, nothing is lost", trouble)
             with self._lock:
+                told, self._told_of_credentials = self._told_of_credentials, True
                 self._clients.clear()
+            if not told:
+                _logger.warning("%s; waiting for new ones, nothing is lost", trouble)
             seconds = min(_LONGEST_WAIT_FOR_CREDENTIALS, _LONGEST_PAUSE * attempt)
         else:
             if attempt % ATTEMPTS_UNTIL_TOLD == 0:

@@ -3,10 +3,12 @@
 import json
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import REQUEST
 
@@ -197,3 +199,38 @@ def test_credentials_that_worked_for_the_mirror_are_waited_for_by_the_jobs(make_
     study = account.tuner().fit(job_name="study")
     assert [str(trial.status) for trial in study.trials] == ["Completed"] * 8
     assert faults.hits["expired"] > 0
+
+
+def told_of_credentials(caplog):
+    return sum("have expired" in message for message in caplog.messages)
+
+
+def test_expired_credentials_are_told_once(make_account, caplog):
+    """However many calls wait for new ones."""
+    faults = Faults()
+    account = make_account(faults=faults)
+    aws = Aws(None, account.clock, 100.0)
+    aws.call("s3", "list_objects_v2", Bucket="bucket")
+    faults.inject("expired")
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: aws.call("sagemaker", "list_training_jobs"), range(3)))
+    assert faults.hits["expired"] > 1
+    assert told_of_credentials(caplog) == 1
+
+
+def test_expired_credentials_are_told_after_another_fault(account, caplog, monkeypatch):
+    """And again when they expire again."""
+    codes = ["", *["ThrottlingException", "ExpiredTokenException", "ExpiredTokenException", ""] * 2]
+
+    class Client:
+        def list_training_jobs(self):
+            if code := codes.pop(0):
+                raise ClientError({"Error": {"Code": code, "Message": ""}}, "ListTrainingJobs")
+            return {}
+
+    aws = Aws(None, account.clock, 100.0)
+    monkeypatch.setattr(aws, "_client", lambda service: Client())
+    for _ in range(3):
+        aws.call("sagemaker", "list_training_jobs")
+    assert codes == []
+    assert told_of_credentials(caplog) == 2
