@@ -79,13 +79,18 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self._worked = False
         self._told_of_credentials = False
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Calls that wait, for their turn or for what passes, give up at once, and later ones do not wait."""
+        self._closed.set()
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """One answered call; *operation* is a method of boto3's client.
 
         Once a call has worked, throttling, server errors, lost connections and expired credentials are waited out,
         however long: the user is told. Before, credentials and connections that do not work are an error. Raises
-        `Refused` for all other answers.
+        `Refused` for all other answers, and `ByohpoError` where it would wait after `close`.
         """
         attempt = 0
         while True:
@@ -113,7 +118,15 @@ class Aws:
         with self._lock:
             turn = max(self._free_at, self.clock.now())
             self._free_at = turn + seconds
-        self.clock.sleep_until(turn)
+        self._sleep_until(turn)
+
+    def _sleep_until(self, time: float) -> None:
+        if isinstance(self.clock, WallClock):
+            self._closed.wait(max(0.0, time - self.clock.now()))
+        else:
+            self.clock.sleep_until(time)
+        if self._closed.is_set():
+            raise ByohpoError("the driver has left: this call to AWS is given up")
 
     def _wait(self, attempt: int, trouble: ByohpoError) -> None:
         if isinstance(trouble, InvalidInput):  # credentials: the user must do something
@@ -127,7 +140,7 @@ class Aws:
             if attempt % ATTEMPTS_UNTIL_TOLD == 0:
                 _logger.warning("%s; tried %d times, and going on", trouble, attempt)
             seconds = min(_LONGEST_PAUSE, 0.5 * 2 ** min(attempt, ATTEMPTS_UNTIL_TOLD)) * random.uniform(0.5, 1)  # noqa: S311 - jitter
-        self.clock.sleep_until(self.clock.now() + seconds)
+        self._sleep_until(self.clock.now() + seconds)
 
     def _trouble(self, error: Exception, service: str, operation: str) -> ByohpoError:
         """What may pass, as an error of ours (`InvalidInput` if it is about credentials); raises what will not."""

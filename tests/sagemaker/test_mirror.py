@@ -3,18 +3,19 @@
 import json
 import shutil
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from botocore.exceptions import ClientError
 from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import REQUEST
 
-from byohpo_core import StudyBusy, UnknownStudy, hookimpl
+from byohpo_core import ByohpoError, StudyBusy, UnknownStudy, hookimpl
 from byohpo_core.journal import Journal, MemoryJournal
-from byohpo_core.sagemaker.aws import Aws
+from byohpo_core.sagemaker.aws import Aws, WallClock
 from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
 from byohpo_core.study import Event, EventKind
 
@@ -234,3 +235,21 @@ def test_expired_credentials_are_told_after_another_fault(account, caplog, monke
         aws.call("sagemaker", "list_training_jobs")
     assert codes == []
     assert told_of_credentials(caplog) == 2
+
+
+@pytest.mark.parametrize(("calls_per_second", "rates"), [(0.01, {}), (100.0, {"expired": 1})], ids=["turn", "expired"])
+def test_who_waits_gives_up_when_the_driver_leaves(make_account, calls_per_second, rates):
+    """On the real clock, for its turn or for new credentials."""
+    account = make_account(clock=WallClock())
+    aws = Aws(None, WallClock(), calls_per_second)
+    aws.call("sagemaker", "list_training_jobs")
+    account.emulator.faults.rates = rates
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(aws.call, "sagemaker", "list_training_jobs") for _ in range(3)]
+        assert not wait(waiting, timeout=0.5).done
+        left = monotonic()
+        aws.close()
+        for it in waiting:
+            with pytest.raises(ByohpoError, match="the driver has left"):
+                it.result()
+    assert monotonic() - left < 10
