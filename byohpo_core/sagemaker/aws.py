@@ -15,6 +15,7 @@ _logger = logging.getLogger("byohpo")
 SEARCHES_PER_SECOND = 2
 """What Search and ListTrainingJobs take; the limit is not adjustable (github.com/aws/deepracer-on-aws, issue 87)."""
 ATTEMPTS_UNTIL_TOLD = 10
+_CONNECT_SECONDS = 10
 _LONGEST_PAUSE = 30.0
 _LONGEST_WAIT_FOR_CREDENTIALS = 300.0
 _STATIC = frozenset({"env", "shared-credentials-file", "config-file"})
@@ -67,8 +68,17 @@ class Refused(ByohpoError):
 class Aws:
     """Clients of one account and region. Safe to use from several threads."""
 
-    def __init__(self, region: str | None, clock: Clock, calls_per_second: float, session: Any = None) -> None:
+    def __init__(
+        self,
+        region: str | None,
+        clock: Clock,
+        calls_per_second: float,
+        session: Any = None,
+        first_attempts: int = ATTEMPTS_UNTIL_TOLD,
+    ) -> None:
         self.clock = clock
+        self._first_attempts = first_attempts
+        """How often a call is tried while none has worked."""
         self._region = region
         self._given = session
         """The user's boto3 session, whose credentials are used."""
@@ -100,7 +110,7 @@ class Aws:
                 answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
             except Exception as error:
                 trouble = self._trouble(error, service, operation)
-                if not self._worked and (attempt >= ATTEMPTS_UNTIL_TOLD or isinstance(trouble, InvalidInput)):
+                if not self._worked and (attempt >= self._first_attempts or isinstance(trouble, InvalidInput)):
                     raise trouble from error
                 self._wait(attempt, trouble)
             else:
@@ -174,7 +184,9 @@ class Aws:
             if service not in self._clients:
                 from botocore.config import Config
 
-                config = Config(retries={"total_max_attempts": 1}, max_pool_connections=16)
+                config = Config(
+                    retries={"total_max_attempts": 1}, max_pool_connections=16, connect_timeout=_CONNECT_SECONDS
+                )
                 self._clients[service] = self._session().client(service, region_name=self._region, config=config)
             return self._clients[service]
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import REQUEST
 
-from byohpo_core import ByohpoError, StudyBusy, UnknownStudy, hookimpl
+from byohpo_core import ByohpoError, StudyBusy, StudyExists, UnknownStudy, hookimpl
 from byohpo_core.journal import Journal, MemoryJournal
 from byohpo_core.sagemaker.aws import Aws, WallClock
 from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
@@ -102,6 +102,44 @@ def test_what_is_nowhere_is_unknown(account):
     account.tuner().fit(job_name="known")
     with pytest.raises(UnknownStudy, match=r"no study named 'unknown' \(known: known\)"):
         account.attach("unknown")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("denied", "AWS does not allow sagemaker:Search"),
+        ("expired", "the AWS credentials have expired"),
+        ("unreachable", "sagemaker:Search is not answered"),
+        ("no region", "no AWS region|doesn't match a supported format"),
+    ],
+)
+def test_a_misspelt_name_is_told_where_sagemaker_cannot_be_asked(make_account, monkeypatch, fault, reason):
+    """The journal's own list comes first, and nobody waits long for it."""
+    account = make_account(faults=Faults(denied={"sagemaker:Search"} if fault == "denied" else ()))
+    Journal("studies.db").create("known", {"format": 1})
+    if fault == "expired":
+        account.emulator.faults.inject("expired")
+    elif fault == "unreachable":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    elif fault == "no region":
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us east 1")
+    began = monotonic()
+    with pytest.raises(
+        UnknownStudy, match=rf"no study named 'typo' \(known: known\); nor can it be .*({reason})"
+    ) as told:
+        account.attach("typo")
+    assert "\n" not in str(told.value)
+    assert monotonic() - began < 30
+
+
+def test_attaching_by_id_beside_another_study_of_that_name_is_refused(account):
+    """Resuming the other one would be the wrong advice."""
+    first = account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
+    account.tuner(max_jobs=1, max_parallel_jobs=1, journal="other.db").fit(job_name="study")
+    with pytest.raises(
+        StudyExists, match=rf"^journal other\.db has another study named 'study': .*{first.id}.*journal="
+    ):
+        account.attach(first.id, journal="other.db")
 
 
 def test_a_stale_copy_catches_up(account, monkeypatch):
