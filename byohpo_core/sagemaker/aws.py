@@ -96,7 +96,7 @@ class Aws:
         self._closed.set()
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
-        """One answered call; *operation* is a method of boto3's client.
+        """One answered call; *operation* is a method of boto3's client. An object's "Body" is its bytes.
 
         Once a call has worked, throttling, server errors, lost connections and expired credentials are waited out,
         however long: the user is told. Before, credentials and connections that do not work are an error. Raises
@@ -108,6 +108,8 @@ class Aws:
             self._keep_pace(service, operation)
             try:
                 answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
+                if "Body" in answer:  # read here, since its connection may be lost too
+                    answer["Body"] = answer["Body"].read()
             except Exception as error:
                 trouble = self._trouble(error, service, operation)
                 if not self._worked and (attempt >= self._first_attempts or isinstance(trouble, InvalidInput)):
@@ -173,7 +175,7 @@ class Aws:
         )
         if isinstance(error, credentials):
             return InvalidInput(f"there are no usable AWS credentials: {_one_line(error)}")
-        if isinstance(error, (known.ConnectionError, known.HTTPClientError)):
+        if isinstance(error, (known.ConnectionError, known.HTTPClientError, known.IncompleteReadError)):
             return ByohpoError(f"{action} is not answered: {_one_line(error)}")
         if isinstance(error, (known.BotoCoreError, ValueError)):  # a ValueError: an endpoint that is no URL
             raise InvalidInput(f"{action}: {_one_line(error)}") from error

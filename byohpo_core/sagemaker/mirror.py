@@ -90,8 +90,7 @@ class Mirror:
         return True
 
     def _read(self, name: str) -> bytes:
-        answer = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=f"{self._prefix}/{name}")
-        body: bytes = answer["Body"].read()
+        body: bytes = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=f"{self._prefix}/{name}")["Body"]
         return body
 
     def _get(self, name: str) -> Any:

@@ -9,7 +9,8 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
+from botocore.response import StreamingBody
 from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import REQUEST
 
@@ -194,6 +195,27 @@ def test_our_own_retry_is_no_other_driver(make_account):
     mirror.append([event(0), event(1)])
     assert mirror.commits() == [0]
     assert mirror.events(0) == [event(0), event(1)]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [ResponseStreamingError(error="reset by peer"), IncompleteReadError(actual_bytes=1, expected_bytes=2)],
+    ids=["reset", "short"],
+)
+def test_a_connection_lost_within_an_object_is_made_again(account, monkeypatch, lost):
+    """Like one that is lost before."""
+    mirror = mirror_of(account)
+    mirror.append([event(0)])
+    read, errors = StreamingBody.read, [lost]
+
+    def interrupted(self, amt=None):
+        if errors:
+            raise errors.pop()
+        return read(self, amt)
+
+    monkeypatch.setattr(StreamingBody, "read", interrupted)
+    assert mirror.events(0) == [event(0)]
+    assert errors == []
 
 
 def test_a_commit_that_did_not_reach_the_mirror_is_brought_there(account):
