@@ -217,7 +217,10 @@ def restore_estimator(description: Mapping[str, Any], given: Estimator | None) -
 
 
 def find_elsewhere(journal: Journal, name: str) -> StudyRecord | None:
-    """Bring into the journal a study of SageMaker jobs that was driven on another machine; None without such jobs."""
+    """Bring into the journal a study of SageMaker jobs that was driven on another machine; None without such jobs.
+
+    Raises `UnknownStudy`, with the journal's own words first, where SageMaker cannot be asked.
+    """
     from byohpo_core.sagemaker.mirror import find_and_fetch
 
     return find_and_fetch(journal, name)

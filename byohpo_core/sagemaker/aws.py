@@ -15,8 +15,12 @@ _logger = logging.getLogger("byohpo")
 SEARCHES_PER_SECOND = 2
 """What Search and ListTrainingJobs take; the limit is not adjustable (github.com/aws/deepracer-on-aws, issue 87)."""
 ATTEMPTS_UNTIL_TOLD = 10
+_CONNECT_SECONDS = 10
 _LONGEST_PAUSE = 30.0
 _LONGEST_WAIT_FOR_CREDENTIALS = 300.0
+_STATIC = frozenset({"env", "shared-credentials-file", "config-file"})
+"""Where boto3 finds credentials that do not renew themselves, but that the user can renew there."""
+_NO_REGION = "no AWS region is set: set AWS_DEFAULT_REGION or give TrainingJob(region=...)"
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _PASSING = frozenset(
     {
@@ -64,22 +68,39 @@ class Refused(ByohpoError):
 class Aws:
     """Clients of one account and region. Safe to use from several threads."""
 
-    def __init__(self, region: str | None, clock: Clock, calls_per_second: float) -> None:
+    def __init__(
+        self,
+        region: str | None,
+        clock: Clock,
+        calls_per_second: float,
+        session: Any = None,
+        first_attempts: int = ATTEMPTS_UNTIL_TOLD,
+    ) -> None:
         self.clock = clock
+        self._first_attempts = first_attempts
+        """How often a call is tried while none has worked."""
         self._region = region
+        self._given = session
+        """The user's boto3 session, whose credentials are used."""
         self._seconds_a_call = 1 / calls_per_second
         self._lock = threading.Lock()
         self._free_at = 0.0
         """When the next call may be made."""
         self._clients: dict[str, Any] = {}
         self._worked = False
+        self._told_of_credentials = False
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Calls that wait, for their turn or for what passes, give up at once, and later ones do not wait."""
+        self._closed.set()
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
-        """One answered call; *operation* is a method of boto3's client.
+        """One answered call; *operation* is a method of boto3's client. An object's "Body" is its bytes.
 
         Once a call has worked, throttling, server errors, lost connections and expired credentials are waited out,
         however long: the user is told. Before, credentials and connections that do not work are an error. Raises
-        `Refused` for all other answers.
+        `Refused` for all other answers, and `ByohpoError` where it would wait after `close`.
         """
         attempt = 0
         while True:
@@ -87,13 +108,16 @@ class Aws:
             self._keep_pace(service, operation)
             try:
                 answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
+                if "Body" in answer:  # read here, since its connection may be lost too
+                    answer["Body"] = answer["Body"].read()
             except Exception as error:
                 trouble = self._trouble(error, service, operation)
-                if not self._worked and (attempt >= ATTEMPTS_UNTIL_TOLD or isinstance(trouble, InvalidInput)):
+                if not self._worked and (attempt >= self._first_attempts or isinstance(trouble, InvalidInput)):
                     raise trouble from error
                 self._wait(attempt, trouble)
             else:
-                self._worked = True
+                with self._lock:
+                    self._worked, self._told_of_credentials = True, False
                 return answer
 
     def _keep_pace(self, service: str, operation: str) -> None:
@@ -106,20 +130,29 @@ class Aws:
         with self._lock:
             turn = max(self._free_at, self.clock.now())
             self._free_at = turn + seconds
-        self.clock.sleep_until(turn)
+        self._sleep_until(turn)
+
+    def _sleep_until(self, time: float) -> None:
+        if isinstance(self.clock, WallClock):
+            self._closed.wait(max(0.0, time - self.clock.now()))
+        else:
+            self.clock.sleep_until(time)
+        if self._closed.is_set():
+            raise ByohpoError("the driver has left: this call to AWS is given up")
 
     def _wait(self, attempt: int, trouble: ByohpoError) -> None:
         if isinstance(trouble, InvalidInput):  # credentials: the user must do something
-            if attempt == 1:
-                _logger.warning("%s; waiting for new ones, nothing is lost", trouble)
             with self._lock:
+                told, self._told_of_credentials = self._told_of_credentials, True
                 self._clients.clear()
+            if not told:
+                _logger.warning("%s; waiting for new ones, nothing is lost", trouble)
             seconds = min(_LONGEST_WAIT_FOR_CREDENTIALS, _LONGEST_PAUSE * attempt)
         else:
             if attempt % ATTEMPTS_UNTIL_TOLD == 0:
                 _logger.warning("%s; tried %d times, and going on", trouble, attempt)
             seconds = min(_LONGEST_PAUSE, 0.5 * 2 ** min(attempt, ATTEMPTS_UNTIL_TOLD)) * random.uniform(0.5, 1)  # noqa: S311 - jitter
-        self.clock.sleep_until(self.clock.now() + seconds)
+        self._sleep_until(self.clock.now() + seconds)
 
     def _trouble(self, error: Exception, service: str, operation: str) -> ByohpoError:
         """What may pass, as an error of ours (`InvalidInput` if it is about credentials); raises what will not."""
@@ -135,31 +168,57 @@ class Aws:
                 return ByohpoError(f"{action} is not answered: {code} {message}")
             raise Refused(_refusal(action, code, message), code) from error
         if isinstance(error, known.NoRegionError):
-            raise InvalidInput(
-                "no AWS region is set: set AWS_DEFAULT_REGION or give TrainingJob(region=...)"
-            ) from error
+            raise InvalidInput(_NO_REGION) from error
         credentials = (
             *(known.NoCredentialsError, known.PartialCredentialsError, known.CredentialRetrievalError),
             *(known.TokenRetrievalError, known.SSOError, known.ProfileNotFound),
         )
         if isinstance(error, credentials):
             return InvalidInput(f"there are no usable AWS credentials: {_one_line(error)}")
-        if isinstance(error, (known.ConnectionError, known.HTTPClientError)):
+        if isinstance(error, (known.ConnectionError, known.HTTPClientError, known.IncompleteReadError)):
             return ByohpoError(f"{action} is not answered: {_one_line(error)}")
-        if isinstance(error, known.ParamValidationError):
+        if isinstance(error, (known.BotoCoreError, ValueError)):  # a ValueError: an endpoint that is no URL
             raise InvalidInput(f"{action}: {_one_line(error)}") from error
         raise error
 
     def _client(self, service: str) -> Any:
         with self._lock:
             if service not in self._clients:
-                import boto3
                 from botocore.config import Config
 
-                config = Config(retries={"total_max_attempts": 1}, max_pool_connections=16)
-                # A session of its own each time: it reads the credentials anew.
-                self._clients[service] = boto3.Session(region_name=self._region).client(service, config=config)
+                config = Config(
+                    retries={"total_max_attempts": 1}, max_pool_connections=16, connect_timeout=_CONNECT_SECONDS
+                )
+                self._clients[service] = self._session().client(service, region_name=self._region, config=config)
             return self._clients[service]
+
+    def _session(self) -> Any:
+        """The user's session or, wherever that can be made anew, one that reads the same credentials anew."""
+        import boto3
+
+        if self._given is None:
+            return boto3.Session()
+        method = getattr(self._given.get_credentials(), "method", None)
+        if method not in _STATIC:  # they renew themselves, or exist only there
+            return self._given
+        profile = None if method == "env" else self._given.profile_name
+        return boto3.Session(region_name=self._given.region_name, profile_name=profile)
+
+
+def usable_region(named: str | None) -> str:
+    """This region or, where nobody names one, the one that boto3 takes."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+    from botocore.utils import validate_region_name
+
+    try:
+        region: str | None = named or boto3.Session().region_name
+        validate_region_name(region)
+    except BotoCoreError as error:
+        raise InvalidInput(f"the AWS region cannot be used: {_one_line(error)}") from error
+    if region is None:
+        raise InvalidInput(_NO_REGION)
+    return region
 
 
 def is_configured() -> bool:

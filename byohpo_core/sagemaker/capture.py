@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import attrs
 
+from byohpo_core.checks import items, mapping
 from byohpo_core.errors import InvalidInput
 
 Kind = Literal["v2 estimator", "v3 trainer", "request", "v2 tuner", "v3 tuner"]
@@ -51,6 +52,11 @@ def kind_of(job: Any) -> Kind | None:
     return None
 
 
+def boto_session(job: Any) -> Any:
+    """The boto3 session of an SDK object, None where there is none."""
+    return getattr(getattr(job, "sagemaker_session", None), "boto_session", None)
+
+
 def capture(job: Any, inputs: Any) -> Captured:
     """The request for this *job*: a v2 Estimator, a v3 ModelTrainer or a request as a mapping.
 
@@ -74,7 +80,8 @@ def fixed_hyperparameters(job: Any) -> dict[str, Any]:
     """What the user fixed on the object, as plain scalars to show; what is no scalar is given as its JSON text."""
     kind = kind_of(job)
     if kind == "request":
-        given, encoded = job.get("HyperParameters") or {}, _encoding(job) == "json"
+        given = mapping("HyperParameters", job.get("HyperParameters") or {})
+        encoded = _encoding(job) == "json"
     elif kind == "v2 estimator":
         given, encoded = job.hyperparameters() or {}, bool(_script(job))
     else:
@@ -91,8 +98,8 @@ def _script(estimator: Any) -> Any:
 
 
 def _encoding(request: Mapping[str, Any]) -> Encoding:
-    program = (request.get("HyperParameters") or {}).get("sagemaker_program", "")
-    return "json" if program.startswith('"') else "text"
+    program = mapping("HyperParameters", request.get("HyperParameters") or {}).get("sagemaker_program")
+    return "json" if str(program).startswith('"') else "text"
 
 
 def _scalar(value: Any, *, encoded: bool) -> Any:
@@ -210,12 +217,21 @@ def _request_inputs(request: Mapping[str, Any], inputs: Any) -> dict[str, Any]:
     if inputs is None or inputs in ({}, []):
         return {}
     if isinstance(inputs, list):
-        given = {channel["ChannelName"]: channel for channel in inputs}
+        given = _by_name("inputs", inputs)
     else:
         places = inputs if isinstance(inputs, Mapping) else {_DEFAULT_CHANNEL: inputs}
         given = {name: _request_channel(name, place) for name, place in places.items()}
-    known = {channel["ChannelName"]: channel for channel in request.get("InputDataConfig") or []}
+    known = _by_name("InputDataConfig", request.get("InputDataConfig") or [])
     return {"InputDataConfig": list({**known, **given}.values())}
+
+
+def _by_name(where: str, channels: Any) -> dict[str, Any]:
+    found = {}
+    for channel in items(where, channels):
+        if not isinstance(channel, Mapping) or not isinstance(channel.get("ChannelName"), str):
+            raise InvalidInput(f"{where} has {channel!r}, which is no channel with a ChannelName")
+        found[channel["ChannelName"]] = channel
+    return found
 
 
 def _request_channel(name: str, place: Any) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from byohpo_core.checks import amount, items, mapping, text
 from byohpo_core.container import compile_metrics
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import EventLog, Journal, StudyRecord
-from byohpo_core.sagemaker.aws import Aws, Clock, WallClock
-from byohpo_core.sagemaker.capture import capture, fixed_hyperparameters, kind_of
+from byohpo_core.sagemaker.aws import Aws, Clock, WallClock, usable_region
+from byohpo_core.sagemaker.capture import boto_session, capture, fixed_hyperparameters, kind_of
 from byohpo_core.sagemaker.request import (
+    BUILT_IN_METRIC,
     MAX_HYPERPARAMETERS,
     MAX_TAGS,
     MAX_VALUE_LENGTH,
@@ -23,6 +24,8 @@ from byohpo_core.sagemaker.request import (
     is_built_in,
     metric_definitions,
     reservation,
+    without_metrics,
+    written,
 )
 from byohpo_core.sagemaker.request import check as check_request
 from byohpo_core.space import CategoricalParameter
@@ -45,6 +48,10 @@ def _seconds(given: Any) -> float:
     return amount("poll_seconds", given)
 
 
+def _region(given: Any) -> str | None:
+    return None if given is None else text("region", given)
+
+
 def _instance_types(given: Any) -> tuple[str, ...]:
     return tuple(text("an instance type", name) for name in items("instance_types", given))
 
@@ -55,13 +62,14 @@ class TrainingJob(Estimator):
 
     A `Tuner` takes these as they are; this is for the settings besides. *instance_types* are tried in turn where one
     has no capacity; *prices* are what an hour of an instance costs, by instance type, which `max_cost` and the column
-    Cost need. All calls share *calls_per_second*; jobs are looked at every *poll_seconds* at most.
+    Cost need. *region* is by default that of the SDK's session, or boto3's. All calls share *calls_per_second*; jobs
+    are looked at every *poll_seconds* at most.
     """
 
     job: Any = attrs.field()
     instance_types: Sequence[str] = attrs.field(default=(), kw_only=True, converter=_instance_types)
     prices: Mapping[str, float] = attrs.field(default=None, kw_only=True, converter=_prices)
-    region: str | None = attrs.field(default=None, kw_only=True)
+    region: str | None = attrs.field(default=None, kw_only=True, converter=_region)
     calls_per_second: float = attrs.field(default=4.0, kw_only=True, converter=_calls)
     poll_seconds: float = attrs.field(default=5.0, kw_only=True, converter=_seconds)
     clock: Clock = attrs.field(factory=WallClock, kw_only=True, eq=False, repr=False)
@@ -74,7 +82,7 @@ class TrainingJob(Estimator):
 
     @aws.default
     def _new_aws(self) -> Aws:
-        return Aws(self.region, self.clock, self.calls_per_second)
+        return Aws(self.region, self.clock, self.calls_per_second, boto_session(self.job))
 
     @job.validator
     def _check_job(self, _: object, job: Any) -> None:
@@ -103,10 +111,27 @@ class TrainingJob(Estimator):
 
     def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:
         """Take the request from the user's object, which may upload the code, and check what each trial would send."""
+        region = usable_region(self._named_region())
         captured = capture(self.job, inputs)
-        ready = attrs.evolve(self, request=captured.request, encoding=captured.encoding)
+        check_request({"TrainingJobName": "byohpo-0-0", **captured.request})  # before anything else reads it
+        request = without_metrics(captured.request, {name for name, _ in settings.metric_definitions})
+        ready = attrs.evolve(self, region=region, request=request, encoding=captured.encoding)
         ready._check(problem, settings)  # noqa: SLF001 - one of us
         return ready, settings
+
+    def _named_region(self, journaled: str | None = None) -> str | None:
+        """The region that somebody names; raises `InvalidInput` for two."""
+        session = boto_session(self.job)
+        named = {
+            "the study's jobs": journaled,
+            "TrainingJob(region=...)": self.region,
+            "the SDK's session": None if session is None else session.region_name,
+        }
+        named = {who: region for who, region in named.items() if region is not None}
+        if len({*named.values()}) > 1:
+            told = ", ".join(f"{region!r} of {who}" for who, region in named.items())
+            raise InvalidInput(f"the regions contradict each other: {told}")
+        return next(iter(named.values()), None)
 
     def _check(self, problem: Problem, settings: JobSettings) -> None:
         request = self.request or {}
@@ -118,18 +143,28 @@ class TrainingJob(Estimator):
                 f"no metric definition for {', '.join(sorted(map(repr, missing)))}: SageMaker finds a custom image's "
                 'metrics by metric_definitions=[{"Name": ..., "Regex": ...}]'
             )
-        names = {*request.get("HyperParameters", {}), *problem.space.parameters}
-        if len(names) > MAX_HYPERPARAMETERS:
-            raise InvalidInput(f"{len(names)} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
+        if missing and settings.curves:
+            raise InvalidInput(
+                f"to end jobs early their logs are read, and nothing tells how they print "
+                f'{", ".join(sorted(map(repr, missing)))}: give metric_definitions=[{{"Name": ..., "Regex": ...}}] '
+                "(docs/sagemaker/drop-in.md has those of SageMaker's own algorithms)"
+            )
+        names = {*request.get("HyperParameters", {})}
+        ours = {BUILT_IN_METRIC} if is_built_in(request) else set()
+        count = len({*names, *problem.space.parameters, *ours})
+        if count > MAX_HYPERPARAMETERS:
+            raise InvalidInput(f"{count} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
         if len(settings.tags) + len(request.get("Tags", ())) + 2 > MAX_TAGS:
             raise InvalidInput(f"SageMaker takes at most {MAX_TAGS} tags a job, of which two are ours")
+        values = {name: [value] for name, value in problem.space.static.items() if name not in names}
         for name, parameter in problem.space.tunable.items():
-            values = parameter.values if isinstance(parameter, CategoricalParameter) else ()
-            if any(len(str(value)) > MAX_VALUE_LENGTH for value in values):
+            values[name] = [*parameter.values] if isinstance(parameter, CategoricalParameter) else []
+        for name, possible in values.items():
+            if any(len(written(self.encoding, value)) > MAX_VALUE_LENGTH for value in possible):
                 raise InvalidInput(f"the hyperparameter {name!r} has a value of over {MAX_VALUE_LENGTH} characters")
-        for instance in [{"InstanceType": name} for name in self.instance_types] or [{}]:
-            resources = {"ResourceConfig": {**request.get("ResourceConfig", {}), **instance}} if instance else {}
-            check_request({"TrainingJobName": "byohpo-0-0", **request, **resources})
+        for name in self.instance_types:
+            resources = {**request.get("ResourceConfig", {}), "InstanceType": name}
+            check_request({"TrainingJobName": "byohpo-0-0", **request, "ResourceConfig": resources})
         if self.prices:
             self.ceiling()
 
@@ -164,7 +199,7 @@ class TrainingJob(Estimator):
         settings = {name: value for name, value in description.items() if name != "kind"}
         if given is None:
             return cls(description["request"], **settings)
-        restored: Self = attrs.evolve(given, **settings)
+        restored: Self = attrs.evolve(given, **{**settings, "region": given._named_region(settings["region"])})  # noqa: SLF001
         return restored
 
     def event_log(self, journal: Journal, record: StudyRecord) -> EventLog:

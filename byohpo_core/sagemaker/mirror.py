@@ -11,13 +11,15 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from byohpo_core.errors import StudyBusy, UnknownStudy
+from byohpo_core.errors import ByohpoError, StudyBusy, StudyExists, UnknownStudy
 from byohpo_core.journal import Journal, StudyRecord, journaled_event
 from byohpo_core.sagemaker.aws import SEARCHES_PER_SECOND, Aws, Refused, WallClock, is_configured
 from byohpo_core.sagemaker.request import NAME_TAG, STUDY_TAG
 from byohpo_core.study import Event
 
 _DIGITS = 9
+_SEARCH_ATTEMPTS = 3
+"""Few: perhaps the name is misspelt, and AWS has nothing to do with it."""
 
 
 class Mirror:
@@ -88,8 +90,7 @@ class Mirror:
         return True
 
     def _read(self, name: str) -> bytes:
-        answer = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=f"{self._prefix}/{name}")
-        body: bytes = answer["Body"].read()
+        body: bytes = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=f"{self._prefix}/{name}")["Body"]
         return body
 
     def _get(self, name: str) -> Any:
@@ -148,12 +149,16 @@ def _last_before(commits: Sequence[int], count: int) -> int:
 def find_and_fetch(journal: Journal, name: str) -> StudyRecord | None:
     """Bring a study that this journal lacks from its mirror, found by its name's or id's tag on its training jobs.
 
-    None where there are no such jobs, or no access to SageMaker. Raises `UnknownStudy` if there are several studies.
+    None where there are no such jobs, or this user has no AWS account. Raises `UnknownStudy` if there are several
+    studies, or it cannot be looked for, and `StudyExists` if the journal has another one of its name.
     """
     if not is_configured():
         return None
-    aws = Aws(None, WallClock(), calls_per_second=SEARCHES_PER_SECOND)
-    outputs = dict(_outputs(aws, name))
+    aws = Aws(None, WallClock(), calls_per_second=SEARCHES_PER_SECOND, first_attempts=_SEARCH_ATTEMPTS)
+    try:
+        outputs = dict(_outputs(aws, name))
+    except ByohpoError as error:
+        raise UnknownStudy(f"{_unknown(journal, name)}; nor can it be looked for on SageMaker: {error}") from error
     if not outputs:
         return None
     if len(outputs) > 1:
@@ -162,8 +167,22 @@ def find_and_fetch(journal: Journal, name: str) -> StudyRecord | None:
     mirror = Mirror(aws, output, study_id)
     record = mirror.record()
     events = [event for commit in mirror.commits() for event in mirror.events(commit)]
-    journal.take(record, events)
+    try:
+        journal.take(record, events)
+    except StudyExists as error:
+        raise StudyExists(
+            f"journal {journal.path} has another study named {record.name!r}: attach to {record.id!r} with another "
+            "journal=..."
+        ) from error
     return record
+
+
+def _unknown(journal: Journal, name: str) -> str:
+    """What the journal says of a study that it lacks."""
+    try:
+        return f"journal {journal.path} has study {journal.find(name).id!r} by now"
+    except UnknownStudy as unknown:
+        return str(unknown)
 
 
 def _outputs(aws: Aws, name: str) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -45,17 +45,36 @@ _WRITERS: Mapping[str, Callable[[Any], str]] = {
 }
 
 
+def written(encoding: str, value: Any) -> str:
+    """A hyperparameter's value as it is on the wire."""
+    return _WRITERS[encoding](value)
+
+
 def is_built_in(request: Mapping[str, Any]) -> bool:
     """Whether the request runs one of SageMaker's own algorithms, which needs no metric definitions."""
+    return _has_built_in_image(request) and "sagemaker_program" not in request.get("HyperParameters", {})
+
+
+def _has_built_in_image(request: Mapping[str, Any]) -> bool:
     image = str(request.get("AlgorithmSpecification", {}).get("TrainingImage", ""))
-    repository = re.split("[:@]", image.rpartition("/")[2])[0]
-    return repository in _BUILT_IN and "sagemaker_program" not in request.get("HyperParameters", {})
+    return re.split("[:@]", image.rpartition("/")[2])[0] in _BUILT_IN
 
 
 def metric_definitions(request: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The request's own pairs (metric, regex)."""
     definitions = request.get("AlgorithmSpecification", {}).get("MetricDefinitions") or ()
     return [(definition["Name"], definition["Regex"]) for definition in definitions]
+
+
+def without_metrics(request: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    """The request without its own definitions of these metrics."""
+    if not any(name in names for name, _ in metric_definitions(request)):
+        return request
+    specification = dict(request["AlgorithmSpecification"])
+    kept = [definition for definition in specification.pop("MetricDefinitions") if definition["Name"] not in names]
+    if kept:
+        specification["MetricDefinitions"] = kept
+    return {**request, "AlgorithmSpecification": specification}
 
 
 @attrs.frozen
@@ -69,9 +88,12 @@ class Prices:
         resources = request.get("ResourceConfig", {})
         if groups := resources.get("InstanceGroups"):
             return sum(self._of(group["InstanceType"]) * int(group["InstanceCount"]) for group in groups)
-        preferences = [preference["InstanceType"] for preference in resources.get("InstancePreferences") or ()]
-        possible = [*types, *preferences] or [resources.get("InstanceType")]
-        return max(map(self._of, possible)) * _instance_count(resources)
+        count = _instance_count(resources)
+        possible = [(name, count) for name in types or [resources.get("InstanceType")]]
+        if preferences := resources.get("InstancePreferences"):
+            own = [(preference["InstanceType"], preference.get("InstanceCount", count)) for preference in preferences]
+            possible = [*((name, count) for name in types), *own]
+        return max(self._of(name) * count for name, count in possible)
 
     def paid(self, job: Mapping[str, Any], ceiling: float) -> float | None:
         """What a job that is over has cost, as DescribeTrainingJob tells it; a warm pool counts as kept to its end.
@@ -139,7 +161,9 @@ class Template:
         hyperparameters = {name: written(value) for name, value in trial.proposal.hyperparameters.items()}
         body["HyperParameters"] = {**self._fixed(study, trial), **hyperparameters}
         body["Tags"] = self._tags(study)
-        if self.metrics:
+        # CreateTrainingJob refuses them for SageMaker's own images, even where these run a script ("You can't override
+        # the metric definitions for Amazon SageMaker algorithms"); what is missing then is read from the log.
+        if self.metrics and not _has_built_in_image(self.request):
             definitions = [*metric_definitions(self.request), *self.metrics]
             body["AlgorithmSpecification"] = {
                 **self.request["AlgorithmSpecification"],

@@ -4,7 +4,7 @@ import pytest
 from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import METRICS, REQUEST
 
-from byohpo_core import ByohpoError, CategoricalParameter, ContinuousParameter, InvalidInput, Tuner
+from byohpo_core import ByohpoError, CategoricalParameter, ContinuousParameter, InvalidInput, StaticParameter, Tuner
 
 WRONG = {
     "output missing": ({"OutputDataConfig": None}, {}, "OutputDataConfig"),
@@ -19,15 +19,80 @@ WRONG = {
         {"ranges": {"x": CategoricalParameter(["a", "b" * 2501])}},
         "'x' has a value of over 2500 characters",
     ),
+    "value too long as JSON": (
+        {"HyperParameters": {"sagemaker_program": '"train.py"'}},
+        {"ranges": {"x": CategoricalParameter(["é" * 900, "b"])}},
+        "'x' has a value of over 2500 characters",
+    ),
+    "static value too long": (
+        {},
+        {"ranges": {"x": ContinuousParameter(0, 1), "y": StaticParameter("b" * 2501)}},
+        "'y' has a value of over 2500 characters",
+    ),
     "fixed value too long": ({"HyperParameters": {"a": "b" * 2501}}, {}, "2501 characters"),
     "101 hyperparameters": (
         {"HyperParameters": {f"p{number}": "1" for number in range(99)}},
         {},
         "101 hyperparameters",
     ),
+    "101 hyperparameters with ours": (
+        {
+            "HyperParameters": {f"p{number}": "1" for number in range(98)},
+            "AlgorithmSpecification": {"TrainingImage": "683313688378.dkr.ecr/xgboost:1", "TrainingInputMode": "File"},
+        },
+        {},
+        "101 hyperparameters",
+    ),
     "51 tags": ({}, {"tags": [{"Key": str(number), "Value": ""} for number in range(49)]}, "tags"),
     "no image": ({"AlgorithmSpecification": {"TrainingInputMode": "Fast"}}, {}, "TrainingInputMode"),
 }
+
+
+MALFORMED = {
+    "hyperparameters are nothing": ({"HyperParameters": None}, "HyperParameters, value: None"),
+    "hyperparameters are a text": ({"HyperParameters": "epochs=3"}, "HyperParameters is 'epochs=3', not a mapping"),
+    "a program is a number": ({"HyperParameters": {"sagemaker_program": 3}}, "HyperParameters.sagemaker_program"),
+    "tags are nothing": ({"Tags": None}, "Tags, value: None"),
+    "algorithm is nothing": ({"AlgorithmSpecification": None}, "AlgorithmSpecification, value: None"),
+    "metric without a regex": (
+        {"AlgorithmSpecification": {**REQUEST["AlgorithmSpecification"], "MetricDefinitions": [{"Name": "loss"}]}},
+        'Missing required parameter in AlgorithmSpecification.MetricDefinitions.*"Regex"',
+    ),
+    "resources are nothing": ({"ResourceConfig": None}, "ResourceConfig, value: None"),
+    "stopping is a number": ({"StoppingCondition": 60}, "StoppingCondition, value: 60"),
+    "channels are a text": ({"InputDataConfig": "s3://bucket/data"}, "InputDataConfig is 's3://bucket/data', not a"),
+    "channel without a name": ({"InputDataConfig": [{"DataSource": {}}]}, "no channel with a ChannelName"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_request_is_told_in_one_line(account, change, message):
+    """Whatever is in the place of what should be there."""
+    job = account.training_job({**REQUEST, **change}, instance_types=["ml.m5.large"])
+    with pytest.raises(InvalidInput, match=message) as caught:
+        account.tuner(job).fit({"training": "s3://bucket/data"}, job_name="study")
+    assert "\n" not in str(caught.value)
+    assert not account.emulator.jobs
+    with pytest.raises(ByohpoError, match="known: none"):
+        account.attach()
+
+
+@pytest.mark.parametrize("region", ["us east 1", 5])
+def test_what_is_no_region_is_told(account, region):
+    """Before the study begins."""
+    with pytest.raises(InvalidInput, match=f"region.*{region}"):
+        account.tuner(account.training_job(region=region)).fit(job_name="study")
+    with pytest.raises(ByohpoError, match="known: none"):
+        account.attach()
+
+
+@pytest.mark.parametrize(("variable", "value"), [("AWS_ENDPOINT_URL_S3", "nowhere"), ("AWS_RETRY_MODE", "often")])
+def test_whatever_else_boto3_refuses_is_told_in_one_line(account, monkeypatch, variable, value):
+    """Such as an endpoint that is none."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidInput, match=value) as caught:
+        account.tuner().fit(job_name="study")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("change", "settings", "message"), WRONG.values(), ids=WRONG)

@@ -3,16 +3,20 @@
 import json
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 
 import pytest
+from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
+from botocore.response import StreamingBody
 from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import REQUEST
 
-from byohpo_core import StudyBusy, UnknownStudy, hookimpl
+from byohpo_core import ByohpoError, StudyBusy, StudyExists, UnknownStudy, hookimpl
 from byohpo_core.journal import Journal, MemoryJournal
-from byohpo_core.sagemaker.aws import Aws
+from byohpo_core.sagemaker.aws import Aws, WallClock
 from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
 from byohpo_core.study import Event, EventKind
 
@@ -101,6 +105,44 @@ def test_what_is_nowhere_is_unknown(account):
         account.attach("unknown")
 
 
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("denied", "AWS does not allow sagemaker:Search"),
+        ("expired", "the AWS credentials have expired"),
+        ("unreachable", "sagemaker:Search is not answered"),
+        ("no region", "no AWS region|doesn't match a supported format"),
+    ],
+)
+def test_a_misspelt_name_is_told_where_sagemaker_cannot_be_asked(make_account, monkeypatch, fault, reason):
+    """The journal's own list comes first, and nobody waits long for it."""
+    account = make_account(faults=Faults(denied={"sagemaker:Search"} if fault == "denied" else ()))
+    Journal("studies.db").create("known", {"format": 1})
+    if fault == "expired":
+        account.emulator.faults.inject("expired")
+    elif fault == "unreachable":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    elif fault == "no region":
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us east 1")
+    began = monotonic()
+    with pytest.raises(
+        UnknownStudy, match=rf"no study named 'typo' \(known: known\); nor can it be .*({reason})"
+    ) as told:
+        account.attach("typo")
+    assert "\n" not in str(told.value)
+    assert monotonic() - began < 30
+
+
+def test_attaching_by_id_beside_another_study_of_that_name_is_refused(account):
+    """Resuming the other one would be the wrong advice."""
+    first = account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
+    account.tuner(max_jobs=1, max_parallel_jobs=1, journal="other.db").fit(job_name="study")
+    with pytest.raises(
+        StudyExists, match=rf"^journal other\.db has another study named 'study': .*{first.id}.*journal="
+    ):
+        account.attach(first.id, journal="other.db")
+
+
 def test_a_stale_copy_catches_up(account, monkeypatch):
     """The study went on elsewhere: what happened there is taken from the mirror."""
     leave(account)
@@ -155,6 +197,27 @@ def test_our_own_retry_is_no_other_driver(make_account):
     assert mirror.events(0) == [event(0), event(1)]
 
 
+@pytest.mark.parametrize(
+    "lost",
+    [ResponseStreamingError(error="reset by peer"), IncompleteReadError(actual_bytes=1, expected_bytes=2)],
+    ids=["reset", "short"],
+)
+def test_a_connection_lost_within_an_object_is_made_again(account, monkeypatch, lost):
+    """Like one that is lost before."""
+    mirror = mirror_of(account)
+    mirror.append([event(0)])
+    read, errors = StreamingBody.read, [lost]
+
+    def interrupted(self, amt=None):
+        if errors:
+            raise errors.pop()
+        return read(self, amt)
+
+    monkeypatch.setattr(StreamingBody, "read", interrupted)
+    assert mirror.events(0) == [event(0)]
+    assert errors == []
+
+
 def test_a_commit_that_did_not_reach_the_mirror_is_brought_there(account):
     """The driver died between the disk and S3."""
     journal = Journal("studies.db")
@@ -197,3 +260,56 @@ def test_credentials_that_worked_for_the_mirror_are_waited_for_by_the_jobs(make_
     study = account.tuner().fit(job_name="study")
     assert [str(trial.status) for trial in study.trials] == ["Completed"] * 8
     assert faults.hits["expired"] > 0
+
+
+def told_of_credentials(caplog):
+    return sum("have expired" in message for message in caplog.messages)
+
+
+def test_expired_credentials_are_told_once(make_account, caplog):
+    """However many calls wait for new ones."""
+    faults = Faults()
+    account = make_account(faults=faults)
+    aws = Aws(None, account.clock, 100.0)
+    aws.call("s3", "list_objects_v2", Bucket="bucket")
+    faults.inject("expired")
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: aws.call("sagemaker", "list_training_jobs"), range(3)))
+    assert faults.hits["expired"] > 1
+    assert told_of_credentials(caplog) == 1
+
+
+def test_expired_credentials_are_told_after_another_fault(account, caplog, monkeypatch):
+    """And again when they expire again."""
+    codes = ["", *["ThrottlingException", "ExpiredTokenException", "ExpiredTokenException", ""] * 2]
+
+    class Client:
+        def list_training_jobs(self):
+            if code := codes.pop(0):
+                raise ClientError({"Error": {"Code": code, "Message": ""}}, "ListTrainingJobs")
+            return {}
+
+    aws = Aws(None, account.clock, 100.0)
+    monkeypatch.setattr(aws, "_client", lambda service: Client())
+    for _ in range(3):
+        aws.call("sagemaker", "list_training_jobs")
+    assert codes == []
+    assert told_of_credentials(caplog) == 2
+
+
+@pytest.mark.parametrize(("calls_per_second", "rates"), [(0.01, {}), (100.0, {"expired": 1})], ids=["turn", "expired"])
+def test_who_waits_gives_up_when_the_driver_leaves(make_account, calls_per_second, rates):
+    """On the real clock, for its turn or for new credentials."""
+    account = make_account(clock=WallClock())
+    aws = Aws(None, WallClock(), calls_per_second)
+    aws.call("sagemaker", "list_training_jobs")
+    account.emulator.faults.rates = rates
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(aws.call, "sagemaker", "list_training_jobs") for _ in range(3)]
+        assert not wait(waiting, timeout=0.5).done
+        left = monotonic()
+        aws.close()
+        for it in waiting:
+            with pytest.raises(ByohpoError, match="the driver has left"):
+                it.result()
+    assert monotonic() - left < 10

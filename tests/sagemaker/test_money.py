@@ -1,5 +1,9 @@
 """`max_cost`: what a job may cost is set aside before it is launched, and returned when it is billed."""
 
+import re
+from pathlib import Path
+
+import attrs
 import pytest
 from byohpo_sagemaker_emulator import Faults, SimulatedJob
 from sagemaker_account import REQUEST
@@ -96,3 +100,14 @@ def test_the_price_of_a_warm_pool_counts(account):
     tuner = account.tuner(account.training_job(request, prices=PRICES), max_jobs=1, max_parallel_jobs=1)
     study = tuner.fit(job_name="study")
     assert study.cost == pytest.approx(spent(account) + 1.0, abs=0.01)
+
+
+def test_the_lines_of_the_page_run(account):
+    """On what stands for the estimator there."""
+    page = (Path(__file__).parents[2] / "docs" / "sagemaker" / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^## Money.*?```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    names = {"estimator": REQUEST}
+    exec(block, names)
+    job = attrs.evolve(names["job"], clock=account.clock)
+    study = account.tuner(job, max_jobs=1, max_parallel_jobs=1, max_cost=25).fit(job_name="study")
+    assert study.cost == pytest.approx(spent(account) * 0.115, abs=0.01)

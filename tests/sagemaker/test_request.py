@@ -1,9 +1,24 @@
 """What each trial sends: all that the user set, and of its own only a name, values, tags and a checkpoint's place."""
 
-import pytest
-from sagemaker_account import RANGES, REQUEST
+import re
+from types import SimpleNamespace
 
-from byohpo_core import CategoricalParameter, ContinuousParameter, InvalidInput, Proposal, StaticParameter, hookimpl
+import boto3
+import pytest
+from sagemaker_account import METRICS, RANGES, REQUEST
+
+from byohpo_core import (
+    CategoricalParameter,
+    ContinuousParameter,
+    InvalidInput,
+    Proposal,
+    StaticParameter,
+    TrainingJob,
+    Tuner,
+    hookimpl,
+)
+from byohpo_core.journal import Journal
+from byohpo_core.sagemaker.aws import Aws
 from byohpo_core.sagemaker.request import Prices, Template, check, is_built_in, reservation
 
 EVERYTHING = {
@@ -175,6 +190,32 @@ def test_a_built_in_algorithm_needs_no_metric_definition(account):
     assert study.best is not None
 
 
+def test_early_stopping_of_a_built_in_algorithm_needs_a_metric_definition(account):
+    """Nothing else tells how the log has a value; and the service refuses definitions for its own images."""
+    settings = {"early_stopping_type": "Auto", "max_jobs": 1, "max_parallel_jobs": 1}
+    with pytest.raises(
+        InvalidInput, match=r"nothing tells how they print 'loss': give metric_definitions=\[\{\"Name\""
+    ):
+        account.tuner(account.training_job(XGBOOST), metric_definitions=None, **settings).fit(job_name="study")
+    study = account.tuner(account.training_job(XGBOOST), **settings).fit(job_name="study")
+    (request,) = created(account)
+    assert "MetricDefinitions" not in request["AlgorithmSpecification"]
+    assert study.best is not None
+    assert len(study.curve(0)) == 2
+
+
+def test_metric_definitions_of_the_tuner_come_first(account):
+    """An estimator that has them too is what SDK users write."""
+    theirs = [{"Name": "loss", "Regex": "other=(.*)"}, {"Name": "accuracy", "Regex": "accuracy=(.*)"}]
+    request = {**REQUEST, "AlgorithmSpecification": {**REQUEST["AlgorithmSpecification"], "MetricDefinitions": theirs}}
+    account.tuner(account.training_job(request), max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
+    request["AlgorithmSpecification"]["MetricDefinitions"] = theirs[:1]
+    account.tuner(account.training_job(request), max_jobs=1, max_parallel_jobs=1).fit(job_name="again")
+    both, one = [it["AlgorithmSpecification"]["MetricDefinitions"] for it in created(account)]
+    assert both == [theirs[1], *METRICS]
+    assert one == METRICS
+
+
 @pytest.mark.parametrize(
     ("image", "program", "built_in"),
     [
@@ -251,3 +292,85 @@ def test_money_is_set_aside_for_the_dearest_case():
     assert prices.highest({"ResourceConfig": {**preferences, "InstanceCount": 3}}) == 6.0
     with pytest.raises(InvalidInput, match=r"the price of ml\.m5\.large is not known"):
         Prices({}).highest(EVERYTHING)
+
+
+def test_each_instance_preference_counts_its_own_instances():
+    """Eight of a cheap type may cost more than one of a dear type."""
+    prices = Prices({"ml.m5.large": 1.0, "ml.m5.xlarge": 2.0})
+    preferences = [
+        {"InstanceType": "ml.m5.large", "InstanceCount": 8},
+        {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+    ]
+    request = {**REQUEST, "ResourceConfig": {"InstancePreferences": preferences, "VolumeSizeInGB": 10}}
+    assert prices.highest(request) == 8.0
+    assert reservation(request, prices, []) == pytest.approx(8.0 * (7200 + 300) / 3600)
+
+
+class SdkEstimator:
+    """What byohpo reads of an Estimator of SDK 2."""
+
+    base_job_name = "theirs"
+
+    def __init__(self, session):
+        self.sagemaker_session = SimpleNamespace(boto_session=session, sagemaker_client=session.client("sagemaker"))
+
+    def hyperparameters(self):
+        return {"epochs": 3}
+
+    def fit(self, inputs, *, wait, logs):
+        self.sagemaker_session.sagemaker_client.create_training_job(TrainingJobName="theirs", **REQUEST)
+
+
+def regions(account):
+    return [job.arn.split(":")[3] for job in account.emulator._book.jobs.values()]
+
+
+def test_jobs_run_where_the_sdks_session_is(account, monkeypatch):
+    """The region is kept: who goes on elsewhere goes on there, whatever is the default."""
+    job = TrainingJob(SdkEstimator(boto3.Session(region_name="eu-west-1")), clock=account.clock)
+    study = account.tuner(job, max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
+    account.attach().resume(max_jobs=2)
+    assert regions(account) == ["eu-west-1"] * 2
+    assert Journal("studies.db").find(study.id).manifest["backend"]["region"] == "eu-west-1"
+    account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="plain")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+    account.attach("plain").resume(max_jobs=2)
+    assert regions(account)[2:] == ["us-east-1"] * 2
+
+
+def test_two_regions_are_refused(account):
+    """Of the settings, of the SDK's session, or of the study."""
+    theirs = SdkEstimator(boto3.Session(region_name="eu-west-1"))
+    with pytest.raises(InvalidInput, match=r"'eu-north-1' of TrainingJob\(region=\.\.\.\), 'eu-west-1' of the SDK's"):
+        account.tuner(TrainingJob(theirs, region="eu-north-1", clock=account.clock)).fit(job_name="study")
+    account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
+    again = Tuner.attach("study", journal="studies.db", estimator=theirs)
+    with pytest.raises(InvalidInput, match="'us-east-1' of the study's jobs, 'eu-west-1' of the SDK's session"):
+        again.resume(max_jobs=2)
+
+
+def test_the_credentials_are_those_of_the_sdks_session(account, monkeypatch):
+    """Also where they exist in the program only."""
+    session = boto3.Session("AKIDTHEIRS", "secret", region_name="eu-west-1")
+    keys = set()
+
+    def look(request, **_):
+        keys.add(re.search("Credential=(.+?)/", str(request.headers["Authorization"]))[1])
+
+    session.events.register("before-send", look)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDDEFAULT")
+    job = TrainingJob(SdkEstimator(session), clock=account.clock)
+    account.tuner(job, max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
+    assert keys == {"AKIDTHEIRS"}
+
+
+def test_a_profile_of_the_sdks_session_is_read_anew(account, monkeypatch, tmp_path):
+    """Its user may have renewed what has expired."""
+    (tmp_path / "credentials").write_text("[work]\naws_access_key_id = AKIDOLD\naws_secret_access_key = a\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    session = boto3.Session(profile_name="work", region_name="eu-west-1")
+    assert session.get_credentials().access_key == "AKIDOLD"
+    (tmp_path / "credentials").write_text("[work]\naws_access_key_id = AKIDNEW\naws_secret_access_key = b\n")
+    aws = Aws(None, account.clock, 4.0, session)
+    assert aws._session().get_credentials().access_key == "AKIDNEW"
+    assert aws._session().region_name == "eu-west-1"
