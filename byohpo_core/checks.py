@@ -16,6 +16,13 @@ def text(name: str, value: Any) -> str:
     return value
 
 
+def flag(name: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{name} is {value!r}, not True or False")
+    return value
+
+
 def whole(name: str, value: Any, at_least: int | None = None) -> int:
     """A whole number."""
     if isinstance(value, bool) or not isinstance(value, int):

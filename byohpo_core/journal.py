@@ -115,6 +115,12 @@ class Journal:
             connection.execute("INSERT INTO studies VALUES (?, ?, ?)", row)
             connection.executemany(_INSERT, _rows_of(record.id, events))
 
+    def forget(self, record: StudyRecord) -> None:
+        """Remove a study that could not begin."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM events WHERE study = ?", (record.id,))
+            connection.execute("DELETE FROM studies WHERE id = ?", (record.id,))
+
     def _free_name(self, base: str) -> str:
         taken = {record.name for record in self.studies()}
         names = (f"{base[: _NAME_LENGTH - len(str(n)) - 1].rstrip('-')}-{n}" for n in count(1))
@@ -321,6 +327,9 @@ class MemoryJournal(Journal):
             raise self._taken(record.name)
         self._studies[record.name] = record
         self._events[record.id] = [*map(_packed, events)]
+
+    def forget(self, record: StudyRecord) -> None:
+        del self._studies[record.name], self._events[record.id]
 
     def request_stop(self, study_id: str) -> None:
         """No other process knows of these studies."""

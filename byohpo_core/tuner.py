@@ -116,7 +116,7 @@ class Tuner:
             first = {"configurations": [checks.mapping("an initial configuration", it) for it in configurations]}
             plugins.insert(0, (find("initial-configurations", EXTENSIONS), first))
         plugins += [_extension(extension) for extension in checks.items("extensions", extensions)]
-        if failure_limit:
+        if checks.flag("failure_limit", failure_limit):
             plugins.append((find("failure-limit", EXTENSIONS), {}))
         if max_runtime_in_seconds is not None:
             plugins.append((find("wall-time", EXTENSIONS), {"seconds": max_runtime_in_seconds}))
@@ -168,6 +168,7 @@ class Tuner:
         """
         if include_cls_metadata:
             raise InvalidInput("include_cls_metadata is for jobs that SageMaker's own tuner starts; leave it out")
+        checks.flag("wait", wait)
         with self._at_work() as work:
             manifest = self._prepared(inputs)
             if not wait:
@@ -178,13 +179,13 @@ class Tuner:
             else:
                 self._record = record = self._journal.create(job_name, manifest.to_json(), known)
             if not wait:
-                self._estimator.event_log(self._journal, record)  # what is wrong with it is told here
+                self._first_log(record)  # what is wrong with it is told here
                 self.study = study = read_study(self._journal, record)
                 log = drive_detached(self._journal, record)
                 _logger.warning("study %s is driven by another process, which writes to %s", record.name, log)
                 return study
             with self._held(record):
-                return self._drive(work, manifest, self._estimator.event_log(self._journal, record))
+                return self._drive(work, manifest, self._first_log(record))
 
     def tune(self, inputs: Any = None, job_name: str | None = None, wait: bool = True) -> Study:
         """The same as `fit`, as the SDK's third version calls it."""
@@ -384,6 +385,16 @@ class Tuner:
         specs = tuple(self._class_of(spec).spec(spec.options) for spec in manifest.plugins)
         return attrs.evolve(manifest, problem=problem, plugins=specs)
 
+    def _first_log(self, record: StudyRecord) -> EventLog:
+        """Where the events of a new study go; if that cannot be, its name is free again."""
+        try:
+            log: EventLog = self._estimator.event_log(self._journal, record)
+        except BaseException:
+            self._journal.forget(record)
+            self._record = None
+            raise
+        return log
+
     def _drive(self, work: "_Work", manifest: Manifest, log: EventLog, *, before: Study | None = None) -> Study:
         """Replay the study, or let a new epoch begin with what the study was *before*, and drive it."""
         record = self._known_record()
@@ -470,7 +481,7 @@ def _tell_running(study: Study, journal: str) -> None:
     if names:
         shown = ", ".join(names[:_NAMED_JOBS]) + (", ..." if len(names) > _NAMED_JOBS else "")
         _logger.warning(
-            "still running: %s (%d in all). `%s` stops what runs, `%s` goes on with the study.",
+            "still running, as far as is known: %s (%d in all). `%s` stops what runs, `%s` goes on with the study.",
             *(shown, len(names), *(checks.command(verb, study.name, journal) for verb in ("stop", "resume"))),
         )
 

@@ -298,7 +298,7 @@ def test_pairing_replacers_lose_what_has_no_partner():
     assert [one.fitness for one in replaced] == [2.0]
     for replacer in (ec.replacers.simulated_annealing_replacement, ec.replacers.paes_replacement):
         assert replacer(random.Random(1), [parent], [parent], [], arguments) == []
-        kept = byohpo_inspyred._if_any(replacer)
+        kept = byohpo_inspyred._whole(replacer, pairs=True)
         assert kept(random.Random(1), [parent], [parent], [], arguments) == [parent]
         assert kept.__name__ == replacer.__name__
 

@@ -6,7 +6,6 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,7 +13,7 @@ import attrs
 from byohpo_core.backends import Ended, JobSettings, Outcome, Reported, Update
 from byohpo_core.container import MetricScanner, as_float32, compile_metrics
 from byohpo_core.errors import ByohpoError
-from byohpo_core.sagemaker import logs
+from byohpo_core.sagemaker import index, logs
 from byohpo_core.sagemaker.aws import Refused
 from byohpo_core.sagemaker.request import STUDY_TAG, Prices, billable_seconds, metric_definitions, same_job
 from byohpo_core.study import Study, Trial
@@ -36,7 +35,6 @@ QUOTA_PAUSE_SECONDS = 60.0
 """How long after a first refusal a job is tried again, even though no job of ours has ended; then twice as long."""
 LONGEST_QUOTA_PAUSE = 960.0
 GROW_SECONDS = 300.0
-_PAGE = 100
 _CREATORS = 8
 _INFRASTRUCTURE = ("CapacityError", "InternalServerError")
 _OVER = frozenset({"Completed", "Failed", "Stopped"})
@@ -138,7 +136,8 @@ class SageMakerBackend:
         self._withdrawn |= self._queue.keys()
 
     def close(self) -> None:
-        """Jobs go on without a driver."""
+        """Jobs go on without a driver; calls that still wait are given up."""
+        self._aws.close()
         self._pool.shutdown()
 
     def _look_soon(self) -> None:
@@ -255,26 +254,12 @@ class SageMakerBackend:
         return self._newest - INDEX_LAG_SECONDS if self._newest else None
 
     def _search(self, since: float | None) -> None:
-        """One look into the index of jobs, the newest change first: a hundred jobs a call."""
-        filters = [{"Name": f"Tags.{STUDY_TAG}", "Operator": "Equals", "Value": self._study.id}]
+        """One look into the index of jobs."""
+        conditions = [index.tagged(STUDY_TAG, self._study.id)]
         if since is not None:
-            time = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-            filters.append({"Name": "LastModifiedTime", "Operator": "GreaterThanOrEqualTo", "Value": time})
-        request: dict[str, Any] = {
-            "Resource": "TrainingJob",
-            "SearchExpression": {"Filters": filters},
-            "SortBy": "LastModifiedTime",
-            "SortOrder": "Descending",
-            "MaxResults": _PAGE,
-        }
-        while True:
-            page = self._aws.call("sagemaker", "search", **request)
-            for result in page.get("Results", ()):
-                self._told(result["TrainingJob"], in_index=True)
-            token = page.get("NextToken")
-            if not token:
-                return
-            request["NextToken"] = token
+            conditions.append(index.changed_since(since))
+        for job in index.search(self._aws, conditions):
+            self._told(job, in_index=True)
 
     def _told(self, job: Mapping[str, Any], *, in_index: bool) -> None:
         name, now = job["TrainingJobName"], self.now()

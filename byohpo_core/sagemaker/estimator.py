@@ -12,6 +12,7 @@ from byohpo_core.checks import amount, items, mapping, text
 from byohpo_core.container import compile_metrics
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import EventLog, Journal, StudyRecord
+from byohpo_core.sagemaker import index
 from byohpo_core.sagemaker.aws import Aws, Clock, WallClock, usable_region
 from byohpo_core.sagemaker.capture import boto_session, capture, fixed_hyperparameters, kind_of
 from byohpo_core.sagemaker.request import (
@@ -19,6 +20,7 @@ from byohpo_core.sagemaker.request import (
     MAX_HYPERPARAMETERS,
     MAX_TAGS,
     MAX_VALUE_LENGTH,
+    STUDY_TAG,
     Prices,
     Template,
     is_built_in,
@@ -207,7 +209,10 @@ class TrainingJob(Estimator):
         from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
 
         output_path = (self.request or {})["OutputDataConfig"]["S3OutputPath"]
-        return MirroredJournal(journal, Mirror(self.aws, output_path, record.id), record)
+        log = MirroredJournal(journal, Mirror(self.aws, output_path, record.id), record)
+        # Who may not look at jobs is told so while there are none.
+        next(index.search(self.aws, [index.tagged(STUDY_TAG, record.id)]), None)
+        return log
 
     def attached_to(self, trial: Trial) -> Any:
         attach = getattr(type(self.job), "attach", None)

@@ -8,11 +8,12 @@ there is none of that name: two drivers cannot both write, whatever they believe
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from byohpo_core.errors import ByohpoError, StudyBusy, StudyExists, UnknownStudy
 from byohpo_core.journal import Journal, StudyRecord, journaled_event
+from byohpo_core.sagemaker import index
 from byohpo_core.sagemaker.aws import SEARCHES_PER_SECOND, Aws, Refused, WallClock, is_configured
 from byohpo_core.sagemaker.request import NAME_TAG, STUDY_TAG
 from byohpo_core.study import Event
@@ -187,18 +188,6 @@ def _unknown(journal: Journal, name: str) -> str:
 
 def _outputs(aws: Aws, name: str) -> Iterator[tuple[str, str]]:
     """Pairs (study id, output path) of the studies with this name or id."""
-    tags = [{"Name": f"Tags.{tag}", "Operator": "Equals", "Value": name} for tag in (STUDY_TAG, NAME_TAG)]
-    request: dict[str, Any] = {
-        "Resource": "TrainingJob",
-        "SearchExpression": {"Filters": tags, "Operator": "Or"},
-        "MaxResults": 100,
-    }
-    while True:
-        page = aws.call("sagemaker", "search", **request)
-        for result in page.get("Results", ()):
-            job: Mapping[str, Any] = result["TrainingJob"]
-            tagged = {tag["Key"]: tag["Value"] for tag in job.get("Tags", ())}
-            yield tagged[STUDY_TAG], job["OutputDataConfig"]["S3OutputPath"]
-        if "NextToken" not in page:
-            return
-        request["NextToken"] = page["NextToken"]
+    for job in index.search(aws, [index.tagged(tag, name) for tag in (STUDY_TAG, NAME_TAG)], "Or"):
+        tags = {tag["Key"]: tag["Value"] for tag in job.get("Tags", ())}
+        yield tags[STUDY_TAG], job["OutputDataConfig"]["S3OutputPath"]

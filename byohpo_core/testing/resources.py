@@ -67,7 +67,7 @@ def _compute() -> None:
 
 @check("resources")
 def does_not_slow_down(subject: Subject) -> None:
-    """The last hundred of four hundred trials take at most three times as long as the first, and 1 ms each."""
+    """The last hundred of four hundred trials take at most three times as long as one of the first two, plus 0.1 s."""
     _whole(subject, 20)
     with subject.study(subject.problem(CUBE, jobs=400, slots=1)) as session:
         marks = []
@@ -77,7 +77,7 @@ def does_not_slow_down(subject: Subject) -> None:
                 marks.append(time.process_time())
             session.tell(session.ask(1))
         marks.append(time.process_time())
-    first, last = marks[1] - marks[0], marks[4] - marks[3]
+    first, last = min(marks[1] - marks[0], marks[2] - marks[1]), marks[4] - marks[3]
     assert last < 3 * first + 0.1, (
         f"100 trials took {first * 10:.1f} ms each at first and {last * 10:.1f} ms in the end"
     )

@@ -1,8 +1,12 @@
 """Every trial a training job: created once, watched, priced, stopped, whatever the service does."""
 
 import logging
+import os
 import signal
+import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from byohpo_sagemaker_emulator import Faults, SimulatedJob
@@ -12,7 +16,7 @@ from byohpo_core import ByohpoError, TrialStatus, Tuner, hookimpl
 from byohpo_core.backends import Outcome
 from byohpo_core.cli import main
 from byohpo_core.results import rows
-from byohpo_core.sagemaker.aws import Aws
+from byohpo_core.sagemaker.aws import Aws, WallClock
 from byohpo_core.sagemaker.backend import SageMakerBackend, verdict
 
 SPOT = {
@@ -377,7 +381,11 @@ def test_who_leaves_tells_what_still_runs(account, caplog):
     """And the command that stops it."""
     with caplog.at_level(logging.WARNING), pytest.raises(KeyboardCrash):
         account.tuner(extensions=[Crash]).fit(job_name="study")
-    (told,) = [record.getMessage() for record in caplog.records if "still running: study-" in record.getMessage()]
+    (told,) = [
+        record.getMessage()
+        for record in caplog.records
+        if "still running, as far as is known: study-" in record.getMessage()
+    ]
     assert "(3 in all)" in told
     assert "`byohpo stop study --journal studies.db` stops what runs" in told
 
@@ -429,3 +437,30 @@ def test_the_same_search_as_on_this_machine(account):
         dict(t.proposal.hyperparameters) for t in study.trials
     ]
     assert [trial.value for trial in there.trials] == [trial.value for trial in study.trials]
+
+
+def test_a_third_ctrl_c_waits_for_no_call(make_account):
+    """Creations that wait for new credentials are given up."""
+    account = make_account(clock=WallClock())
+    create, launched = SageMakerBackend._create_one, threading.Event()
+
+    def expired(backend, trial):
+        account.emulator.faults.rates = {"expired": 1}
+        launched.set()
+        return create(backend, trial)
+
+    def leave():
+        launched.wait()
+        for _ in range(3):
+            time.sleep(0.5)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        patch.setattr(SageMakerBackend, "_create_one", expired)
+        leaving = pool.submit(leave)
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            account.tuner(max_jobs=3).fit(job_name="study")
+        leaving.result()
+    assert time.monotonic() - began < 20
+    assert not account.emulator.jobs

@@ -5,6 +5,7 @@ from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import METRICS, REQUEST
 
 from byohpo_core import ByohpoError, CategoricalParameter, ContinuousParameter, InvalidInput, StaticParameter, Tuner
+from byohpo_core.journal import Journal
 
 WRONG = {
     "output missing": ({"OutputDataConfig": None}, {}, "OutputDataConfig"),
@@ -126,13 +127,12 @@ REFUSED = {
 
 @pytest.mark.parametrize(("faults", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_the_service_refuses_is_told_in_one_line(make_account, faults, message):
-    """With the missing action by its name; the study can be resumed when that is mended."""
+    """With the missing action by its name, and nothing is created."""
     account = make_account(faults=Faults(**faults))
     with pytest.raises(ByohpoError, match=message) as caught:
         account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
     assert "\n" not in str(caught.value)
-    assert len(account.emulator.jobs) == ("search" in message.lower())
-    assert account.attach().study.stop_reason is None
+    assert not account.emulator.jobs
 
 
 def test_a_bucket_that_does_not_exist_is_told(account):
@@ -190,3 +190,23 @@ def test_a_range_takes_the_place_of_a_fixed_value(account):
     ranges = {"epochs": ContinuousParameter(1, 2)}
     tuner = account.tuner(ranges=ranges, metric_definitions=METRICS, max_jobs=1, max_parallel_jobs=1)
     assert list(tuner._manifest.problem.space.tunable) == ["epochs"]
+
+
+@pytest.mark.parametrize("action", ["sagemaker:Search", "s3:PutObject"])
+def test_a_study_that_may_not_begin_leaves_its_name_free(make_account, action):
+    """No job was started, and the next try has the same name."""
+    account = make_account(faults=Faults(denied={action}))
+    tuner = account.tuner(max_jobs=1, max_parallel_jobs=1)
+    with pytest.raises(ByohpoError, match=f"AWS does not allow {action}"):
+        tuner.fit(job_name="study")
+    assert not account.emulator.jobs
+    assert Journal("studies.db").studies() == []
+    account.emulator.faults.denied = ()
+    assert tuner.fit(job_name="study").best is not None
+
+
+@pytest.mark.parametrize("setting", [{"wait": "no"}, {"wait": 0}])
+def test_wait_is_true_or_false(account, setting):
+    """A text that says no would mean yes."""
+    with pytest.raises(InvalidInput, match=r"^wait is .*, not True or False$"):
+        account.tuner().fit(job_name="study", **setting)
