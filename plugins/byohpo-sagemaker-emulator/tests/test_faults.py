@@ -289,8 +289,9 @@ def test_plans_can_be_drawn():
         ({"rates": {"flood": 1}}, "no fault 'flood'"),
         ({"rates": {"reset": 2}}, "not between 0 and 1"),
         ({"seconds": {"reset": 2}}, "last no time"),
+        ({"denied": {"CreateTrainingJob"}}, "no IAM action"),
     ],
-    ids=["kind", "rate", "seconds"],
+    ids=["kind", "rate", "seconds", "denied"],
 )
 def test_a_plan_that_cannot_be_is_refused(options, told):
     """With what is wrong."""

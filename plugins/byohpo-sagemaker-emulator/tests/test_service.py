@@ -282,6 +282,16 @@ def test_a_missing_permission_is_named(virtual):
     assert not desk.emulator.jobs
 
 
+def test_tags_need_a_permission_of_their_own(virtual):
+    """As the service's reference of actions has it; jobs without tags do not."""
+    desk = virtual(faults=Faults(denied={"sagemaker:AddTags"}))
+    with pytest.raises(ClientError) as caught:
+        desk.create("tagged", Tags=[{"Key": "team", "Value": "vision"}])
+    assert "is not authorized to perform: sagemaker:AddTags" in message(caught)
+    desk.create("plain")
+    assert [*desk.emulator.jobs] == ["plain"]
+
+
 def test_a_quota_is_told_with_its_numbers(virtual):
     """And may be changed while jobs run."""
     desk = virtual(quota={"ml.m5.large": 2})

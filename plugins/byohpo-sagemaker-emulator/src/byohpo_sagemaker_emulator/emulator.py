@@ -262,8 +262,11 @@ class Emulator:
         return fault
 
     def _check_permission(self, call: "_Incoming") -> None:
-        action = f"{call.service}:{call.operation}"
-        if action not in self.faults.denied:
+        needed = [f"{call.service}:{call.operation}"]
+        if call.operation == "CreateTrainingJob" and call.parameters.get("Tags"):
+            needed.append("sagemaker:AddTags")
+        action = next((action for action in needed if action in self.faults.denied), None)
+        if action is None:
             return
         resource = "*"
         if call.service == "sagemaker":

@@ -38,6 +38,14 @@ _REST = 5
 """A window stays shut for this many times its length."""
 _SENSIBLE = {**dict.fromkeys(CALL_KINDS, (0.02, 0.15)), **dict.fromkeys(WINDOW_KINDS, (0.005, 0.02))}
 
+
+def _actions(given: Collection[str]) -> Collection[str]:
+    for action in given:
+        if ":" not in action:
+            raise ValueError(f"{action!r} is no IAM action such as sagemaker:CreateTrainingJob")
+    return given
+
+
 Listed = Collection[str] | Callable[[str], bool]
 """Names, or a function that tells whether a name is meant."""
 
@@ -80,7 +88,7 @@ class Faults:
     """How long a kind lasts, or for `spot` how long the container trains before it is interrupted."""
     roles_refused: Listed = ()
     images_missing: Listed = ()
-    denied: Collection[str] = ()
+    denied: Collection[str] = attrs.field(default=(), converter=_actions)
     """IAM actions, such as `sagemaker:CreateTrainingJob`, that the user has no permission for."""
     hits: Counter[str] = attrs.field(factory=Counter, init=False)
     """How often each kind has struck."""
