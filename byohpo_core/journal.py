@@ -58,7 +58,7 @@ def check_study_name(name: str) -> str:
     """The name, if job names can be made from it."""
     text("the job name", name)
     if not _NAME.fullmatch(name):
-        raise InvalidInput(f"the job name {name!r} may hold only letters, digits and single inner hyphens")
+        raise InvalidInput(f"the job name {name!r} may hold only letters, digits and hyphens inside")
     if len(name) > _NAME_LENGTH:
         raise InvalidInput(f"the job name {name!r} has {len(name)} characters; at most {_NAME_LENGTH} are possible")
     return name

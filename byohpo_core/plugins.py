@@ -245,7 +245,7 @@ def build(found: Found, problem: Problem, options: Mapping[str, Any]) -> Any:
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"plugin {owner}: {_first_line(error)}") from error
     except Exception as error:
-        raise PluginError(f"plugin {owner} failed to start: {type(error).__name__}: {error}") from error
+        raise PluginError(f"plugin {owner} failed to start: {_told(error)}") from error
     if plugin is None:
         raise PluginError(f"plugin {owner} made nothing: {found.plugin.__qualname__} returned None")
     return plugin
@@ -283,6 +283,11 @@ def _unknown(name: str, group: str, known: Mapping[str, Any]) -> str:
 
 def _owner(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+
+
+def _told(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _first_line(error: BaseException) -> str:
@@ -406,9 +411,7 @@ class StudyPlugins:
         try:
             answers = self._callers[hook][name](**arguments)
         except (Exception, SystemExit) as error:
-            raise PluginError(
-                f"plugin {self.specs[name].owner} failed in {hook}: {type(error).__name__}: {error}"
-            ) from error
+            raise PluginError(f"plugin {self.specs[name].owner} failed in {hook}: {_told(error)}") from error
         return answers[0] if answers else None
 
     def _reason(self, hook: str, name: str, **arguments: Any) -> str | None:

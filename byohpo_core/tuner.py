@@ -17,7 +17,7 @@ from byohpo_core.backends import Estimator, JobSettings, as_estimator, find_else
 from byohpo_core.detached import check_detachable, drive_detached
 from byohpo_core.driver import Driver, Policy
 from byohpo_core.dropin import drop_in
-from byohpo_core.errors import InvalidInput, StudyBusy, UnknownStudy
+from byohpo_core.errors import Diverged, InvalidInput, StudyBusy, UnknownStudy
 from byohpo_core.journal import EventLog, StudyRecord, check_study_name, open_journal
 from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import (
@@ -175,9 +175,9 @@ class Tuner:
                 check_detachable(self._journal, self._estimator, self._found.values())
             known = imported(self._journal, manifest.warm_start_from)
             if job_name is None:
-                self._record = record = self._journal.create_numbered(self._base_name, manifest.to_json(), known)
+                record = self._journal.create_numbered(self._base_name, manifest.to_json(), known)
             else:
-                self._record = record = self._journal.create(job_name, manifest.to_json(), known)
+                record = self._journal.create(job_name, manifest.to_json(), known)
             if not wait:
                 self._first_log(record)  # what is wrong with it is told here
                 self.study = study = read_study(self._journal, record)
@@ -249,7 +249,11 @@ class Tuner:
             except StudyBusy:
                 self._journal.request_stop(record.id)
                 return False
-            self._resume(stack.enter_context(self._at_work(_STOPPED)), record, {})
+            work = stack.enter_context(self._at_work(_STOPPED))
+            try:
+                self._resume(work, record, {})
+            except Diverged:  # who only stops asks for no proposals
+                self._resume(work, record, {}, restart_algorithm=True)
         return True
 
     def analytics(self) -> Analytics:
@@ -355,11 +359,7 @@ class Tuner:
         """Go on with a study whose driver's place is held."""
         manifest = manifest_now(self._journal, record)
         study = read_study(self._journal, record)
-        if limits.get("max_jobs", study.jobs) < study.jobs:
-            raise InvalidInput(
-                f"max_jobs is {limits['max_jobs']}, and study {study.name!r} has had {study.jobs} jobs: "
-                "it can only be raised"
-            )
+        _check_raised(limits, study)
         ended = study.stop_reason is not None and study.finished == len(study.trials)
         if ended and not (restart_algorithm or _changed(limits, manifest)):
             self.study = study
@@ -370,6 +370,7 @@ class Tuner:
         changed = _changed(limits, manifest)
         if changed or restart_algorithm:
             study = read_study(self._journal, record)
+            _check_raised(limits, study)
             return self._drive(work, self._afresh(study, manifest, changed), log, before=study)
         return self._drive(work, manifest, log)
 
@@ -391,8 +392,8 @@ class Tuner:
             log: EventLog = self._estimator.event_log(self._journal, record)
         except BaseException:
             self._journal.forget(record)
-            self._record = None
             raise
+        self._record = record
         return log
 
     def _drive(self, work: "_Work", manifest: Manifest, log: EventLog, *, before: Study | None = None) -> Study:
@@ -473,6 +474,14 @@ def _status(study: Study) -> str:
     if study.running:
         return "Stopping"
     return "Stopped" if study.interrupted else "Completed"
+
+
+def _check_raised(limits: Mapping[str, int], study: Study) -> None:
+    if limits.get("max_jobs", study.jobs) < study.jobs:
+        raise InvalidInput(
+            f"max_jobs is {limits['max_jobs']}, and study {study.name!r} has had {study.jobs} jobs: "
+            "it can only be raised"
+        )
 
 
 def _tell_running(study: Study, journal: str) -> None:

@@ -289,6 +289,7 @@ def test_the_page_about_the_command_line_runs():
     assert [name for name, _ in files] == ["study.toml", "train.py"]
     for name, text in files:
         Path(name).write_text(text)
+    assert "\n$ mkdir data\n" in page
     Path("data").mkdir()
     commands = re.findall(r"^\$ byohpo (.*)\n((?:[^$`].*\n)*)", page, re.MULTILINE)
     assert len(commands) >= 6

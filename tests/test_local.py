@@ -331,6 +331,28 @@ def test_a_reboot_is_no_result(farewell):
     assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 1)]
 
 
+def test_a_job_that_was_ordered_but_not_started_is_not_started_to_be_stopped(monkeypatch):
+    """Its driver died in between."""
+    with monkeypatch.context() as patch:
+        patch.setattr("byohpo_core.backends.local.LocalBackend.launch", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tune("open('started', 'w'); print('loss=1')")
+    attached = Tuner.attach("s", journal="studies.db", progress=False)
+    assert attached.stop_tuning_job()
+    assert [str(trial.status) for trial in attached.study.trials] == ["Stopped"] * 2
+    assert not list(Path().glob("byohpo-jobs/*/*/*/**/started"))
+    assert all("stopped" in json.loads(path.read_text()) for path in Path().glob("byohpo-jobs/*/*/exit.json"))
+    assert not list(Path().glob("byohpo-jobs/*/*/log*"))
+
+
+@pytest.mark.parametrize("name", ["a=b", "a b", "a\nb", "a\0b"])
+def test_a_hyperparameter_that_cannot_be_an_argument_is_refused(name):
+    """Before any job: neither the command line nor the variables could carry it."""
+    with pytest.raises(InvalidInput, match="cannot be an argument `--name value` of a script"):
+        tune(ranges={name: ContinuousParameter(0, 1)})
+    assert not Path("byohpo-jobs").exists()
+
+
 def test_a_job_that_is_stopped_and_says_goodbye_has_not_completed():
     """A script may save its state on SIGTERM and leave with exit code 0: its last value is no final result."""
     script = """

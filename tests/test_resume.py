@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -269,6 +270,11 @@ def test_a_plugin_that_changed_its_mind_is_named_and_can_be_restarted(monkeypatc
     ):
         attach().resume()
     before = len(attach().study.trials)
+    with closing(sqlite3.connect("studies.db")) as studies, closing(sqlite3.connect("copy.db")) as copy:
+        studies.backup(copy)
+    stopped = Tuner.attach("s", journal="copy.db", estimator=Simulated(simulated), progress=False)
+    assert stopped.stop_tuning_job()  # which asks for no proposals
+    assert (stopped.study.stop_reason, len(stopped.study.trials)) == ("stopped by stop_tuning_job", before)
     study = attach().resume(restart_algorithm=True)
     assert study.stop_reason == "max_jobs (16) reached"
     assert study.epoch_start == before

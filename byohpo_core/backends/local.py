@@ -73,7 +73,7 @@ class TrainingScript(Estimator):
         """`metric=0.5` or `metric: 0.5` in the log."""
         return [(metric, default_regex(metric)) for metric in objectives]
 
-    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:  # noqa: ARG002
+    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:
         if not self.script.is_file():
             raise InvalidInput(f"there is no training script {self.script}")
         if self.source_dir is not None and Path(self.source_dir).absolute() not in self.script.parents:
@@ -82,6 +82,9 @@ class TrainingScript(Estimator):
             raise InvalidInput(
                 f"environment of the training script has a value that is no text: {dict(self.environment)}"
             )
+        for name in {*problem.space.parameters, *self.hyperparameters}:
+            if re.search(r"[=\s\0]", name):
+                raise InvalidInput(f"the hyperparameter {name!r} cannot be an argument `--name value` of a script")
         compile_metrics(settings.metric_definitions)
         places = channels(inputs)
         for channel, place in places.items():

@@ -97,6 +97,8 @@ def _supervise(order: Mapping[str, Any], folder: Path) -> None:
 def _run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     terminated: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: terminated.append(number))
+    if (folder / STOP).exists():
+        return {"stopped": True}
     layout = Layout(folder / CONTAINER)
     try:
         layout.create(order["hyperparameters"], order["channels"])

@@ -24,7 +24,7 @@ relative to the working folder, as --journal is:
     objective_type = "Maximize"
     max_jobs = 18
     max_parallel_jobs = 6
-    job_name = "digits"                        # at most 48 letters, digits and single hyphens
+    job_name = "digits"                        # at most 48 letters, digits and hyphens
     random_seed = 1
 
     [script]                                   # or [function] with target = "module:name" and processes = true

@@ -18,8 +18,6 @@ ATTEMPTS_UNTIL_TOLD = 10
 _CONNECT_SECONDS = 10
 _LONGEST_PAUSE = 30.0
 _LONGEST_WAIT_FOR_CREDENTIALS = 300.0
-_STATIC = frozenset({"env", "shared-credentials-file", "config-file"})
-"""Where boto3 finds credentials that do not renew themselves, but that the user can renew there."""
 _NO_REGION = "no AWS region is set: set AWS_DEFAULT_REGION or give TrainingJob(region=...)"
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _PASSING = frozenset(
@@ -88,11 +86,13 @@ class Aws:
         """When the next call may be made."""
         self._clients: dict[str, Any] = {}
         self._worked = False
+        self._renewing = False
+        """Whether credentials were refused: the user may have renewed them where they came from."""
         self._told_of_credentials = False
         self._closed = threading.Event()
 
     def close(self) -> None:
-        """Calls that wait, for their turn or for what passes, give up at once, and later ones do not wait."""
+        """Calls that wait, for their turn or for what passes, give up at once, as do later ones."""
         self._closed.set()
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Aws:
 
         Once a call has worked, throttling, server errors, lost connections and expired credentials are waited out,
         however long: the user is told. Before, credentials and connections that do not work are an error. Raises
-        `Refused` for all other answers, and `ByohpoError` where it would wait after `close`.
+        `Refused` for all other answers, and `ByohpoError` after `close`.
         """
         attempt = 0
         while True:
@@ -144,9 +144,14 @@ class Aws:
         if isinstance(trouble, InvalidInput):  # credentials: the user must do something
             with self._lock:
                 told, self._told_of_credentials = self._told_of_credentials, True
+                self._renewing = True
                 self._clients.clear()
             if not told:
-                _logger.warning("%s; waiting for new ones, nothing is lost", trouble)
+                _logger.warning(
+                    "%s; waiting for new ones, nothing is lost (those of variables or of the program itself cannot be "
+                    "renewed: end this, which stops no job, and resume it with new ones)",
+                    trouble,
+                )
             seconds = min(_LONGEST_WAIT_FOR_CREDENTIALS, _LONGEST_PAUSE * attempt)
         else:
             if attempt % ATTEMPTS_UNTIL_TOLD == 0:
@@ -171,13 +176,15 @@ class Aws:
             raise InvalidInput(_NO_REGION) from error
         credentials = (
             *(known.NoCredentialsError, known.PartialCredentialsError, known.CredentialRetrievalError),
-            *(known.TokenRetrievalError, known.SSOError, known.ProfileNotFound),
+            *(known.TokenRetrievalError, known.SSOError, known.ProfileNotFound, known.ConfigParseError),
+            *(known.MetadataRetrievalError, getattr(known, "LoginError", known.SSOError)),  # LoginError: since 2025
         )
-        if isinstance(error, credentials):
+        # A RuntimeError is all that botocore says of credentials that are still expired when they were renewed.
+        if isinstance(error, credentials) or type(error) is RuntimeError:
             return InvalidInput(f"there are no usable AWS credentials: {_one_line(error)}")
         if isinstance(error, (known.ConnectionError, known.HTTPClientError, known.IncompleteReadError)):
             return ByohpoError(f"{action} is not answered: {_one_line(error)}")
-        if isinstance(error, (known.BotoCoreError, ValueError)):  # a ValueError: an endpoint that is no URL
+        if isinstance(error, known.BotoCoreError) or (isinstance(error, ValueError) and "endpoint" in str(error)):
             raise InvalidInput(f"{action}: {_one_line(error)}") from error
         raise error
 
@@ -193,16 +200,23 @@ class Aws:
             return self._clients[service]
 
     def _session(self) -> Any:
-        """The user's session or, wherever that can be made anew, one that reads the same credentials anew."""
+        """The user's session; when its credentials were refused, one that reads the same ones anew, if any."""
         import boto3
 
-        if self._given is None:
+        given = self._given
+        if given is None:
             return boto3.Session()
-        method = getattr(self._given.get_credentials(), "method", None)
-        if method not in _STATIC:  # they renew themselves, or exist only there
-            return self._given
-        profile = None if method == "env" else self._given.profile_name
-        return boto3.Session(region_name=self._given.region_name, profile_name=profile)
+        if not self._renewing:
+            return given
+        method = _method(given)
+        named = method != "env" and given.profile_name in given.available_profiles
+        anew = boto3.Session(region_name=given.region_name, profile_name=given.profile_name if named else None)
+        return anew if _method(anew) == method else given
+
+
+def _method(session: Any) -> str | None:
+    """How boto3 found a session's credentials."""
+    return getattr(session.get_credentials(), "method", None)
 
 
 def usable_region(named: str | None) -> str:

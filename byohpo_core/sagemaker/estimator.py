@@ -158,6 +158,9 @@ class TrainingJob(Estimator):
             raise InvalidInput(f"{count} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
         if len(settings.tags) + len(request.get("Tags", ())) + 2 > MAX_TAGS:
             raise InvalidInput(f"SageMaker takes at most {MAX_TAGS} tags a job, of which two are ours")
+        tags = [*request.get("Tags", ()), *({"Key": key, "Value": value} for key, value in settings.tags)]
+        request = {**request, "TrainingJobName": "byohpo-0-0", "Tags": tags}
+        check_request(request)
         values = {name: [value] for name, value in problem.space.static.items() if name not in names}
         for name, parameter in problem.space.tunable.items():
             values[name] = [*parameter.values] if isinstance(parameter, CategoricalParameter) else []
@@ -166,7 +169,7 @@ class TrainingJob(Estimator):
                 raise InvalidInput(f"the hyperparameter {name!r} has a value of over {MAX_VALUE_LENGTH} characters")
         for name in self.instance_types:
             resources = {**request.get("ResourceConfig", {}), "InstanceType": name}
-            check_request({"TrainingJobName": "byohpo-0-0", **request, "ResourceConfig": resources})
+            check_request({**request, "ResourceConfig": resources})
         if self.prices:
             self.ceiling()
 

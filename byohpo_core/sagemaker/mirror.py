@@ -151,7 +151,7 @@ def find_and_fetch(journal: Journal, name: str) -> StudyRecord | None:
     """Bring a study that this journal lacks from its mirror, found by its name's or id's tag on its training jobs.
 
     None where there are no such jobs, or this user has no AWS account. Raises `UnknownStudy` if there are several
-    studies, or it cannot be looked for, and `StudyExists` if the journal has another one of its name.
+    studies, or it cannot be looked for or read, and `StudyExists` if the journal has another one of its name.
     """
     if not is_configured():
         return None
@@ -166,8 +166,11 @@ def find_and_fetch(journal: Journal, name: str) -> StudyRecord | None:
         raise UnknownStudy(f"several studies are named {name!r}: attach to one by its id: {', '.join(sorted(outputs))}")
     ((study_id, output),) = outputs.items()
     mirror = Mirror(aws, output, study_id)
-    record = mirror.record()
-    events = [event for commit in mirror.commits() for event in mirror.events(commit)]
+    try:
+        record = mirror.record()
+        events = [event for commit in mirror.commits() for event in mirror.events(commit)]
+    except ByohpoError as error:
+        raise UnknownStudy(f"study {study_id!r} cannot be read from {mirror}: {error}") from error
     try:
         journal.take(record, events)
     except StudyExists as error:
@@ -190,4 +193,5 @@ def _outputs(aws: Aws, name: str) -> Iterator[tuple[str, str]]:
     """Pairs (study id, output path) of the studies with this name or id."""
     for job in index.search(aws, [index.tagged(tag, name) for tag in (STUDY_TAG, NAME_TAG)], "Or"):
         tags = {tag["Key"]: tag["Value"] for tag in job.get("Tags", ())}
-        yield tags[STUDY_TAG], job["OutputDataConfig"]["S3OutputPath"]
+        if STUDY_TAG in tags:
+            yield tags[STUDY_TAG], job["OutputDataConfig"]["S3OutputPath"]

@@ -152,7 +152,7 @@ class Template:
     tags: Sequence[tuple[str, str]] = ()
     """Tags besides the request's own."""
     instance_types: Sequence[str] = ()
-    """Tried in turn, one an attempt, instead of the request's own."""
+    """Tried in turn as the infrastructure fails, instead of the request's own."""
 
     def of_trial(self, study: Study, trial: Trial) -> dict[str, Any]:
         """The whole request for a trial's present attempt; all that is not a trial's own is as the user wrote it."""
@@ -174,7 +174,7 @@ class Template:
             continued = f"{place}/{study.id}-{_beginning(study, trial).number}"
             body["CheckpointConfig"] = {**self.request["CheckpointConfig"], "S3Uri": continued}
         if self.instance_types:
-            chosen = self.instance_types[trial.attempt % len(self.instance_types)]
+            chosen = self.instance_types[trial.failures % len(self.instance_types)]
             body["ResourceConfig"] = {**self.request["ResourceConfig"], "InstanceType": chosen}
         return body
 

@@ -181,10 +181,13 @@ def test_a_job_that_waits_for_a_place_does_not_start_after_ctrl_c(make_account, 
 
     with monkeypatch.context() as patch:
         patch.setattr(SageMakerBackend, "poll", interrupted)
+        job = account.training_job(instance_types=["ml.m5.large", "ml.m5.xlarge"])
         with pytest.raises(KeyboardInterrupt):
-            account.tuner(max_jobs=12, max_parallel_jobs=12).fit(job_name="study")
+            account.tuner(job, max_jobs=12, max_parallel_jobs=12).fit(job_name="study")
     assert len(account.emulator.jobs) == polls[2] == 2
     study = account.attach().resume()
+    used = {job.request["ResourceConfig"]["InstanceType"] for job in account.emulator.jobs.values()}
+    assert used == {"ml.m5.large"}  # nothing has failed
     assert [str(trial.status) for trial in study.trials] == ["Completed"] * 12
     assert len(account.emulator.jobs) == 12
 

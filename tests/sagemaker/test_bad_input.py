@@ -45,6 +45,7 @@ WRONG = {
         "101 hyperparameters",
     ),
     "51 tags": ({}, {"tags": [{"Key": str(number), "Value": ""} for number in range(49)]}, "tags"),
+    "a tag with a long name": ({}, {"tags": [{"Key": "k" * 129, "Value": "v"}]}, r"Tags\[0\].Key"),
     "no image": ({"AlgorithmSpecification": {"TrainingInputMode": "Fast"}}, {}, "TrainingInputMode"),
 }
 
@@ -203,6 +204,10 @@ def test_a_study_that_may_not_begin_leaves_its_name_free(make_account, action):
     assert Journal("studies.db").studies() == []
     account.emulator.faults.denied = ()
     assert tuner.fit(job_name="study").best is not None
+    account.emulator.faults.denied = {action}
+    with pytest.raises(ByohpoError, match=f"AWS does not allow {action}"):
+        tuner.fit(job_name="next")
+    assert tuner.best_training_job() is not None  # of the study that it has
 
 
 @pytest.mark.parametrize("setting", [{"wait": "no"}, {"wait": 0}])

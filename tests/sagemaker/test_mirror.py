@@ -9,12 +9,18 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
+from botocore.exceptions import (
+    ClientError,
+    ConfigParseError,
+    IncompleteReadError,
+    MetadataRetrievalError,
+    ResponseStreamingError,
+)
 from botocore.response import StreamingBody
 from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import REQUEST
 
-from byohpo_core import ByohpoError, StudyBusy, StudyExists, UnknownStudy, hookimpl
+from byohpo_core import ByohpoError, InvalidInput, StudyBusy, StudyExists, UnknownStudy, hookimpl
 from byohpo_core.journal import Journal, MemoryJournal
 from byohpo_core.sagemaker.aws import Aws, WallClock
 from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
@@ -96,6 +102,32 @@ def test_a_study_is_found_by_its_id_too(account, monkeypatch):
     with pytest.raises(UnknownStudy, match=f"several studies are named 'study': attach to one by its id: .*{first}"):
         account.attach(journal="third.db")
     assert go_on(account, monkeypatch, first, journal="third.db").id == first
+
+
+def test_a_study_that_may_not_be_read_is_named(account):
+    """With its mirror; and a job that only has a study's name is none of ours."""
+    leave(account)
+    job = next(iter(account.emulator.jobs.values())).request
+    request = {**job, "TrainingJobName": "theirs", "Tags": [{"Key": "byohpo-name", "Value": "theirs"}]}
+    account.emulator.client("sagemaker").create_training_job(**request)
+    with pytest.raises(UnknownStudy, match=r"no study named 'theirs'"):
+        account.attach("theirs")
+    account.emulator.faults.denied = {"s3:GetObject"}
+    with pytest.raises(
+        UnknownStudy, match=r"study 'study-.*' cannot be read from s3://.*AWS does not allow s3:GetObject"
+    ):
+        account.attach(journal="other.db")
+
+
+def test_a_limit_is_measured_by_what_happened_elsewhere(account):
+    """The journal of a machine that was left behind is brought forward first."""
+    account.tuner(max_jobs=2, max_parallel_jobs=1).fit(job_name="study")
+
+    with closing(sqlite3.connect("studies.db")) as journal, closing(sqlite3.connect("copy.db")) as copy:
+        journal.backup(copy)
+    account.attach().resume(max_jobs=6)
+    with pytest.raises(InvalidInput, match="max_jobs is 4, and study 'study' has had 6 jobs"):
+        account.attach(journal="copy.db").resume(max_jobs=4)
 
 
 def test_what_is_nowhere_is_unknown(account):
@@ -295,6 +327,32 @@ def test_expired_credentials_are_told_after_another_fault(account, caplog, monke
         aws.call("sagemaker", "list_training_jobs")
     assert codes == []
     assert told_of_credentials(caplog) == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigParseError(path="credentials"),
+        MetadataRetrievalError(error_msg="no answer"),
+        RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_credentials_that_are_being_renewed_are_waited_for(account, caplog, monkeypatch, error):
+    """However boto3 tells that they cannot be read now."""
+    errors = [None, error, None]
+
+    class Client:
+        def list_training_jobs(self):
+            if error := errors.pop(0):
+                raise error
+            return {}
+
+    aws = Aws(None, account.clock, 100.0)
+    monkeypatch.setattr(aws, "_client", lambda service: Client())
+    aws.call("sagemaker", "list_training_jobs")
+    aws.call("sagemaker", "list_training_jobs")
+    assert any("waiting for new ones" in message for message in caplog.messages)
 
 
 @pytest.mark.parametrize(("calls_per_second", "rates"), [(0.01, {}), (100.0, {"expired": 1})], ids=["turn", "expired"])

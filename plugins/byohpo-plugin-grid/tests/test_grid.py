@@ -71,7 +71,8 @@ def test_a_resolution_limits_integers_too():
     ("options", "told"),
     [
         ({}, "rate is continuous: give the grid a resolution"),
-        ({"resolution": 0}, "the resolution of rate is 0, not a whole number of at least 1"),
+        ({"resolution": 0}, "the resolution of rate is 0, not a whole number from 1 to 10000"),
+        ({"resolution": 10**9}, "the resolution of rate is 1000000000, not a whole number from 1 to 10000"),
         ({"resolution": {"rte": 3}}, "resolution names 'rte', which is no tuned hyperparameter"),
         ({"resolution": 3, "order": "random"}, "order is 'random'; it must be one of shuffled, lexicographic"),
     ],

@@ -11,6 +11,8 @@ import attrs
 from byohpo_core import CategoricalParameter, InvalidInput, Problem, Study, Traits, hookimpl
 
 _ORDERS = ("shuffled", "lexicographic")
+_FINEST = 10_000
+"""More values of one parameter than anybody pays trials for; they are held in memory."""
 
 
 @attrs.define(eq=False)
@@ -55,8 +57,8 @@ class GridSearch:
             if parameter.cardinality == math.inf:
                 raise InvalidInput(f"{name} is continuous: give the grid a resolution, such as {{{name!r}: 5}}")
             return range(int(parameter.min_value), int(parameter.max_value) + 1)
-        if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 1:
-            raise InvalidInput(f"the resolution of {name} is {resolution!r}, not a whole number of at least 1")
+        if isinstance(resolution, bool) or not isinstance(resolution, int) or not 1 <= resolution <= _FINEST:
+            raise InvalidInput(f"the resolution of {name} is {resolution!r}, not a whole number from 1 to {_FINEST}")
         if parameter.cardinality <= resolution:
             return range(int(parameter.min_value), int(parameter.max_value) + 1)
         steps = [index / (resolution - 1) for index in range(resolution)] if resolution > 1 else [0.5]
