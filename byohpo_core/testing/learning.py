@@ -4,7 +4,7 @@ import random
 import statistics
 
 from byohpo_core.space import Parameter
-from byohpo_core.study import Direction, Problem
+from byohpo_core.study import Direction, Problem, Trial
 from byohpo_core.testing.running import applicable, check
 from byohpo_core.testing.subject import CUBE, MIXED, Judge, Subject, sometimes_failing, sphere
 
@@ -27,13 +27,26 @@ def _wins(subject: Subject, parameters: dict[str, Parameter], judge: Judge = sph
     wins = 0
     for seed in range(_SEEDS):
         problem = subject.problem(parameters, seed=seed, jobs=_JOBS, **settings)
-        made = subject.proposals(problem, judge)
         rivals = []
         for rival in range(9):
             generator = random.Random(f"{seed}-{rival}")  # noqa: S311 - no secret
             rivals.append(min(_total(problem, problem.space.sample(generator)) for _ in range(_JOBS)))
-        wins += min(_total(problem, it) for it in made) < statistics.median(rivals)
+        wins += _beats(subject, problem, judge, statistics.median(rivals))
     return wins
+
+
+def _beats(subject: Subject, problem: Problem, judge: Judge, rival: float) -> bool:
+    """Whether it comes nearer to the best place; the study ends when it does."""
+    won = False
+
+    def nearer(trial: Trial) -> bool:
+        nonlocal won
+        won = won or _total(problem, dict(trial.hyperparameters)) < rival
+        return won
+
+    with subject.study(problem) as session:
+        session.run(judge, enough=nearer)
+    return won
 
 
 def _beats_random_search(

@@ -216,11 +216,19 @@ class Session:
         self.finish(trials, judge)
         self.observe()
 
-    def run(self, judge: Judge = sphere, *, order: str = "first", together: int = 1, asked: int = 64) -> int:
+    def run(
+        self,
+        judge: Judge = sphere,
+        *,
+        order: str = "first",
+        together: int = 1,
+        asked: int = 64,
+        enough: Callable[[Trial], bool] = lambda _: False,
+    ) -> int:
         """Run to the end of the budget; how many trials there were.
 
         Of the running trials the *first*, the *last* or one at *random* ends, so many *together*; at most *asked* are
-        asked for at once. It ends early when nothing runs and nothing is proposed.
+        asked for at once. It ends early when nothing runs and nothing is proposed, or a new trial is *enough*.
         """
         generator = random.Random(7)  # noqa: S311 - which trial ends is no secret
         running: list[Trial] = []
@@ -230,7 +238,7 @@ class Session:
             fresh = self.ask(wanted) if wanted > 0 else []
             running += fresh
             jobs += len(fresh)
-            if not running:
+            if not running or any(map(enough, fresh)):
                 return jobs
             if order == "random":
                 generator.shuffle(running)
