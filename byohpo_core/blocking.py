@@ -117,7 +117,8 @@ class Blocking:
             given = self._queue[: count - len(proposals)]
             self._given = len(given)
             proposals += given
-        self._keys.update(zip(range(number, number + count), [it.key for it in proposals], strict=False))
+        for trial, proposal in enumerate(proposals, number):
+            self._keys[trial] = proposal.key
         return proposals
 
     @hookimpl
