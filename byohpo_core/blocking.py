@@ -12,6 +12,7 @@ After a crash it is rebuilt by running it again on the journaled results.
 import math
 import sys
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -74,9 +75,8 @@ class Blocking:
         self._chains = chains
         self._next = chain
         """The key of the next proposal; keys count on in steps of *chains*."""
-        self._queue: list[Proposal] = []
-        self._given = 0
-        """How many of the queue have been proposed."""
+        self._queue: deque[Proposal] = deque()
+        """What has been asked for and not proposed yet."""
         self._keys: dict[int, int] = {}
         """The keys of its own running trials by their numbers: another plugin's may have any key."""
         self._points: dict[int, Any] = {}
@@ -108,17 +108,18 @@ class Blocking:
 
     def propose_from(self, number: int, count: int) -> list[Proposal]:
         """The next points, which will be the trials from this number on."""
-        proposals = self._queue[self._given : self._given + count]
-        self._given += len(proposals)
-        while len(proposals) < count and not self._over and self._due <= len(self._results):
-            self._queue = []
-            self._optimiser.parent = getcurrent()
-            self._optimiser.switch()  # until it asks for more results or ends; its error is ours
-            given = self._queue[: count - len(proposals)]
-            self._given = len(given)
-            proposals += given
-        for trial, proposal in enumerate(proposals, number):
-            self._keys[trial] = proposal.key
+        proposals: list[Proposal] = []
+        queue = self._queue
+        while len(proposals) < count:
+            if not queue:
+                if self._over or len(self._results) < self._due:
+                    break
+                self._optimiser.parent = getcurrent()
+                self._optimiser.switch()  # until it asks for more results or ends; its error is ours
+                continue
+            proposal = queue.popleft()
+            self._keys[number + len(proposals)] = proposal.key
+            proposals.append(proposal)
         return proposals
 
     @hookimpl
@@ -165,21 +166,22 @@ class Blocking:
         if getcurrent() is not self._optimiser:
             raise ByohpoError("evaluate was called from another thread than the one that the optimiser was started in")
         if not self._closed:
-            self._queue = self._asked(points)
+            self._ask(points)
             if self._queue:
                 self._to_study()
         elif not (self._results and points):
             self._leave()
-        due = sorted(self._results)[: len(points) if self._closed else max(0, self._due)]
-        finished = [self._points.pop(key) for key in due]
+        finished, results = [], []
+        for key in sorted(self._results)[: len(points) if self._closed else max(0, self._due)]:
+            finished.append(self._points.pop(key))
+            results.append(self._results.pop(key))
         if self._late:
             points[:] = finished
-        losses = self._imputed([self._results.pop(key) for key in due])
+        losses = self._imputed(results)
         return [loss for (loss,) in losses] if self._objectives == 1 else losses
 
-    def _asked(self, points: Points) -> list[Proposal]:
-        """Proposals for points."""
-        proposals = []
+    def _ask(self, points: Points) -> None:
+        """Queue proposals for points."""
         full = len(self._points) >= self._late > 0
         for point in points:
             proposal = Proposal(self._decode(point), self._next)
@@ -192,8 +194,7 @@ class Blocking:
                 self._running[self._next] = configuration
             self._points[self._next] = point
             self._next += self._chains
-            proposals.append(proposal)
-        return proposals
+            self._queue.append(proposal)
 
     def _leave(self) -> None:
         self._calls_after_close += 1
@@ -206,17 +207,17 @@ class Blocking:
         if study_side is not None:
             study_side.switch()
 
-    def _imputed(self, results: Sequence[tuple[float, ...] | None]) -> list[tuple[float, ...]]:
+    def _imputed(self, results: list[Any]) -> list[tuple[float, ...]]:
         """The losses of a batch, with what a failed trial is worth in the place of each None."""
-        known = [losses for losses in results if losses is not None]
-        if len(known) < len(results):
-            for seen, column in zip(self._seen, zip(*self._fresh, *known, strict=True), strict=False):
-                seen.add(column)
-            self._fresh.clear()
-            filler = tuple(seen.beyond for seen in self._seen)
-            return [filler if losses is None else losses for losses in results]
-        self._fresh += known
-        return known
+        if None not in results:
+            self._fresh += results
+            return results
+        self._fresh += [losses for losses in results if losses is not None]
+        for seen, column in zip(self._seen, zip(*self._fresh, strict=True), strict=False):
+            seen.add(column)
+        self._fresh.clear()
+        filler = tuple(seen.beyond for seen in self._seen)
+        return [filler if losses is None else losses for losses in results]
 
 
 class Chains:

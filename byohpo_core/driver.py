@@ -19,7 +19,7 @@ import attrs
 
 from byohpo_core.backends import Backend, Ended, Outcome, Reported, Update
 from byohpo_core.checks import command
-from byohpo_core.errors import PluginError
+from byohpo_core.errors import PluginError, one_line
 from byohpo_core.journal import EventLog
 from byohpo_core.plugins import StudyPlugins
 from byohpo_core.study import Event, EventKind, Study, Trial, TrialStatus
@@ -302,7 +302,7 @@ class Driver:
                 decision = self._plugins.prune(self.study, trial)
                 if decision is not None:
                     plugin, reason = decision
-                    self._record(EventKind.Pruned, trial=trial.number, plugin=plugin, reason=_one_line(reason))
+                    self._record(EventKind.Pruned, trial=trial.number, plugin=plugin, reason=one_line(reason))
                     pruned.append(trial)
         if pruned:
             self._commit()
@@ -341,7 +341,7 @@ class Driver:
             counted = ended.outcome is Outcome.Interrupted
             if trial.failures + counted < self._policy.max_attempts or not counted:
                 cost = {"details": dict(ended.details)} if ended.details else {}
-                why = _one_line(ended.reason or "the job was lost")
+                why = one_line(ended.reason or "the job was lost")
                 self._record(EventKind.Retried, trial=trial.number, reason=why, counted=counted, **cost)
                 return
             attempts = f"{trial.failures + 1} attempts failed, the last: {ended.reason}"
@@ -370,7 +370,7 @@ class Driver:
             if getattr(ended, name) is not None:
                 body[name] = getattr(ended, name)
         if reason is not None:
-            body["reason"] = _one_line(reason)
+            body["reason"] = one_line(reason)
         if ended.details:
             body["details"] = dict(ended.details)
         self._record(EventKind.Finished, **body)
@@ -406,7 +406,7 @@ class Driver:
     def _stop(self, reason: str | None, *, jobs: bool = False) -> None:
         """Propose nothing more, only this driver where there is no *reason*; with *jobs* those that run are to stop."""
         also = {"jobs": True} if jobs else {}
-        self._record(EventKind.Stopped, reason=None if reason is None else _one_line(reason), **also)
+        self._record(EventKind.Stopped, reason=None if reason is None else one_line(reason), **also)
 
     def _tick(self) -> None:
         """Look at the clock. Time stands still for the study in between, so that a replay can repeat what it was."""
@@ -451,11 +451,6 @@ class Driver:
             yield
         finally:
             signal.signal(signal.SIGINT, previous)
-
-
-def _one_line(text: str) -> str:
-    """A reason as listings and messages show it."""
-    return " ".join(str(text).split())
 
 
 def _log_hint(ended: Ended) -> str:

@@ -1,6 +1,11 @@
 """Everything byohpo raises on purpose: one line that names the thing, its owner and the way out."""
 
 
+def one_line(text: object) -> str:
+    """A message as errors, listings and logs show it, however many lines its author gave it."""
+    return " ".join(str(text).split())
+
+
 class ByohpoError(Exception):
     """The base of all errors of byohpo."""
 

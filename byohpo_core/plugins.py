@@ -20,7 +20,7 @@ import attrs
 import pluggy
 
 from byohpo_core.checks import mapping, nearest
-from byohpo_core.errors import ByohpoError, InvalidInput, PluginError, UnknownPlugin
+from byohpo_core.errors import ByohpoError, InvalidInput, PluginError, UnknownPlugin, one_line
 from byohpo_core.hookspecs import PROJECT, HookSpecs
 from byohpo_core.study import Event, Problem, Proposal, Study, Trial
 
@@ -287,7 +287,7 @@ def _owner(entry: EntryPoint) -> str:
 
 def _told(error: BaseException) -> str:
     """An error in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def _first_line(error: BaseException) -> str:
@@ -321,7 +321,7 @@ class StudyPlugins:
         try:
             self._manager.register(plugin, name=spec.name)
         except (pluggy.PluginValidationError, ValueError) as error:
-            raise PluginError(f"plugin {spec.owner}: {' '.join(str(error).split())}") from error
+            raise PluginError(f"plugin {spec.owner}: {one_line(error)}") from error
         for caller in self._manager.get_hookcallers(plugin) or ():
             optional = all(it.optionalhook for it in caller.get_hookimpls() if it.plugin is plugin)
             if not caller.has_spec() and not optional:

@@ -5,6 +5,7 @@ import time
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from byohpo_core.errors import one_line
 from byohpo_core.hookspecs import hookimpl
 from byohpo_core.study import Event, EventKind, Study, Trial, TrialStatus
 
@@ -72,7 +73,7 @@ class Progress:
             self._line(f"study {study.name}: {event.body['reason']} after {_duration(study.elapsed_seconds)}")
 
     def _line(self, text: str) -> None:
-        self._stream.write(" ".join(text.split()) + "\n")
+        self._stream.write(one_line(text) + "\n")
         self._stream.flush()
 
 

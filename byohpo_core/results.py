@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from byohpo_core.errors import MissingExtra
+from byohpo_core.errors import MissingExtra, one_line
 from byohpo_core.study import Study, Trial
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def as_table(table: Sequence[Row]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+    return f"{value:.6g}" if isinstance(value, float) else one_line(value)
 
 
 class Analytics:

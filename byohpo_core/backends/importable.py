@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from byohpo_core.errors import InvalidInput
+from byohpo_core.errors import InvalidInput, one_line
 
 _Function = Callable[..., Any]
 
@@ -34,7 +34,7 @@ def import_function(name: str) -> _Function:
         why = error
     function: _Function = _look_up(module, qualname)
     if not callable(function) or isinstance(function, type):
-        told = "" if why is None else f" ({type(why).__name__}: {' '.join(str(why).split())})"
+        told = "" if why is None else f" ({type(why).__name__}: {one_line(why)})"
         raise InvalidInput(
             f"the study tunes the function {name}, which this program cannot import{told}: resume it in the program "
             "that has it, with Tuner.attach(..., estimator=the_function).resume()"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from byohpo_core.errors import ByohpoError
+from byohpo_core.errors import ByohpoError, one_line
 
 NO_RESULT = 1
 ERROR = 2
@@ -21,7 +21,7 @@ INTERRUPTED = 130
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, as for every other error."""
-        self.exit(ERROR, f"byohpo: error: {' '.join(message.split())} (see {self.prog} --help)\n")
+        self.exit(ERROR, f"byohpo: error: {one_line(message)} (see {self.prog} --help)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         sys.stdout.flush()
     except ByohpoError as error:
-        print(f"byohpo: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"byohpo: error: {one_line(error)}", file=sys.stderr)
         return ERROR
     except KeyboardInterrupt as interrupt:
         print(f"byohpo: {str(interrupt) or 'interrupted'}", file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from byohpo_core.checks import nearest
-from byohpo_core.errors import UnknownPlugin
+from byohpo_core.errors import UnknownPlugin, one_line
 from byohpo_core.plugins import (
     ALGORITHMS,
     EXTENSIONS,
@@ -93,7 +93,7 @@ def _found(name: str) -> Found:
 
 
 def _sentence(plugin: PluginFactory) -> str:
-    return " ".join((inspect.getdoc(plugin) or "no description").split("\n\n")[0].split())
+    return one_line((inspect.getdoc(plugin) or "no description").split("\n\n")[0])
 
 
 def _default(parameter: inspect.Parameter) -> str:

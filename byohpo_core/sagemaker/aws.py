@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any, Protocol
 
-from byohpo_core.errors import ByohpoError, InvalidInput
+from byohpo_core.errors import ByohpoError, InvalidInput, one_line
 
 _logger = logging.getLogger("byohpo")
 SEARCHES_PER_SECOND = 2
@@ -181,11 +181,11 @@ class Aws:
         )
         # A RuntimeError is all that botocore says of credentials that are still expired when they were renewed.
         if isinstance(error, credentials) or type(error) is RuntimeError:
-            return InvalidInput(f"there are no usable AWS credentials: {_one_line(error)}")
+            return InvalidInput(f"there are no usable AWS credentials: {one_line(error)}")
         if isinstance(error, (known.ConnectionError, known.HTTPClientError, known.IncompleteReadError)):
-            return ByohpoError(f"{action} is not answered: {_one_line(error)}")
+            return ByohpoError(f"{action} is not answered: {one_line(error)}")
         if isinstance(error, known.BotoCoreError) or (isinstance(error, ValueError) and "endpoint" in str(error)):
-            raise InvalidInput(f"{action}: {_one_line(error)}") from error
+            raise InvalidInput(f"{action}: {one_line(error)}") from error
         raise error
 
     def _client(self, service: str) -> Any:
@@ -229,7 +229,7 @@ def usable_region(named: str | None) -> str:
         region: str | None = named or boto3.Session().region_name
         validate_region_name(region)
     except BotoCoreError as error:
-        raise InvalidInput(f"the AWS region cannot be used: {_one_line(error)}") from error
+        raise InvalidInput(f"the AWS region cannot be used: {one_line(error)}") from error
     if region is None:
         raise InvalidInput(_NO_REGION)
     return region
@@ -251,7 +251,3 @@ def _refusal(action: str, code: str, message: str) -> str:
     if "AccessDenied" in code or code in ("Forbidden", "403"):
         return f"AWS does not allow {action}: {message or code}; docs/sagemaker/iam.md has the policy that is needed"
     return f"{action} was refused: {code}: {message}"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import attrs
 
 from byohpo_core.checks import items, mapping
-from byohpo_core.errors import InvalidInput
+from byohpo_core.errors import InvalidInput, one_line
 
 Kind = Literal["v2 estimator", "v3 trainer", "request", "v2 tuner", "v3 tuner"]
 Encoding = Literal["json", "text", "bare"]
@@ -137,7 +137,8 @@ def _sdk_request(job: Any, inputs: Any) -> dict[str, Any]:
             with suppress(_NotSent):
                 _start(job, inputs)
         except Exception as error:
-            raise InvalidInput(f"the SageMaker SDK refuses this job: {_one_line(error)}") from error
+            told = one_line(error) or type(error).__name__
+            raise InvalidInput(f"the SageMaker SDK refuses this job: {told}") from error
     if not requests:
         raise InvalidInput(
             f"no CreateTrainingJob request of this {type(job).__name__} could be read: it has a PipelineSession, or "
@@ -249,7 +250,3 @@ def _plain(request: Mapping[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"the CreateTrainingJob request cannot be written as JSON: {error}") from error
     return plain
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from byohpo_core.errors import InvalidInput
+from byohpo_core.errors import InvalidInput, one_line
 from byohpo_core.study import Study, Trial
 
 MAX_HYPERPARAMETERS = 100
@@ -222,7 +222,7 @@ def check(request: Mapping[str, Any]) -> None:
     shape = _service_model().operation_model("CreateTrainingJob").input_shape
     report = ParamValidator().validate(dict(request), shape)
     if report.has_errors():
-        raise InvalidInput(f"the training job's request: {' '.join(report.generate_report().split())}")
+        raise InvalidInput(f"the training job's request: {one_line(report.generate_report())}")
     problem = next(_violations("", request, shape), None)
     if problem is not None:
         raise InvalidInput(f"the training job's request: {problem}")

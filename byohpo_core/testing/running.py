@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from byohpo_core.errors import one_line
 from byohpo_core.testing.subject import NotApplicableError, Subject
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
@@ -196,12 +197,12 @@ def _verdict(check: Check, subject: Subject) -> tuple[str, str, str]:
     except NotApplicableError as reason:
         return NOT_APPLICABLE, str(reason), ""
     except AssertionError as error:
-        return FAILED, " ".join(str(error).split()) or check.sentence, FINDING
+        return FAILED, one_line(error) or check.sentence, FINDING
     except BaseException as error:  # noqa: BLE001 - a verdict on whatever the algorithm does
         place = traceback.extract_tb(error.__traceback__)[-1]
         return (
             FAILED,
-            f"{type(error).__name__}: {' '.join(str(error).split())} ({Path(place.filename).name}:{place.lineno})",
+            f"{type(error).__name__}: {one_line(error)} ({Path(place.filename).name}:{place.lineno})",
             ERROR,
         )
     return PASSED, "", ""
