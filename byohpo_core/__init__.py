@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from byohpo_core.errors import PluginError as PluginError
     from byohpo_core.errors import StudyBusy as StudyBusy
     from byohpo_core.errors import StudyExists as StudyExists
+    from byohpo_core.errors import StudyLocked as StudyLocked
     from byohpo_core.errors import UnknownPlugin as UnknownPlugin
     from byohpo_core.errors import UnknownStudy as UnknownStudy
     from byohpo_core.hookspecs import Traits as Traits
@@ -58,6 +59,7 @@ _HOMES = {
         "PluginError",
         "StudyBusy",
         "StudyExists",
+        "StudyLocked",
         "UnknownPlugin",
         "UnknownStudy",
     ),

@@ -22,6 +22,12 @@ def check_detachable(journal: Journal, estimator: Estimator, plugins: Iterable[F
                 f"fit(wait=False) needs plugins that another process can import, and {found.name!r} "
                 f"({qualified_name(found.plugin)}) exists only in this program: move it into a module, or use wait=True"
             )
+    for function in estimator.functions:
+        if not is_importable(function):
+            raise InvalidInput(
+                f"fit(wait=False) needs a function that another process can import, and {qualified_name(function)} "
+                "exists only in this program: move it to the top level of a module, or use wait=True"
+            )
     restore_estimator(estimator.describe(), None)
 
 

@@ -30,6 +30,10 @@ class StudyBusy(ByohpoError):
     """Another driver is running the study."""
 
 
+class StudyLocked(StudyBusy):
+    """A driver on another host has left the study locked, and may be gone."""
+
+
 class JournalError(ByohpoError):
     """The journal cannot be read or written, or is not ours."""
 

@@ -10,14 +10,17 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.hookspecs import hookimpl
 from byohpo_core.study import Problem, Study
 
+NAME = "initial-configurations"
+
 
 @attrs.define(eq=False)
 class InitialConfigurations:
-    """Propose the given configurations, then nothing more."""
+    """Propose the given configurations, then nothing more; none that a study has proposed before goes on."""
 
     problem: Problem
     configurations: Sequence[Mapping[str, Any]] = attrs.field(metadata={"help": "whole ones, tried in this order"})
     _left: deque[dict[str, Any]] = attrs.field(init=False, factory=deque)
+    _begun: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         for index, configuration in enumerate(self.configurations):
@@ -27,5 +30,10 @@ class InitialConfigurations:
                 raise InvalidInput(f"initial configuration {index}: {error}") from error
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:  # noqa: ARG002
+    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
+        if not self._begun:
+            self._begun = True
+            for trial in study.trials:
+                if trial.plugin == NAME and trial.proposal.hyperparameters in self._left:
+                    self._left.remove(dict(trial.proposal.hyperparameters))
         return [self._left.popleft() for _ in range(min(count, len(self._left)))]

@@ -21,7 +21,7 @@ from typing import IO, Any, Protocol
 import attrs
 
 from byohpo_core.checks import command, text
-from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, UnknownStudy
+from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, StudyLocked, UnknownStudy
 from byohpo_core.study import EVENT_VERSION, Event, EventKind
 
 APPLICATION_ID = 0x62796F68  # "byoh"
@@ -454,9 +454,9 @@ def _locked_file(path: Path, study_id: str, *, take_over: bool) -> Iterator[None
             raise StudyBusy(f"study {study_id!r} is being driven by {_holder(file) or _UNNAMED}") from error
         holder = _holder(file)
         if holder and not holder.endswith(f"on {host}") and not take_over:
-            raise StudyBusy(
+            raise StudyLocked(
                 f"study {study_id!r} was left locked by {holder}, which may still run: "
-                f"if it does not, go on with `byohpo resume {study_id} --take-over`"
+                "if it does not, say it with --take-over (take_over=True)"
             )
         _write_holder(file, f"process {os.getpid()} on {host}")
         try:

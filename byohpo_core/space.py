@@ -434,7 +434,10 @@ class SearchSpace:
             raise InvalidInput(
                 f"the hyperparameter {both[0]!r} is both fixed by the estimator and tuned: leave it out of one of them"
             )
-        fixed = {name: StaticParameter(value) for name, value in static.items()}
+        fixed = {}
+        for name, value in static.items():
+            with _named(f"the hyperparameter {name!r}"):
+                fixed[name] = StaticParameter(value)
         return cls({**ranges, **fixed})
 
     @cached_property

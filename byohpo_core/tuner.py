@@ -17,7 +17,7 @@ from byohpo_core.backends import Estimator, JobSettings, as_estimator, find_else
 from byohpo_core.detached import check_detachable, drive_detached
 from byohpo_core.driver import Driver, Policy
 from byohpo_core.dropin import drop_in
-from byohpo_core.errors import Diverged, InvalidInput, StudyBusy, UnknownStudy
+from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked, UnknownStudy
 from byohpo_core.journal import EventLog, StudyRecord, check_study_name, open_journal
 from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import (
@@ -66,6 +66,7 @@ class Tuner:
     _work: "_Work | None"
     """What this tuner drives now."""
     _wants_curves: bool
+    _attached: bool = False
 
     @drop_in
     def __init__(
@@ -121,6 +122,11 @@ class Tuner:
         if max_runtime_in_seconds is not None:
             plugins.append((find("wall-time", EXTENSIONS), {"seconds": max_runtime_in_seconds}))
         if checks.choice("early_stopping_type", early_stopping_type, ("Off", "Auto")) == "Auto":
+            if not self._estimator.reports:
+                raise InvalidInput(
+                    'early_stopping_type="Auto" goes by what jobs report while they run, and a Python function reports '
+                    "nothing before its end: leave it out, or give a TrainingScript"
+                )
             plugins.append((find("median", EXTENSIONS), {}))
         self._found = {found.name: found for found, _ in plugins}
         if len(self._found) < len(plugins):
@@ -169,6 +175,8 @@ class Tuner:
         if include_cls_metadata:
             raise InvalidInput("include_cls_metadata is for jobs that SageMaker's own tuner starts; leave it out")
         checks.flag("wait", wait)
+        if self._attached:
+            raise InvalidInput("this tuner is attached to a study: resume() goes on; for a new study make a Tuner")
         with self._at_work() as work:
             manifest = self._prepared(inputs)
             if not wait:
@@ -180,12 +188,13 @@ class Tuner:
                 record = self._journal.create(job_name, manifest.to_json(), known)
             if not wait:
                 self._first_log(record)  # what is wrong with it is told here
+                self._manifest = manifest
                 self.study = study = read_study(self._journal, record)
                 log = drive_detached(self._journal, record)
                 _logger.warning("study %s is driven by another process, which writes to %s", record.name, log)
                 return study
             with self._held(record):
-                return self._drive(work, manifest, self._first_log(record))
+                return self._replay(work, manifest, self._first_log(record))
 
     def tune(self, inputs: Any = None, job_name: str | None = None, wait: bool = True) -> Study:
         """The same as `fit`, as the SDK's third version calls it."""
@@ -198,7 +207,7 @@ class Tuner:
         *,
         journal: str | os.PathLike[str] | None = None,
         estimator: Any = None,
-        strategy: PluginFactory | None = None,
+        strategy: str | PluginFactory | None = None,
         progress: bool = True,
     ) -> "Tuner":
         """A study that exists, by its name or id, even while another driver runs it. Nothing is created.
@@ -234,10 +243,12 @@ class Tuner:
         with self._at_work() as work, self._held(record, take_over=take_over):
             return self._resume(work, record, limits, restart_algorithm=restart_algorithm)
 
-    def stop_tuning_job(self) -> bool:
+    def stop_tuning_job(self, *, take_over: bool = False) -> bool:
         """End the study and stop its jobs: from another thread while `fit` runs, or after `attach`.
 
-        Whether that is done; False where a driver at work, in this process or in another, was asked to do it.
+        Whether that is done; False where a driver at work, in this process or in another, was asked to do it. No
+        algorithm is needed. *take_over* breaks a lock that another host left behind; without it such a study raises
+        `StudyLocked`, and the driver is asked all the same, should it still run.
         """
         if (work := self._work) is not None:
             work.stop_request = _STOPPED
@@ -245,15 +256,13 @@ class Tuner:
         record = self._known_record()
         with ExitStack() as stack:
             try:
-                stack.enter_context(self._held(record))
-            except StudyBusy:
+                stack.enter_context(self._held(record, take_over=take_over))
+            except StudyBusy as error:
                 self._journal.request_stop(record.id)
+                if isinstance(error, StudyLocked):
+                    raise
                 return False
-            work = stack.enter_context(self._at_work(_STOPPED))
-            try:
-                self._resume(work, record, {})
-            except Diverged:  # who only stops asks for no proposals
-                self._resume(work, record, {}, restart_algorithm=True)
+            self._resume(stack.enter_context(self._at_work(_STOPPED)), record, {})
         return True
 
     def analytics(self) -> Analytics:
@@ -310,16 +319,19 @@ class Tuner:
         name: str,
         journal: str | os.PathLike[str] | None,
         estimator: Any,
-        strategy: PluginFactory | None,
+        strategy: str | PluginFactory | None,
         *,
         progress: bool,
     ) -> None:
         self._begin(journal, None if estimator is None else as_estimator(estimator), progress=progress)
+        self._attached = True
         self._record = record = self._find(name)
         self._manifest = manifest_now(self._journal, record)
         self._base_name = record.name
         algorithm = next(spec for spec in self._manifest.plugins if spec.group == ALGORITHMS)
-        self._found = {} if strategy is None else {algorithm.name: Found(strategy, algorithm.name, ALGORITHMS)}
+        self._found = {}
+        if strategy is not None:
+            self._found[algorithm.name] = attrs.evolve(find(strategy, ALGORITHMS), name=algorithm.name)
         self.study = read_study(self._journal, record)
 
     def _known_record(self) -> StudyRecord:
@@ -368,11 +380,17 @@ class Tuner:
         log = self._estimator.event_log(self._journal, record)
         manifest = manifest_now(self._journal, record)  # again: a mirror may have brought the study forward
         changed = _changed(limits, manifest)
+        if work.stop_request is not None:  # who only stops asks no plugin
+            return self._drive(work, manifest, log, StudyPlugins([], []), read_study(self._journal, record))
         if changed or restart_algorithm:
             study = read_study(self._journal, record)
             _check_raised(limits, study)
-            return self._drive(work, self._afresh(study, manifest, changed), log, before=study)
-        return self._drive(work, manifest, log)
+            manifest = self._afresh(study, manifest, changed)
+            with closing(self._build(manifest)) as plugins:
+                epoch = Event(study.sequence, EventKind.Epoch, study.now, manifest.epoch())
+                study.apply(epoch)
+                return self._drive(work, manifest, log, plugins, study, [epoch])
+        return self._replay(work, manifest, log)
 
     def _afresh(self, study: Study, manifest: Manifest, limits: Mapping[str, int]) -> Manifest:
         """The manifest of a new epoch, which is journaled when its driver begins."""
@@ -396,19 +414,23 @@ class Tuner:
         self._record = record
         return log
 
-    def _drive(self, work: "_Work", manifest: Manifest, log: EventLog, *, before: Study | None = None) -> Study:
-        """Replay the study, or let a new epoch begin with what the study was *before*, and drive it."""
+    def _replay(self, work: "_Work", manifest: Manifest, log: EventLog) -> Study:
+        """Bring plugins to where the journal ends, and drive the study on."""
+        with closing(self._build(manifest)) as plugins:
+            return self._drive(work, manifest, log, plugins, replay(self._journal, self._known_record(), plugins))
+
+    def _drive(
+        self,
+        work: "_Work",
+        manifest: Manifest,
+        log: EventLog,
+        plugins: StudyPlugins,
+        study: Study,
+        unwritten: Sequence[Event] = (),
+    ) -> Study:
         record = self._known_record()
+        self._manifest = manifest
         with ExitStack() as stack:
-            plugins = self._build(manifest)
-            stack.callback(plugins.close)
-            unwritten = []
-            if before is None:
-                study = replay(self._journal, record, plugins)
-            else:
-                study = before
-                unwritten.append(Event(study.sequence, EventKind.Epoch, study.now, manifest.epoch()))
-                study.apply(unwritten[0])
             backend = self._estimator.connect(study, manifest.settings)
             stack.callback(backend.close)
             self.study = study

@@ -12,6 +12,7 @@ from byohpo_core import (
     CategoricalParameter,
     ContinuousParameter,
     IntegerParameter,
+    PythonFunction,
     StaticParameter,
     TrainingScript,
     Tuner,
@@ -136,6 +137,30 @@ CASES = {
     "metric definition without a regex": (
         lambda: tune(script(), metric_definitions=[{"Name": "loss"}]),
         'it takes [{"Name": ..., "Regex": ...}, ...]',
+    ),
+    "function with metric definitions": (
+        lambda: tune(metric_definitions=[{"Name": "loss", "Regex": "loss=(.*)"}]),
+        "a Python function returns its metrics by name: leave out metric_definitions",
+    ),
+    "function with early stopping": (
+        lambda: tune(early_stopping_type="Auto"),
+        'early_stopping_type="Auto" goes by what jobs report while they run',
+    ),
+    "script outside its source": (
+        lambda: script() and tune(TrainingScript("../train.py", source_dir="source")),
+        "train.py is not in source_dir source",
+    ),
+    "channel that is no folder": (
+        lambda: tune(script(), inputs={"a/b": "."}),
+        "the channel 'a/b' cannot be a folder: letters, digits",
+    ),
+    "fixed hyperparameter that is a list": (
+        lambda: tune(TrainingScript("train.py", hyperparameters={"layers": [1, 2]})),
+        "the hyperparameter 'layers': [1, 2] is a list",
+    ),
+    "function's hyperparameters are a list": (
+        lambda: tune(PythonFunction(never, hyperparameters=[1])),
+        "the estimator's setting is [1], not a mapping",
     ),
     "not a function": (lambda: tune(3), "3 is not a function"),
     "initial configuration outside": (

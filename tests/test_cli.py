@@ -228,6 +228,28 @@ def test_a_wrong_function_is_one_line(folder, module, function, words):
     assert failed(byohpo("tune", str(folder / "study.toml")), *words)
 
 
+def test_a_function_is_found_again_from_another_folder(folder):
+    """`byohpo resume NAME` is what is shown, wherever the file is that described the study."""
+    (folder / "apart").mkdir()
+    (folder / "apart/work.py").write_text("def objective(h):\n    return (h['x'] - 2) ** 2\n")
+    text = STUDY[: STUDY.index("    [script]")] + STUDY[STUDY.index("    [hyperparameter_ranges.x]") :]
+    text = text.replace("[inputs]", "[function]").replace('training = "rows"', 'target = "work:objective"')
+    (folder / "apart/study.toml").write_text(textwrap.dedent(text))
+    assert byohpo("tune", "apart/study.toml", "--no-progress", cwd=folder).returncode == 0
+    done = byohpo("resume", "first", "--max-jobs", "12", "--no-progress", cwd=folder)
+    assert done.stdout.splitlines()[-1] == "first: max_jobs (12) reached", done.stderr
+
+
+def test_the_variable_goes_before_the_files_journal(folder):
+    """Else `results` in the same shell would look elsewhere."""
+    text = (folder / "study.toml").read_text().replace('job_name = "first"', 'job_name = "first"\njournal = "file.db"')
+    (folder / "study.toml").write_text(text)
+    environment = {**os.environ, "BYOHPO_JOURNAL": "variable.db"}
+    byohpo("tune", "study.toml", "--no-progress", cwd=folder, env=environment)
+    assert byohpo("results", "first", cwd=folder, env=environment).returncode == 0
+    assert not (folder / "file.db").exists()
+
+
 def test_hints_name_the_journal_where_it_is_not_found_without(folder):
     """What is shown can be typed as it is."""
     text = (folder / "study.toml").read_text().replace('job_name = "first"', 'job_name = "first"\nmax_attempts = 1')

@@ -106,6 +106,30 @@ def test_each_evaluation_has_a_process_of_its_own(functions):
     assert len({os.getpid(), *(trial.metrics["process"] for trial in study.trials)}) == 3
 
 
+class Tensor:
+    """An array of two numbers, as a framework has it."""
+
+    def item(self):
+        raise RuntimeError("a Tensor with 2 elements cannot be converted to a number")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"), [(10**400, "too large"), (Tensor(), "2 elements")], ids=["a huge number", "two numbers"]
+)
+def test_an_answer_that_is_no_number_of_any_kind_is_a_failed_trial(answer, reason):
+    """Whatever looking at it raises: a trial that never ends would keep the study for ever."""
+    study = Tuner(
+        lambda _: answer,
+        "loss",
+        {"x": ContinuousParameter(0, 1)},
+        strategy="random",
+        journal=":memory:",
+        progress=False,
+    ).fit()
+    assert study.trials[0].status == "Failed"
+    assert reason in study.trials[0].reason
+
+
 def test_a_process_that_dies_is_a_failed_trial(functions):
     """With its exit code."""
     study = tune(functions.dying, max_jobs=1, max_parallel_jobs=1)

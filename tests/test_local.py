@@ -106,6 +106,15 @@ def test_the_source_is_copied_once_per_study():
     assert [str(trial.status) for trial in again.trials] == ["Completed"] * 4
 
 
+def test_a_script_in_a_folder_of_its_source_may_be_named_by_its_whole_path():
+    """The one that is meant runs, not another of its name."""
+    Path("source/sub").mkdir(parents=True)
+    write("raise SystemExit('another')", "source/train.py")
+    write("print('loss=1')", "source/sub/train.py")
+    study = tune(estimator=TrainingScript(Path("source/sub/train.py").absolute(), source_dir="source"))
+    assert [str(trial.status) for trial in study.trials] == ["Completed"] * 2
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [

@@ -21,7 +21,9 @@ from byohpo_core import (
     Simulation,
     StudyBusy,
     StudyExists,
+    StudyLocked,
     Tuner,
+    UnknownPlugin,
     UnknownStudy,
     hookimpl,
     register,
@@ -454,6 +456,43 @@ def test_a_lock_left_by_another_host_is_taken_over_only_on_request():
     with pytest.raises(StudyBusy, match=r"left locked by process 1 on elsewhere.*--take-over"):
         attach().resume()
     assert attach().resume(take_over=True).jobs == 4
+
+
+def test_a_study_left_locked_by_another_host_is_stopped_only_on_request():
+    """Nobody is told that a driver was asked to stop, where none may be there to heed it."""
+    tuner(max_jobs=4).fit(job_name="s")
+    with closing(sqlite3.connect("studies.db")) as connection:  # as if its driver had died
+        connection.execute("DELETE FROM events WHERE sequence > 5")
+        connection.commit()
+    Path(f"studies.db.{attach().study.id}.lock").write_text("process 1 on elsewhere")
+    with pytest.raises(StudyLocked, match=r"left locked by process 1 on elsewhere.*--take-over"):
+        attach().stop_tuning_job()
+    stopping = attach()
+    assert stopping.stop_tuning_job(take_over=True)
+    assert stopping.study.stop_reason == "stopped by stop_tuning_job"
+
+
+def test_a_study_is_stopped_without_its_algorithm():
+    """Who only stops asks for no proposals: a class of a program that is gone keeps no job running."""
+
+    class Gone:
+        def __init__(self, problem):
+            self.problem = problem
+
+        @hookimpl
+        def propose(self, study, count):
+            return [{"x": float(len(study.trials))}][:count]
+
+    tuner(Gone, max_jobs=4).fit(job_name="s")
+    with closing(sqlite3.connect("studies.db")) as connection:
+        connection.execute("DELETE FROM events WHERE sequence > 5")
+        connection.commit()
+    with pytest.raises(UnknownPlugin):
+        attach().resume()
+    stopping = attach()
+    assert stopping.stop_tuning_job()
+    assert stopping.study.stop_reason == "stopped by stop_tuning_job"
+    assert not stopping.study.running
 
 
 def test_a_stale_driver_is_fenced_by_the_journal(monkeypatch):

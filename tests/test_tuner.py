@@ -4,6 +4,7 @@ import logging
 import sqlite3
 import threading
 import time
+from functools import wraps
 from types import MappingProxyType
 
 import attrs
@@ -33,6 +34,22 @@ from byohpo_core.warmstart import imported
 
 def objective(hyperparameters):
     return {"loss": (hyperparameters["x"] - 1) ** 2}
+
+
+class Times:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def times(self, hyperparameters):
+        return self.factor * hyperparameters["x"]
+
+
+THRICE = Times(3)
+
+
+@wraps(objective)
+def hidden(hyperparameters):
+    return objective(hyperparameters)["loss"] + 1
 
 
 def simulated(hyperparameters):
@@ -377,6 +394,22 @@ def test_known_configurations_come_first():
     assert seen == ["initial-configurations"] * 2 + ["Watching"] * 2
 
 
+def test_known_configurations_are_not_paid_for_again_when_limits_are_raised():
+    """Plugins begin afresh, but what was proposed before was."""
+    evaluated = []
+
+    def noting(hyperparameters):
+        evaluated.append(hyperparameters["x"])
+        return hyperparameters["x"]
+
+    known = [{"x": 1.0}, {"x": 2.0}, {"x": 2.0}]
+    tuner = tune(noting, initial_configurations=known, max_jobs=4, max_parallel_jobs=1, duplicates="run")
+    tuner.resume(max_jobs=7)
+    assert evaluated[:3] == [1.0, 2.0, 2.0]
+    assert len(evaluated) == 7
+    assert {1.0, 2.0}.isdisjoint(evaluated[3:])
+
+
 def test_running_trials_are_stopped_early_by_the_median_rule():
     """`early_stopping_type="Auto"` stops what is worse than the median at the same step."""
 
@@ -513,12 +546,39 @@ def test_what_only_this_program_has_cannot_go_on_in_another():
     ranges = {"x": ContinuousParameter(0, 1)}
     for estimator, strategy, message in (
         (objective, Here, "'Here'.*exists only in this program"),
-        (lambda hyperparameters: 1.0, "random", "cannot import"),
+        (lambda hyperparameters: 1.0, "random", "exists only in this program"),
+        (THRICE.times, "random", "Times.times exists only in this program"),
+        (hidden, "random", "objective exists only in this program"),
     ):
         with pytest.raises(InvalidInput, match=message):
             Tuner(estimator, "loss", ranges, strategy=strategy, progress=False).fit(wait=False)
     with pytest.raises(InvalidInput, match="needs a journal on disk"):
         Tuner(objective, "loss", ranges, strategy="random", journal=":memory:", progress=False).fit(wait=False)
+
+
+@pytest.mark.parametrize("function", [THRICE.times, hidden], ids=["bound method", "wrapped function"])
+def test_a_function_whose_name_leads_elsewhere_is_not_taken_for_what_is_there(function):
+    """A bound method is not its class's, and a wrapper that bears a name is not what it wraps."""
+    tune(function, max_jobs=2, max_parallel_jobs=1)
+    with pytest.raises(InvalidInput, match="cannot import"):
+        Tuner.attach("study", journal="studies.db", progress=False).resume(max_jobs=4)
+    assert Tuner.attach("study", journal="studies.db", estimator=function, progress=False).resume(max_jobs=4).jobs == 4
+
+
+def test_an_attached_tuner_takes_an_algorithm_by_name_and_begins_nothing():
+    """It resumes; a new study wants a new tuner."""
+    tune()
+    attached = Tuner.attach("study", journal="studies.db", estimator=objective, strategy="random", progress=False)
+    with pytest.raises(InvalidInput, match=r"attached to a study: resume\(\) goes on"):
+        attached.fit()
+    assert attached.resume(max_jobs=14).jobs == 14
+    assert attached.describe()["Manifest"]["problem"]["max_jobs"] == 14
+
+
+def test_the_settings_that_are_described_are_those_in_force():
+    """What `fit` learns, such as the backend, is there too."""
+    tuner = tune()
+    assert tuner.describe()["Manifest"]["backend"]["kind"] == "function"
 
 
 def test_a_data_frame_needs_pandas(monkeypatch):

@@ -6,7 +6,8 @@ estimators are found by their entry point in the group `byohpo.backends`.
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -114,6 +115,14 @@ class Estimator(Protocol):
     @property
     def hyperparameters(self) -> Mapping[str, Any]:
         """Fixed hyperparameters, handed to every job."""
+
+    @property
+    def functions(self) -> Sequence[Callable[..., Any]]:
+        """The Python functions that a driver in another process must import."""
+        return ()
+
+    reports: ClassVar[bool] = True
+    """Whether jobs that run tell how they do, as early stopping needs it."""
 
     def fixed(self, tuned: Collection[str]) -> Mapping[str, Any]:  # noqa: ARG002
         """The fixed hyperparameters beside the *tuned* ones; one that is in both is refused."""
@@ -232,4 +241,12 @@ def channels(inputs: Any) -> dict[str, str]:
     places = {
         channel: os.fspath(place) if isinstance(place, os.PathLike) else place for channel, place in given.items()
     }
+    for channel in places:
+        if not re.fullmatch(r"[\w-][\w.-]*", channel, re.ASCII):
+            raise InvalidInput(f"the channel {channel!r} cannot be a folder: letters, digits, and `_-.` make its name")
     return {channel: text(f"channel {channel!r}", place) for channel, place in places.items()}
+
+
+def frozen_mapping(given: Any) -> Mapping[str, Any]:
+    """An estimator's setting that maps names to values, such as its fixed hyperparameters."""
+    return MappingProxyType(mapping("the estimator's setting", {} if given is None else given))

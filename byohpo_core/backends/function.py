@@ -16,8 +16,14 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome, Update
-from byohpo_core.backends.importable import import_function, is_importable, qualified_name, study_name
+from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome, Update, frozen_mapping
+from byohpo_core.backends.importable import (
+    import_function,
+    is_importable,
+    kept_name,
+    qualified_name,
+    study_name,
+)
 from byohpo_core.errors import InvalidInput
 from byohpo_core.study import Problem, Study, Trial
 
@@ -32,8 +38,11 @@ class PythonFunction(Estimator):
 
     function: Callable[[dict[str, Any]], Any]
     processes: bool = attrs.field(default=False, kw_only=True)
-    hyperparameters: Mapping[str, Any] = attrs.field(default=NOTHING, kw_only=True)
+    hyperparameters: Mapping[str, Any] = attrs.field(default=NOTHING, kw_only=True, converter=frozen_mapping)
+    folder: str | None = attrs.field(default=None, kw_only=True)
+    """Where the function's module is, if that is no place that Python imports from."""
     kind: ClassVar[str] = "function"
+    reports: ClassVar[bool] = False
 
     def __attrs_post_init__(self) -> None:
         if not callable(self.function):
@@ -48,6 +57,10 @@ class PythonFunction(Estimator):
     def name(self) -> str:
         return study_name(self.function)
 
+    @property
+    def functions(self) -> Sequence[Callable[..., Any]]:
+        return (self.function,)
+
     def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:  # noqa: ARG002
         """None: the function returns metrics by name."""
         return ()
@@ -55,14 +68,24 @@ class PythonFunction(Estimator):
     def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:  # noqa: ARG002
         if inputs:
             raise InvalidInput("a Python function has no input channels: leave out fit's inputs")
+        if settings.metric_definitions:
+            raise InvalidInput("a Python function returns its metrics by name: leave out metric_definitions")
         return self, settings
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "function": qualified_name(self.function), "processes": self.processes}
+        return {
+            "kind": self.kind,
+            "function": kept_name(self.function),
+            "processes": self.processes,
+            "folder": self.folder,
+        }
 
     @classmethod
     def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:
-        return given or cls(import_function(description["function"]), processes=description["processes"])
+        folder = description.get("folder")
+        return given or cls(
+            import_function(description["function"], folder), processes=description["processes"], folder=folder
+        )
 
     def connect(self, study: Study, settings: JobSettings) -> "FunctionBackend":  # noqa: ARG002
         return FunctionBackend(self, study.problem.max_parallel_jobs, study.problem.objectives[0].metric)
@@ -132,8 +155,8 @@ class FunctionBackend:
         else:
             try:
                 metrics = as_metrics(answer, self._objective)
-            except (TypeError, ValueError) as error:
-                outcome, reason = Outcome.Failed, str(error)
+            except Exception as error:  # noqa: BLE001 - what was returned may raise anything when it is looked at
+                outcome, reason = Outcome.Failed, str(error) or type(error).__name__
         self._news.put(Ended(job_name, outcome, metrics, reason, started, time.time()))
 
     def _call(self, job_name: str, hyperparameters: dict[str, Any]) -> tuple[Outcome, Any]:

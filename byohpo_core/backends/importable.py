@@ -17,14 +17,25 @@ def qualified_name(function: _Function) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
+def kept_name(function: _Function) -> str:
+    """The qualified name as a manifest keeps it; in angle brackets, as Python's own, where it leads elsewhere."""
+    module, _, qualname = qualified_name(function).partition(":")
+    return f"{module}:{qualname if _look_up(module, qualname) is function else f'<{qualname}>'}"
+
+
 def is_importable(function: _Function) -> bool:
     """Whether another process can import it by its name."""
     module, _, qualname = qualified_name(function).partition(":")
     return module != "__main__" and "<" not in qualname and _look_up(module, qualname) is function
 
 
-def import_function(name: str) -> _Function:
-    """The function of a qualified name; raises `InvalidInput` if this process cannot have it."""
+def import_function(name: str, folder: str | None = None) -> _Function:
+    """The function of a qualified name, whose module may be in a *folder* of its own.
+
+    Raises `InvalidInput` if this process cannot have it.
+    """
+    if folder is not None and folder not in sys.path:
+        sys.path.insert(0, folder)
     module, _, qualname = name.partition(":")
     why: BaseException | None = None
     try:

@@ -11,14 +11,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backends import Ended, Estimator, JobSettings, Outcome, Reported, Update, channels
+from byohpo_core.backends import Ended, Estimator, JobSettings, Outcome, Reported, Update, channels, frozen_mapping
 from byohpo_core.backends.supervisor import CONTAINER, EXIT, LOG, STOP, is_abandoned, write_durably
-from byohpo_core.checks import mapping, text
+from byohpo_core.checks import text
 from byohpo_core.container import Layout, MetricScanner, compile_metrics, default_regex
 from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.journal import journal_files
@@ -27,10 +26,6 @@ from byohpo_core.study import Problem, Study, Trial
 _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 4096
 _NOT_SOURCE = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".venv", "byohpo-jobs")
-
-
-def _frozen(given: Any) -> Mapping[str, Any]:
-    return MappingProxyType(mapping("a training script's setting", {} if given is None else given))
 
 
 def _path(given: Any) -> str:
@@ -54,8 +49,8 @@ class TrainingScript(Estimator):
 
     entry_point: str = attrs.field(converter=_path)
     source_dir: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), kw_only=True)
-    hyperparameters: Mapping[str, Any] = attrs.field(default=None, converter=_frozen, kw_only=True)
-    environment: Mapping[str, str] = attrs.field(default=None, converter=_frozen, kw_only=True)
+    hyperparameters: Mapping[str, Any] = attrs.field(default=None, converter=frozen_mapping, kw_only=True)
+    environment: Mapping[str, str] = attrs.field(default=None, converter=frozen_mapping, kw_only=True)
     python: str = attrs.field(default=sys.executable, converter=_path, kw_only=True)
     stop_grace_seconds: float = attrs.field(default=30.0, kw_only=True, converter=_seconds)
     kind: ClassVar[str] = "local"
@@ -63,7 +58,7 @@ class TrainingScript(Estimator):
     @property
     def script(self) -> Path:
         """Where the script is."""
-        return Path(self.source_dir or "", self.entry_point).absolute()
+        return _normal(Path(self.source_dir or "", self.entry_point))
 
     @property
     def name(self) -> str:
@@ -76,7 +71,7 @@ class TrainingScript(Estimator):
     def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:
         if not self.script.is_file():
             raise InvalidInput(f"there is no training script {self.script}")
-        if self.source_dir is not None and Path(self.source_dir).absolute() not in self.script.parents:
+        if self.source_dir is not None and _normal(self.source_dir) not in self.script.parents:
             raise InvalidInput(f"the training script {self.script} is not in source_dir {self.source_dir}")
         if not all(isinstance(value, str) for value in self.environment.values()):
             raise InvalidInput(
@@ -114,6 +109,11 @@ class TrainingScript(Estimator):
 
     def connect(self, study: Study, settings: JobSettings) -> "LocalBackend":
         return LocalBackend(self, study, settings)
+
+
+def _normal(path: str | Path) -> Path:
+    """An absolute path without `..`; links are left as they are."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve would follow links
 
 
 def _local(place: str) -> Path:
@@ -210,12 +210,12 @@ class LocalBackend:
     def _order(self, trial: Trial) -> Path:
         """What a supervisor is to do, on disk."""
         estimator = self._estimator
-        script = Path(estimator.entry_point)
+        script = estimator.script
         order = {
             "job_name": trial.job_name,
             "folder": str(self._job_folder(trial)),
             "code": str(self._code),
-            "script": str(script) if estimator.source_dir and not script.is_absolute() else script.name,
+            "script": str(script.relative_to(_normal(estimator.source_dir))) if estimator.source_dir else script.name,
             "python": estimator.python,
             "hyperparameters": dict(trial.hyperparameters),
             "channels": self._channels,

@@ -8,8 +8,18 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome, Reported, Update, channels
-from byohpo_core.backends.importable import import_function, qualified_name, study_name
+from byohpo_core.backends import (
+    NOTHING,
+    Ended,
+    Estimator,
+    JobSettings,
+    Outcome,
+    Reported,
+    Update,
+    channels,
+    frozen_mapping,
+)
+from byohpo_core.backends.importable import import_function, kept_name, study_name
 from byohpo_core.errors import InvalidInput
 from byohpo_core.study import Problem, Study, Trial
 
@@ -42,7 +52,7 @@ class Simulated(Estimator):
     """A simulated training job: *function* maps hyperparameters to a `Simulation`."""
 
     function: Callable[[Mapping[str, Any]], Simulation]
-    hyperparameters: Mapping[str, Any] = NOTHING
+    hyperparameters: Mapping[str, Any] = attrs.field(default=NOTHING, converter=frozen_mapping)
     kind: ClassVar[str] = "simulated"
 
     def __attrs_post_init__(self) -> None:
@@ -53,6 +63,10 @@ class Simulated(Estimator):
     def name(self) -> str:
         return study_name(self.function)
 
+    @property
+    def functions(self) -> Sequence[Callable[..., Any]]:
+        return (self.function,)
+
     def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:  # noqa: ARG002
         """None: the function gives metrics by name."""
         return ()
@@ -61,7 +75,7 @@ class Simulated(Estimator):
         return self, attrs.evolve(settings, inputs=channels(inputs))
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "function": qualified_name(self.function)}
+        return {"kind": self.kind, "function": kept_name(self.function)}
 
     @classmethod
     def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:

@@ -88,6 +88,7 @@ def add_commands(commands: Any) -> None:
 
     stop = commands.add_parser("stop", help="end a study and stop its jobs", parents=[journal, running])
     stop.add_argument("name", help="a study's name or id")
+    stop.add_argument("--take-over", action="store_true", help="break a lock that another host left behind")
     stop.set_defaults(run=_stop)
 
     studies = commands.add_parser("studies", help="list the journal's studies", parents=[journal])
@@ -103,8 +104,8 @@ def _tune(options: argparse.Namespace) -> int:
     from byohpo_core.cli.tomlfile import read
 
     description = read(options.file)
-    if options.journal is not None:
-        description.settings["journal"] = options.journal
+    if journal := options.journal or os.environ.get("BYOHPO_JOURNAL"):
+        description.settings["journal"] = journal
     tuner = description.tuner(progress=options.progress)
     return _tell(tuner.fit(description.inputs, job_name=options.name or description.job_name))
 
@@ -136,7 +137,7 @@ def _resume(options: argparse.Namespace) -> int:
 def _stop(options: argparse.Namespace) -> int:
     sys.path.insert(0, str(Path.cwd()))
     tuner = _attached(options, progress=options.progress)
-    if tuner.stop_tuning_job():
+    if tuner.stop_tuning_job(take_over=options.take_over):
         print(f"{options.name}: it has ended, and no job of it runs")
     else:
         print(f"{options.name}: its driver has been asked to stop the jobs and to end")

@@ -92,8 +92,9 @@ def _estimator(file: Path, content: Mapping[str, Any]) -> TrainingScript | Pytho
         raise InvalidInput(f"{file}: function.target is missing: name a function, such as {_TARGET}")
     if not isinstance(processes := body.get("processes", False), bool):
         raise InvalidInput(f"{file}: function.processes is {processes!r}, not true or false")
-    sys.path.insert(0, str(file.absolute().parent))
-    return PythonFunction(_function(file, body["target"]), processes=processes)
+    folder = str(file.absolute().parent)
+    sys.path.insert(0, folder)
+    return PythonFunction(_function(file, body["target"]), processes=processes, folder=folder)
 
 
 def _function(file: Path, target: Any) -> Callable[..., Any]:
