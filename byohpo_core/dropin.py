@@ -26,19 +26,27 @@ def drop_in(init: Callable[Concatenate[_Tuner, _Given], None]) -> Callable[Conca
             given = signature.bind_partial(self, *arguments, **ours).arguments
         except TypeError as error:
             raise InvalidInput(f"Tuner: {error}") from error
-        del given["self"]
+        given = {
+            name: value
+            for name, value in given.items()
+            if name != "self" and not (value is None and _has_default(signature.parameters[name]))
+        }
         if theirs or hasattr(given.get("estimator"), "_hyperparameter_ranges"):
             given = _in_our_words(given, theirs)
         missing = [
             name
             for name, parameter in signature.parameters.items()
-            if name not in ("self", *given) and parameter.default is inspect.Parameter.empty
+            if name not in ("self", *given) and not _has_default(parameter)
         ]
         if missing:
             raise InvalidInput(f"{', '.join(missing)} is missing: see help(byohpo_core.Tuner)")
         init(self, **given)  # type: ignore[call-arg]
 
     return cast("Callable[Concatenate[_Tuner, _Given], None]", understanding)
+
+
+def _has_default(parameter: inspect.Parameter) -> bool:
+    return parameter.default is not inspect.Parameter.empty
 
 
 def _in_our_words(given: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,11 +50,12 @@ class Tuner:
 
     *estimator* is a Python function, a `TrainingScript` (or a script's path), a `Simulated` job, or what SageMaker is
     to run: an SDK's Estimator, ModelTrainer or HyperparameterTuner, a CreateTrainingJob request, or a `TrainingJob`
-    around one of these. *strategy* is the name of an installed algorithm or a class. All settings are checked here and
-    in `fit`, before any job starts; a wrong one raises `InvalidInput`. *max_cost* limits what all jobs together may
-    cost. With `order="strict"` results are observed in the order of their trials, not of their arrival: how long each
-    job takes then changes nothing of the search, at the price of some idle slots. With `journal=":memory:"` nothing is
-    kept; by default the journal is `BYOHPO_JOURNAL` or `byohpo.db` in the working folder.
+    around an Estimator, a ModelTrainer or a request. *strategy* is the name of an installed algorithm or a class. All
+    settings are checked here and in `fit`, before any job starts; a wrong one raises `InvalidInput`. *max_cost* limits
+    what all jobs together may cost. With `order="strict"` results are observed in the order of their trials, not of
+    their arrival: how long each job takes then changes nothing of the search, at the price of some idle slots. With
+    `journal=":memory:"` nothing is kept; by default the journal is `BYOHPO_JOURNAL` or `byohpo.db` in the working
+    folder.
     """
 
     study: Study | None

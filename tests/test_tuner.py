@@ -565,6 +565,12 @@ def test_a_function_whose_name_leads_elsewhere_is_not_taken_for_what_is_there(fu
     assert Tuner.attach("study", journal="studies.db", estimator=function, progress=False).resume(max_jobs=4).jobs == 4
 
 
+def test_an_argument_that_is_none_counts_as_not_given():
+    """So programs say to SageMaker's own tuner."""
+    study = tune(max_jobs=None, max_parallel_jobs=None, early_stopping_type=None, objective_type=None).study
+    assert (study.jobs, study.problem.objectives[0].direction) == (1, "Maximize")
+
+
 def test_an_attached_tuner_takes_an_algorithm_by_name_and_begins_nothing():
     """It resumes; a new study wants a new tuner."""
     tune()

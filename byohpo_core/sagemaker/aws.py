@@ -5,6 +5,7 @@ boto3 is imported here and nowhere else. Its own retries are off: they would wai
 
 import logging
 import random
+import secrets
 import threading
 import time
 from typing import Any, Protocol
@@ -75,6 +76,8 @@ class Aws:
         first_attempts: int = ATTEMPTS_UNTIL_TOLD,
     ) -> None:
         self.clock = clock
+        self.token = secrets.token_hex(8)
+        """Tells what this driver wrote from what another did."""
         self._first_attempts = first_attempts
         """How often a call is tried while none has worked."""
         self._region = region

@@ -15,7 +15,14 @@ from byohpo_core.container import MetricScanner, as_float32, compile_metrics
 from byohpo_core.errors import ByohpoError
 from byohpo_core.sagemaker import index, logs
 from byohpo_core.sagemaker.aws import Refused
-from byohpo_core.sagemaker.request import STUDY_TAG, Prices, billable_seconds, metric_definitions, same_job
+from byohpo_core.sagemaker.request import (
+    STUDY_TAG,
+    Prices,
+    billable_seconds,
+    longest_billed,
+    metric_definitions,
+    same_job,
+)
 from byohpo_core.study import Study, Trial
 
 if TYPE_CHECKING:
@@ -75,6 +82,7 @@ class SageMakerBackend:
         self._metrics = compile_metrics(definitions)
         self._objectives = [objective.metric for objective in study.problem.objectives]
         self._curves = settings.curves and bool(self._metrics)
+        self._mirror = estimator.mirror(study.id)
         self._log = logs.LogReader(self._aws, f"{study.id}-")
         self._scanners: dict[str, MetricScanner] = {}
         self._watches: dict[str, _Watch] = {}
@@ -82,6 +90,8 @@ class SageMakerBackend:
         """Trials whose jobs the quota did not let start yet."""
         self._withdrawn: set[str] = set()
         """Those of them that are not to start any more."""
+        self._unfit: set[str] = set()
+        """The instance types of which the account may run none."""
         self._quota_pause = QUOTA_PAUSE_SECONDS
         self._stopping: set[str] = set()
         self._pool = ThreadPoolExecutor(_CREATORS, thread_name_prefix="byohpo-sagemaker")
@@ -148,7 +158,7 @@ class SageMakerBackend:
 
     def _create_one(self, trial: Trial) -> bool:
         """Whether the job exists now; False if the quota is used up."""
-        request = self._template.of_trial(self._study, trial)
+        request = self._template.of_trial(self._study, trial, self._unfit)
         name = str(trial.job_name)
         try:
             self._aws.call("sagemaker", "create_training_job", **request)
@@ -161,7 +171,8 @@ class SageMakerBackend:
                 if refusal.code == "ResourceInUse":
                     raise
                 if _never_fits(str(refusal)):
-                    raise ByohpoError(f"the account may run no such job: {refusal}; ask AWS for a quota") from refusal
+                    self._do_without(request, refusal)
+                    return self._create_one(trial)
                 return False
             if not same_job(request, job):
                 raise ByohpoError(
@@ -169,6 +180,14 @@ class SageMakerBackend:
                 ) from refusal
         self._watches[name] = _Watch(self.now())
         return True
+
+    def _do_without(self, request: Mapping[str, Any], refusal: Refused) -> None:
+        """Leave out an instance type of which the account may run none; raises `ByohpoError` if there is no other."""
+        instance_type = request.get("ResourceConfig", {}).get("InstanceType")
+        if not {*self._template.instance_types} - {*self._unfit, instance_type}:
+            raise ByohpoError(f"the account may run no such job: {refusal}; ask AWS for a quota") from refusal
+        self._unfit.add(instance_type)
+        _logger.warning("the account may run no job on %s, so the other instance types are used", instance_type)
 
     def _describe(self, name: str) -> Mapping[str, Any] | None:
         """What the service itself says of a job, None if there is no such job."""
@@ -202,6 +221,7 @@ class SageMakerBackend:
         now = self.now()
         while self._queue and now >= self._try_at:
             name, trial = next(iter(self._queue.items()))
+            self._mirror.check_newest(self._study.sequence)  # long after the commit that intended it
             ((_, made),) = self._create([trial])
             if not made:
                 self._shrink()
@@ -274,14 +294,18 @@ class SageMakerBackend:
             watch.job = job
 
     def _describe_absent(self, trials: Sequence[Trial]) -> None:
-        """Look at new jobs that the index does not know though it should."""
+        """Look at jobs that the index does not know, or not any more, though it should."""
         for trial in trials:
             watch = self._watches.get(str(trial.job_name))
-            if watch is None or watch.in_index or self.now() < watch.seen + ABSENT_SECONDS:
+            if watch is None or self.now() < watch.seen + (UNSEEN_SECONDS if watch.in_index else ABSENT_SECONDS):
                 continue
             job = self._describe(str(trial.job_name))
             if job is None:
-                watch.job = {"TrainingJobStatus": "Failed", "FailureReason": "the training job was deleted"}
+                watch.job = {
+                    "TrainingJobStatus": "Failed",
+                    "FailureReason": "the training job was deleted; it counts as billed for as long as it may run",
+                    "BillableTimeInSeconds": longest_billed(self._template.request),
+                }
             else:
                 self._told(job, in_index=False)
 
@@ -367,5 +391,5 @@ def _time(job: Mapping[str, Any], name: str) -> float | None:
 
 def _never_fits(message: str) -> bool:
     """Whether the limit that a ResourceLimitExceeded tells of is too small for a single job."""
-    limit, needed = re.search(r"is (\d+) Instances", message), re.search(r"delta of (\d+) Instances", message)
-    return limit is not None and int(limit[1]) < (1 if needed is None else int(needed[1]))
+    limit, needed = re.search(r" is ([\d.]+) \w+, with", message), re.search(r"delta of ([\d.]+) \w+", message)
+    return limit is not None and float(limit[1]) < (1 if needed is None else float(needed[1]))

@@ -35,6 +35,7 @@ from byohpo_core.study import Problem, Study, Trial
 
 if TYPE_CHECKING:
     from byohpo_core.sagemaker.backend import SageMakerBackend
+    from byohpo_core.sagemaker.mirror import Mirror
 
 
 def _prices(given: Any) -> Mapping[str, float]:
@@ -62,10 +63,11 @@ def _instance_types(given: Any) -> tuple[str, ...]:
 class TrainingJob(Estimator):
     """A training job on SageMaker: the SDK's Estimator (v2) or ModelTrainer (v3), or a CreateTrainingJob request.
 
-    A `Tuner` takes these as they are; this is for the settings besides. *instance_types* are tried in turn where one
-    has no capacity; *prices* are what an hour of an instance costs, by instance type, which `max_cost` and the column
-    Cost need. *region* is by default that of the SDK's session, or boto3's. All calls share *calls_per_second*; jobs
-    are looked at every *poll_seconds* at most.
+    A `Tuner` takes these as they are; this is for the settings besides. *instance_types* take the place of the job's
+    own: a trial begins with the first, and the next is tried where one has no capacity. *prices* are what an hour of an
+    instance costs on demand, by instance type, which `max_cost` and the column Cost need; so they are for spot training
+    too, as the seconds that are billed have the saving in them. *region* is by default that of the SDK's session, or
+    boto3's. All calls share *calls_per_second*; jobs are looked at every *poll_seconds* at most.
     """
 
     job: Any = attrs.field()
@@ -90,8 +92,9 @@ class TrainingJob(Estimator):
     def _check_job(self, _: object, job: Any) -> None:
         if kind_of(job) not in ("v2 estimator", "v3 trainer", "request"):
             raise InvalidInput(
-                f"{job!r} is nothing that can be tuned: give an Estimator or a ModelTrainer of SageMaker's SDK, a "
-                "CreateTrainingJob request, a TrainingScript or a function"
+                f"{job!r} is nothing that can be tuned: give an Estimator or a ModelTrainer of SageMaker's SDK (that "
+                "of a HyperparameterTuner is its estimator or model_trainer), a CreateTrainingJob request, a "
+                "TrainingScript or a function"
             )
 
     @property
@@ -167,6 +170,8 @@ class TrainingJob(Estimator):
         for name, possible in values.items():
             if any(len(written(self.encoding, value)) > MAX_VALUE_LENGTH for value in possible):
                 raise InvalidInput(f"the hyperparameter {name!r} has a value of over {MAX_VALUE_LENGTH} characters")
+        if self.instance_types and request.get("ResourceConfig", {}).get("InstanceGroups"):
+            raise InvalidInput("instance_types cannot stand beside the job's InstanceGroups: leave one of them out")
         for name in self.instance_types:
             resources = {**request.get("ResourceConfig", {}), "InstanceType": name}
             check_request({**request, "ResourceConfig": resources})
@@ -204,18 +209,31 @@ class TrainingJob(Estimator):
         settings = {name: value for name, value in description.items() if name != "kind"}
         if given is None:
             return cls(description["request"], **settings)
-        restored: Self = attrs.evolve(given, **{**settings, "region": given._named_region(settings["region"])})  # noqa: SLF001
+        for name in ("calls_per_second", "poll_seconds"):
+            if (mine := getattr(given, name)) != getattr(attrs.fields(cls), name).default:
+                settings[name] = mine
+        for name in ("prices", "instance_types"):
+            mine, theirs = (type(settings[name])(it) for it in (getattr(given, name), settings[name]))
+            if mine and mine != theirs:
+                raise InvalidInput(f"the study's {name} are {theirs}, not {mine}: leave them out, or begin a new study")
+        settings["region"] = given._named_region(settings["region"])  # noqa: SLF001
+        restored: Self = attrs.evolve(given, **settings)
         return restored
 
     def event_log(self, journal: Journal, record: StudyRecord) -> EventLog:
         """The journal, with a copy of each commit beside the jobs' outputs."""
-        from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
+        from byohpo_core.sagemaker.mirror import MirroredJournal
 
-        output_path = (self.request or {})["OutputDataConfig"]["S3OutputPath"]
-        log = MirroredJournal(journal, Mirror(self.aws, output_path, record.id), record)
+        log = MirroredJournal(journal, self.mirror(record.id), record)
         # Who may not look at jobs is told so while there are none.
         next(index.search(self.aws, [index.tagged(STUDY_TAG, record.id)]), None)
         return log
+
+    def mirror(self, study_id: str) -> "Mirror":
+        """The copy of a study's journal beside the jobs' outputs."""
+        from byohpo_core.sagemaker.mirror import Mirror
+
+        return Mirror(self.aws, (self.request or {})["OutputDataConfig"]["S3OutputPath"], study_id)
 
     def attached_to(self, trial: Trial) -> Any:
         attach = getattr(type(self.job), "attach", None)

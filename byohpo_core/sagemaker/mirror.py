@@ -7,7 +7,6 @@ there is none of that name: two drivers cannot both write, whatever they believe
 
 import json
 import re
-import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +18,8 @@ from byohpo_core.sagemaker.request import NAME_TAG, STUDY_TAG
 from byohpo_core.study import Event
 
 _DIGITS = 9
+_NEAR = 1000
+"""How many events are looked through for the newest commit: more than there are in one, save after a resume."""
 _SEARCH_ATTEMPTS = 3
 """Few: perhaps the name is misspelt, and AWS has nothing to do with it."""
 
@@ -32,8 +33,7 @@ class Mirror:
         self._bucket, _, prefix = place.partition("/")
         self._prefix = f"{prefix}/byohpo/{study_id}".lstrip("/")
         self._study_id = study_id
-        self._token = secrets.token_hex(8)
-        """Tells this driver's objects from another's."""
+        self._token = aws.token
 
     def __str__(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}"
@@ -51,16 +51,24 @@ class Mirror:
     def append(self, events: Sequence[Event]) -> None:
         """Write one commit; raises `StudyBusy` if another driver has written in its place."""
         body = json.dumps({"token": self._token, "events": _rows(events)}).encode()
-        name = f"events/{events[0].sequence:0{_DIGITS}}.json"
+        name = _name(events[0].sequence)
         if not self._put(name, body) and self._read(name) != body:
             raise StudyBusy(
                 f"another driver has written event {events[0].sequence} of study {self._study_id!r} to {self}; "
                 "this one stops"
             )
 
-    def commits(self) -> list[int]:
-        """The first sequence numbers of all commits, in order."""
+    def check_newest(self, sequence: int) -> None:
+        """Raise `StudyBusy` if the newest commit, near event *sequence*, is another driver's."""
+        newest = self.commits(after=max(0, sequence - _NEAR))[-1:]
+        if any(self._get(_name(commit))["token"] != self._token for commit in newest):
+            raise StudyBusy(f"another driver has taken over study {self._study_id!r} at {self}; this one stops")
+
+    def commits(self, after: int = -1) -> list[int]:
+        """The first sequence numbers of all commits *after* one, in order."""
         request = {"Bucket": self._bucket, "Prefix": f"{self._prefix}/events/"}
+        if after >= 0:
+            request["StartAfter"] = f"{self._prefix}/{_name(after)}"
         found: list[int] = []
         token: dict[str, str] = {}
         while True:
@@ -72,7 +80,7 @@ class Mirror:
 
     def events(self, commit: int) -> list[Event]:
         """One commit's events."""
-        rows = self._get(f"events/{commit:0{_DIGITS}}.json")["events"]
+        rows = self._get(_name(commit))["events"]
         return [
             journaled_event(self._study_id, sequence, kind, time, body, version)
             for sequence, kind, version, time, body in rows
@@ -136,6 +144,11 @@ class MirroredJournal:
             known = commit + len(theirs)
         if known < len(mine):
             self._mirror.append(mine[known:])
+
+
+def _name(commit: int) -> str:
+    """The object of a commit, below the study's."""
+    return f"events/{commit:0{_DIGITS}}.json"
 
 
 def _rows(events: Sequence[Event]) -> list[list[Any]]:

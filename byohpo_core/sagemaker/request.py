@@ -52,12 +52,17 @@ def written(encoding: str, value: Any) -> str:
 
 def is_built_in(request: Mapping[str, Any]) -> bool:
     """Whether the request runs one of SageMaker's own algorithms, which needs no metric definitions."""
-    return _has_built_in_image(request) and "sagemaker_program" not in request.get("HyperParameters", {})
+    entry = request.get("AlgorithmSpecification", {}).get("ContainerEntrypoint")
+    script = bool(entry) or "sagemaker_program" in request.get("HyperParameters", {})
+    return _has_built_in_image(request) and not script
 
 
 def _has_built_in_image(request: Mapping[str, Any]) -> bool:
+    """Whether SageMaker's; one of its names in the account of the role is the user's own."""
     image = str(request.get("AlgorithmSpecification", {}).get("TrainingImage", ""))
-    return re.split("[:@]", image.rpartition("/")[2])[0] in _BUILT_IN
+    registry, _, repository = image.partition("/")
+    account = str(request.get("RoleArn", "")).split(":")[4:5]
+    return re.split("[:@]", repository)[0] in _BUILT_IN and registry.split(".")[:1] != account
 
 
 def metric_definitions(request: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -135,9 +140,14 @@ def billable_seconds(job: Mapping[str, Any]) -> float:
 
 def reservation(request: Mapping[str, Any], prices: Prices, types: Sequence[str]) -> float:
     """The most that one job can cost."""
+    return prices.highest(request, types) * longest_billed(request) / 3600
+
+
+def longest_billed(request: Mapping[str, Any]) -> float:
+    """The most seconds that a job can be billed for, its warm pool among them."""
     runtime = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
     kept = request.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds", 0)
-    return prices.highest(request, types) * float(runtime + RESERVED_SECONDS + kept) / 3600
+    return float(runtime + RESERVED_SECONDS + kept)
 
 
 @attrs.frozen
@@ -154,8 +164,11 @@ class Template:
     instance_types: Sequence[str] = ()
     """Tried in turn as the infrastructure fails, instead of the request's own."""
 
-    def of_trial(self, study: Study, trial: Trial) -> dict[str, Any]:
-        """The whole request for a trial's present attempt; all that is not a trial's own is as the user wrote it."""
+    def of_trial(self, study: Study, trial: Trial, unfit: Collection[str] = ()) -> dict[str, Any]:
+        """The whole request for a trial's present attempt; all that is not a trial's own is as the user wrote it.
+
+        *unfit* are instance types to do without.
+        """
         body = {**self.request, "TrainingJobName": trial.job_name}
         written = _WRITERS[self.encoding]
         hyperparameters = {name: written(value) for name, value in trial.proposal.hyperparameters.items()}
@@ -173,8 +186,8 @@ class Template:
             place = self.request["CheckpointConfig"]["S3Uri"].rstrip("/")
             continued = f"{place}/{study.id}-{_beginning(study, trial).number}"
             body["CheckpointConfig"] = {**self.request["CheckpointConfig"], "S3Uri": continued}
-        if self.instance_types:
-            chosen = self.instance_types[trial.failures % len(self.instance_types)]
+        if types := [name for name in self.instance_types if name not in unfit]:
+            chosen = types[trial.failures % len(types)]
             body["ResourceConfig"] = {**self.request["ResourceConfig"], "InstanceType": chosen}
         return body
 

@@ -17,7 +17,7 @@ from byohpo_core.backends import Outcome
 from byohpo_core.cli import main
 from byohpo_core.results import rows
 from byohpo_core.sagemaker.aws import Aws, WallClock
-from byohpo_core.sagemaker.backend import SageMakerBackend, verdict
+from byohpo_core.sagemaker.backend import SageMakerBackend, _never_fits, verdict
 
 SPOT = {
     **REQUEST,
@@ -253,6 +253,52 @@ def test_a_quota_of_none_is_an_error(make_account):
     with pytest.raises(ByohpoError, match=r"the account may run no such job: .* 0 Instances"):
         account.tuner().fit(job_name="study")
     assert not account.emulator.jobs
+
+
+def test_an_instance_type_of_which_the_account_may_run_none_is_left_out(make_account, caplog):
+    """The other types go on; a new one often has no quota yet."""
+    faults = Faults()
+    account = make_account(faults=faults, quota={"ml.m5.large": 10, "ml.c5.xlarge": 0})
+    faults.inject("capacity", times=1)
+    job = account.training_job(instance_types=["ml.m5.large", "ml.c5.xlarge"])
+    study = account.tuner(job).fit(job_name="study")
+    assert [str(trial.status) for trial in study.trials] == ["Completed"] * 8
+    assert "the account may run no job on ml.c5.xlarge" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("limit", "needed", "never"),
+    [
+        ("0 Instances", "1 Instances", True),
+        ("432000 Seconds", "604800 Seconds", True),
+        ("2 Instances", "1 Instances", False),
+    ],
+)
+def test_a_limit_of_whatever_unit_that_is_too_small_for_one_job_is_known(limit, needed, never):
+    """Waiting for it would be in vain."""
+    message = f"The account-level service limit 'x' is {limit}, with current use of 0 and a request delta of {needed}."
+    assert _never_fits(message) is never
+
+
+def test_a_job_that_was_deleted_is_a_failed_trial_that_counts_as_paid(account, monkeypatch):
+    """However it went, nobody tells any more: no slot waits for it, and its money does not come back."""
+    poll, polls = SageMakerBackend.poll, []
+
+    def deleting(backend, *arguments):
+        polls.append(backend)
+        if len(polls) == 5:
+            account.clock.sleep(5000)
+            (job,) = account.emulator.jobs.values()
+            assert job.status == "Completed"
+            account.emulator.client("sagemaker").delete_training_job(TrainingJobName=job.request["TrainingJobName"])
+        return poll(backend, *arguments)
+
+    monkeypatch.setattr(SageMakerBackend, "poll", deleting)
+    job = account.training_job(prices={"ml.m5.large": 1.0})
+    study = account.tuner(job, max_jobs=2, max_parallel_jobs=1).fit(job_name="study")
+    assert study.trials[0].reason.startswith("the training job was deleted")
+    assert study.trials[0].cost == pytest.approx(7500 / 3600)
+    assert study.trials[1].status == "Completed"
 
 
 def test_no_capacity_is_another_attempt_on_the_next_instance_type(make_account):

@@ -235,6 +235,42 @@ def test_built_in_algorithms_are_known_by_their_image(image, program, built_in):
     assert is_built_in(request) is built_in
 
 
+def test_an_image_of_ones_own_or_a_script_in_one_of_sagemakers_is_no_built_in_algorithm():
+    """Whatever its name: they know nothing of `_tuning_objective_metric`."""
+    role = "arn:aws:iam::123456789012:role/training"
+    for registry, more, built_in in (
+        ("123456789012.dkr.ecr.us-east-1.amazonaws.com/xgboost:1", {}, False),
+        ("811284229777.dkr.ecr.us-east-1.amazonaws.com/team/xgboost:1", {}, False),
+        ("811284229777.dkr.ecr.us-east-1.amazonaws.com/xgboost:1", {"ContainerEntrypoint": ["/bin/bash"]}, False),
+        ("811284229777.dkr.ecr.us-east-1.amazonaws.com/xgboost:1", {}, True),
+    ):
+        assert is_built_in({"RoleArn": role, "AlgorithmSpecification": {"TrainingImage": registry, **more}}) is built_in
+
+
+def test_instance_types_and_groups_are_refused_together(account):
+    """One of them would say nothing."""
+    groups = [{"InstanceType": "ml.m5.large", "InstanceCount": 1, "InstanceGroupName": "one"}]
+    request = {**REQUEST, "ResourceConfig": {"InstanceGroups": groups, "VolumeSizeInGB": 10}}
+    with pytest.raises(InvalidInput, match="instance_types cannot stand beside the job's InstanceGroups"):
+        account.tuner(account.training_job(request, instance_types=["ml.m5.large"])).fit()
+
+
+def test_a_study_that_goes_on_keeps_its_types_and_prices_and_may_be_slower(account):
+    """What would contradict the journal is refused, not dropped."""
+    account.tuner(max_jobs=3).fit(job_name="study")
+    for settings, message in (
+        ({"prices": {"ml.m5.large": 1.0}}, "the study's prices are {}, not"),
+        ({"instance_types": ["ml.m5.large"]}, "the study's instance_types are \\[\\], not"),
+    ):
+        other = Tuner.attach("study", journal="studies.db", estimator=account.training_job(**settings), progress=False)
+        with pytest.raises(InvalidInput, match=message):
+            other.resume(max_jobs=4)
+    slower = account.training_job(calls_per_second=1.0, poll_seconds=60)
+    other = Tuner.attach("study", journal="studies.db", estimator=slower, progress=False)
+    assert other.resume(max_jobs=4).jobs == 4
+    assert (other._estimator.calls_per_second, other._estimator.poll_seconds) == (1.0, 60)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -60,3 +60,26 @@ def test_a_stop_where_another_machine_has_taken_over_is_refused(account, monkeyp
         account.attach().stop_tuning_job()
     assert main(["stop", "study", "--journal", "studies.db", "--no-progress"]) == 2
     assert "has been asked" not in capsys.readouterr().out
+
+
+def test_a_job_that_waited_for_a_place_is_not_created_for_a_study_that_another_machine_has_ended(
+    make_account, monkeypatch
+):
+    """It was intended long before: who has the study now is asked first."""
+    account = make_account(quota=1)
+    poll, polls = SageMakerBackend.poll, []
+
+    def stopped_elsewhere(backend, *arguments):
+        polls.append(backend)
+        if len(polls) == 3:
+            other = account.attach(journal="other.db")
+            assert other.stop_tuning_job()
+            assert not other.study.running
+            account.emulator.quota = 10
+            account.clock.sleep(1000)
+        return poll(backend, *arguments)
+
+    monkeypatch.setattr(SageMakerBackend, "poll", stopped_elsewhere)
+    with pytest.raises(StudyBusy, match="another driver has taken over study"):
+        account.tuner(max_jobs=2, max_parallel_jobs=2).fit(job_name="study")
+    assert [job.status for job in account.emulator.jobs.values()] == ["Stopped"]
