@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from byohpo_core.space import IntegerParameter as IntegerParameter
     from byohpo_core.space import SearchSpace as SearchSpace
     from byohpo_core.space import StaticParameter as StaticParameter
+    from byohpo_core.space import remembering as remembering
     from byohpo_core.study import Event as Event
     from byohpo_core.study import Objective as Objective
     from byohpo_core.study import Problem as Problem
@@ -66,7 +67,14 @@ _HOMES = {
     "hookspecs": ("Traits", "hookimpl"),
     "plugins": ("option", "register"),
     "sagemaker.estimator": ("TrainingJob",),
-    "space": ("CategoricalParameter", "ContinuousParameter", "IntegerParameter", "SearchSpace", "StaticParameter"),
+    "space": (
+        "CategoricalParameter",
+        "ContinuousParameter",
+        "IntegerParameter",
+        "SearchSpace",
+        "StaticParameter",
+        "remembering",
+    ),
     "study": ("Event", "Objective", "Problem", "Proposal", "Study", "Trial", "TrialStatus"),
     "tuner": ("Tuner",),
 }

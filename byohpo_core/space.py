@@ -615,3 +615,34 @@ def _value(parameter: Tunable, code: int, length: int) -> Any:
     if isinstance(parameter, CategoricalParameter):
         return parameter.values[index]
     return parameter.min_value + index
+
+
+_Encode: TypeAlias = Callable[[Mapping[str, Any]], Any]
+_Decode: TypeAlias = Callable[[Any], Mapping[str, Any]]
+_DIGITS = 9
+"""Errors of an optimiser that rescales the unit cube are smaller, and differences that matter are larger."""
+
+
+def remembering(space: SearchSpace, encode: _Encode, decode: _Decode) -> tuple[_Encode, _Decode]:
+    """Both functions, but a value that was encoded is decoded to that very value, though it was rounded on the way.
+
+    So a known result that an optimiser starts from is no new configuration, which would be a job of its own.
+    """
+    rounded = {name: it for name, it in space.tunable.items() if isinstance(it, ContinuousParameter)}
+    known: dict[tuple[str, float], float] = {}
+
+    def encoding(configuration: Mapping[str, Any]) -> Any:
+        known.update({(name, place(name, configuration[name])): configuration[name] for name in rounded})
+        return encode(configuration)
+
+    def decoding(point: Any) -> Mapping[str, Any]:
+        configuration = decode(point)
+        if not known:
+            return configuration
+        values = {name: known.get((name, place(name, configuration[name])), configuration[name]) for name in rounded}
+        return {**configuration, **values}
+
+    def place(name: str, value: float) -> float:
+        return round(float(rounded[name].encode(value)), _DIGITS)
+
+    return encoding, decoding

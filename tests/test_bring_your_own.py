@@ -107,6 +107,7 @@ BAD = {
     "1st": "is no name for an algorithm",
     "x" * 41: "at most 40",
     "pso": "'pso' is one of byohpo's own algorithms",
+    "scipy": "'scipy' is one of byohpo's own algorithms",
 }
 
 

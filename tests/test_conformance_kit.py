@@ -200,3 +200,11 @@ def test_a_third_partys_tests_are_a_class_of_a_few_lines():
     assert "StopsWithFalse" in done.stdout, done.stdout + done.stderr
     assert "test_conforms[" in done.stdout
     assert "None or a text throughout a study" in done.stdout
+
+
+def test_why_an_algorithm_takes_its_options_neither_with_one_objective_nor_with_two_is_told(capsys):
+    """Not only that it takes no two."""
+    assert main(["check", "de", "--options", '{"num_selected": 3}']) == 2
+    told = capsys.readouterr().err
+    assert "num_selected" in told
+    assert "with two objectives: " in told

@@ -46,6 +46,32 @@ def parent():
     return tuner().fit(job_name="parent")
 
 
+TYPED = [{"x": 1.1, "rate": 0.003, "n": 2}, {"x": 0.9, "rate": 0.002, "n": 1}, {"x": -2.7, "rate": 0.07, "n": 1}]
+
+
+@pytest.mark.parametrize("mode", [None, "generational", "asynchronous"])
+@pytest.mark.parametrize(
+    "strategy", ["pso", "de", "es", "eda", "ga", "sa", "scipy-de", "scipy-nelder-mead", "scipy-powell", "scipy-cobyqa"]
+)
+def test_what_an_algorithm_starts_from_is_no_new_configuration(strategy, mode):
+    """However its library rescales it: rounding would make a neighbour of it, which is a job of its own."""
+    if mode and strategy.startswith("scipy-") and strategy != "scipy-de":
+        pytest.skip("it has one mode")
+    ranges = {**RANGES, "rate": ContinuousParameter(1e-6, 1)}
+    tuner(ranges=ranges, initial_configurations=TYPED, max_jobs=3).fit(job_name="parent")
+    options = {"mode": mode} if mode else {}
+    study = tuner(
+        strategy, ranges, warm_start_from=["parent"], max_jobs=20, max_parallel_jobs=2, strategy_options=options
+    ).fit(job_name="child")
+    own = [trial.hyperparameters for trial in study.trials if trial.job_name and not trial.foreign]
+    assert not [it for it in own if any(near(it, typed) for typed in TYPED)]
+    assert any(trial.shares is not None for trial in study.trials)
+
+
+def near(one, other):
+    return all(one[name] == pytest.approx(other[name], rel=1e-9) for name in other)
+
+
 def test_known_results_come_first_as_foreign_trials(parent):
     """With their values and jobs; the budget is for new ones."""
     study = tuner(random_seed=2, warm_start_from=["parent"]).fit(job_name="child")

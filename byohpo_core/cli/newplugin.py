@@ -39,7 +39,7 @@ def write_plugin(name: str, folder: Path, *, blocking: bool = False) -> Path:
             f"{name!r} is no name for an algorithm: lower-case letters, digits and single inner hyphens, at most "
             f"{_MAX_LENGTH}, such as house-special"
         )
-    if name in OURS:
+    if name in OURS or name in OURS.values():
         raise InvalidInput(f"{name!r} is one of byohpo's own algorithms: choose another name")
     module = f"byohpo_plugin_{name.replace('-', '_')}"
     words = {

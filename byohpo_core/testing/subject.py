@@ -85,8 +85,11 @@ class Subject:
         """How many objectives the checks give it: one if it takes one, else two."""
         try:
             build(self.found, self._problem(1), self.options)
-        except InvalidInput:
-            build(self.found, self._problem(2), self.options)
+        except InvalidInput as first:
+            try:
+                build(self.found, self._problem(2), self.options)
+            except InvalidInput as second:
+                raise InvalidInput(f"{first}; with two objectives: {second}") from second
             return 2
         return 1
 

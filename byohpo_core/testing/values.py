@@ -128,7 +128,7 @@ def proposes_every_name_and_no_other(subject: Subject) -> None:
 
 @check("values")
 def proposes_plain_floats(subject: Subject) -> None:
-    """Continuous values are `float` itself: no NumPy scalars, no texts, no whole numbers in their place."""
+    """Continuous values are plain numbers: no NumPy scalars, no texts."""
     for answer in _mappings(subject):
         for name in ("x", "rate", "momentum"):
             assert type(answer[name]) in (float, int), f"{name} is {answer[name]!r}, a {type(answer[name]).__name__}"

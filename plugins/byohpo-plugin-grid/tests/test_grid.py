@@ -82,3 +82,16 @@ def test_bad_options_are_refused_before_any_job(options, told):
     """In one line."""
     with pytest.raises(InvalidInput, match=told):
         tune(options)
+
+
+def test_a_continuous_parameter_of_one_value_has_that_value():
+    """It needs no resolution, and is not made whole."""
+    for options in ({}, {"resolution": 3}):
+        study = tune(options, {"x": ContinuousParameter(2.5, 2.5), "n": IntegerParameter(1, 2)})
+        assert [trial.hyperparameters["x"] for trial in study.trials] == [2.5, 2.5]
+
+
+def test_a_resolution_of_categories_is_refused():
+    """All of them are tried."""
+    with pytest.raises(InvalidInput, match="resolution names 'kind', which is categorical"):
+        tune({"resolution": {"kind": 1, "rate": 3}})

@@ -67,3 +67,10 @@ def test_a_jump_that_leads_nowhere_is_refused():
     """Basin hopping would hop on the spot."""
     with pytest.raises(InvalidInput, match=r"step is 0; it must be from 0.001 to 1"):
         tune("basinhopping", sum, strategy_options={"step": 0})
+
+
+@pytest.mark.parametrize("points", [2, 4])
+def test_too_few_points_for_a_triangle_are_refused(points):
+    """SciPy would evaluate nothing, round after round."""
+    with pytest.raises(InvalidInput, match=rf"points is {points}; for 3 hyperparameters it must be at least 5"):
+        tune("shgo", sum, strategy_options={"points": points})

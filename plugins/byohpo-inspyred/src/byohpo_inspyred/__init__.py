@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import attrs
 from inspyred import ec
 
-from byohpo_core import Blocking, InvalidInput, Problem, SearchSpace
+from byohpo_core import Blocking, InvalidInput, Problem, SearchSpace, remembering
 
 Candidate: TypeAlias = list[Any]
 Operator: TypeAlias = Callable[..., Any]
@@ -56,12 +56,12 @@ def uniform(dimension: int, side: float = 1.0) -> Generator:
 
 def cube(space: SearchSpace, side: float = 1.0) -> Encoding:
     """Candidates are points of the unit cube, or of one with another side."""
-    return Encoding(
-        uniform(space.dimension, side),
-        ec.Bounder(0, side),
+    encode, decode = remembering(
+        space,
         lambda configuration: [side * unit for unit in space.encode(configuration)],
         lambda candidate: space.decode([coordinate / side for coordinate in candidate]),
     )
+    return Encoding(uniform(space.dimension, side), ec.Bounder(0, side), encode, decode)
 
 
 def bit_string(space: SearchSpace, bits: int) -> Encoding:

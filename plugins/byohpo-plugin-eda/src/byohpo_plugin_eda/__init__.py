@@ -29,7 +29,7 @@ class EstimationOfDistribution(BlockingAlgorithm):
     num_selected: int | None = option(
         None, help="how many of the best the distributions fit; default half of the population", minimum=2
     )
-    num_elites: int = option(1, help="how many of the best survive a generation", minimum=0)
+    num_elites: int = option(1, help="how many of the best survive a generation, in generational mode", minimum=0)
     spread: float = option(
         attrs.Factory(lambda self: 5.0 if self.mode == "asynchronous" else 4.0, takes_self=True),
         help="side of the cube that the library works in: it takes variances for deviations, so more is wider; "

@@ -48,8 +48,8 @@ class GeneticAlgorithm(BlockingAlgorithm):
         minimum=0,
         maximum=1,
     )
-    num_elites: int = option(1, help="how many of the best survive a generation", minimum=0)
-    bits: int = option(10, help="bits of a continuous parameter", minimum=1, maximum=32)
+    num_elites: int = option(1, help="how many of the best survive a generation, in generational mode", minimum=0)
+    bits: int = option(10, help="bits of a continuous parameter, at most of an integer one", minimum=1, maximum=32)
 
     def search(self) -> Blocking:
         single_objective(self.problem, "a genetic algorithm")

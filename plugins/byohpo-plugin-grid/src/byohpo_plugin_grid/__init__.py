@@ -37,6 +37,8 @@ class GridSearch:
             for name in self.resolution:
                 if name not in self.problem.space.tunable:
                     raise InvalidInput(f"resolution names {name!r}, which is no tuned hyperparameter")
+                if isinstance(self.problem.space.tunable[name], CategoricalParameter):
+                    raise InvalidInput(f"resolution names {name!r}, which is categorical: all its values are tried")
         axes = {name: self._values(name) for name in self.problem.space.tunable}
         size = math.prod(map(len, axes.values()))
         generator = random.Random(self.problem.seed)  # noqa: S311 - a search, not a secret
@@ -53,6 +55,8 @@ class GridSearch:
         resolution = self.resolution.get(name) if isinstance(self.resolution, Mapping) else self.resolution
         if isinstance(parameter, CategoricalParameter):
             return list(parameter.values)
+        if parameter.cardinality == 1:
+            return [parameter.min_value]
         if resolution is None:
             if parameter.cardinality == math.inf:
                 raise InvalidInput(f"{name} is continuous: give the grid a resolution, such as {{{name!r}: 5}}")

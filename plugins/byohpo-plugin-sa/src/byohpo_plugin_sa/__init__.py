@@ -1,7 +1,7 @@
 """Simulated annealing for byohpo, by inspyred.
 
 Kirkpatrick, Gelatt & Vecchi 1983, "Optimization by Simulated Annealing", Science 220. Annealing
-takes one step at a time, so parallel slots are filled by independent chains.
+takes one step at a time, so parallel slots are filled without waiting for results, or by independent chains.
 """
 
 import attrs

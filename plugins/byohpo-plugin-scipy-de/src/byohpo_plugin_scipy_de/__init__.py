@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import differential_evolution
 from scipy.stats import qmc
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, SearchSpace, mode_option, option
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, SearchSpace, mode_option, option, remembering
 from byohpo_plugin_scipy_de.steady import STEERABLE, SteadyState, Trial
 
 STRATEGIES = tuple(
@@ -87,6 +87,7 @@ class DifferentialEvolution(BlockingAlgorithm):
     mutation: float | Sequence[float] = attrs.field(
         default=(0.5, 1.0), metadata={"help": "how far differences reach: a number, or two between which it is drawn"}
     )
+    _encode: Callable[[Mapping[str, Any]], list[float]] = attrs.field(init=False)
     recombination: float = option(0.7, help="the share of coordinates that a mixture takes", minimum=0, maximum=1)
 
     def search(self) -> Blocking:
@@ -100,10 +101,11 @@ class DifferentialEvolution(BlockingAlgorithm):
         if len(span) not in (1, 2) or not all(type(it) in (int, float) and 0 <= it < 2 for it in span):  # noqa: PLR2004
             raise InvalidInput(f"mutation is {self.mutation!r}; it must be a number from 0 to below 2, or two of them")
         box = Box(self.problem.space)
+        self._encode, decode = remembering(box.space, box.encode, box.decode)
         if self.mode == "asynchronous":
             late = self.problem.max_parallel_jobs - 1
-            return Blocking(self.problem, self._go_on, decode=lambda trial: box.decode(trial.variables), late=late)
-        return Blocking(self.problem, self._evolve, decode=box.decode)
+            return Blocking(self.problem, self._go_on, decode=lambda trial: decode(trial.variables), late=late)
+        return Blocking(self.problem, self._evolve, decode=decode)
 
     def _evolve(self, evaluate: Callable[[list[list[float]]], list[float]]) -> None:
         # Losses may be so large that their deviation, which SciPy looks at, overflows.
@@ -141,7 +143,7 @@ class DifferentialEvolution(BlockingAlgorithm):
             "mutation": tuple(self.mutation) if isinstance(self.mutation, Sequence) else self.mutation,
             "recombination": self.recombination,
             "init": box.fill(start),
-            "x0": box.encode(known[0].proposal.hyperparameters) if known else None,
+            "x0": self._encode(known[0].proposal.hyperparameters) if known else None,
             "integrality": box.integrality,
             "rng": generator,
         }

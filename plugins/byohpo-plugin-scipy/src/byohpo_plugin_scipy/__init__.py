@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 from scipy.stats import qmc
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, Problem, Traits, option
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, Problem, Traits, option, remembering
 
 NEAR = 1e-6
 """Points closer than this in every coordinate are one."""
@@ -81,16 +81,18 @@ def one_point_at_a_time(problem: Problem, minimise: Minimise) -> Blocking:
     if len(problem.objectives) > 1:
         raise InvalidInput(f"SciPy's optimisers have one objective; the study has {len(problem.objectives)}")
 
+    encode, decode = remembering(problem.space, problem.space.encode, problem.space.decode)
+
     def optimise(evaluate: Evaluate) -> None:
         known = search.known
-        start = np.array(problem.space.encode(known[0].proposal.hyperparameters)) if known else None
+        start = np.array(encode(known[0].proposal.hyperparameters)) if known else None
         objective = Objective(problem.space.dimension, evaluate)
         with suppress(NothingNew):
             if start is not None:
                 objective(start)
             minimise(objective, np.random.default_rng(problem.seed), start)
 
-    search = Blocking(problem, optimise)
+    search = Blocking(problem, optimise, decode=decode)
     return search
 
 
@@ -171,12 +173,17 @@ class Shgo(BlockingAlgorithm):
     """
 
     traits: ClassVar[Traits] = _SEQUENTIAL
-    points: int | None = option(None, help="points of the first round; default a quarter of the jobs", minimum=2)
+    points: int | None = option(
+        None, help="points of the first round, at least the dimension + 2; default a quarter of the jobs", minimum=2
+    )
     local_evaluations: int | None = option(
         None, help="trials of a local search; default 10 times the dimension", minimum=1
     )
 
     def search(self) -> Blocking:
+        least = self.problem.space.dimension + 2
+        if self.points is not None and self.points < least:  # of fewer SciPy makes no triangles, and evaluates nothing
+            raise InvalidInput(f"points is {self.points}; for {least - 2} hyperparameters it must be at least {least}")
         return one_point_at_a_time(self.problem, self._minimise)
 
     def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:  # noqa: ARG002
@@ -205,7 +212,9 @@ class BasinHopping(BlockingAlgorithm):
         0.3, help="how far a jump reaches in each coordinate, in the unit cube", minimum=0.001, maximum=1
     )
     local_evaluations: int | None = option(
-        None, help="trials of a local search; default 5 times the dimension, at least 10", minimum=1
+        None,
+        help="trials of a local search, at least the dimension + 2; default 5 times the dimension, at least 10",
+        minimum=1,
     )
 
     def search(self) -> Blocking:
