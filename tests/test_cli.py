@@ -185,13 +185,15 @@ def test_a_wrong_file_is_one_line_and_starts_no_job(folder, old, new, words):
     assert not Path("byohpo-jobs").exists()
 
 
-def test_a_function_is_tuned_and_resumed_by_its_name(folder):
-    """A module beside the file, or in the working folder."""
-    (folder / "work.py").write_text("def objective(h):\n    return (h['x'] - 2) ** 2\n")
+@pytest.mark.parametrize("place", [".", "apart"])
+def test_a_function_is_tuned_and_resumed_by_its_name(folder, place):
+    """Its module is beside the file, wherever that is: `byohpo resume NAME` finds it again from any folder."""
+    (folder / place).mkdir(exist_ok=True)
+    (folder / place / "work.py").write_text("def objective(h):\n    return (h['x'] - 2) ** 2\n")
     text = STUDY[: STUDY.index("    [script]")] + STUDY[STUDY.index("    [hyperparameter_ranges.x]") :]
     text = text.replace("[inputs]", "[function]").replace('training = "rows"', 'target = "work:objective"')
-    (folder / "study.toml").write_text(textwrap.dedent(text))
-    assert byohpo("tune", "study.toml", "--no-progress", cwd=folder).returncode == 0
+    (folder / place / "study.toml").write_text(textwrap.dedent(text))
+    assert byohpo("tune", f"{place}/study.toml", "--no-progress", cwd=folder).returncode == 0
     done = byohpo("resume", "first", "--max-jobs", "12", "--no-progress", cwd=folder)
     assert done.stdout.splitlines()[-1] == "first: max_jobs (12) reached", done.stderr
 
@@ -226,18 +228,6 @@ def test_a_wrong_function_is_one_line(folder, module, function, words):
     text = textwrap.dedent(text).replace("[inputs]", "[function]").replace('training = "rows"', function)
     (folder / "study.toml").write_text(text)
     assert failed(byohpo("tune", str(folder / "study.toml")), *words)
-
-
-def test_a_function_is_found_again_from_another_folder(folder):
-    """`byohpo resume NAME` is what is shown, wherever the file is that described the study."""
-    (folder / "apart").mkdir()
-    (folder / "apart/work.py").write_text("def objective(h):\n    return (h['x'] - 2) ** 2\n")
-    text = STUDY[: STUDY.index("    [script]")] + STUDY[STUDY.index("    [hyperparameter_ranges.x]") :]
-    text = text.replace("[inputs]", "[function]").replace('training = "rows"', 'target = "work:objective"')
-    (folder / "apart/study.toml").write_text(textwrap.dedent(text))
-    assert byohpo("tune", "apart/study.toml", "--no-progress", cwd=folder).returncode == 0
-    done = byohpo("resume", "first", "--max-jobs", "12", "--no-progress", cwd=folder)
-    assert done.stdout.splitlines()[-1] == "first: max_jobs (12) reached", done.stderr
 
 
 def test_the_variable_goes_before_the_files_journal(folder):

@@ -57,6 +57,13 @@ def attach(name="s", **settings):
     return Tuner.attach(name, journal="studies.db", estimator=Simulated(simulated), progress=False, **settings)
 
 
+def lose_its_driver():
+    """Leave the journal as it would be if the driver had died early."""
+    with closing(sqlite3.connect("studies.db")) as connection:
+        connection.execute("DELETE FROM events WHERE sequence > 5")
+        connection.commit()
+
+
 def outcome(study):
     """All that must be the same after a crash: proposals, statuses, values, times."""
     return [
@@ -461,9 +468,7 @@ def test_a_lock_left_by_another_host_is_taken_over_only_on_request():
 def test_a_study_left_locked_by_another_host_is_stopped_only_on_request():
     """Nobody is told that a driver was asked to stop, where none may be there to heed it."""
     tuner(max_jobs=4).fit(job_name="s")
-    with closing(sqlite3.connect("studies.db")) as connection:  # as if its driver had died
-        connection.execute("DELETE FROM events WHERE sequence > 5")
-        connection.commit()
+    lose_its_driver()
     Path(f"studies.db.{attach().study.id}.lock").write_text("process 1 on elsewhere")
     with pytest.raises(StudyLocked, match=r"left locked by process 1 on elsewhere.*--take-over"):
         attach().stop_tuning_job()
@@ -484,9 +489,7 @@ def test_a_study_is_stopped_without_its_algorithm():
             return [{"x": float(len(study.trials))}][:count]
 
     tuner(Gone, max_jobs=4).fit(job_name="s")
-    with closing(sqlite3.connect("studies.db")) as connection:
-        connection.execute("DELETE FROM events WHERE sequence > 5")
-        connection.commit()
+    lose_its_driver()
     with pytest.raises(UnknownPlugin):
         attach().resume()
     stopping = attach()

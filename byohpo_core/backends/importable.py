@@ -25,8 +25,8 @@ def kept_name(function: _Function) -> str:
 
 def is_importable(function: _Function) -> bool:
     """Whether another process can import it by its name."""
-    module, _, qualname = qualified_name(function).partition(":")
-    return module != "__main__" and "<" not in qualname and _look_up(module, qualname) is function
+    module, _, qualname = kept_name(function).partition(":")
+    return module != "__main__" and "<" not in qualname
 
 
 def import_function(name: str, folder: str | None = None) -> _Function:

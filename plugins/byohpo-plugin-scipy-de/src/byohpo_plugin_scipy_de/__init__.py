@@ -87,8 +87,8 @@ class DifferentialEvolution(BlockingAlgorithm):
     mutation: float | Sequence[float] = attrs.field(
         default=(0.5, 1.0), metadata={"help": "how far differences reach: a number, or two between which it is drawn"}
     )
-    _encode: Callable[[Mapping[str, Any]], list[float]] = attrs.field(init=False)
     recombination: float = option(0.7, help="the share of coordinates that a mixture takes", minimum=0, maximum=1)
+    _encode: Callable[[Mapping[str, Any]], list[float]] = attrs.field(init=False)
 
     def search(self) -> Blocking:
         if len(self.problem.objectives) > 1:
