@@ -6,16 +6,21 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import attrs
 import pytest
 
-from byohpo_core import register
+from byohpo_core import hookimpl, option, register
 from byohpo_core.cli import main
 from byohpo_core.testing import Subject, checks, run, run_all, running
 from byohpo_core.testing.running import Check
+from byohpo_core.testing.subject import NotApplicableError
 
 PLACE = Path(__file__).with_name("seeded_bugs.py")
+ASKING = ("batches", "learning", "stopping")
+"""The kinds of checks that ask for the most."""
 
 
 def load():
@@ -122,6 +127,57 @@ def test_without_a_proc_file_system_ps_tells_what_a_process_uses(monkeypatch):
     finally:
         process.kill()
         process.communicate()
+
+
+def asked_for(check):
+    """How many trials the kit makes in one check of what never learns, and the most of one study beyond its budget."""
+    made, beyond = 0, 0
+
+    class Counted(BUGS.Climber):
+        def next(self):
+            nonlocal made, beyond
+            made += 1
+            proposal = super().next()
+            beyond = max(beyond, self.made - self.problem.max_jobs)
+            return proposal
+
+        def sample(self):
+            return self.near(None)
+
+        def near(self, point):
+            """Always the corner that is farthest from the best place."""
+            return self.problem.space.decode([1.0] * self.problem.space.dimension)
+
+    with suppress(AssertionError, NotApplicableError):
+        check.behaviour(Subject.of(Counted))
+    return made, beyond
+
+
+def test_a_check_asks_for_no_more_than_a_driver_does_and_bears_a_slow_algorithm():
+    """Never beyond the budget, and so few that the 30 ms of `proposes-quickly` for each do not count as hanging."""
+    found = {check.name: asked_for(check) for check in checks() if check.group in ASKING}
+    assert {name: beyond for name, (_, beyond) in found.items() if beyond > 0} == {}
+    most = max(made for made, _ in found.values())
+    assert most == 2250
+    assert most * 0.03 < running.SECONDS
+
+
+def test_an_option_that_is_none_by_default_is_tried_too():
+    """It is for numbers by its annotation, and may be one that leaves the slots idle."""
+
+    @attrs.define(eq=False, slots=False)
+    class Limited(BUGS.Climber):
+        limit: int | None = option(None, help="how many it proposes")
+        widths: float | list[float] = attrs.field(default="auto", metadata={"help": "no number by default"})
+
+        @hookimpl
+        def propose(self, study, count):
+            return super().propose(study, count if self.limit is None else max(0, min(count, self.limit - self.made)))
+
+    (check,) = (it for it in checks() if it.name == "refuses-or-bears-odd-numbers")
+    result = run(check, Subject.of(Limited))
+    assert result.status == "failed"
+    assert result.reason.startswith("with limit=-1 it stops proposing after 0 trials")
 
 
 def test_there_are_enough_checks_and_bugs():

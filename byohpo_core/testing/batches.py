@@ -93,8 +93,8 @@ def uses_a_large_budget(subject: Subject) -> None:
 def never_proposes_more_than_asked_for(subject: Subject) -> None:
     """Whatever the number, from 1 to 64."""
     generator = random.Random(3)  # noqa: S311 - how many are asked for is no secret
-    with subject.study(subject.problem(CUBE, jobs=300, slots=64)) as session:
-        for _ in range(40):
+    with subject.study(subject.problem(CUBE, jobs=20 * 64, slots=64)) as session:
+        for _ in range(20):
             trials = session.ask(generator.randint(1, 64))  # the session refuses more than that
             session.tell(trials)
 

@@ -31,6 +31,16 @@ def _numeric(subject: Subject) -> Iterator[tuple[str, Any]]:
         _close(plugin)
 
 
+def _takes_numbers(subject: Subject) -> list[str]:
+    """Options that are for numbers, also those that are None by default: their annotation says so (`int | None`)."""
+    unset = [
+        name
+        for name, it in _options(subject).items()
+        if it.default is None and it.annotation in (int | None, float | None, "int | None", "float | None")
+    ]
+    return list(dict.fromkeys([*(name for name, _ in _numeric(subject)), *unset]))
+
+
 def _close(plugin: Any) -> None:
     if callable(getattr(plugin, "close", None)):
         plugin.close()
@@ -58,7 +68,7 @@ def refuses_an_unknown_option(subject: Subject) -> None:
 @check("options")
 def refuses_what_is_not_a_number(subject: Subject) -> None:
     """A numeric option given as a text, a list or NaN is refused."""
-    names = [name for name, _ in _numeric(subject)]
+    names = _takes_numbers(subject)
     applicable(names, "it has no numeric option")
     for name in names:
         for value in ("many", [1, 2, 3], float("nan")):
@@ -72,7 +82,7 @@ def refuses_what_is_not_a_number(subject: Subject) -> None:
 @check("options")
 def refuses_or_bears_odd_numbers(subject: Subject) -> None:
     """Each numeric option refuses a number, or works with it."""
-    names = [name for name, _ in _numeric(subject)]
+    names = _takes_numbers(subject)
     applicable(names, "it has no numeric option")
     for name in names:
         for value in _ODD:

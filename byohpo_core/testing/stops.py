@@ -14,7 +14,7 @@ def does_not_stop_before_it_begins(subject: Subject) -> None:
 @check("stopping")
 def stops_with_a_reason_or_not_at_all(subject: Subject) -> None:
     """`stop` answers None or a text throughout a study, and nothing else."""
-    with subject.study(subject.problem(CUBE, jobs=40)) as session:
+    with subject.study(subject.problem(CUBE, jobs=40 * 4)) as session:
         for _ in range(40):
             session.stop()  # the session refuses anything else
             session.tell(session.ask(4))
