@@ -22,7 +22,7 @@ from greenlet import getcurrent, greenlet
 
 from byohpo_core.errors import ByohpoError
 from byohpo_core.hookspecs import hookimpl
-from byohpo_core.study import Problem, Proposal, Study, Trial, TrialStatus
+from byohpo_core.study import Problem, Proposal, Study, Trial, TrialStatus, best_first
 
 Points: TypeAlias = list[Any]
 Losses: TypeAlias = list[Any]
@@ -31,7 +31,7 @@ NOTHING_KNOWN = 1e30
 """The loss of a failed trial while no finite loss is known."""
 _PATIENCE = 1000
 _REPEATS = 50
-"""How many points in a row are dropped because they are being evaluated, before one is proposed all the same."""
+"""How many points in a row are dropped because they were asked for before, until one is proposed all the same."""
 
 
 class Unwound(BaseException):
@@ -50,7 +50,8 @@ class Blocking:
     With *late* above 0 `evaluate` does not wait for the last so many results. It puts the points whose results it
     returns into the list that it was given, in the order in which they were made; the late ones come with later calls.
     So a call with k points returns k results (the first call *late* fewer), and with *late* = slots - 1 no slot waits.
-    A point whose configuration is being evaluated is dropped, as its result is on its way: a call may return nothing.
+    But a point whose configuration was asked for before is dropped, since its result is in or on its way, and copies
+    would crowd out the others: a call returns as many results as its other points, or none.
     An *optimise* that goes by the list, as inspyred's loop does, needs no change. No result is lost: those that are in
     when the study closes are returned by last calls, whose points are not evaluated any more.
 
@@ -83,8 +84,8 @@ class Blocking:
         """What has been asked for and not returned yet, by key."""
         self._results: dict[int, tuple[float, ...] | None] = {}
         """The losses of those whose trials are finished."""
-        self._running: dict[int, tuple[Any, ...]] = {}
-        """With late results, the configurations of the others."""
+        self._asked: set[tuple[Any, ...]] = set()
+        """With late results, the configurations of all of them."""
         self._dropped = 0
         """How many points in a row were dropped."""
         self._seen = [_Range() for _ in problem.objectives]
@@ -99,7 +100,7 @@ class Blocking:
     @property
     def known(self) -> list[Trial]:
         """Completed foreign trials, the best first: what an optimiser may start from, instead of at random."""
-        return sorted(self._known, key=lambda trial: trial.losses or ())
+        return best_first(self._known)
 
     @hookimpl
     def propose(self, study: Study, count: int) -> list[Proposal]:
@@ -112,7 +113,7 @@ class Blocking:
         queue = self._queue
         while len(proposals) < count:
             if not queue:
-                if self._over or len(self._results) < self._due:
+                if self._over or len(self._results) < len(self._points) - self._late:
                     break
                 self._optimiser.parent = getcurrent()
                 self._optimiser.switch()  # until it asks for more results or ends; its error is ours
@@ -130,7 +131,6 @@ class Blocking:
                 self._learn(trial)
             elif (key := self._keys.pop(trial.number, None)) is not None:
                 self._results[key] = trial.losses
-                self._running.pop(key, None)
 
     def _learn(self, trial: Trial) -> None:
         """Keep a result from before this search, but no repeat of one."""
@@ -147,11 +147,6 @@ class Blocking:
                     self._optimiser.switch()  # the call after the last result unwinds it
                 else:
                     self._optimiser.throw(Unwound)
-
-    @property
-    def _due(self) -> int:
-        """How many results the optimiser waits for."""
-        return len(self._points) - self._late
 
     def _body(self) -> None:
         try:
@@ -172,7 +167,8 @@ class Blocking:
         elif not (self._results and points):
             self._leave()
         finished, results = [], []
-        for key in sorted(self._results)[: len(points) if self._closed else max(0, self._due)]:
+        due = len(points) if self._closed else max(0, len(self._points) - self._late)
+        for key in sorted(self._results)[:due]:
             finished.append(self._points.pop(key))
             results.append(self._results.pop(key))
         if self._late:
@@ -187,11 +183,11 @@ class Blocking:
             proposal = Proposal(self._decode(point), self._next)
             if self._late:
                 configuration = tuple(proposal.hyperparameters.values())
-                if full and configuration in self._running.values() and self._dropped < _REPEATS:
+                if full and configuration in self._asked and self._dropped < _REPEATS:
                     self._dropped += 1
                     continue
                 self._dropped = 0
-                self._running[self._next] = configuration
+                self._asked.add(configuration)
             self._points[self._next] = point
             self._next += self._chains
             self._queue.append(proposal)

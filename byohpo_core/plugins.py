@@ -240,10 +240,10 @@ def build(found: Found, problem: Problem, options: Mapping[str, Any]) -> Any:
             raise InvalidInput(f"plugin {owner} needs the option {name!r} (byohpo info {found.name})")
     try:
         plugin = found.plugin(problem, **options)
+    except (InvalidInput, TypeError, ValueError) as error:
+        raise InvalidInput(f"plugin {owner}: {_first_line(error)}") from error
     except ByohpoError:
         raise
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"plugin {owner}: {_first_line(error)}") from error
     except Exception as error:
         raise PluginError(f"plugin {owner} failed to start: {_told(error)}") from error
     if plugin is None:

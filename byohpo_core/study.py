@@ -55,6 +55,15 @@ class Problem:
                 f"max_parallel_jobs is {self.max_parallel_jobs}; it must be from 1 to max_jobs ({self.max_jobs})"
             )
 
+    def require_one_objective(self) -> None:
+        """For algorithms that cannot have several: raise `InvalidInput` if there are."""
+        if len(self.objectives) > 1:
+            names = ", ".join(objective.metric for objective in self.objectives)
+            raise InvalidInput(
+                f"it has one objective, and the study {len(self.objectives)} ({names}): "
+                "nsga2, paes and random take several"
+            )
+
     def losses(self, values: Sequence[float]) -> tuple[float, ...]:
         """Objective values as losses: smaller is better."""
         return tuple(objective.loss(value) for objective, value in zip(self.objectives, values, strict=True))
@@ -556,6 +565,20 @@ def _with_spent(details: Mapping[str, Any] | None, before: Mapping[str, Any]) ->
 
 def _configuration(trial: Trial) -> tuple[Any, ...]:
     return (*trial.proposal.hyperparameters.values(), trial.proposal.fidelity, trial.proposal.resume_from)
+
+
+def best_first(trials: Sequence[Trial]) -> list[Trial]:
+    """Completed trials by their losses; with several objectives those of the Pareto front come first."""
+    front: list[Trial] = []
+    others: list[Trial] = []
+    for trial in sorted(trials, key=_losses):  # only what comes before can dominate it
+        dominated = any(_dominates(_losses(it), _losses(trial)) for it in front)
+        (others if dominated else front).append(trial)
+    return front + others
+
+
+def _losses(trial: Trial) -> tuple[float, ...]:
+    return trial.losses or ()
 
 
 def _dominates(losses: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -130,8 +130,6 @@ def test_several_parents_stay_several(monkeypatch):
 @pytest.mark.parametrize("strategy", ALGORITHMS)
 def test_pruned_trials_do_not_disturb(strategy):
     """They give their last values, and their slots are filled at once."""
-    if strategy == "nsga2":
-        pytest.raises(ValueError, match="one objective").__enter__()
     study = tune(strategy, curve=True)
     assert study.jobs == 90
     assert busy(study) >= 0.99
@@ -148,10 +146,10 @@ def test_the_same_arrivals_give_the_same_proposals(strategy):
 
 @pytest.mark.parametrize("strategy", ALGORITHMS)
 def test_a_small_space_neither_hangs_nor_idles(strategy):
-    """Twelve configurations on six slots: all that it may do is to end early, with nothing new to propose."""
+    """Twelve configurations on six slots: it ends when there is nothing new to propose, having tried most of them."""
     study = tune(strategy, space=SMALL, duplicates="reuse")
-    assert study.jobs <= 12
-    assert study.stop_reason is not None
+    assert 6 <= study.jobs <= 12
+    assert study.stop_reason.startswith("nothing new proposed")
 
 
 def slots_of(strategy, slots, jobs=300, **options):

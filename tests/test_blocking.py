@@ -326,21 +326,24 @@ def test_the_order_within_a_batch_does_not_matter_to_late_results_either(blockin
     assert made[0] == made[1]
 
 
-def test_a_point_that_is_being_evaluated_is_not_proposed_again(blocking, ask):
-    """Its result is on its way, and a trial that waits for it would be a slot that does nothing."""
+def test_a_point_that_is_being_evaluated_or_known_is_not_proposed_again(blocking, ask):
+    """Its result is on its way or in, and a trial for it would be a slot that does nothing."""
     turns = []
 
     def optimise(evaluate):
-        turns.extend((points, evaluate(points)) for points in ([[0.1], [0.2], [0.3]], [[0.2]], [[0.4]], [[0.1]]))
+        for values in ([0.1, 0.2, 0.3], [0.2], [0.1], [0.4], [0.2], [0.3], [0.5]):
+            points = [[value] for value in values]
+            turns.append((points, evaluate(points)))
 
     algorithm = blocking(optimise, late=2)
     first, *rest = ask(algorithm, 3)
     algorithm.observe(None, finished([first], [(1.0,)]))
     (next_,) = ask(algorithm, 1)
     assert next_.hyperparameters["x"] == 0.4
-    assert turns == [([[0.1]], [1.0]), ([], [])]
-    algorithm.observe(None, finished(rest, [(2.0,), (3.0,)]))
-    assert [it.hyperparameters["x"] for it in ask(algorithm, 1)] == [0.1], "its result is in: it may be repeated"
+    assert turns == [([[0.1]], [1.0]), ([], []), ([], [])]
+    algorithm.observe(None, finished(rest, [(2.0,), None]))
+    assert [it.hyperparameters["x"] for it in ask(algorithm, 1)] == [0.5]
+    assert turns[3:] == [([[0.2]], [2.0]), ([], []), ([], [])], "nor is one that failed"
 
 
 def test_an_optimiser_that_only_repeats_itself_may_do_so_in_the_end(blocking, ask):

@@ -147,6 +147,30 @@ def test_an_algorithm_that_wraps_a_library_starts_from_the_best_of_them(strategy
     assert (first.status, study.trials[first.shares].values) == (TrialStatus.Reused, best.values)
 
 
+@pytest.mark.parametrize("strategy", ["nsga2", "paes"])
+def test_with_several_objectives_it_starts_from_the_pareto_front(strategy):
+    """Not from those that are best in the first objective."""
+
+    def both(hyperparameters):
+        loss = job(hyperparameters).metrics["loss"]
+        return Simulation({"loss": loss, "size": loss - 2 * hyperparameters["n"]}, 60)
+
+    def study(strategy, **settings):
+        ranges = {"x": ContinuousParameter(-5, 5), "n": IntegerParameter(1, 3)}
+        settings = {"max_parallel_jobs": 6, "random_seed": 1, "journal": "studies.db", "progress": False, **settings}
+        return Tuner(
+            Simulated(both), ["loss", "size"], ranges, strategy=strategy, objective_type="Minimize", **settings
+        )
+
+    parent = study("random", max_jobs=40).fit(job_name="parent")
+    front = [trial.hyperparameters for trial in parent.pareto_front]
+    assert len(front) == 3
+    options = {"mode": "generational", "population": 6}
+    child = study(strategy, max_jobs=6, strategy_options=options, warm_start_from=["parent"]).fit(job_name="child")
+    first = [trial.hyperparameters for trial in child.trials if not trial.foreign][:3]
+    assert sorted(map(str, first)) == sorted(map(str, front))
+
+
 def test_several_studies_and_ids_are_possible(parent):
     """In the given order."""
     tuner(random_seed=7, max_jobs=4).fit(job_name="other")

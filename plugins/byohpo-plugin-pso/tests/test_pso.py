@@ -10,9 +10,9 @@ from byohpo_core import ContinuousParameter, IntegerParameter, InvalidInput, Sim
 
 FUNCTIONS = ["Sphere", "Rastrigin", "Rosenbrock"]
 SETTINGS = [
-    {},
+    {"social_rate": 2.1},
     {"inertia": 0.7, "cognitive_rate": 1.2, "social_rate": 2.4},
-    {"neighborhood_size": 3},
+    {"neighborhood_size": 3, "social_rate": 2.1},
 ]
 
 
@@ -69,7 +69,7 @@ def tune(function, seed, settings, direction="Minimize", slots=3, jobs=35, popul
     ).fit()
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=["defaults", "rates", "ring"])
+@pytest.mark.parametrize("settings", SETTINGS, ids=["star", "rates", "ring"])
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_trajectory_is_inspyreds_bit_for_bit(function, seed, settings):
@@ -129,7 +129,7 @@ def test_failed_trials_neither_shrink_nor_stop_the_swarm():
 
 def test_several_objectives_are_refused():
     """A swarm has one best."""
-    with pytest.raises(InvalidInput, match="particle swarm optimisation has one objective; the study has 2"):
+    with pytest.raises(InvalidInput, match=r"plugin 'pso' .*: it has one objective, and the study 2 \(a, b\)"):
         Tuner(lambda h: 0.0, ["a", "b"], {"x": ContinuousParameter(0, 1)}, strategy="pso", journal=":memory:")
 
 

@@ -20,6 +20,16 @@ Operator: TypeAlias = Callable[..., Any]
 Generator: TypeAlias = Callable[[random.Random, Mapping[str, Any]], Candidate]
 
 
+class _Flat(list[Any]):
+    """A candidate, whose items are numbers: inspyred copies all parents deeply, which is most of a turn for a list."""
+
+    def __copy__(self) -> "_Flat":
+        return _Flat(self)
+
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> "_Flat":
+        return _Flat(self)
+
+
 @attrs.frozen
 class Encoding:
     """How an engine's candidates stand for configurations."""
@@ -132,10 +142,10 @@ def evolving(
             evolution.archiver = turns.archiver or evolution.archiver
         known = search.known[: max(1, population * chains // 2)][chain::chains]
         evolve(
-            generator=encoding.generator,
+            generator=lambda random, args: _Flat(encoding.generator(random, args)),
             evaluator=evaluator,
             pop_size=population + late,
-            seeds=[encoding.encode(trial.proposal.hyperparameters) for trial in known],
+            seeds=[_Flat(encoding.encode(trial.proposal.hyperparameters)) for trial in known],
             maximize=maximize,
             bounder=encoding.bounder,
             **own,
@@ -174,13 +184,6 @@ def pairs(name: str, value: int) -> None:
     """Refuse an odd number where parents are paired: inspyred's crossovers drop the one that is left over."""
     if value % 2:
         raise InvalidInput(f"{name} is {value}; it must be even, since parents are paired")
-
-
-def single_objective(problem: Problem, algorithm: str) -> None:
-    """Refuse a problem with several objectives."""
-    if len(problem.objectives) > 1:
-        names = ", ".join(objective.metric for objective in problem.objectives)
-        raise InvalidInput(f"{algorithm} has one objective; the study has {len(problem.objectives)} ({names})")
 
 
 def _whole(replacer: Operator, *, pairs: bool) -> Operator:

@@ -5,7 +5,7 @@ Optimization").
 """
 
 import attrs
-from byohpo_inspyred import Turns, evolving, generation_size, pairs, single_objective, steady_size
+from byohpo_inspyred import Turns, evolving, generation_size, pairs, steady_size
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
@@ -51,7 +51,7 @@ class DifferentialEvolution(BlockingAlgorithm):
     gaussian_stdev: float = option(0.1, help="how far it is moved, in the unit cube", minimum=0)
 
     def search(self) -> Blocking:
-        single_objective(self.problem, "differential evolution")
+        self.problem.require_one_objective()
         pairs("num_selected", self.num_selected)
         if self.num_selected > self.population:
             raise InvalidInput(f"num_selected is {self.num_selected}, but the population is {self.population}")

@@ -4,12 +4,12 @@ Larranaga & Lozano 2001, "Estimation of Distribution Algorithms": the univariate
 """
 
 import attrs
-from byohpo_inspyred import Turns, cube, evolving, generation_size, single_objective
+from byohpo_inspyred import Turns, cube, evolving, generation_size
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, Problem, mode_option, option
 
-TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_offspring": 2})
+TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_offspring": 8})
 
 
 @attrs.define(eq=False)
@@ -38,7 +38,7 @@ class EstimationOfDistribution(BlockingAlgorithm):
     )
 
     def search(self) -> Blocking:
-        single_objective(self.problem, "estimation of distribution")
+        self.problem.require_one_objective()
         selected = self.population // 2 if self.num_selected is None else self.num_selected
         if selected > self.population:
             raise InvalidInput(f"num_selected is {selected}, but the population is {self.population}")

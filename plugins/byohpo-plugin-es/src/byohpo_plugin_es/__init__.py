@@ -7,7 +7,7 @@ carries the widths of its own mutations, which evolve with it.
 from typing import Any
 
 import attrs
-from byohpo_inspyred import Encoding, Turns, cube, evolving, generation_size, single_objective, steady_size
+from byohpo_inspyred import Encoding, Turns, cube, evolving, generation_size, steady_size
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, SearchSpace, mode_option, option
@@ -44,7 +44,7 @@ class EvolutionStrategy(BlockingAlgorithm):
     epsilon: float = option(0.00001, help="the smallest width", minimum=0)
 
     def search(self) -> Blocking:
-        single_objective(self.problem, "an evolution strategy")
+        self.problem.require_one_objective()
         return evolving(
             self.problem,
             _OwnSteps,

@@ -5,7 +5,7 @@ and Hidden Bias: Gray vs. Binary Coding for Genetic Algorithms".
 """
 
 import attrs
-from byohpo_inspyred import Turns, bit_string, evolving, generation_size, pairs, single_objective, steady_size
+from byohpo_inspyred import Turns, bit_string, evolving, generation_size, pairs, steady_size
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
@@ -34,17 +34,11 @@ class GeneticAlgorithm(BlockingAlgorithm):
         "where they are its trials, max(slots, 4, min(20, max_jobs // 10))",
         minimum=2,
     )
-    crossover_rate: float = option(
-        attrs.Factory(lambda self: 0.5 if self.mode == "asynchronous" else 1.0, takes_self=True),
-        help="the share of pairs that are crossed; default 0.5, in generational mode 1",
-        minimum=0,
-        maximum=1,
-    )
+    crossover_rate: float = option(1.0, help="the share of pairs that are crossed", minimum=0, maximum=1)
     num_crossover_points: int = option(2, help="where a pair is cut", minimum=1)
     mutation_rate: float | None = option(
         None,
-        help="the chance of each bit to be flipped; default 1 / bits of the whole string, in generational mode twice "
-        "that",
+        help="the chance of each bit to be flipped; default 2 / bits of the whole string",
         minimum=0,
         maximum=1,
     )
@@ -52,10 +46,9 @@ class GeneticAlgorithm(BlockingAlgorithm):
     bits: int = option(10, help="bits of a continuous parameter, at most of an integer one", minimum=1, maximum=32)
 
     def search(self) -> Blocking:
-        single_objective(self.problem, "a genetic algorithm")
+        self.problem.require_one_objective()
         pairs("population", self.population)
         length = max(1, self.problem.space.bit_length(2.0**-self.bits))
-        flips = 1 if self.mode == "asynchronous" else 2
         return evolving(
             self.problem,
             ec.GA,
@@ -64,6 +57,6 @@ class GeneticAlgorithm(BlockingAlgorithm):
             encoding=bit_string(self.problem.space, self.bits),
             crossover_rate=self.crossover_rate,
             num_crossover_points=self.num_crossover_points,
-            mutation_rate=min(1.0, flips / length) if self.mutation_rate is None else self.mutation_rate,
+            mutation_rate=min(1.0, 2 / length) if self.mutation_rate is None else self.mutation_rate,
             num_elites=self.num_elites,
         )

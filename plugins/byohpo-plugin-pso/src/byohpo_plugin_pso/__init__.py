@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from byohpo_inspyred import evolving, generation_size, single_objective
+from byohpo_inspyred import evolving, generation_size
 from inspyred import swarm
 
 from byohpo_core import Blocking, BlockingAlgorithm, Chains, Problem, mode_option, option
@@ -28,19 +28,19 @@ class ParticleSwarm(BlockingAlgorithm):
         attrs.Factory(lambda self: _size(self.problem, self.mode), takes_self=True),
         help="particles, in generational mode the trials of a generation; default "
         "max(slots, 4, min(20, max_jobs // 4)), asynchronous at least slots + 1",
-        minimum=1,
+        minimum=2,
     )
     inertia: float = option(0.5, help="how much of its last step a particle repeats", minimum=0, maximum=10)
     cognitive_rate: float = option(
         2.1, help="how strongly a particle's own best position draws it", minimum=0, maximum=10
     )
-    social_rate: float = option(2.1, help="how strongly its neighbours' best position draws it", minimum=0, maximum=10)
+    social_rate: float = option(1.6, help="how strongly its neighbours' best position draws it", minimum=0, maximum=10)
     neighborhood_size: int | None = option(
         None, help="neighbours on a ring, itself included; by default all particles are neighbours", minimum=1
     )
 
     def search(self) -> Blocking | Chains:
-        single_objective(self.problem, "particle swarm optimisation")
+        self.problem.require_one_objective()
         if self.mode == "asynchronous":
             return self._flock()
         neighbours: dict[str, Any] = (
@@ -90,5 +90,5 @@ class ParticleSwarm(BlockingAlgorithm):
 
 def _size(problem: Problem, mode: str) -> int:
     """With one more than the slots, asynchronously: the best particle repeats its place until another is better."""
-    size = generation_size(problem)
-    return max(size, problem.max_parallel_jobs + 1) if mode == "asynchronous" else size
+    least = problem.max_parallel_jobs + 1 if mode == "asynchronous" else 2
+    return max(least, generation_size(problem))

@@ -5,7 +5,7 @@ takes one step at a time, so parallel slots are filled without waiting for resul
 """
 
 import attrs
-from byohpo_inspyred import Turns, evolving, single_objective
+from byohpo_inspyred import Turns, evolving
 from inspyred import ec
 
 from byohpo_core import BlockingAlgorithm, Chains, mode_option, option
@@ -32,11 +32,11 @@ class SimulatedAnnealing(BlockingAlgorithm):
         0.01, help="the loss, in the objective's unit, that is at first often accepted", minimum=0
     )
     cooling_rate: float = option(0.9, help="what the temperature is multiplied by at each step", minimum=0, maximum=1)
-    mutation_rate: float = option(0.5, help="the chance of each coordinate to be moved", minimum=0, maximum=1)
-    gaussian_stdev: float = option(0.15, help="how far it is moved, in the unit cube", minimum=0)
+    mutation_rate: float = option(0.3, help="the chance of each coordinate to be moved", minimum=0, maximum=1)
+    gaussian_stdev: float = option(0.2, help="how far it is moved, in the unit cube", minimum=0)
 
     def search(self) -> Chains:
-        single_objective(self.problem, "simulated annealing")
+        self.problem.require_one_objective()
         return Chains(
             [
                 evolving(

@@ -91,10 +91,7 @@ class DifferentialEvolution(BlockingAlgorithm):
     _encode: Callable[[Mapping[str, Any]], list[float]] = attrs.field(init=False)
 
     def search(self) -> Blocking:
-        if len(self.problem.objectives) > 1:
-            raise InvalidInput(
-                f"differential evolution has one objective; the study has {len(self.problem.objectives)}"
-            )
+        self.problem.require_one_objective()
         if self.strategy not in STRATEGIES:
             raise InvalidInput(f"strategy is {self.strategy!r}; it must be one of {', '.join(STRATEGIES)}")
         span = self.mutation if isinstance(self.mutation, Sequence) else (self.mutation,)

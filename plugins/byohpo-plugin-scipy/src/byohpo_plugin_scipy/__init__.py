@@ -78,9 +78,7 @@ def one_point_at_a_time(problem: Problem, minimise: Minimise) -> Blocking:
 
     *minimise* calls SciPy, and is given the best known point as the start; its loss the objective knows.
     """
-    if len(problem.objectives) > 1:
-        raise InvalidInput(f"SciPy's optimisers have one objective; the study has {len(problem.objectives)}")
-
+    problem.require_one_objective()
     encode, decode = remembering(problem.space, problem.space.encode, problem.space.decode)
 
     def optimise(evaluate: Evaluate) -> None:
