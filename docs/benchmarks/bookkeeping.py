@@ -523,7 +523,7 @@ def swarm_directly(generations: int, population: int, losses: list[float]) -> fl
         max_generations=generations - 1,
         inertia=0.5,
         cognitive_rate=2.1,
-        social_rate=2.1,
+        social_rate=1.6,
     )
     return (time.perf_counter() - started) / (generations * population) * 1e6
 
