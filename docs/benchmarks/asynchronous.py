@@ -50,7 +50,9 @@ JOBS, RESAMPLES = 300, 1000
 PAGE = (
     "Ratios are to the library's own loop with one generation of as many trials as slots (sa, paes: one trial at a "
     "time), to the target that half of its runs reach with half of the budget; in brackets 95 % confidence intervals; "
-    "the control is that loop against itself with other seeds. What misses its bar is in bold. "
+    "the control is that loop against itself with other seeds. Each trial is paid for, also one that repeats a "
+    "configuration, as in the library's loop alone; a study by default shares the known result. What misses its bar is "
+    "in bold. "
     "`python docs/benchmarks/asynchronous.py --write` wrote this; "
     "what it means is in [asynchronous](../asynchronous.md)."
 )
