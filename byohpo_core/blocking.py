@@ -180,17 +180,17 @@ class Blocking:
         """Queue proposals for points."""
         full = len(self._points) >= self._late > 0
         for point in points:
-            proposal = Proposal(self._decode(point), self._next)
+            hyperparameters = self._decode(point)
             if self._late:
-                configuration = tuple(proposal.hyperparameters.values())
+                configuration = tuple(hyperparameters.values())
                 if full and configuration in self._asked and self._dropped < _REPEATS:
                     self._dropped += 1
                     continue
                 self._dropped = 0
                 self._asked.add(configuration)
             self._points[self._next] = point
+            self._queue.append(Proposal(hyperparameters, self._next))
             self._next += self._chains
-            self._queue.append(proposal)
 
     def _leave(self) -> None:
         self._calls_after_close += 1
