@@ -47,12 +47,10 @@ def _close(plugin: Any) -> None:
 
 
 def _refused(subject: Subject, **options: Any) -> bool:
-    """Whether the constructor refuses these options, as it should: with one line, before any job."""
+    """Whether the constructor refuses these options, as it should: before any job."""
     try:
         _close(build(subject.found, subject.problem(CUBE, jobs=40), {**subject.options, **options}))
-    except InvalidInput as refusal:
-        if "\n" in str(refusal):
-            raise AssertionError(f"the refusal of {options} has more than one line: {refusal}") from refusal
+    except InvalidInput:
         return True
     except ByohpoError as error:
         raise AssertionError(f"the options {options} make its constructor fail: {error}") from error
