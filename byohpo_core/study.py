@@ -4,7 +4,7 @@
 hold; only the core applies events to it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from operator import attrgetter
 from types import MappingProxyType
@@ -326,13 +326,9 @@ class Study:
     @property
     def pareto_front(self) -> tuple[Trial, ...]:
         """Completed trials that no other beats in one objective and equals in the rest, by number."""
-        completed = [trial for trial in self._trials if trial.status is TrialStatus.Completed]
-        losses = [trial.losses for trial in completed if trial.losses is not None]
-        return tuple(
-            trial
-            for trial in completed
-            if trial.losses is not None and not any(_dominates(other, trial.losses) for other in losses)
-        )
+        completed = (trial for trial in self._trials if trial.status is TrialStatus.Completed)
+        front, _ = _by_domination(trial for trial in completed if trial.losses is not None)
+        return tuple(sorted(front, key=lambda trial: trial.number))
 
     @property
     def running(self) -> tuple[Trial, ...]:
@@ -569,12 +565,18 @@ def _configuration(trial: Trial) -> tuple[Any, ...]:
 
 def best_first(trials: Sequence[Trial]) -> list[Trial]:
     """Completed trials by their losses; with several objectives those of the Pareto front come first."""
+    front, others = _by_domination(trials)
+    return front + others
+
+
+def _by_domination(trials: Iterable[Trial]) -> tuple[list[Trial], list[Trial]]:
+    """Those that no other dominates, and the others, each by their losses."""
     front: list[Trial] = []
     others: list[Trial] = []
     for trial in sorted(trials, key=_losses):  # only what comes before can dominate it
         dominated = any(_dominates(_losses(it), _losses(trial)) for it in front)
         (others if dominated else front).append(trial)
-    return front + others
+    return front, others
 
 
 def _losses(trial: Trial) -> tuple[float, ...]:

@@ -156,10 +156,9 @@ def test_with_several_objectives_it_starts_from_the_pareto_front(strategy):
         return Simulation({"loss": loss, "size": loss - 2 * hyperparameters["n"]}, 60)
 
     def study(strategy, **settings):
-        ranges = {"x": ContinuousParameter(-5, 5), "n": IntegerParameter(1, 3)}
         settings = {"max_parallel_jobs": 6, "random_seed": 1, "journal": "studies.db", "progress": False, **settings}
         return Tuner(
-            Simulated(both), ["loss", "size"], ranges, strategy=strategy, objective_type="Minimize", **settings
+            Simulated(both), ["loss", "size"], RANGES, strategy=strategy, objective_type="Minimize", **settings
         )
 
     parent = study("random", max_jobs=40).fit(job_name="parent")
