@@ -31,7 +31,7 @@ NOTHING_KNOWN = 1e30
 """The loss of a failed trial while no finite loss is known."""
 _PATIENCE = 1000
 _REPEATS = 50
-"""How many points in a row are dropped because they were asked for before, until one is proposed all the same."""
+"""How many points in a row are not proposed because they were before, until one is all the same."""
 
 
 class Unwound(BaseException):
@@ -51,7 +51,8 @@ class Blocking:
     returns into the list that it was given, in the order in which they were made; the late ones come with later calls.
     So a call with k points returns k results (the first call *late* fewer), and with *late* = slots - 1 no slot waits.
     But a point whose configuration was asked for before is dropped, since its result is in or on its way, and copies
-    would crowd out the others: a call returns as many results as its other points, or none.
+    would crowd out the others: a call returns as many results as its other points, or none. An optimiser that needs a
+    result for each point says so by *answered*: then it gets the known result again, as soon as there is one.
     An *optimise* that goes by the list, as inspyred's loop does, needs no change. No result is lost: those that are in
     when the study closes are returned by last calls, whose points are not evaluated any more.
 
@@ -66,6 +67,7 @@ class Blocking:
         *,
         decode: Callable[[Any], Mapping[str, Any]] | None = None,
         late: int = 0,
+        answered: bool = False,
         chain: int = 0,
         chains: int = 1,
     ) -> None:
@@ -73,6 +75,7 @@ class Blocking:
         self._decode = decode or problem.space.decode
         self._objectives = len(problem.objectives)
         self._late = late
+        self._answered = answered
         self._chains = chains
         self._next = chain
         """The key of the next proposal; keys count on in steps of *chains*."""
@@ -84,10 +87,10 @@ class Blocking:
         """What has been asked for and not returned yet, by key."""
         self._results: dict[int, tuple[float, ...] | None] = {}
         """The losses of those whose trials are finished."""
-        self._asked: set[tuple[Any, ...]] = set()
-        """With late results, the configurations of all of them."""
-        self._dropped = 0
-        """How many points in a row were dropped."""
+        self._asked: dict[tuple[Any, ...], tuple[float, ...] | None] = {}
+        """With late results, the configurations of all; where points are answered, of those with losses, and these."""
+        self._repeats = 0
+        """How many points in a row were dropped or answered."""
         self._seen = [_Range() for _ in problem.objectives]
         self._fresh: list[tuple[float, ...]] = []
         """Losses that the ranges seen do not hold yet: those are needed for failed trials only."""
@@ -131,6 +134,8 @@ class Blocking:
                 self._learn(trial)
             elif (key := self._keys.pop(trial.number, None)) is not None:
                 self._results[key] = trial.losses
+                if self._answered and trial.losses is not None:
+                    self._asked[tuple(trial.proposal.hyperparameters.values())] = trial.losses
 
     def _learn(self, trial: Trial) -> None:
         """Keep a result from before this search, but no repeat of one."""
@@ -183,11 +188,15 @@ class Blocking:
             hyperparameters = self._decode(point)
             if self._late:
                 configuration = tuple(hyperparameters.values())
-                if full and configuration in self._asked and self._dropped < _REPEATS:
-                    self._dropped += 1
+                if full and configuration in self._asked and self._repeats < _REPEATS:
+                    self._repeats += 1
+                    if self._answered:
+                        self._points[self._next], self._results[self._next] = point, self._asked[configuration]
+                        self._next += self._chains
                     continue
-                self._dropped = 0
-                self._asked.add(configuration)
+                self._repeats = 0
+                if not self._answered:
+                    self._asked[configuration] = None
             self._points[self._next] = point
             self._queue.append(Proposal(hyperparameters, self._next))
             self._next += self._chains

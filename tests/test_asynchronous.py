@@ -12,6 +12,7 @@ import inspyred
 import numpy as np
 import pytest
 from byohpo_plugin_paes import _engine as paes_engine
+from byohpo_plugin_pso import _Landed
 from byohpo_plugin_scipy_de.steady import PARTS, STEERABLE, SteadyState
 from inspyred import ec
 from scipy.optimize import _differentialevolution
@@ -104,18 +105,19 @@ def test_a_generation_waits_for_its_slowest(strategy):
 @pytest.mark.parametrize("strategy", ALGORITHMS)
 def test_failed_trials_do_not_shrink_the_population(strategy, failing, monkeypatch):
     """A tenth and a third of the trials fail: the budget is used up and all populations stay whole."""
-    sizes = set()
+    sizes = []
 
     def terminator(population, **_):
-        sizes.add(len(population))
+        sizes.append(len(population))
         return False
 
     monkeypatch.setattr(byohpo_inspyred, "_never", terminator)
     study = tune(strategy, failing=failing)
     assert study.jobs == 90
     assert any(trial.status == "Failed" for trial in study.trials)
-    population = {"pso": 1, "sa": 1}.get(strategy) or find(strategy).plugin(study.problem).population
-    assert sizes == (set() if strategy == "scipy-de" else {population})
+    population = {"pso": 20 - 5, "sa": 1}.get(strategy) or find(strategy).plugin(study.problem).population
+    kept = set(sizes[:-1])  # the last turn has what was left at the end
+    assert kept == (set() if strategy == "scipy-de" else {population})
 
 
 def test_several_parents_stay_several(monkeypatch):
@@ -164,10 +166,10 @@ def slots_of(strategy, slots, jobs=300, **options):
         ("es", (4, 7, 14)),
         ("de", (4, 8, 16)),
         ("nsga2", (4, 8, 16)),
-        ("pso", (20, 20, 21)),
+        ("pso", (20, 20, 40)),
         ("eda", (20, 20, 40)),
-        ("paes", (1, 1, 1)),
-        ("scipy-de", (6, 10, 20)),
+        ("paes", (3, 3, 3)),
+        ("scipy-de", (6, 8, 16)),
     ],
 )
 def test_default_populations_follow_the_slots(strategy, sizes):
@@ -337,29 +339,80 @@ def test_pareto_fitness_carries_its_own_direction():
     assert survivors == {True: good, False: bad}
 
 
-def test_a_particle_asks_its_topology_for_one_neighbourhood():
-    """A swarm of one: it moves towards the best of what the topology gives it, and remembers its own best place."""
-    asked = []
+TOPOLOGIES = [inspyred.swarm.topologies.star_topology, inspyred.swarm.topologies.ring_topology]
 
-    def topology(random, population, args):
-        asked.append(list(population))
-        best = ec.Individual([0.9], maximize=False)
-        best.fitness = -1.0
-        return [[*population, best]]
 
-    made = inspyred.swarm.PSO(random.Random(1))
-    made.terminator, made.topology = ec.terminators.generation_termination, topology
-    seen = []
+def sphere(candidates):
+    return [sum((value - 0.7) ** 2 for value in candidate) for candidate in candidates]
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_a_swarm_that_lands_together_is_inspyreds_bit_for_bit(topology):
+    """What is taken from its inside, the previous population and the archive beside the population, is what it was."""
+    flights = []
+    for kind in (inspyred.swarm.PSO, lambda generator: _Landed(generator, topology)):
+        made, seen = kind(random.Random(1)), []
+        if isinstance(made, _Landed):
+            assert made.topology != topology
+        else:
+            made.topology = topology
+        made.terminator = ec.terminators.generation_termination
+
+        def evaluator(candidates, args, seen=seen):
+            seen.extend(list(it) for it in candidates)
+            return sphere(candidates)
+
+        made.evolve(
+            lambda random, args: [random.random(), random.random()],
+            evaluator,
+            pop_size=7,
+            maximize=False,
+            bounder=ec.Bounder(0, 1),
+            max_generations=9,
+            neighborhood_size=3,
+        )
+        flights.append(seen)
+    assert len(flights[0]) == 70
+    assert flights[0] == flights[1]
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_each_particle_goes_on_from_its_own_place_and_its_own_best(topology):
+    """In whatever order they land: four of seven are in the air."""
+    made, draw = _Landed(random.Random(1), topology), random.Random(2)
+    made.terminator = ec.terminators.generation_termination
+    in_the_air, places = [], []
 
     def evaluator(candidates, args):
-        seen.extend(candidate[0] for candidate in candidates)
-        return [abs(candidate[0] - 0.9) for candidate in candidates]
+        for individual, previous in zip(made.population, made._previous_population, strict=True):
+            assert previous is getattr(individual.candidate, "origin", individual)
+        for number, neighbours in zip(made._numbers, made.topology(None, made.archive, args), strict=True):
+            assert any(it is made._bests[number] for it in neighbours)
+        in_the_air.extend(candidates)
+        candidates[:] = [in_the_air.pop(draw.randrange(len(in_the_air))) for _ in range(3)]
+        for it in candidates:
+            number = getattr(it, "number", len(places))
+            if number == len(places):
+                places.append([])
+            else:
+                assert it.origin.candidate is places[number][-1]
+            places[number].append(it)
+        return sphere(candidates)
 
-    made.evolve(lambda random, args: [0.1], evaluator, pop_size=1, maximize=False, max_generations=3, social_rate=0.5)
-    assert len(seen) == 4
-    assert 0.1 < seen[1] < 0.9
-    assert [len(memory) for memory in asked] == [1, 1, 1]
-    assert made.archive[0].fitness == min(abs(place - 0.9) for place in seen)
+    made.evolve(
+        lambda random, args: [random.random(), random.random()],
+        evaluator,
+        pop_size=7,
+        maximize=False,
+        bounder=ec.Bounder(0, 1),
+        max_generations=60,
+        neighborhood_size=3,
+    )
+    assert sum(map(len, places)) == 3 * 61
+    assert len(places) == 7
+    assert [best.fitness for best in made._bests] == [min(sphere(visited)) for visited in places]
+    assert [best.fitness for best in made.archive] == [made._bests[number].fitness for number in made._numbers]
+    assert min(best.fitness for best in made._bests) < 1e-4
 
 
 # What is taken for granted of SciPy's solver: held against 1.15 (the lowest allowed) and 1.17 (the newest).
@@ -403,11 +456,10 @@ def test_scipys_mixtures_start_from_the_best_in_row_0(strategy):
     assert population._rows[3] == 0
     for trial in trials:
         assert population._solver.population[population._rows[trial.member]].tolist() == trial.unit.tolist()
-    mixture = population.mix(0).unit.tolist()
+    (mixture, *_), before = population.mix([0, 5]), population._solver.population.copy()
     if strategy.startswith("best"):  # without differences it is the best itself
-        assert mixture == trials[3].unit.tolist()
-    before = population._solver.population.copy()
-    population.select(population.mix(5), 7.0)
+        assert mixture.unit.tolist() == trials[3].unit.tolist()
+    population.select(population.mix([5])[0], 7.0)
     assert (population._solver.population == before).all(), "a worse one changes nothing"
 
 
@@ -421,7 +473,7 @@ def test_scipys_steady_state_finds_the_minimum():
         loss = (trial.variables[0] - 7) ** 2 + (trial.variables[1] - 3) ** 2
         found.append(loss)
         population.select(trial, loss)
-        running.append(population.mix(number % 6))
+        running += population.mix([number % 6])
     assert statistics.median(found[-20:]) < 1e-3 < statistics.median(found[:20])
 
 

@@ -346,6 +346,26 @@ def test_a_point_that_is_being_evaluated_or_known_is_not_proposed_again(blocking
     assert turns[3:] == [([[0.2]], [2.0]), ([], []), ([], [])], "nor is one that failed"
 
 
+def test_a_point_that_must_come_back_gets_the_known_result(blocking, ask):
+    """At once when there is one, without a trial; while there is none, or only a failure, it is tried again."""
+    turns = []
+
+    def optimise(evaluate):
+        for values in ([0.1, 0.2, 0.3], [0.1], [0.2], [0.2], [0.3], [0.5]):
+            points = [[value] for value in values]
+            turns.append((points, evaluate(points)))
+
+    algorithm = blocking(optimise, late=2, answered=True)
+    first, *rest = ask(algorithm, 3)
+    algorithm.observe(None, finished([first], [(1.0,)]))
+    (again,) = ask(algorithm, 1)
+    assert again.hyperparameters["x"] == 0.2, "0.1 is known, 0.2 is not yet"
+    assert turns == [([[0.1]], [1.0]), ([[0.1]], [1.0])]
+    algorithm.observe(None, finished(rest, [(2.0,), None]))
+    assert [it.hyperparameters["x"] for it in ask(algorithm, 1)] == [0.3], "0.2 is known by now; 0.3 has failed"
+    assert turns[2:] == [([[0.2]], [2.0]), ([[0.3]], [3.0])]
+
+
 def test_an_optimiser_that_only_repeats_itself_may_do_so_in_the_end(blocking, ask):
     """It is not run for ever in search of something new."""
     calls = []

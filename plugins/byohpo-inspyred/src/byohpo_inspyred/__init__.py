@@ -20,14 +20,17 @@ Operator: TypeAlias = Callable[..., Any]
 Generator: TypeAlias = Callable[[random.Random, Mapping[str, Any]], Candidate]
 
 
-class _Flat(list[Any]):
-    """A candidate, whose items are numbers: inspyred copies all parents deeply, which is most of a turn for a list."""
+class Flat(list[Any]):
+    """A candidate, whose items are numbers: for lists of anything inspyred's copies and pickles are most of a turn."""
 
-    def __copy__(self) -> "_Flat":
-        return _Flat(self)
+    def __copy__(self) -> "Flat":
+        return Flat(self)
 
-    def __deepcopy__(self, memo: Mapping[int, Any]) -> "_Flat":
-        return _Flat(self)
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> "Flat":
+        return Flat(self)
+
+    def __reduce__(self) -> tuple[type["Flat"], tuple[tuple[Any, ...]]]:
+        return Flat, (tuple(self),)
 
 
 @attrs.frozen
@@ -51,6 +54,8 @@ class Turns:
     archiver: Operator | None = None
     pairs: bool = False
     """Whether its replacer pairs each parent with one child, and would lose those that have none in a turn."""
+    moves: bool = False
+    """Whether a child is its parent in another place, and so must come back even if the place is known."""
     arguments: Mapping[str, Any] = attrs.field(factory=dict)
     """For its `evolve`, such as how many are selected. At least two where they are paired: of one there is no child."""
 
@@ -82,18 +87,21 @@ def bit_string(space: SearchSpace, bits: int) -> Encoding:
     resolution = 2.0**-bits
     length = space.bit_length(resolution)
     padding = [0] * (length == 0)  # operators need a bit, which a space of one configuration does not have
-    encoded: dict[tuple[int, ...], Mapping[str, Any]] = {}
+    configurations: dict[tuple[int, ...], Mapping[str, Any]] = {}
 
     def generate(random: random.Random, args: Mapping[str, Any]) -> Candidate:  # noqa: ARG001 - inspyred's signature
         return [random.randint(0, 1) for _ in range(length)] + padding
 
     def encode(configuration: Mapping[str, Any]) -> Candidate:
         candidate = space.encode_bits(configuration, resolution) + padding
-        encoded.setdefault(tuple(candidate), configuration)
+        configurations.setdefault(tuple(candidate), configuration)
         return candidate
 
     def decode(candidate: Candidate) -> Mapping[str, Any]:
-        return encoded.get(tuple(candidate)) or space.decode_bits(candidate[:length], resolution)
+        bits = tuple(candidate)
+        if bits not in configurations:  # a clone need not be decoded again
+            configurations[bits] = space.decode_bits(candidate[:length], resolution)
+        return configurations[bits]
 
     return Encoding(generate, ec.DiscreteBounder([0, 1]), encode, decode)
 
@@ -142,16 +150,24 @@ def evolving(
             evolution.archiver = turns.archiver or evolution.archiver
         known = search.known[: max(1, population * chains // 2)][chain::chains]
         evolve(
-            generator=lambda random, args: _Flat(encoding.generator(random, args)),
+            generator=lambda random, args: Flat(encoding.generator(random, args)),
             evaluator=evaluator,
             pop_size=population + late,
-            seeds=[_Flat(encoding.encode(trial.proposal.hyperparameters)) for trial in known],
+            seeds=[Flat(encoding.encode(trial.proposal.hyperparameters)) for trial in known],
             maximize=maximize,
             bounder=encoding.bounder,
             **own,
         )
 
-    search = Blocking(problem, optimise, decode=encoding.decode, late=late, chain=chain, chains=chains)
+    search = Blocking(
+        problem,
+        optimise,
+        decode=encoding.decode,
+        late=late,
+        answered=turns is not None and turns.moves,
+        chain=chain,
+        chains=chains,
+    )
     return search
 
 

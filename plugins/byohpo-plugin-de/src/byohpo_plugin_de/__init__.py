@@ -37,12 +37,14 @@ class DifferentialEvolution(BlockingAlgorithm):
     num_selected: int = option(
         attrs.Factory(
             lambda self: (
-                2 if self.mode == "asynchronous" else _children(self.problem.max_parallel_jobs, self.population)
+                _children(4, self.population // 2)
+                if self.mode == "asynchronous"
+                else _children(self.problem.max_parallel_jobs, self.population)
             ),
             takes_self=True,
         ),
-        help="parents, and so trials, a turn; even; default 2, in generational mode as many as slots, at most the "
-        "population",
+        help="parents, and so trials, a turn; even; default 4, at most half of the population, in generational mode "
+        "as many as slots, at most the population",
         minimum=2,
     )
     tournament_size: int = option(2, help="how many compete to be a parent", minimum=1)
@@ -70,6 +72,6 @@ class DifferentialEvolution(BlockingAlgorithm):
         )
 
 
-def _children(slots: int, population: int) -> int:
-    """As many as fill the slots: even, since parents are paired, and no more than can find a place."""
-    return max(2, min(slots + slots % 2, population - population % 2))
+def _children(wanted: int, places: int) -> int:
+    """As many as are wanted: even, since parents are paired, and no more than there are places."""
+    return max(2, min(wanted + wanted % 2, places - places % 2))

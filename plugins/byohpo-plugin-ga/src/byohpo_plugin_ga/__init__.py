@@ -38,7 +38,7 @@ class GeneticAlgorithm(BlockingAlgorithm):
     num_crossover_points: int = option(2, help="where a pair is cut", minimum=1)
     mutation_rate: float | None = option(
         None,
-        help="the chance of each bit to be flipped; default 2 / bits of the whole string",
+        help="the chance of each bit to be flipped; default 2.25 / bits of the whole string",
         minimum=0,
         maximum=1,
     )
@@ -57,6 +57,6 @@ class GeneticAlgorithm(BlockingAlgorithm):
             encoding=bit_string(self.problem.space, self.bits),
             crossover_rate=self.crossover_rate,
             num_crossover_points=self.num_crossover_points,
-            mutation_rate=min(1.0, 2 / length) if self.mutation_rate is None else self.mutation_rate,
+            mutation_rate=min(1.0, 2.25 / length) if self.mutation_rate is None else self.mutation_rate,
             num_elites=self.num_elites,
         )

@@ -6,14 +6,16 @@ Algorithms").
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
-from byohpo_inspyred import evolving, generation_size
-from inspyred import swarm
+from byohpo_inspyred import Flat, Operator, Turns, evolving, generation_size
+from inspyred import ec, swarm
 
-from byohpo_core import Blocking, BlockingAlgorithm, Chains, Problem, mode_option, option
+from byohpo_core import Blocking, BlockingAlgorithm, Problem, mode_option, option
+
+TURNS = Turns(moves=True)
 
 
 @attrs.define(eq=False)
@@ -27,7 +29,7 @@ class ParticleSwarm(BlockingAlgorithm):
     population: int = option(
         attrs.Factory(lambda self: _size(self.problem, self.mode), takes_self=True),
         help="particles, in generational mode the trials of a generation; default "
-        "max(slots, 4, min(20, max_jobs // 4)), asynchronous at least slots + 1",
+        "max(slots, 4, min(20, max_jobs // 4)), asynchronous at least slots + 1 and min(2 slots, max_jobs // 4)",
         minimum=2,
     )
     inertia: float = option(0.5, help="how much of its last step a particle repeats", minimum=0, maximum=10)
@@ -39,56 +41,82 @@ class ParticleSwarm(BlockingAlgorithm):
         None, help="neighbours on a ring, itself included; by default all particles are neighbours", minimum=1
     )
 
-    def search(self) -> Blocking | Chains:
+    def search(self) -> Blocking:
         self.problem.require_one_objective()
-        if self.mode == "asynchronous":
-            return self._flock()
+        late = self.problem.max_parallel_jobs - 1 if self.mode == "asynchronous" else 0
         neighbours: dict[str, Any] = (
             {} if self.neighborhood_size is None else {"neighborhood_size": self.neighborhood_size}
         )
-        return evolving(self.problem, self._swarm, population=self.population, **self._rates, **neighbours)
-
-    @property
-    def _rates(self) -> dict[str, Any]:
-        return {"inertia": self.inertia, "cognitive_rate": self.cognitive_rate, "social_rate": self.social_rate}
+        return evolving(
+            self.problem,
+            self._swarm,
+            population=max(1, self.population - late),
+            turns=TURNS if self.mode == "asynchronous" else None,
+            inertia=self.inertia,
+            cognitive_rate=self.cognitive_rate,
+            social_rate=self.social_rate,
+            **neighbours,
+        )
 
     def _swarm(self, generator: random.Random) -> swarm.PSO:
+        whole = self.neighborhood_size is None  # the star topology would ignore it
+        topology = swarm.topologies.star_topology if whole else swarm.topologies.ring_topology
+        if self.mode == "asynchronous":
+            return _Landed(generator, topology)
         engine = swarm.PSO(generator)
-        if self.neighborhood_size is not None:  # the star topology would ignore it
-            engine.topology = swarm.topologies.ring_topology
+        engine.topology = topology
         return engine
 
-    def _flock(self) -> Chains:
-        """Swarms of one particle, each of which moves when its own result is in, and knows the others' best places."""
-        particles: dict[int, swarm.PSO] = {}
-        reach = self.population if self.neighborhood_size is None else self.neighborhood_size
 
-        def particle(place: int) -> Callable[[random.Random], swarm.PSO]:
-            first = place - reach // 2
-            neighbours = [number % self.population for number in range(first, first + reach)]
+class _Move(Flat):
+    """A place that a particle moves to."""
 
-            def topology(*_: Any, **__: Any) -> list[list[Any]]:
-                """One neighbourhood, for the one particle: those of its neighbours that have a result."""
-                return [[best for number in neighbours if number in particles for best in particles[number].archive]]
+    def __init__(self, coordinates: Iterable[float], number: int, origin: ec.Individual) -> None:
+        super().__init__(coordinates)
+        self.number, self.origin = number, origin
 
-            def engine(generator: random.Random) -> swarm.PSO:
-                particles[place] = swarm.PSO(generator)
-                particles[place].topology = topology
-                return particles[place]
 
-            return engine
+class _Landed(swarm.PSO):  # type: ignore[misc] # inspyred carries no types
+    """inspyred's swarm of those particles whose results are in: they move on while the others are being tried.
 
-        return Chains(
-            [
-                evolving(
-                    self.problem, particle(place), population=1, chain=place, chains=self.population, **self._rates
-                )
-                for place in range(self.population)
-            ]
-        )
+    Its population, previous population and archive have one item for each of them, their neighbours are among all.
+    """
+
+    def __init__(self, generator: random.Random, topology: Operator) -> None:
+        super().__init__(generator)
+        self._topology_of_all = topology
+        self.topology = self._neighbours
+        self._bests: list[ec.Individual] = []
+        """The best place of each particle, by its number: in the order in which their first results came."""
+        self._numbers: list[int] = []
+        """Whose results are in."""
+
+    def _neighbours(self, random: random.Random, archive: Any, args: Any) -> list[Any]:  # noqa: ARG002
+        neighbours = list(self._topology_of_all(random, self._bests, args))
+        return [neighbours[number] for number in self._numbers]
+
+    def _swarm_variator(self, random: random.Random, candidates: Any, args: Any) -> list[_Move]:
+        moves = super()._swarm_variator(random, candidates, args)
+        return [_Move(*move) for move in zip(moves, self._numbers, self.population, strict=True)]
+
+    def _swarm_replacer(self, random: Any, population: Any, parents: Any, offspring: Any, args: Any) -> Any:  # noqa: ARG002
+        self._previous_population = [getattr(it.candidate, "origin", it) for it in offspring]
+        return offspring
+
+    def _swarm_archiver(self, random: Any, population: Any, archive: Any, args: Any) -> list[Any]:  # noqa: ARG002
+        self._numbers = []
+        for individual in population:
+            number = getattr(individual.candidate, "number", len(self._bests))
+            if number == len(self._bests) or not individual < self._bests[number]:  # the later of equals, as inspyred
+                self._bests[number : number + 1] = [individual]
+            self._numbers.append(number)
+        return [self._bests[number] for number in self._numbers]
 
 
 def _size(problem: Problem, mode: str) -> int:
-    """With one more than the slots, asynchronously: the best particle repeats its place until another is better."""
-    least = problem.max_parallel_jobs + 1 if mode == "asynchronous" else 2
-    return max(least, generation_size(problem))
+    """Asynchronously more than the slots: the others move while these are being tried."""
+    size = generation_size(problem)
+    if mode == "generational":
+        return max(2, size)
+    slots = problem.max_parallel_jobs
+    return max(size, slots + 1, min(2 * slots, problem.max_jobs // 4))

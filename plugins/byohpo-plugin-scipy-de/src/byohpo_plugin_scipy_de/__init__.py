@@ -4,9 +4,10 @@ Storn & Price 1997, "Differential Evolution - a Simple and Efficient Heuristic f
 Spaces"; https://docs.scipy.org/doc/scipy/reference/generated/scipy.optimize.differential_evolution.html
 """
 
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Any
 
 import attrs
@@ -18,6 +19,8 @@ from scipy.stats import qmc
 from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, SearchSpace, mode_option, option, remembering
 from byohpo_plugin_scipy_de.steady import STEERABLE, SteadyState, Trial
 
+TURN = 5
+"""How many mixtures are made together in asynchronous mode: one by one each takes SciPy twice as long."""
 STRATEGIES = tuple(
     f"{kind}{crossover}"
     for kind in ("best1", "best2", "rand1", "rand2", "randtobest1", "currenttobest1")
@@ -73,19 +76,23 @@ class DifferentialEvolution(BlockingAlgorithm):
     population: int = option(
         attrs.Factory(
             lambda self: (
-                max(6, self.problem.max_parallel_jobs)
+                max(6, math.ceil(0.8 * self.problem.max_parallel_jobs))
                 if self.mode == "asynchronous"
                 else max(5, self.problem.max_parallel_jobs, min(20, self.problem.max_jobs // 8))
             ),
             takes_self=True,
         ),
-        help="configurations kept; default max(6, slots), in generational mode, where they are its "
+        help="configurations kept; default max(6, 0.8 slots), in generational mode, where they are its "
         "trials, max(slots, 5, min(20, max_jobs // 8))",
         minimum=5,
     )
     strategy: str = attrs.field(default="best1bin", metadata={"help": f"how they mix: {', '.join(STRATEGIES)}"})
     mutation: float | Sequence[float] = attrs.field(
-        default=(0.5, 1.0), metadata={"help": "how far differences reach: a number, or two between which it is drawn"}
+        default=attrs.Factory(lambda self: (0.4, 0.8) if self.mode == "asynchronous" else (0.5, 1.0), takes_self=True),
+        metadata={
+            "help": "how far differences reach: a number, or two between which it is drawn; default 0.4 to 0.8, in "
+            "generational mode 0.5 to 1"
+        },
     )
     recombination: float = option(0.7, help="the share of coordinates that a mixture takes", minimum=0, maximum=1)
     _encode: Callable[[Mapping[str, Any]], list[float]] = attrs.field(init=False)
@@ -119,14 +126,14 @@ class DifferentialEvolution(BlockingAlgorithm):
             )
 
     def _go_on(self, evaluate: Callable[[list[Trial]], list[float]]) -> None:
-        """Each result decides at once; then the next member in turn meets a mixture of the population as it is."""
+        """Each result decides at once; then the next members in turn meet mixtures of the population as it is."""
         population = SteadyState(**self._settings())
         trials = population.trials()
         turn = cycle(range(self.population))
         while True:
             for loss, trial in zip(evaluate(trials), trials, strict=True):
                 population.select(trial, loss)
-            trials = [population.mix(next(turn))]
+            trials = population.mix(list(islice(turn, TURN)))
 
     def _settings(self) -> dict[str, Any]:
         """What SciPy takes in both modes."""

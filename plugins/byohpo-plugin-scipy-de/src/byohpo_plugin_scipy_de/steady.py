@@ -1,9 +1,11 @@
-"""SciPy's differential evolution, one trial at a time, while others are still open.
+"""SciPy's differential evolution, some trials at a time, while others are still open.
 
 The public function has its results in the order of its calls only. So this takes the solver behind it, which is not
 public: all that is known of its inside is here, and the tests hold it against the SciPy versions that are installed.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -15,12 +17,12 @@ try:
 except ImportError:  # a SciPy that has it elsewhere
     DifferentialEvolutionSolver = None
 
-PARTS = ("_mutate", "_ensure_constraint", "_scale_parameters")
+PARTS = ("_mutate_many", "_ensure_constraint", "_scale_parameters")
 STEERABLE = all(hasattr(DifferentialEvolutionSolver, part) for part in PARTS)
 """Whether this SciPy's solver can be steered from outside; otherwise there are generations only."""
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Trial:
     """A vector that competes for the place of a member."""
 
@@ -39,21 +41,21 @@ class SteadyState:
         self._solver = DifferentialEvolutionSolver(np.sum, polish=False, **settings)
         self._rows = list(range(len(self._solver.population)))
         """In which row each member is: SciPy wants the best in row 0."""
-        self._energies = np.full(len(self._rows), np.inf)
+        self._energies = [math.inf] * len(self._rows)
         """The loss in each row: of a member without a result anything is better."""
 
     def trials(self) -> list[Trial]:
         """The first population, each for its own place."""
-        return [self._trial(member, self._solver.population[row].copy()) for member, row in enumerate(self._rows)]
+        return self._trials(range(len(self._rows)), self._solver.population[self._rows])
 
-    def mix(self, member: int) -> Trial:
-        """A mixture that competes with a member."""
+    def mix(self, members: Sequence[int]) -> list[Trial]:
+        """Mixtures that compete with some members."""
         solver = self._solver
         if solver.dither is not None:
             solver.scale = solver.random_number_generator.uniform(*solver.dither)
-        unit = solver._mutate(self._rows[member])  # noqa: SLF001 - as said above
-        solver._ensure_constraint(unit)  # noqa: SLF001
-        return self._trial(member, unit)
+        units = solver._mutate_many(np.array([self._rows[member] for member in members]))  # noqa: SLF001 - as said above
+        solver._ensure_constraint(units)  # noqa: SLF001
+        return self._trials(members, units)
 
     def select(self, trial: Trial, loss: float) -> None:
         """Let the trial have its member's place, if it is not worse."""
@@ -64,10 +66,11 @@ class SteadyState:
                 self._to_front(trial.member)
 
     def _to_front(self, member: int) -> None:
-        row, former = self._rows[member], self._rows.index(0)
-        for kept in (self._solver.population, self._energies):
-            kept[[0, row]] = kept[[row, 0]]
+        row, former, population = self._rows[member], self._rows.index(0), self._solver.population
+        population[[0, row]] = population[[row, 0]]
+        self._energies[0], self._energies[row] = self._energies[row], self._energies[0]
         self._rows[member], self._rows[former] = 0, row
 
-    def _trial(self, member: int, unit: NDArray[Any]) -> Trial:
-        return Trial(member, unit, self._solver._scale_parameters(unit).tolist())  # noqa: SLF001
+    def _trials(self, members: Sequence[int], units: NDArray[Any]) -> list[Trial]:
+        variables = self._solver._scale_parameters(units).tolist()  # noqa: SLF001
+        return [Trial(*parts) for parts in zip(members, units, variables, strict=True)]
