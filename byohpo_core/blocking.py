@@ -134,7 +134,7 @@ class Blocking:
                 self._learn(trial)
             elif (key := self._keys.pop(trial.number, None)) is not None:
                 self._results[key] = trial.losses
-                if self._answered and trial.losses is not None:
+                if self._answered and trial.status is TrialStatus.Completed:
                     self._asked[tuple(trial.proposal.hyperparameters.values())] = trial.losses
 
     def _learn(self, trial: Trial) -> None:

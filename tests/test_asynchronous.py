@@ -6,11 +6,13 @@ import re
 import runpy
 import statistics
 from pathlib import Path
+from types import SimpleNamespace
 
 import byohpo_inspyred
 import inspyred
 import numpy as np
 import pytest
+from byohpo_inspyred import Flat
 from byohpo_plugin_paes import _engine as paes_engine
 from byohpo_plugin_pso import _Landed
 from byohpo_plugin_scipy_de.steady import PARTS, STEERABLE, SteadyState
@@ -18,14 +20,18 @@ from inspyred import ec
 from scipy.optimize import _differentialevolution
 
 from byohpo_core import (
+    Blocking,
     CategoricalParameter,
     ContinuousParameter,
     IntegerParameter,
     Objective,
     Problem,
+    Proposal,
     SearchSpace,
     Simulated,
     Simulation,
+    Trial,
+    TrialStatus,
     Tuner,
 )
 from byohpo_core.plugins import find
@@ -115,7 +121,9 @@ def test_failed_trials_do_not_shrink_the_population(strategy, failing, monkeypat
     study = tune(strategy, failing=failing)
     assert study.jobs == 90
     assert any(trial.status == "Failed" for trial in study.trials)
-    population = {"pso": 20 - 5, "sa": 1}.get(strategy) or find(strategy).plugin(study.problem).population
+    population = 1 if strategy == "sa" else getattr(find(strategy).plugin(study.problem), "population", None)
+    if strategy == "pso":  # those whose results are in
+        population -= study.problem.max_parallel_jobs - 1
     kept = set(sizes[:-1])  # the last turn has what was left at the end
     assert kept == (set() if strategy == "scipy-de" else {population})
 
@@ -175,6 +183,41 @@ def slots_of(strategy, slots, jobs=300, **options):
 def test_default_populations_follow_the_slots(strategy, sizes):
     """For 4, 10 and 20 slots."""
     assert tuple(slots_of(strategy, slots).population for slots in (4, 10, 20)) == sizes
+
+
+@pytest.mark.parametrize(
+    ("strategy", "points"),
+    [("ga", 2), ("es", 2), ("de", 4), ("nsga2", 2), ("pso", 11), ("eda", 8), ("sa", 1), ("paes", 3), ("scipy-de", 5)],
+)
+def test_a_turn_makes_so_many_children(strategy, points, monkeypatch):
+    """With 10 slots, after the first population."""
+    asked, ask = [], Blocking._ask
+
+    def counting(self, new):
+        asked.append(len(new))
+        ask(self, new)
+
+    monkeypatch.setattr(Blocking, "_ask", counting)
+    tune(strategy, slots=10)
+    assert set(asked[1:]) == {points}
+
+
+def test_half_of_a_first_swarm_is_known():
+    """At most, in either mode: those that are tried while others move are part of it."""
+    generator = random.Random(99)
+    for mode in ("asynchronous", "generational"):
+        algorithm = slots_of("pso", 10, mode=mode)
+        known = [algorithm.problem.space.decode([generator.random() for _ in SPACE]) for _ in range(100)]
+        foreign = [
+            Trial(number, Proposal(it), "other", it, TrialStatus.Completed, values=(1.0,), losses=(1.0,), foreign=True)
+            for number, it in enumerate(known)
+        ]
+        study = SimpleNamespace(trials=[])
+        algorithm.observe(study, foreign)
+        first = algorithm.propose(study, 20)
+        algorithm.close()
+        assert len(first) == 20
+        assert sum(it.hyperparameters in known for it in first) == 10
 
 
 def test_chains_share_the_slots():
@@ -352,9 +395,7 @@ def test_a_swarm_that_lands_together_is_inspyreds_bit_for_bit(topology):
     flights = []
     for kind in (inspyred.swarm.PSO, lambda generator: _Landed(generator, topology)):
         made, seen = kind(random.Random(1)), []
-        if isinstance(made, _Landed):
-            assert made.topology != topology
-        else:
+        if not isinstance(made, _Landed):
             made.topology = topology
         made.terminator = ec.terminators.generation_termination
 
@@ -384,8 +425,10 @@ def test_each_particle_goes_on_from_its_own_place_and_its_own_best(topology):
     in_the_air, places = [], []
 
     def evaluator(candidates, args):
-        for individual, previous in zip(made.population, made._previous_population, strict=True):
-            assert previous is getattr(individual.candidate, "origin", individual)
+        landed = zip(made._numbers, made.population, made._previous_population, strict=True)
+        for number, individual, previous in landed:
+            assert individual.candidate is places[number][-1]
+            assert previous.candidate is places[number][-2:][0]
         for number, neighbours in zip(made._numbers, made.topology(None, made.archive, args), strict=True):
             assert any(it is made._bests[number] for it in neighbours)
         in_the_air.extend(candidates)
@@ -400,7 +443,7 @@ def test_each_particle_goes_on_from_its_own_place_and_its_own_best(topology):
         return sphere(candidates)
 
     made.evolve(
-        lambda random, args: [random.random(), random.random()],
+        lambda random, args: Flat([random.random(), random.random()]),
         evaluator,
         pop_size=7,
         maximize=False,
@@ -413,6 +456,7 @@ def test_each_particle_goes_on_from_its_own_place_and_its_own_best(topology):
     assert [best.fitness for best in made._bests] == [min(sphere(visited)) for visited in places]
     assert [best.fitness for best in made.archive] == [made._bests[number].fitness for number in made._numbers]
     assert min(best.fitness for best in made._bests) < 1e-4
+    assert not any(hasattr(it, "origin") for visited in places for it in visited), "the past is let go"
 
 
 # What is taken for granted of SciPy's solver: held against 1.15 (the lowest allowed) and 1.17 (the newest).

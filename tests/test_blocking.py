@@ -346,8 +346,9 @@ def test_a_point_that_is_being_evaluated_or_known_is_not_proposed_again(blocking
     assert turns[3:] == [([[0.2]], [2.0]), ([], []), ([], [])], "nor is one that failed"
 
 
-def test_a_point_that_must_come_back_gets_the_known_result(blocking, ask):
-    """At once when there is one, without a trial; while there is none, or only a failure, it is tried again."""
+@pytest.mark.parametrize("status", [TrialStatus.Failed, TrialStatus.Pruned])
+def test_a_point_that_must_come_back_gets_the_known_result(status, blocking, ask):
+    """At once when there is one, without a trial; while there is none of a completed trial, it is tried again."""
     turns = []
 
     def optimise(evaluate):
@@ -361,8 +362,9 @@ def test_a_point_that_must_come_back_gets_the_known_result(blocking, ask):
     (again,) = ask(algorithm, 1)
     assert again.hyperparameters["x"] == 0.2, "0.1 is known, 0.2 is not yet"
     assert turns == [([[0.1]], [1.0]), ([[0.1]], [1.0])]
-    algorithm.observe(None, finished(rest, [(2.0,), None]))
-    assert [it.hyperparameters["x"] for it in ask(algorithm, 1)] == [0.3], "0.2 is known by now; 0.3 has failed"
+    good, bad = finished(rest, [(2.0,), None if status is TrialStatus.Failed else (3.0,)])
+    algorithm.observe(None, [good, attrs.evolve(bad, status=status)])
+    assert [it.hyperparameters["x"] for it in ask(algorithm, 1)] == [0.3], "0.2 is known by now; 0.3 did not complete"
     assert turns[2:] == [([[0.2]], [2.0]), ([[0.3]], [3.0])]
 
 

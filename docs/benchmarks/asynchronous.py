@@ -440,8 +440,8 @@ def drain(slots: int, tasks: Sequence[str], seeds: int) -> str:
     )
     return (
         f"Random search, which waits for nothing, keeps {busy:.2f} of the slots busy until its last start and "
-        f"{to_the_end:.2f} to the end, where no order of its trials could keep more than {at_best:.2f}: the longest "
-        "takes that much of the whole time."
+        f"{to_the_end:.2f} to the end, where no order of its trials could keep more than {at_best:.2f}: a study lasts "
+        "at least as long as its longest trial."
     )
 
 

@@ -148,7 +148,8 @@ def evolving(
             evolution.selector = turns.selector or evolution.selector
             evolution.replacer = _whole(turns.replacer or evolution.replacer, pairs=turns.pairs)
             evolution.archiver = turns.archiver or evolution.archiver
-        known = search.known[: max(1, population * chains // 2)][chain::chains]
+        first = population + late * (turns is not None and turns.moves)  # where they move, all are the population
+        known = search.known[: max(1, first * chains // 2)][chain::chains]
         evolve(
             generator=lambda random, args: Flat(encoding.generator(random, args)),
             evaluator=evaluator,

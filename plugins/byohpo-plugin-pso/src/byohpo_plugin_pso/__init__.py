@@ -28,7 +28,7 @@ class ParticleSwarm(BlockingAlgorithm):
     mode: str = mode_option()
     population: int = option(
         attrs.Factory(lambda self: _size(self.problem, self.mode), takes_self=True),
-        help="particles, in generational mode the trials of a generation; default "
+        help="particles, at least the slots, in generational mode the trials of a generation; default "
         "max(slots, 4, min(20, max_jobs // 4)), asynchronous at least slots + 1 and min(2 slots, max_jobs // 4)",
         minimum=2,
     )
@@ -100,7 +100,8 @@ class _Landed(swarm.PSO):  # type: ignore[misc] # inspyred carries no types
         return [_Move(*move) for move in zip(moves, self._numbers, self.population, strict=True)]
 
     def _swarm_replacer(self, random: Any, population: Any, parents: Any, offspring: Any, args: Any) -> Any:  # noqa: ARG002
-        self._previous_population = [getattr(it.candidate, "origin", it) for it in offspring]
+        # Popped, since each would keep the one before it alive.
+        self._previous_population = [vars(it.candidate).pop("origin", it) for it in offspring]
         return offspring
 
     def _swarm_archiver(self, random: Any, population: Any, archive: Any, args: Any) -> list[Any]:  # noqa: ARG002

@@ -21,6 +21,8 @@ from byohpo_plugin_scipy_de.steady import STEERABLE, SteadyState, Trial
 
 TURN = 5
 """How many mixtures are made together in asynchronous mode: one by one each takes SciPy twice as long."""
+LEAST_FOR_RAND2 = 6
+"""It mixes five others."""
 STRATEGIES = tuple(
     f"{kind}{crossover}"
     for kind in ("best1", "best2", "rand1", "rand2", "randtobest1", "currenttobest1")
@@ -78,12 +80,12 @@ class DifferentialEvolution(BlockingAlgorithm):
             lambda self: (
                 max(6, math.ceil(0.8 * self.problem.max_parallel_jobs))
                 if self.mode == "asynchronous"
-                else max(5, self.problem.max_parallel_jobs, min(20, self.problem.max_jobs // 8))
+                else max(6, self.problem.max_parallel_jobs, min(20, self.problem.max_jobs // 8))
             ),
             takes_self=True,
         ),
         help="configurations kept; default max(6, 0.8 slots), in generational mode, where they are its "
-        "trials, max(slots, 5, min(20, max_jobs // 8))",
+        "trials, max(slots, 6, min(20, max_jobs // 8))",
         minimum=5,
     )
     strategy: str = attrs.field(default="best1bin", metadata={"help": f"how they mix: {', '.join(STRATEGIES)}"})
@@ -101,6 +103,10 @@ class DifferentialEvolution(BlockingAlgorithm):
         self.problem.require_one_objective()
         if self.strategy not in STRATEGIES:
             raise InvalidInput(f"strategy is {self.strategy!r}; it must be one of {', '.join(STRATEGIES)}")
+        if self.strategy.startswith("rand2") and self.population < LEAST_FOR_RAND2:
+            raise InvalidInput(
+                f"population is {self.population}; it must be at least {LEAST_FOR_RAND2} for {self.strategy}"
+            )
         span = self.mutation if isinstance(self.mutation, Sequence) else (self.mutation,)
         if len(span) not in (1, 2) or not all(type(it) in (int, float) and 0 <= it < 2 for it in span):  # noqa: PLR2004
             raise InvalidInput(f"mutation is {self.mutation!r}; it must be a number from 0 to below 2, or two of them")

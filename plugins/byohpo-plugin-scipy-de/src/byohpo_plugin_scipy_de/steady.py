@@ -22,7 +22,7 @@ STEERABLE = all(hasattr(DifferentialEvolutionSolver, part) for part in PARTS)
 """Whether this SciPy's solver can be steered from outside; otherwise there are generations only."""
 
 
-@attrs.define(eq=False)
+@attrs.frozen(eq=False)
 class Trial:
     """A vector that competes for the place of a member."""
 

@@ -1,0 +1,30 @@
+"""SciPy's differential evolution: what its mixtures need."""
+
+import pytest
+
+from byohpo_core import ContinuousParameter, Simulated, Simulation, Tuner
+
+
+def tune(**options):
+    return Tuner(
+        Simulated(lambda hyperparameters: Simulation({"loss": hyperparameters["x"]}, 1)),
+        "loss",
+        {"x": ContinuousParameter(0, 1), "y": ContinuousParameter(0, 1)},
+        strategy="scipy-de",
+        objective_type="Minimize",
+        max_jobs=20,
+        max_parallel_jobs=2,
+        random_seed=1,
+        strategy_options=options,
+        journal=":memory:",
+        progress=False,
+    )
+
+
+@pytest.mark.parametrize("mode", ["asynchronous", "generational"])
+@pytest.mark.parametrize("strategy", ["rand2bin", "rand2exp"])
+def test_five_others_are_mixed(strategy, mode):
+    """With fewer members SciPy would fail once the first population is paid for; by default there are enough."""
+    assert tune(strategy=strategy, mode=mode).fit().jobs == 20
+    with pytest.raises(ValueError, match=r"plugin 'scipy-de' .*: population is 5; it must be at least 6 for rand2"):
+        tune(strategy=strategy, mode=mode, population=5)
