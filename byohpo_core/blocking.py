@@ -31,7 +31,7 @@ NOTHING_KNOWN = 1e30
 """The loss of a failed trial while no finite loss is known."""
 _PATIENCE = 1000
 _REPEATS = 50
-"""How many points in a row are not proposed because they were before, until one is all the same."""
+"""How many points in a row are not proposed since they were before, until one is proposed all the same."""
 
 
 class Unwound(BaseException):
