@@ -138,3 +138,9 @@ def test_a_small_budget_is_used_up(jobs):
     """A swarm of one particle would repeat its first place for ever."""
     study = tune("Sphere", 1, {}, slots=1, jobs=jobs, population=None)
     assert (study.jobs, study.stop_reason) == (jobs, f"max_jobs ({jobs}) reached")
+
+
+def test_a_particle_needs_a_neighbour():
+    """Alone with itself it never leaves its first place."""
+    with pytest.raises(InvalidInput, match=r"plugin 'pso' .*: neighborhood_size is 1; it must be at least 2"):
+        tune("Sphere", 1, {"neighborhood_size": 1})

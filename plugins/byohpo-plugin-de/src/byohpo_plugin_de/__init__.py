@@ -30,8 +30,8 @@ class DifferentialEvolution(BlockingAlgorithm):
             ),
             takes_self=True,
         ),
-        help="configurations kept; default 0.8 slots, from 4 to min(20, max_jobs // 4), in generational mode "
-        "max(slots, 4, min(20, max_jobs // 8))",
+        help="configurations kept; default, rounded up to even, 0.8 slots, from 4 to min(20, max_jobs // 4), in "
+        "generational mode max(slots, 4, min(20, max_jobs // 8))",
         minimum=2,
     )
     num_selected: int = option(
@@ -44,7 +44,7 @@ class DifferentialEvolution(BlockingAlgorithm):
             takes_self=True,
         ),
         help="parents, and so trials, a turn; even; default 4, at most half of the population, in generational mode "
-        "as many as slots, at most the population",
+        "as many as slots, rounded up, at most the population",
         minimum=2,
     )
     tournament_size: int = option(2, help="how many compete to be a parent", minimum=1)

@@ -28,8 +28,8 @@ class ParticleSwarm(BlockingAlgorithm):
     mode: str = mode_option()
     population: int = option(
         attrs.Factory(lambda self: _size(self.problem, self.mode), takes_self=True),
-        help="particles, at least the slots, in generational mode the trials of a generation; default "
-        "max(slots, 4, min(20, max_jobs // 4)), asynchronous at least slots + 1 and min(2 slots, max_jobs // 4)",
+        help="particles, in asynchronous mode at least the slots; in generational mode the trials of a generation; "
+        "default max(slots, 4, min(20, max_jobs // 4)), asynchronous at least slots + 1 and min(2 slots, max_jobs // 4)",
         minimum=2,
     )
     inertia: float = option(0.5, help="how much of its last step a particle repeats", minimum=0, maximum=10)
@@ -38,7 +38,7 @@ class ParticleSwarm(BlockingAlgorithm):
     )
     social_rate: float = option(1.6, help="how strongly its neighbours' best position draws it", minimum=0, maximum=10)
     neighborhood_size: int | None = option(
-        None, help="neighbours on a ring, itself included; by default all particles are neighbours", minimum=1
+        None, help="neighbours on a ring, itself included; by default all particles are neighbours", minimum=2
     )
 
     def search(self) -> Blocking:
