@@ -29,7 +29,8 @@ class ParticleSwarm(BlockingAlgorithm):
     population: int = option(
         attrs.Factory(lambda self: _size(self.problem, self.mode), takes_self=True),
         help="particles, in asynchronous mode at least the slots; in generational mode the trials of a generation; "
-        "default max(slots, 4, min(20, max_jobs // 4)), asynchronous at least slots + 1 and min(2 slots, max_jobs // 4)",
+        "default max(slots, 4, min(20, max_jobs // 4)), asynchronous at least slots + 1 and "
+        "min(2 slots, max_jobs // 4)",
         minimum=2,
     )
     inertia: float = option(0.5, help="how much of its last step a particle repeats", minimum=0, maximum=10)
