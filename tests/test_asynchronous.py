@@ -389,6 +389,20 @@ def sphere(candidates):
     return [sum((value - 0.7) ** 2 for value in candidate) for candidate in candidates]
 
 
+def fly(swarm, evaluator, generations):
+    """Seven particles in a square."""
+    swarm.terminator = ec.terminators.generation_termination
+    swarm.evolve(
+        lambda random, args: Flat([random.random(), random.random()]),
+        evaluator,
+        pop_size=7,
+        maximize=False,
+        bounder=ec.Bounder(0, 1),
+        max_generations=generations,
+        neighborhood_size=3,
+    )
+
+
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_a_swarm_that_lands_together_is_inspyreds_bit_for_bit(topology):
     """What is taken from its inside, the previous population and the archive beside the population, is what it was."""
@@ -397,21 +411,12 @@ def test_a_swarm_that_lands_together_is_inspyreds_bit_for_bit(topology):
         made, seen = kind(random.Random(1)), []
         if not isinstance(made, _Landed):
             made.topology = topology
-        made.terminator = ec.terminators.generation_termination
 
         def evaluator(candidates, args, seen=seen):
             seen.extend(list(it) for it in candidates)
             return sphere(candidates)
 
-        made.evolve(
-            lambda random, args: [random.random(), random.random()],
-            evaluator,
-            pop_size=7,
-            maximize=False,
-            bounder=ec.Bounder(0, 1),
-            max_generations=9,
-            neighborhood_size=3,
-        )
+        fly(made, evaluator, 9)
         flights.append(seen)
     assert len(flights[0]) == 70
     assert flights[0] == flights[1]
@@ -421,7 +426,6 @@ def test_a_swarm_that_lands_together_is_inspyreds_bit_for_bit(topology):
 def test_each_particle_goes_on_from_its_own_place_and_its_own_best(topology):
     """In whatever order they land: four of seven are in the air."""
     made, draw = _Landed(random.Random(1), topology), random.Random(2)
-    made.terminator = ec.terminators.generation_termination
     in_the_air, places = [], []
 
     def evaluator(candidates, args):
@@ -442,15 +446,7 @@ def test_each_particle_goes_on_from_its_own_place_and_its_own_best(topology):
             places[number].append(it)
         return sphere(candidates)
 
-    made.evolve(
-        lambda random, args: Flat([random.random(), random.random()]),
-        evaluator,
-        pop_size=7,
-        maximize=False,
-        bounder=ec.Bounder(0, 1),
-        max_generations=60,
-        neighborhood_size=3,
-    )
+    fly(made, evaluator, 60)
     assert sum(map(len, places)) == 3 * 61
     assert len(places) == 7
     assert [best.fitness for best in made._bests] == [min(sphere(visited)) for visited in places]

@@ -128,11 +128,15 @@ def evolving(
     most. Number *chain* of several *chains* has a seed of its own.
 
     With *turns* it is asynchronous: it goes on while all slots but one are busy. It starts with as many more random
-    candidates as may be late, so that its population is whole from the first turn.
+    candidates as may be late, so that its population is whole from the first turn; where children are moves, those are
+    part of the population.
     """
     encoding = cube(problem.space) if encoding is None else encoding
     seed = problem.seed if chain == 0 else f"{problem.seed}-{chain}"
     late = 0 if turns is None else -(-problem.max_parallel_jobs // chains) - 1
+    moves = turns is not None and turns.moves
+    if moves:  # those that are being tried are part of the population
+        population = max(population, late + 1)
 
     def optimise(evaluate: Callable[[list[Candidate]], list[Any]]) -> None:
         def evaluator(candidates: list[Candidate], args: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001
@@ -148,12 +152,11 @@ def evolving(
             evolution.selector = turns.selector or evolution.selector
             evolution.replacer = _whole(turns.replacer or evolution.replacer, pairs=turns.pairs)
             evolution.archiver = turns.archiver or evolution.archiver
-        first = population + late * (turns is not None and turns.moves)  # where they move, all are the population
-        known = search.known[: max(1, first * chains // 2)][chain::chains]
+        known = search.known[: max(1, population * chains // 2)][chain::chains]
         evolve(
             generator=lambda random, args: Flat(encoding.generator(random, args)),
             evaluator=evaluator,
-            pop_size=population + late,
+            pop_size=population if moves else population + late,
             seeds=[Flat(encoding.encode(trial.proposal.hyperparameters)) for trial in known],
             maximize=maximize,
             bounder=encoding.bounder,
@@ -165,7 +168,7 @@ def evolving(
         optimise,
         decode=encoding.decode,
         late=late,
-        answered=turns is not None and turns.moves,
+        answered=moves,
         chain=chain,
         chains=chains,
     )

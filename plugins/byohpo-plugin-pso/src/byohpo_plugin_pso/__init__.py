@@ -44,14 +44,13 @@ class ParticleSwarm(BlockingAlgorithm):
 
     def search(self) -> Blocking:
         self.problem.require_one_objective()
-        late = self.problem.max_parallel_jobs - 1 if self.mode == "asynchronous" else 0
         neighbours: dict[str, Any] = (
             {} if self.neighborhood_size is None else {"neighborhood_size": self.neighborhood_size}
         )
         return evolving(
             self.problem,
             self._swarm,
-            population=max(1, self.population - late),
+            population=self.population,
             turns=TURNS if self.mode == "asynchronous" else None,
             inertia=self.inertia,
             cognitive_rate=self.cognitive_rate,
