@@ -409,7 +409,37 @@ def test_bad_jobs_are_stopped_early(make_account):
             assert trial.value is not None
     calls = Counter(call.operation for call in account.emulator.calls)
     assert calls["FilterLogEvents"] <= calls["Search"] + 8
-    assert calls["StopTrainingJob"] == statuses.count("Pruned")
+    assert_stopped_once(account, study)
+
+
+class Impatient:
+    """Has every job stopped that has reported."""
+
+    def __init__(self, problem):
+        """As extensions are made; it has nothing to keep."""
+
+    @hookimpl
+    def prune(self, study, trial):
+        return "that will do" if study.curve(trial.number) else None
+
+
+def test_a_job_that_ends_before_its_stop_is_completed(make_account):
+    """The index has a job running after its last line; the stop comes too late, and the result is not lost."""
+    faults = Faults(rates={"search_lag": 1.0}, seconds={"search_lag": 60.0})
+    account = make_account(job=lambda request: SimulatedJob(3600, {"loss": 1.0}), faults=faults)
+    study = account.tuner(extensions=[Impatient]).fit(job_name="study")
+    assert [(trial.status, trial.value) for trial in study.trials] == [(TrialStatus.Completed, 1.0)] * 8
+    assert account.operations().count("StopTrainingJob") > 0
+    assert_stopped_once(account, study)
+
+
+def assert_stopped_once(account, study):
+    """No job was asked to stop twice, and those that were still running are the pruned ones."""
+    stops = [call for call in account.emulator.calls if call.operation == "StopTrainingJob"]
+    asked = [call.parameters["TrainingJobName"] for call in stops]
+    assert len(asked) == len(set(asked))
+    pruned = {trial.job_name for trial in study.trials if trial.status is TrialStatus.Pruned}
+    assert {name for name, call in zip(asked, stops, strict=True) if call.outcome == "ok"} == pruned
 
 
 def test_a_study_can_be_stopped_with_its_jobs(account, capsys):
