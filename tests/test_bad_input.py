@@ -62,7 +62,7 @@ CASES = {
     ),
     "option out of range": (
         lambda: tune(strategy="pso", strategy_options={"population": 0}),
-        "plugin 'pso' (byohpo-plugin-pso 0.1.0): population is 0; it must be at least 2",
+        "plugin 'pso' (byohpo-plugin-pso 0.1.0): population is 0; it must be from 2 to 100000",
     ),
     "option of another type": (
         lambda: tune(strategy="pso", strategy_options={"inertia": "high"}),

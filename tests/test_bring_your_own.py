@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 
+from byohpo_core import InvalidInput
 from byohpo_core.cli import main
 
 PAGES = Path(__file__).parents[1] / "docs" / "bring-your-own"
@@ -99,6 +101,9 @@ def test_a_new_package_passes_every_check_as_it_is(blocking, capsys, monkeypatch
     ]
     assert failed == []
     capsys.readouterr()
+    problem = subject.problem()
+    with pytest.raises(InvalidInput, match="it has one objective"):  # rather than leave one out without a word
+        names["MadeUp"](attrs.evolve(problem, objectives=2 * problem.objectives))
 
 
 BAD = {

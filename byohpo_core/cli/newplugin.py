@@ -139,6 +139,7 @@ class $algorithm:
     _made: int = attrs.field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
+        self.problem.require_one_objective()
         self._random = random.Random(self.problem.seed)
 
     @hookimpl
@@ -181,6 +182,7 @@ class $algorithm(BlockingAlgorithm):
     step: float = option(0.15, help="how far a step reaches, in the unit cube", minimum=0.001, maximum=1)
 
     def search(self) -> Blocking:
+        self.problem.require_one_objective()
         return Blocking(self.problem, self._minimise)
 
     def _minimise(self, evaluate: Callable[[list[list[float]]], list[float]]) -> None:
@@ -190,9 +192,7 @@ class $algorithm(BlockingAlgorithm):
         points = [[generator.random() for _ in range(self.problem.space.dimension)] for _ in range(size)]
         best = None
         while True:
-            losses = evaluate(points)
-            first = [loss[0] if isinstance(loss, tuple) else loss for loss in losses]
-            found = min(zip(first, points, strict=True))
+            found = min(zip(evaluate(points), points, strict=True))
             best = found if best is None else min(best, found)
             points = [[min(1.0, max(0.0, generator.gauss(x, self.step))) for x in best[1]] for _ in range(size)]
 '''

@@ -149,9 +149,9 @@ def test_steps_are_small_in_the_unit_cube():
 @pytest.mark.parametrize(
     ("strategy", "options", "told"),
     [
-        ("ga", {"population": 1}, "population is 1; it must be at least 2"),
+        ("ga", {"population": 1}, "population is 1; it must be from 2 to 100000"),
         ("ga", {"population": 7}, "population is 7; it must be even"),
-        ("eda", {"population": 3}, "population is 3; it must be at least 4"),
+        ("eda", {"population": 3}, "population is 3; it must be from 4 to 100000"),
         ("eda", {"population": 6, "num_selected": 7}, "num_selected is 7, but the population is 6"),
         ("de", {"num_selected": 3}, "num_selected is 3; it must be even"),
         ("de", {"population": 4, "num_selected": 6}, "num_selected is 6, but the population is 4"),
@@ -159,11 +159,16 @@ def test_steps_are_small_in_the_unit_cube():
         ("pso", {"social_rate": 1e300}, r"social_rate is 1e\+300; it must be from 0 to 10"),
         ("de", {"tournament_size": 90}, "tournament_size is 90, but the population is"),
         ("nsga2", {"population": 5}, "population is 5; it must be even"),
+        ("sa", {"chains": 10**9}, "chains is 1000000000; it must be from 1 to 100000"),
+        *(
+            (name, {"population": 10**9}, "population is 1000000000; it must be from . to 100000")
+            for name in ("de", "eda", "es", "ga", "nsga2", "paes", "pso")
+        ),
     ],
     ids=str,
 )
 def test_populations_that_the_library_does_not_bear_are_refused(strategy, options, told):
-    """GA fails with one individual, EDA with less than four, crossovers drop an odd parent."""
+    """GA fails with one individual, EDA with less than four, crossovers drop an odd parent; memory has an end."""
     with pytest.raises(InvalidInput, match=told):
         tune(strategy, objectives=1 + (strategy == "nsga2"), strategy_options=options)
 

@@ -28,3 +28,9 @@ def test_five_others_are_mixed(strategy, mode):
     assert tune(strategy=strategy, mode=mode).fit().jobs == 20
     with pytest.raises(ValueError, match=r"plugin 'scipy-de' .*: population is 5; it must be at least 6 for rand2"):
         tune(strategy=strategy, mode=mode, population=5)
+
+
+def test_a_population_beyond_all_memory_is_refused():
+    """Rather than made."""
+    with pytest.raises(ValueError, match="population is 1000000000; it must be from 5 to 100000"):
+        tune(population=10**9)

@@ -69,8 +69,11 @@ def test_a_jump_that_leads_nowhere_is_refused():
         tune("basinhopping", sum, strategy_options={"step": 0})
 
 
-@pytest.mark.parametrize("points", [2, 4])
-def test_too_few_points_for_a_triangle_are_refused(points):
-    """SciPy would evaluate nothing, round after round."""
-    with pytest.raises(InvalidInput, match=rf"points is {points}; for 3 hyperparameters it must be at least 5"):
+@pytest.mark.parametrize(
+    ("points", "told"),
+    [(2, "for 3 hyperparameters it must be at least 5"), (4, "at least 5"), (10**9, "it must be from 2 to 100000")],
+)
+def test_points_that_are_too_few_or_too_many_are_refused(points, told):
+    """Without a triangle SciPy would evaluate nothing, round after round; it makes all of them at once."""
+    with pytest.raises(InvalidInput, match=rf"points is {points}; .*{told}"):
         tune("shgo", sum, strategy_options={"points": points})

@@ -33,6 +33,7 @@ class DifferentialEvolution(BlockingAlgorithm):
         help="configurations kept; default, rounded up to even, 0.8 slots, from 4 to min(20, max_jobs // 4), in "
         "generational mode max(slots, 4, min(20, max_jobs // 8))",
         minimum=2,
+        maximum=100_000,
     )
     num_selected: int = option(
         attrs.Factory(

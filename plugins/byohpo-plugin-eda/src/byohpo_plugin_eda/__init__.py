@@ -25,6 +25,7 @@ class EstimationOfDistribution(BlockingAlgorithm):
         help="configurations kept, in generational mode the trials of a generation; default "
         "max(slots, 4, min(20, max_jobs // 6)), asynchronous at least min(2 slots, max_jobs // 4)",
         minimum=4,
+        maximum=100_000,
     )
     num_selected: int | None = option(
         None, help="how many of the best the distributions fit; default half of the population", minimum=2

@@ -35,6 +35,7 @@ class EvolutionStrategy(BlockingAlgorithm):
         help="configurations kept; default 0.7 slots, from 4 to min(20, max_jobs // 4), in generational mode, "
         "where they are its trials, max(slots, 4, min(20, max_jobs // 20))",
         minimum=1,
+        maximum=100_000,
     )
     step: float = option(0.1, help="the width of the first mutations, in the unit cube", minimum=0)
     tau: float | None = option(None, help="how fast each width changes; default 1 / sqrt(2 sqrt(dimension))", minimum=0)

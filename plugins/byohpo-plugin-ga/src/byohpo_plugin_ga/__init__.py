@@ -33,6 +33,7 @@ class GeneticAlgorithm(BlockingAlgorithm):
         help="bit strings kept; even; default 0.6 slots, from 4 to min(20, max_jobs // 4), in generational mode, "
         "where they are its trials, max(slots, 4, min(20, max_jobs // 10))",
         minimum=2,
+        maximum=100_000,
     )
     crossover_rate: float = option(1.0, help="the share of pairs that are crossed", minimum=0, maximum=1)
     num_crossover_points: int = option(2, help="where a pair is cut", minimum=1)

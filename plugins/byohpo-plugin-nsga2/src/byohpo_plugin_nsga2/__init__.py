@@ -36,6 +36,7 @@ class NSGA2(BlockingAlgorithm):
         help="configurations kept; even; default 0.8 slots, from 4 to min(20, max_jobs // 4), in generational mode, "
         "where they are its trials, max(slots, 4, min(20, max_jobs // 8))",
         minimum=2,
+        maximum=100_000,
     )
     tournament_size: int = option(2, help="how many compete to be a parent", minimum=1)
     crossover_rate: float = option(1.0, help="the share of pairs that are blended", minimum=0, maximum=1)

@@ -30,6 +30,7 @@ class ParetoArchivedEvolution(BlockingAlgorithm):
         ),
         help="parents, and so trials a turn; default 3, in generational mode as many as slots",
         minimum=1,
+        maximum=100_000,
     )
     max_archive_size: int = option(20, help="how many of the best are remembered", minimum=1)
     num_grid_divisions: int = option(3, help="how often the range of each objective is halved", minimum=1, maximum=8)

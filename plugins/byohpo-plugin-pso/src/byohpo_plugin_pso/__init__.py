@@ -32,6 +32,7 @@ class ParticleSwarm(BlockingAlgorithm):
         "default max(slots, 4, min(20, max_jobs // 4)), asynchronous at least slots + 1 and "
         "min(2 slots, max_jobs // 4)",
         minimum=2,
+        maximum=100_000,
     )
     inertia: float = option(0.5, help="how much of its last step a particle repeats", minimum=0, maximum=10)
     cognitive_rate: float = option(

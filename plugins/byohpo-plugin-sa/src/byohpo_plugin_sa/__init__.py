@@ -27,6 +27,7 @@ class SimulatedAnnealing(BlockingAlgorithm):
         ),
         help="independent searches side by side; default 1, in generational mode as many as slots",
         minimum=1,
+        maximum=100_000,
     )
     temperature: float = option(
         0.01, help="the loss, in the objective's unit, that is at first often accepted", minimum=0

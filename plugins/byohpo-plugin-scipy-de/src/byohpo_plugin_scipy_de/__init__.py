@@ -87,6 +87,7 @@ class DifferentialEvolution(BlockingAlgorithm):
         help="configurations kept; default max(6, 0.8 slots), in generational mode, where they are its "
         "trials, max(slots, 6, min(20, max_jobs // 8))",
         minimum=5,
+        maximum=100_000,
     )
     strategy: str = attrs.field(default="best1bin", metadata={"help": f"how they mix: {', '.join(STRATEGIES)}"})
     mutation: float | Sequence[float] = attrs.field(

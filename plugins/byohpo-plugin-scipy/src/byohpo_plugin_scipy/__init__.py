@@ -172,7 +172,10 @@ class Shgo(BlockingAlgorithm):
 
     traits: ClassVar[Traits] = _SEQUENTIAL
     points: int | None = option(
-        None, help="points of the first round, at least the dimension + 2; default a quarter of the jobs", minimum=2
+        None,
+        help="points of the first round, at least the dimension + 2; default a quarter of the jobs",
+        minimum=2,
+        maximum=100_000,
     )
     local_evaluations: int | None = option(
         None, help="trials of a local search; default 10 times the dimension", minimum=1
