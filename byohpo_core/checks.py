@@ -62,8 +62,14 @@ def choice(name: str, value: Any, known: Sequence[str]) -> str:
 
 def command(verb: str, name: str, journal: str, *flags: str) -> str:
     """What a user types about a study; a journal that the command would not find by itself is named."""
-    found = journal in (os.environ.get("BYOHPO_JOURNAL") or "byohpo.db", ":memory:")
-    return " ".join(["byohpo", verb, name, *flags, *(() if found else ("--journal", shlex.quote(journal)))])
+    return " ".join(
+        ["byohpo", verb, name, *flags, *(() if is_default(journal) else ("--journal", shlex.quote(journal)))]
+    )
+
+
+def is_default(journal: str) -> bool:
+    """Whether a journal is found without being named."""
+    return journal in (os.environ.get("BYOHPO_JOURNAL") or "byohpo.db", ":memory:")
 
 
 def nearest(word: str, known: Iterable[str], title: str) -> str:

@@ -67,10 +67,6 @@ def check_study_name(name: str) -> str:
 class EventLog(Protocol):
     """What a driver writes to."""
 
-    @property
-    def path(self) -> str:
-        """Where the journal is."""
-
     def append(self, study_id: str, events: Sequence[Event]) -> None:
         """Write events in one transaction; they are on disk when this returns.
 

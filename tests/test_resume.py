@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -236,7 +237,7 @@ def test_ctrl_c_waits_for_what_runs_and_resume_goes_on():
     Path("script.py").write_text(textwrap.dedent(script))
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [
-        "study 's' is interrupted: `byohpo resume s` goes on",
+        "study 's' is interrupted: `Tuner.attach('s', estimator=...).resume()` goes on",
         "1 () None",
         "max_jobs (8) reached",
     ], done.stderr
@@ -407,22 +408,44 @@ def test_an_epoch_is_told_to_those_who_listen():
     assert [kind for _, kind in told].count("epoch") == 1
 
 
-def test_the_user_is_told_how_to_go_on_however_the_driver_is_left():
-    """A third Ctrl-C leaves at once."""
+class Impatient:
+    """Presses Ctrl-C three times."""
 
-    class Impatient:
-        def __init__(self, problem):
-            pass
+    presses = 3
 
-        @hookimpl
-        def happened(self, study, event):
-            for _ in range(3):
-                os.kill(os.getpid(), signal.SIGINT)
+    def __init__(self, problem):
+        """As extensions are made."""
 
-    leaving = tuner("random", extensions=[Impatient])
-    told = "study 's' is left at once: `byohpo resume s --journal studies.db` goes on"
-    with pytest.raises(KeyboardInterrupt, match=told):
+    @hookimpl
+    def happened(self, study, event):
+        for _ in range(self.presses):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "journal", "way_on"),
+    [
+        ("random", "studies.db", "byohpo resume s --journal studies.db"),
+        ("random", "byohpo.db", "byohpo resume s"),
+        (type("Here", (Fickle,), {}), "studies.db", "Tuner.attach('s', journal='studies.db', strategy=...).resume()"),
+        (type("Here", (Fickle,), {}), "byohpo.db", "Tuner.attach('s', strategy=...).resume()"),
+        ("random", ":memory:", "resume() of the same Tuner"),
+    ],
+    ids=str,
+)
+def test_the_user_is_told_how_to_go_on_however_the_driver_is_left(strategy, journal, way_on):
+    """A third Ctrl-C leaves at once; the command line cannot have what only this program has."""
+    with pytest.raises(KeyboardInterrupt, match=re.escape(f"study 's' is left at once: `{way_on}` goes on")):
+        tuner(strategy, journal, extensions=[Impatient]).fit(job_name="s")
+
+
+def test_a_study_in_memory_goes_on_by_its_tuner(monkeypatch):
+    """As the user is told."""
+    leaving = tuner("random", ":memory:", extensions=[Impatient])
+    with pytest.raises(KeyboardInterrupt):
         leaving.fit(job_name="s")
+    monkeypatch.setattr(Impatient, "presses", 0)
+    assert leaving.resume().stop_reason == "max_jobs (16) reached"
 
 
 def test_two_drivers_of_one_study_are_refused_the_holder_is_named():
