@@ -134,9 +134,11 @@ class Journal:
             if name in (record.name, record.id):
                 return record
         known = ", ".join(record.name for record in studies) or "none"
-        missing = self.path != MEMORY and not Path(self.path).exists()
-        hint = "; the file does not exist: name another by `journal` or BYOHPO_JOURNAL" if missing else ""
-        raise UnknownStudy(f"journal {self.path} has no study named {name!r} (known: {known}){hint}")
+        missing = "" if self.path == MEMORY or Path(self.path).exists() else ", which does not exist,"
+        raise UnknownStudy(
+            f"journal {self.path}{missing} has no study named {name!r} (known: {known}): "
+            "journal=, --journal or the variable BYOHPO_JOURNAL names another journal"
+        )
 
     def append(self, study_id: str, events: Sequence[Event]) -> None:
         try:

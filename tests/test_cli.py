@@ -256,10 +256,10 @@ def test_hints_name_the_journal_where_it_is_not_found_without(folder):
 
 def test_a_missing_journal_is_told_with_where_else_it_may_be():
     """A reader that looks in the wrong folder learns that."""
-    words = ["no study named 'first'", "there is no file byohpo.db: --journal FILE or the variable BYOHPO_JOURNAL"]
+    words = ["byohpo.db, which does not exist, has no study named 'first'", "--journal or the variable BYOHPO_JOURNAL"]
     for command in ("results", "resume", "stop"):
         assert failed(byohpo(command, "first"), *words)
-    assert "no studies in byohpo.db, which does not exist; --journal FILE or" in byohpo("studies").stdout
+    assert "no studies in byohpo.db, which does not exist; --journal or" in byohpo("studies").stdout
     assert not Path("byohpo.db").exists()
 
 

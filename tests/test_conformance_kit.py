@@ -264,3 +264,5 @@ def test_why_an_algorithm_takes_its_options_neither_with_one_objective_nor_with_
     told = capsys.readouterr().err
     assert "num_selected" in told
     assert "with two objectives: " in told
+    assert main(["check", "pso", "--options", '{"popul": 3}']) == 2
+    assert capsys.readouterr().err.count("'popul'") == 1  # the same reason both times is told once

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from byohpo_core.checks import command
 from byohpo_core.cli import NO_RESULT
 from byohpo_core.cli.plugins import print_columns
-from byohpo_core.errors import UnknownStudy
 from byohpo_core.study import Study
 
 if TYPE_CHECKING:
@@ -54,7 +53,6 @@ relative to the working folder, as --journal is:
 
 Needed are strategy, objective_metric_name, [hyperparameter_ranges] and one of [script] and [function].
 """
-_ELSEWHERE = "--journal FILE or the variable BYOHPO_JOURNAL says where the journal is"
 
 
 def add_commands(commands: Any) -> None:
@@ -111,15 +109,9 @@ def _tune(options: argparse.Namespace) -> int:
 
 
 def _attached(options: argparse.Namespace, *, progress: bool = False) -> "Tuner":
-    """The study that is named, or where else it may be."""
     from byohpo_core.tuner import Tuner
 
-    try:
-        return Tuner.attach(options.name, journal=options.journal, progress=progress)
-    except UnknownStudy as error:
-        file = options.journal or os.environ.get("BYOHPO_JOURNAL") or "byohpo.db"
-        missing = "" if Path(file).exists() else f"there is no file {file}: "
-        raise UnknownStudy(f"{error}; {missing}{_ELSEWHERE}") from error
+    return Tuner.attach(options.name, journal=options.journal, progress=progress)
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -170,7 +162,7 @@ def _studies(options: argparse.Namespace) -> int:
         table.append([record.name, record.id, strategy, jobs, best, state])
     if not table:
         missing = "" if Path(journal.path).exists() else ", which does not exist"
-        print(f"no studies in {journal.path}{missing}; {_ELSEWHERE}")
+        print(f"no studies in {journal.path}{missing}; --journal or the variable BYOHPO_JOURNAL names another journal")
     print_columns(table)
     journal.close()
     return 0

@@ -89,6 +89,8 @@ class Subject:
             try:
                 build(self.found, self._problem(2), self.options)
             except InvalidInput as second:
+                if str(second) == str(first):
+                    raise
                 raise InvalidInput(f"{first}; with two objectives: {second}") from second
             return 2
         return 1
