@@ -62,14 +62,16 @@ def choice(name: str, value: Any, known: Sequence[str]) -> str:
 
 def command(verb: str, name: str, journal: str, *flags: str) -> str:
     """What a user types about a study; a journal that the command would not find by itself is named."""
-    return " ".join(
-        ["byohpo", verb, name, *flags, *(() if is_default(journal) else ("--journal", shlex.quote(journal)))]
-    )
+    found = journal == (os.environ.get("BYOHPO_JOURNAL") or "byohpo.db")
+    return " ".join(["byohpo", verb, name, *flags, *(() if found else ("--journal", shlex.quote(journal)))])
 
 
-def is_default(journal: str) -> bool:
-    """Whether a journal is found without being named."""
-    return journal in (os.environ.get("BYOHPO_JOURNAL") or "byohpo.db", ":memory:")
+def way(verb: str, name: str, journal: str) -> str:
+    """How a study is resumed or stopped: by a command, or in a program, which may have what no command can import."""
+    method = {"resume": "resume", "stop": "stop_tuning_job"}[verb]
+    if journal == ":memory:":
+        return f"`{method}()` of its Tuner"
+    return f"`{command(verb, name, journal)}` or `Tuner.attach({name!r}, ...).{method}()`"
 
 
 def nearest(word: str, known: Iterable[str], title: str) -> str:

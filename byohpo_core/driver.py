@@ -18,6 +18,7 @@ from typing import Any
 import attrs
 
 from byohpo_core.backends import Backend, Ended, Outcome, Reported, Update
+from byohpo_core.checks import way
 from byohpo_core.errors import PluginError, one_line
 from byohpo_core.journal import EventLog
 from byohpo_core.plugins import StudyPlugins
@@ -59,12 +60,11 @@ class Driver:
         backend: Backend,
         policy: Policy,
         stop_requested: Callable[[], str | None],
-        way_on: str,
         unwritten: Sequence[Event] = (),
     ) -> None:
         self.study = study
         self._log = log
-        self._way_on = way_on
+        self._way_on = way("resume", study.name, log.path)
         self._plugins = plugins
         self._backend = backend
         self._policy = policy
@@ -103,7 +103,7 @@ class Driver:
                 self._stop(f"max_jobs ({study.problem.max_jobs}) reached" if enough else "no more proposals")
             self._commit()
         if self._interrupts and study.stop_reason is None:
-            raise KeyboardInterrupt(f"study {study.name!r} is interrupted: `{self._way_on}` goes on")
+            raise KeyboardInterrupt(f"study {study.name!r} is interrupted: {self._way_on} goes on")
 
     def _adopt(self) -> None:
         """Repeat the stops that an earlier driver may not have come to, and take over its jobs.
@@ -431,14 +431,14 @@ class Driver:
         if self._interrupts == 1:
             _logger.warning(
                 "no more jobs are started; %d still run and are waited for. Ctrl-C again stops them. "
-                "`%s` goes on with the study.",
+                "%s goes on with the study.",
                 running,
                 self._way_on,
             )
         elif self._interrupts == 2:  # noqa: PLR2004 - the second Ctrl-C
             _logger.warning("stopping %d jobs", running)
         else:
-            raise KeyboardInterrupt(f"study {self.study.name!r} is left at once: `{self._way_on}` goes on")
+            raise KeyboardInterrupt(f"study {self.study.name!r} is left at once: {self._way_on} goes on")
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -20,7 +20,7 @@ from typing import IO, Any, Protocol
 
 import attrs
 
-from byohpo_core.checks import command, text
+from byohpo_core.checks import text, way
 from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, StudyLocked, UnknownStudy
 from byohpo_core.study import EVENT_VERSION, Event, EventKind
 
@@ -66,6 +66,10 @@ def check_study_name(name: str) -> str:
 
 class EventLog(Protocol):
     """What a driver writes to."""
+
+    @property
+    def path(self) -> str:
+        """Where the journal is."""
 
     def append(self, study_id: str, events: Sequence[Event]) -> None:
         """Write events in one transaction; they are on disk when this returns.
@@ -205,8 +209,8 @@ class Journal:
 
     def _taken(self, name: str) -> StudyExists:
         return StudyExists(
-            f"journal {self.path} already has a study named {name!r}: resume it with "
-            f"`{command('resume', name, self.path)}` or choose another job_name"
+            f"journal {self.path} already has a study named {name!r}: {way('resume', name, self.path)} goes on with "
+            "it; choose another job_name for a new one"
         )
 
     def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:

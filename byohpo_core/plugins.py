@@ -221,9 +221,11 @@ def restore(spec: PluginSpec) -> Found:
         for part in qualname.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
+        give = (
+            "Tuner.attach(..., strategy=TheClass)" if spec.group == ALGORITHMS else f"register({spec.name!r}, TheClass)"
+        )
         raise UnknownPlugin(
-            f"the study's plugin {spec.name!r} is the class {spec.target}, which this program does not have: "
-            "use Tuner.attach(..., strategy=TheClass)"
+            f"the study's plugin {spec.name!r} is the class {spec.target}, which this program does not have: use {give}"
         ) from error
     return Found(found, spec.name, spec.group)
 

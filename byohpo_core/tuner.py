@@ -14,7 +14,7 @@ import attrs
 
 from byohpo_core import checks
 from byohpo_core.backends import Estimator, JobSettings, as_estimator, find_elsewhere, restore_estimator
-from byohpo_core.detached import check_detachable, drive_detached, way_on
+from byohpo_core.detached import check_detachable, drive_detached
 from byohpo_core.driver import Driver, Policy
 from byohpo_core.dropin import drop_in
 from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked, UnknownStudy
@@ -437,13 +437,12 @@ class Tuner:
             self.study = study
             if self._progress:
                 plugins.listen("progress", stack.enter_context(Progress()))
-            way = way_on(self._journal, record, self._estimator, self._found.values())
             if backend.jobs_survive:
-                stack.callback(_tell_running, study, checks.command("stop", study.name, self._journal.path), way)
+                stack.callback(_tell_running, study, self._journal.path)
             if self._journal.last(record.id, EventKind.Opened) < 0:  # nobody was told how it began
                 plugins.happened(study, [*self._journal.read(record.id)])
             requested = partial(self._stop_requested, work, record)
-            Driver(study, log, plugins, backend, manifest.policy, requested, way, unwritten).run()
+            Driver(study, log, plugins, backend, manifest.policy, requested, unwritten).run()
             return study
 
     @contextmanager
@@ -508,14 +507,14 @@ def _check_raised(limits: Mapping[str, int], study: Study) -> None:
         )
 
 
-def _tell_running(study: Study, stop: str, way_on: str) -> None:
+def _tell_running(study: Study, journal: str) -> None:
     """What a driver that leaves says of the jobs that it leaves behind."""
     names = [str(trial.job_name) for trial in study.running]
     if names:
         shown = ", ".join(names[:_NAMED_JOBS]) + (", ..." if len(names) > _NAMED_JOBS else "")
         _logger.warning(
-            "still running, as far as is known: %s (%d in all). `%s` stops what runs, `%s` goes on with the study.",
-            *(shown, len(names), stop, way_on),
+            "still running, as far as is known: %s (%d in all). %s stops what runs, %s goes on with the study.",
+            *(shown, len(names), *(checks.way(verb, study.name, journal) for verb in ("stop", "resume"))),
         )
 
 

@@ -341,7 +341,9 @@ def test_ctrl_c_keeps_what_runs_and_says_how_to_go_on(folder):
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "no more jobs are started" in error
-    assert error.splitlines()[-1] == "byohpo: study 'first' is interrupted: `byohpo resume first` goes on"
+    assert error.splitlines()[-1] == (
+        "byohpo: study 'first' is interrupted: `byohpo resume first` or `Tuner.attach('first', ...).resume()` goes on"
+    )
     assert byohpo("resume", "first", "--no-progress").stdout.splitlines()[-1] == "first: max_jobs (8) reached"
 
 

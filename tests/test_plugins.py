@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from byohpo_core import InvalidInput, PluginError, UnknownPlugin, option
-from byohpo_core.plugins import ALGORITHMS, OURS, find, installed, option_parameters, register, restore, try_to_load
+from byohpo_core.plugins import (
+    ALGORITHMS,
+    EXTENSIONS,
+    OURS,
+    find,
+    installed,
+    option_parameters,
+    register,
+    restore,
+    try_to_load,
+)
 
 GOOD = """
 from byohpo_core import hookimpl
@@ -206,6 +216,10 @@ def test_a_manifests_plugin_is_found_again():
     assert restore(find("local-one").spec({})).plugin is Local
     with pytest.raises(UnknownPlugin, match=r"use Tuner.attach\(..., strategy=TheClass\)"):
         restore(find(Local).spec({}))
+    with pytest.raises(UnknownPlugin, match=r"use register\('Local', TheClass\)"):
+        restore(find(Local, EXTENSIONS).spec({}))
+    register("Local", Local)
+    assert restore(find(Local, EXTENSIONS).spec({})).plugin is Local
     with pytest.raises(InvalidInput):
         find("no-such-extension", "byohpo.extensions")
 

@@ -237,7 +237,7 @@ def test_ctrl_c_waits_for_what_runs_and_resume_goes_on():
     Path("script.py").write_text(textwrap.dedent(script))
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [
-        "study 's' is interrupted: `Tuner.attach('s', estimator=...).resume()` goes on",
+        "study 's' is interrupted: `byohpo resume s` or `Tuner.attach('s', ...).resume()` goes on",
         "1 () None",
         "max_jobs (8) reached",
     ], done.stderr
@@ -423,28 +423,24 @@ class Impatient:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "journal", "way_on"),
+    ("journal", "ways"),
     [
-        ("random", "studies.db", "byohpo resume s --journal studies.db"),
-        ("random", "byohpo.db", "byohpo resume s"),
-        (type("Here", (Fickle,), {}), "studies.db", "Tuner.attach('s', journal='studies.db', strategy=...).resume()"),
-        (type("Here", (Fickle,), {}), "byohpo.db", "Tuner.attach('s', strategy=...).resume()"),
-        ("random", ":memory:", "resume() of the same Tuner"),
+        ("studies.db", "`byohpo resume s --journal studies.db` or `Tuner.attach('s', ...).resume()`"),
+        ("my studies.db", "`byohpo resume s --journal 'my studies.db'` or `Tuner.attach('s', ...).resume()`"),
+        ("byohpo.db", "`byohpo resume s` or `Tuner.attach('s', ...).resume()`"),
+        (":memory:", "`resume()` of its Tuner"),
     ],
-    ids=str,
 )
-def test_the_user_is_told_how_to_go_on_however_the_driver_is_left(strategy, journal, way_on):
-    """A third Ctrl-C leaves at once; the command line cannot have what only this program has."""
-    with pytest.raises(KeyboardInterrupt, match=re.escape(f"study 's' is left at once: `{way_on}` goes on")):
-        tuner(strategy, journal, extensions=[Impatient]).fit(job_name="s")
-
-
-def test_a_study_in_memory_goes_on_by_its_tuner(monkeypatch):
-    """As the user is told."""
-    leaving = tuner("random", ":memory:", extensions=[Impatient])
-    with pytest.raises(KeyboardInterrupt):
+def test_the_user_is_told_how_to_go_on_however_the_driver_is_left(journal, ways, caplog, monkeypatch):
+    """A third Ctrl-C leaves at once; a command cannot have what only the program has, nor what is in its memory."""
+    leaving = tuner("random", journal, extensions=[Impatient])
+    with pytest.raises(KeyboardInterrupt, match=re.escape(f"study 's' is left at once: {ways} goes on")):
         leaving.fit(job_name="s")
+    assert f"Ctrl-C again stops them. {ways} goes on with the study." in caplog.messages[0]
+    assert f"stops what runs, {ways} goes on with the study." in caplog.messages[-1]
     monkeypatch.setattr(Impatient, "presses", 0)
+    with pytest.raises(StudyExists, match=re.escape(f"already has a study named 's': {ways} goes on with it")):
+        leaving.fit(job_name="s")
     assert leaving.resume().stop_reason == "max_jobs (16) reached"
 
 

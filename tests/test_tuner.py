@@ -545,7 +545,7 @@ def test_what_only_this_program_has_cannot_go_on_in_another():
 
     ranges = {"x": ContinuousParameter(0, 1)}
     for estimator, strategy, message in (
-        (objective, Here, "the strategy .*Here exists only in this program"),
+        (objective, Here, "'Here'.*exists only in this program"),
         (lambda hyperparameters: 1.0, "random", "exists only in this program"),
         (THRICE.times, "random", "Times.times exists only in this program"),
         (hidden, "random", "objective exists only in this program"),

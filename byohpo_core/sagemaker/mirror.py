@@ -115,6 +115,10 @@ class MirroredJournal:
         mirror.open(record)
         self._level(record)
 
+    @property
+    def path(self) -> str:
+        return self._journal.path
+
     def append(self, study_id: str, events: Sequence[Event]) -> None:
         self._journal.append(study_id, events)
         self._mirror.append(events)

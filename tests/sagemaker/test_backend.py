@@ -412,7 +412,7 @@ def test_bad_jobs_are_stopped_early(make_account):
     assert_stopped_once(account, study)
 
 
-class Impatient:
+class EarlyStops:
     """Has every job stopped that has reported."""
 
     def __init__(self, problem):
@@ -427,7 +427,7 @@ def test_a_job_that_ends_before_its_stop_is_completed(make_account):
     """The index has a job running after its last line; the stop comes too late, and the result is not lost."""
     faults = Faults(rates={"search_lag": 1.0}, seconds={"search_lag": 60.0})
     account = make_account(job=lambda request: SimulatedJob(3600, {"loss": 1.0}), faults=faults)
-    study = account.tuner(extensions=[Impatient]).fit(job_name="study")
+    study = account.tuner(extensions=[EarlyStops]).fit(job_name="study")
     assert [(trial.status, trial.value) for trial in study.trials] == [(TrialStatus.Completed, 1.0)] * 8
     assert account.operations().count("StopTrainingJob") > 0
     assert_stopped_once(account, study)
@@ -468,7 +468,9 @@ def test_who_leaves_tells_what_still_runs(account, caplog):
         if "still running, as far as is known: study-" in record.getMessage()
     ]
     assert "(3 in all)" in told
-    assert "`byohpo stop study --journal studies.db` stops what runs" in told
+    assert (
+        "`byohpo stop study --journal studies.db` or `Tuner.attach('study', ...).stop_tuning_job()` stops what" in told
+    )
 
 
 def test_an_interrupted_spot_job_goes_on_by_itself(make_account):
