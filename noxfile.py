@@ -32,6 +32,7 @@ PROJECTS = [".", *(f"./{path.parent.relative_to(ROOT)}" for path in sorted(ROOT.
 OLDEST = (3, 11)
 TEST_TOOLS = ["pytest>=8.2", "pytest-timeout", "pytest-xdist", "hypothesis", "numpy", "pandas", "scikit-learn"]
 TEST_TOOLS += ["hatchling>=1.27", "editables"]  # a test installs a new plugin's package, editable
+SUITE = ["--timeout=300", "--numprocesses=auto", "--hypothesis-profile=ci"]  # ci: the same examples each time
 LINTERS = ["ruff", "mypy", "pytest>=8.2"]  # whose types the conformance kit needs
 
 
@@ -101,7 +102,7 @@ def tests(session: nox.Session) -> None:
     install(session, *TEST_TOOLS)
     version = str(session.run("python", "--version", silent=True)).strip()
     session.log(f"Testing on {version}; this machine has {', '.join(PYTHONS)}")
-    run_tests(session, "--timeout=300", "--numprocesses=auto", *session.posargs)
+    run_tests(session, *SUITE, *session.posargs)
     session.log(f"The tests passed on {version}")
 
 
@@ -176,7 +177,7 @@ def minimums(session: nox.Session) -> None:
     tools = [tool for tool in TEST_TOOLS if canonicalize_name(Requirement(tool).name) not in lowest]
     session.install("--no-build-isolation", *PROJECTS, *tools, *pins)
     session.log(f"The tests run with {', '.join(pins)}")
-    run_tests(session, "--timeout=300", "--numprocesses=auto", *session.posargs)
+    run_tests(session, *SUITE, *session.posargs)
 
 
 @nox.session(python=PYTHON)

@@ -887,10 +887,12 @@ class Sleeps(Climber):
 
 @seeded("proposes-quickly")
 class Burns(Climber):
-    """Half a second of nothing, now and then."""
+    """Keeps the processor busy for a while before each proposal."""
 
     def next(self):
-        sum(range(3_000_000))
+        end = time.process_time() + 0.05
+        while time.process_time() < end:
+            pass
         return super().next()
 
 

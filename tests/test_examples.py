@@ -29,7 +29,7 @@ def test_the_primer_finds_its_minimum():
     """docs/examples/toy.py."""
     told = run("toy.py")
     assert "max_jobs (60) reached" in told
-    assert abs(float(re.search(r"x = (\S+),", told)[1]) - 1) < 0.1
+    assert abs(float(re.search(r"x = (\S+),", told)[1]) - 1) < 0.2
 
 
 def test_the_digits_are_learned():

@@ -92,6 +92,8 @@ class Aws:
         self._renewing = False
         """Whether credentials were refused: the user may have renewed them where they came from."""
         self._told_of_credentials = False
+        self._renewals = 0
+        """How often credentials that were refused have come back."""
         self._closed = threading.Event()
 
     def close(self) -> None:
@@ -109,6 +111,7 @@ class Aws:
         while True:
             attempt += 1
             self._keep_pace(service, operation)
+            renewals = self._renewals
             try:
                 answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
                 if "Body" in answer:  # read here, since its connection may be lost too
@@ -117,10 +120,12 @@ class Aws:
                 trouble = self._trouble(error, service, operation)
                 if not self._worked and (attempt >= self._first_attempts or isinstance(trouble, InvalidInput)):
                     raise trouble from error
-                self._wait(attempt, trouble)
+                self._wait(attempt, trouble, renewals)
             else:
                 with self._lock:
-                    self._worked, self._told_of_credentials = True, False
+                    self._worked = True
+                    self._renewals += self._told_of_credentials
+                    self._told_of_credentials = False
                 return answer
 
     def _keep_pace(self, service: str, operation: str) -> None:
@@ -143,10 +148,12 @@ class Aws:
         if self._closed.is_set():
             raise ByohpoError("the driver has left: this call to AWS is given up")
 
-    def _wait(self, attempt: int, trouble: ByohpoError) -> None:
+    def _wait(self, attempt: int, trouble: ByohpoError, renewals: int) -> None:
         if isinstance(trouble, InvalidInput):  # credentials: the user must do something
             with self._lock:
-                told, self._told_of_credentials = self._told_of_credentials, True
+                # A refusal from before the last renewal is no news.
+                told = self._told_of_credentials or renewals < self._renewals
+                self._told_of_credentials |= not told
                 self._renewing = True
                 self._clients.clear()
             if not told:

@@ -57,15 +57,14 @@ def test_every_trial_is_a_training_job(account):
         tuner.best_estimator()
 
 
-def test_a_resumed_study_finds_its_jobs_again(account):
+def test_a_resumed_study_finds_its_jobs_again(account, monkeypatch):
     """What ran goes on to its end, and nothing is created twice."""
     with pytest.raises(KeyboardCrash):
         account.tuner(extensions=[Crash]).fit(job_name="study")
     running = account.attach().study.running
     assert len(running) == 3
-    Crash.after = 99
+    monkeypatch.setattr(Crash, "after", 99)
     study = account.attach().resume()
-    Crash.after = 2
     assert [str(trial.status) for trial in study.trials] == ["Completed"] * 8
     assert all(trial.attempt == 0 for trial in study.trials)
     assert Counter(account.operations())["CreateTrainingJob"] == len(account.emulator.jobs) == 8
@@ -160,7 +159,8 @@ def test_what_runs_can_be_stopped_although_another_job_cannot_be_created(account
 
 def test_a_job_that_waits_for_a_place_does_not_start_after_the_study_s_end(make_account):
     """Its trial ends without one."""
-    account = make_account(quota=2)
+    # Shorter than the pause between two tries for a place: no place is free when one is tried.
+    account = make_account(quota=2, job=lambda request: SimulatedJob(300, {"loss": 1.0}))
     target = ("target-value", {"value": 1000.0})
     study = account.tuner(max_jobs=12, max_parallel_jobs=12, extensions=[target]).fit(job_name="study")
     assert len(account.emulator.jobs) == 2

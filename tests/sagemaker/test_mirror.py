@@ -329,6 +329,26 @@ def test_expired_credentials_are_told_after_another_fault(account, caplog, monke
     assert told_of_credentials(caplog) == 2
 
 
+def test_a_refusal_that_is_read_after_the_renewal_is_no_news(account, caplog, monkeypatch):
+    """Another call has been refused, told and answered, while this one's refusal was on its way."""
+    answers = ["answered", "overtaken", "refused", "answered", "answered"]
+
+    class Client:
+        def list_training_jobs(self):
+            if (answer := answers.pop(0)) == "answered":
+                return {}
+            if answer == "overtaken":
+                aws.call("sagemaker", "list_training_jobs")
+            raise ClientError({"Error": {"Code": "ExpiredTokenException", "Message": ""}}, "ListTrainingJobs")
+
+    aws = Aws(None, account.clock, 100.0)
+    monkeypatch.setattr(aws, "_client", lambda service: Client())
+    for _ in range(2):
+        aws.call("sagemaker", "list_training_jobs")
+    assert answers == []
+    assert told_of_credentials(caplog) == 1
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -43,6 +43,7 @@ getting_worse.jobs = 0
 
 def test_a_whole_run_calls_what_the_policy_allows_and_nothing_else(make_account, tmp_path, monkeypatch):
     """Every kind of call in one study: lost answers, a lagging index, early stops, a lost laptop."""
+    monkeypatch.setattr(LeavesOnce, "gone", False)
     faults = Faults(rates={"search_lag": 0.3, "metric_missing": 0.3}, seconds={"search_lag": 400.0})
     account = make_account(job=getting_worse, faults=faults)
     setting_up = len(account.emulator.calls)

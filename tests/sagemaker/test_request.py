@@ -409,6 +409,6 @@ def test_a_profile_of_the_sdks_session_is_read_anew(account, monkeypatch, tmp_pa
     (tmp_path / "credentials").write_text("[work]\naws_access_key_id = AKIDNEW\naws_secret_access_key = b\n")
     aws = Aws(None, account.clock, 4.0, session)
     assert aws._session() is session
-    aws._wait(1, InvalidInput("the AWS credentials have expired"))
+    aws._wait(1, InvalidInput("the AWS credentials have expired"), 0)
     assert aws._session().get_credentials().access_key == "AKIDNEW"
     assert aws._session().region_name == "eu-west-1"

@@ -203,7 +203,9 @@ def test_an_interrupted_job_goes_on_from_its_checkpoint(start, tmp_path, spot_se
             print("loss=0.5; found", checkpoint.read_text())
         else:
             print("loss=0.9;", flush=True)
-            checkpoint.write_text("7")
+            whole = pathlib.Path("/opt/ml/epoch.txt")
+            whole.write_text("7")
+            whole.rename(checkpoint)  # it is interrupted as soon as anything is there
             time.sleep(600)
     """)
     faults = Faults(rates={"spot": 1}, seconds={"spot": 600})
