@@ -1,8 +1,6 @@
 """Settings as users give them: each is what it should be, or refused in one line that names it."""
 
 import difflib
-import os
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +10,7 @@ from byohpo_core.errors import InvalidInput
 def text(name: str, value: Any) -> str:
     """A text that is not empty."""
     if not isinstance(value, str) or not value:
-        raise InvalidInput(f"{name} is {value!r}, not a text")
+        raise InvalidInput(f"{name} is {value!r}, not a text" if value != "" else f"{name} is empty")
     return value
 
 
@@ -58,20 +56,6 @@ def choice(name: str, value: Any, known: Sequence[str]) -> str:
     if value not in known:
         raise InvalidInput(f"{name} is {value!r}{nearest(str(value), known, 'possible')}")
     return str(value)
-
-
-def command(verb: str, name: str, journal: str, *flags: str) -> str:
-    """What a user types about a study; a journal that the command would not find by itself is named."""
-    found = journal == (os.environ.get("BYOHPO_JOURNAL") or "byohpo.db")
-    return " ".join(["byohpo", verb, name, *flags, *(() if found else ("--journal", shlex.quote(journal)))])
-
-
-def way(verb: str, name: str, journal: str) -> str:
-    """How a study is resumed or stopped: by a command, or in a program, which may have what no command can import."""
-    method = {"resume": "resume", "stop": "stop_tuning_job"}[verb]
-    if journal == ":memory:":
-        return f"`{method}()` of its Tuner"
-    return f"`{command(verb, name, journal)}` or `Tuner.attach({name!r}, ...).{method}()`"
 
 
 def nearest(word: str, known: Iterable[str], title: str) -> str:

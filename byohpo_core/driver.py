@@ -18,7 +18,6 @@ from typing import Any
 import attrs
 
 from byohpo_core.backends import Backend, Ended, Outcome, Reported, Update
-from byohpo_core.checks import way
 from byohpo_core.errors import PluginError, one_line
 from byohpo_core.journal import EventLog
 from byohpo_core.plugins import StudyPlugins
@@ -60,11 +59,12 @@ class Driver:
         backend: Backend,
         policy: Policy,
         stop_requested: Callable[[], str | None],
+        way_on: str,
         unwritten: Sequence[Event] = (),
     ) -> None:
         self.study = study
         self._log = log
-        self._way_on = way("resume", study.name, log.path)
+        self._way_on = way_on
         self._plugins = plugins
         self._backend = backend
         self._policy = policy

@@ -20,7 +20,8 @@ from typing import IO, Any, Protocol
 
 import attrs
 
-from byohpo_core.checks import text, way
+from byohpo_core.advice import way
+from byohpo_core.checks import text
 from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, StudyLocked, UnknownStudy
 from byohpo_core.study import EVENT_VERSION, Event, EventKind
 
@@ -139,10 +140,8 @@ class Journal:
                 return record
         known = ", ".join(record.name for record in studies) or "none"
         missing = "" if self.path == MEMORY or Path(self.path).exists() else ", which does not exist,"
-        raise UnknownStudy(
-            f"journal {self.path}{missing} has no study named {name!r} (known: {known}): "
-            "journal=, --journal or the variable BYOHPO_JOURNAL names another journal"
-        )
+        another = "" if self.path == MEMORY else ": journal=, --journal or the variable BYOHPO_JOURNAL names another"
+        raise UnknownStudy(f"journal {self.path}{missing} has no study named {name!r} (known: {known}){another}")
 
     def append(self, study_id: str, events: Sequence[Event]) -> None:
         try:
@@ -208,9 +207,10 @@ class Journal:
             yield
 
     def _taken(self, name: str) -> StudyExists:
+        way_on = way("resume", self.find(name), self.path)
         return StudyExists(
-            f"journal {self.path} already has a study named {name!r}: {way('resume', name, self.path)} goes on with "
-            "it; choose another job_name for a new one"
+            f"journal {self.path} already has a study named {name!r}: {way_on} goes on with it; for a new one choose "
+            "another job_name"
         )
 
     def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:

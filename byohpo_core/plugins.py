@@ -150,7 +150,7 @@ def find(plugin: str | PluginFactory, group: str = ALGORITHMS) -> Found:
     """The class that a user's word means: a class itself, a registered name, or an installed entry point."""
     if not isinstance(plugin, str):
         if not callable(plugin) or not hasattr(plugin, "__qualname__"):
-            raise InvalidInput(f"{plugin!r} is neither the name of an installed algorithm nor a class")
+            raise InvalidInput(f"{plugin!r} is neither the name of an installed plugin nor a class")
         return Found(plugin, plugin.__name__, group)
     if plugin in _registered:
         return Found(_registered[plugin], plugin, group)

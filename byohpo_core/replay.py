@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from byohpo_core.checks import command
+from byohpo_core.advice import command
 from byohpo_core.errors import Diverged
 from byohpo_core.journal import Journal, StudyRecord
 from byohpo_core.manifest import Manifest

@@ -55,7 +55,7 @@ CASES = {
     "one of SageMaker's": (lambda: tune(strategy="Bayesian"), "Bayesian is SageMaker's own"),
     "SageMaker's spelling": (lambda: tune(strategy="Random"), '); write strategy="random"'),
     "one of SageMaker's, and the way out": (lambda: tune(strategy="Bayesian"), 'write strategy="pso" or another'),
-    "strategy is no class": (lambda: tune(strategy=3), "3 is neither the name of an installed algorithm nor a class"),
+    "strategy is no class": (lambda: tune(strategy=3), "3 is neither the name of an installed plugin nor a class"),
     "unknown option": (
         lambda: tune(strategy="pso", strategy_options={"inertial": 0.5}),
         "plugin 'pso' (byohpo-plugin-pso 0.1.0) has no option 'inertial' (did you mean 'inertia'?",

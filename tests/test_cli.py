@@ -249,9 +249,9 @@ def test_hints_name_the_journal_where_it_is_not_found_without(folder):
         connection.execute("DELETE FROM events WHERE sequence > 5")
         connection.commit()
     told = byohpo("studies", "--journal", "my toy.db").stdout
-    assert told.rstrip().endswith("not ended: byohpo resume first --journal 'my toy.db'")
+    assert told.rstrip().endswith("not ended: `byohpo resume first --journal 'my toy.db'`")
     told = byohpo("studies", env={**os.environ, "BYOHPO_JOURNAL": "my toy.db"}).stdout
-    assert told.rstrip().endswith("not ended: byohpo resume first")
+    assert told.rstrip().endswith("not ended: `byohpo resume first`")
 
 
 def test_a_missing_journal_is_told_with_where_else_it_may_be():
@@ -341,9 +341,7 @@ def test_ctrl_c_keeps_what_runs_and_says_how_to_go_on(folder):
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "no more jobs are started" in error
-    assert error.splitlines()[-1] == (
-        "byohpo: study 'first' is interrupted: `byohpo resume first` or `Tuner.attach('first', ...).resume()` goes on"
-    )
+    assert error.splitlines()[-1] == ("byohpo: study 'first' is interrupted: `byohpo resume first` goes on")
     assert byohpo("resume", "first", "--no-progress").stdout.splitlines()[-1] == "first: max_jobs (8) reached"
 
 

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -237,7 +238,7 @@ def test_ctrl_c_waits_for_what_runs_and_resume_goes_on():
     Path("script.py").write_text(textwrap.dedent(script))
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [
-        "study 's' is interrupted: `byohpo resume s` or `Tuner.attach('s', ...).resume()` goes on",
+        "study 's' is interrupted: `Tuner.attach('s', estimator=objective).resume()` goes on",
         "1 () None",
         "max_jobs (8) reached",
     ], done.stderr
@@ -423,25 +424,114 @@ class Impatient:
 
 
 @pytest.mark.parametrize(
-    ("journal", "ways"),
+    ("journal", "way_on"),
     [
-        ("studies.db", "`byohpo resume s --journal studies.db` or `Tuner.attach('s', ...).resume()`"),
-        ("my studies.db", "`byohpo resume s --journal 'my studies.db'` or `Tuner.attach('s', ...).resume()`"),
-        ("byohpo.db", "`byohpo resume s` or `Tuner.attach('s', ...).resume()`"),
-        (":memory:", "`resume()` of its Tuner"),
+        ("studies.db", "`byohpo resume s --journal studies.db`"),
+        ("my studies.db", "`byohpo resume s --journal 'my studies.db'`"),
+        ("byohpo.db", "`byohpo resume s`"),
+        (":memory:", "`resume()` of this program's Tuner"),
     ],
 )
-def test_the_user_is_told_how_to_go_on_however_the_driver_is_left(journal, ways, caplog, monkeypatch):
-    """A third Ctrl-C leaves at once; a command cannot have what only the program has, nor what is in its memory."""
+def test_the_user_is_told_how_to_go_on_however_the_driver_is_left(journal, way_on, caplog, monkeypatch):
+    """A third Ctrl-C leaves at once."""
     leaving = tuner("random", journal, extensions=[Impatient])
-    with pytest.raises(KeyboardInterrupt, match=re.escape(f"study 's' is left at once: {ways} goes on")):
+    with pytest.raises(KeyboardInterrupt, match=re.escape(f"study 's' is left at once: {way_on} goes on")):
         leaving.fit(job_name="s")
-    assert f"Ctrl-C again stops them. {ways} goes on with the study." in caplog.messages[0]
-    assert f"stops what runs, {ways} goes on with the study." in caplog.messages[-1]
+    assert f"Ctrl-C again stops them. {way_on} goes on with the study." in caplog.messages[0]
+    assert f"stops what runs, {way_on} goes on with the study." in caplog.messages[-1]
     monkeypatch.setattr(Impatient, "presses", 0)
-    with pytest.raises(StudyExists, match=re.escape(f"already has a study named 's': {ways} goes on with it")):
+    with pytest.raises(StudyExists, match=re.escape(f"already has a study named 's': {way_on} goes on with it")):
         leaving.fit(job_name="s")
     assert leaving.resume().stop_reason == "max_jobs (16) reached"
+
+
+PROGRAM = """
+    import sys
+
+    import beside
+    from byohpo_core import ContinuousParameter, Tuner, hookimpl, register
+
+    def objective(hyperparameters):
+        return beside.objective(hyperparameters)
+
+    def inside():
+        class Inside:
+            def __init__(self, problem):
+                self.space = problem.space
+
+            @hookimpl
+            def propose(self, study, count):
+                return [self.space.decode([len(study.trials) / 10 + number / 100]) for number in range(count)]
+
+        class Quiet:
+            def __init__(self, problem):
+                pass
+
+            @hookimpl
+            def stop(self, study):
+                return None
+
+        return Inside, Quiet
+
+    Inside, Quiet = inside()
+
+    if len(sys.argv) > 1:
+        exec(sys.argv[1])
+    else:
+        Tuner(FUNCTION, "loss", {"x": ContinuousParameter(0, 1)}, strategy=STRATEGY, extensions=EXTENSIONS, max_jobs=8,
+              journal="my studies.db", progress=False).fit(job_name="s")
+"""
+BESIDE = """
+    import os, signal
+
+    def objective(hyperparameters):
+        if not os.path.exists("pressed"):
+            open("pressed", "w").close()
+            os.kill(os.getpid(), signal.SIGINT)
+        return hyperparameters["x"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "strategy", "extensions", "before", "given"),
+    [
+        ("objective", "'random'", "[]", "", "estimator=objective"),
+        ("beside.objective", "Inside", "[]", "", "strategy=Inside"),
+        ("objective", "Inside", "[Quiet]", "register('Quiet', Quiet); ", "estimator=objective, strategy=Inside"),
+        ("beside.objective", "'random'", "[]", None, None),
+    ],
+)
+def test_what_the_user_is_told_to_type_works(function, strategy, extensions, before, given):
+    """By the one who leaves it, and by the list of studies; the program is in another folder than the user."""
+    way_on = f"{before}Tuner.attach('s', journal='my studies.db', {given}).resume()"
+    if given is None:  # anybody can import what it takes
+        way_on = "byohpo resume s --journal 'my studies.db'"
+    program = Path("folder", "program.py")
+    program.parent.mkdir()
+    program.with_name("beside.py").write_text(textwrap.dedent(BESIDE))
+    text = textwrap.dedent(PROGRAM).replace("FUNCTION", function).replace("EXTENSIONS", extensions)
+    program.write_text(text.replace("STRATEGY", strategy))
+    cli = [sys.executable, "-P", "-m", "byohpo_core.cli"]
+
+    def run(*command):
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    left = run(sys.executable, str(program))
+    assert left.stderr.splitlines()[-1].endswith(f"study 's' is interrupted: `{way_on}` goes on"), left.stderr
+    assert f"not ended: `{way_on}`" in run(*cli, "studies", "--journal", "my studies.db").stdout
+    typed = [*cli, *shlex.split(way_on)[1:]] if way_on.startswith("byohpo ") else [sys.executable, str(program), way_on]
+    went_on = run(*typed)
+    assert went_on.returncode == 0, went_on.stderr
+    assert "max_jobs (8) reached" in run(*cli, "studies", "--journal", "my studies.db").stdout
+
+
+def test_another_function_is_taken_with_a_warning(caplog):
+    """It may be renamed, or the wrong one."""
+    tuner("random", max_jobs=4).fit(job_name="s")
+    other = Simulated(lambda _: Simulation({"loss": 1.0}, 60))
+    Tuner.attach("s", journal="studies.db", estimator=other, progress=False).resume(max_jobs=5)
+    (told,) = caplog.messages
+    assert told.startswith("the study has tuned the function tests.test_resume:simulated, and goes on with ")
 
 
 def test_two_drivers_of_one_study_are_refused_the_holder_is_named():

@@ -5,6 +5,7 @@ the study's manifest. Connected to a study it becomes a `Backend`, which lives a
 estimators are found by their entry point in the group `byohpo.backends`.
 """
 
+import logging
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import attrs
 
+from byohpo_core.backends.importable import kept_name
 from byohpo_core.checks import mapping, text
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import EventLog, Journal, StudyRecord
@@ -22,6 +24,7 @@ from byohpo_core.plugins import BACKENDS, find
 from byohpo_core.study import Problem, Study, Trial
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+_logger = logging.getLogger("byohpo")
 
 
 class Outcome(StrEnum):
@@ -222,6 +225,9 @@ def restore_estimator(description: Mapping[str, Any], given: Estimator | None) -
     if given is not None and not isinstance(given, kind):
         raise InvalidInput(f"the study tunes a {kind.__name__}, not a {type(given).__name__}")
     estimator: Estimator = kind.restore(description, given)
+    for function in () if given is None else given.functions:
+        if (name := kept_name(function)) != description["function"]:
+            _logger.warning("the study has tuned the function %s, and goes on with %s", description["function"], name)
     return estimator
 
 

@@ -17,7 +17,14 @@ from typing import Any, ClassVar, Self
 import attrs
 
 from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome, Update, frozen_mapping
-from byohpo_core.backends.importable import import_function, is_importable, kept_name, qualified_name, study_name
+from byohpo_core.backends.importable import (
+    folder_of_program,
+    import_function,
+    is_importable,
+    kept_name,
+    qualified_name,
+    study_name,
+)
 from byohpo_core.errors import InvalidInput
 from byohpo_core.study import Problem, Study, Trial
 
@@ -71,7 +78,7 @@ class PythonFunction(Estimator):
             "kind": self.kind,
             "function": kept_name(self.function),
             "processes": self.processes,
-            "folder": self.folder,
+            "folder": self.folder or folder_of_program(self.function),
         }
 
     @classmethod

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from byohpo_core.errors import InvalidInput, one_line
@@ -51,6 +52,13 @@ def import_function(name: str, folder: str | None = None) -> _Function:
             "that has it, with Tuner.attach(..., estimator=the_function).resume()"
         ) from why
     return function
+
+
+def folder_of_program(function: _Function) -> str | None:
+    """The folder of the program that runs, if the function's module is in it: Python looks there for no other one."""
+    file = getattr(sys.modules.get(function.__module__), "__file__", None)
+    folder = Path(sys.path[0]).absolute()
+    return str(folder) if file is not None and Path(file).absolute().is_relative_to(folder) else None
 
 
 def study_name(function: _Function) -> str:

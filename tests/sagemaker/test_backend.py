@@ -468,9 +468,7 @@ def test_who_leaves_tells_what_still_runs(account, caplog):
         if "still running, as far as is known: study-" in record.getMessage()
     ]
     assert "(3 in all)" in told
-    assert (
-        "`byohpo stop study --journal studies.db` or `Tuner.attach('study', ...).stop_tuning_job()` stops what" in told
-    )
+    assert "`byohpo stop study --journal studies.db` stops what runs" in told
 
 
 def test_an_interrupted_spot_job_goes_on_by_itself(make_account):
