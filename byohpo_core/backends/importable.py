@@ -55,7 +55,7 @@ def import_function(name: str, folder: str | None = None) -> _Function:
 
 
 def folder_of_program(function: _Function) -> str | None:
-    """The folder of the program that runs, if the function's module is in it: Python looks there for no other one."""
+    """The folder of the program that runs, where only that program looks for modules, if the function's is there."""
     file = getattr(sys.modules.get(function.__module__), "__file__", None)
     folder = Path(sys.path[0]).absolute()
     return str(folder) if file is not None and Path(file).absolute().is_relative_to(folder) else None
