@@ -7,38 +7,38 @@ from typing import TYPE_CHECKING
 from byohpo_core.plugins import ALGORITHMS
 
 if TYPE_CHECKING:
-    from byohpo_core.journal import StudyRecord
+    from byohpo_core.manifest import Manifest
 
 _METHODS = {"resume": "resume", "stop": "stop_tuning_job"}
 
 
-def command(verb: str, name: str, journal: str, *flags: str) -> str:
-    """What is typed in a shell; a journal that the command would not find by itself is named."""
-    named = [] if _is_default(journal) else ["--journal", shlex.quote(journal)]
-    return " ".join(["byohpo", verb, name, *flags, *named])
-
-
-def way(verb: str, record: "StudyRecord", journal: str) -> str:
-    """How a study is resumed or stopped: by a command, or in the program that alone has what the study is made of."""
-    method = f"{_METHODS[verb]}()"
+def what_to_type(verb: str, name: str, journal: str, manifest: "Manifest", *, restart_algorithm: bool = False) -> str:
+    """A command that resumes or stops a study or, where only a program has what the study is made of, Python code."""
+    method = f"{_METHODS[verb]}({'restart_algorithm=True' if restart_algorithm else ''})"
     if journal == ":memory:":
         return f"`{method}` of this program's Tuner"
-    registered, given = "", []
-    backend = record.manifest["backend"]
-    if _is_tied(function := backend.get("function", "")):
-        given.append(f"estimator={_called(function) if backend['kind'] == 'function' else '...'}")
-    if verb == "resume":  # a stop asks no plugin
-        for spec in record.manifest["plugins"]:
-            if spec["distribution"] is not None or not _is_tied(spec["target"]):
-                continue
-            if spec["group"] == ALGORITHMS:
-                given.append(f"strategy={_called(spec['target'])}")
-            else:
-                registered += f"register({spec['name']!r}, {_called(spec['target'])}); "
-    if not given and not registered:
-        return f"`{command(verb, record.name, journal)}`"
-    named = [] if _is_default(journal) else [f"journal={journal!r}"]
-    return f"`{registered}Tuner.attach({', '.join([repr(record.name), *named, *given])}).{method}`"
+    function = manifest.backend.get("function", "")
+    plugins = [spec for spec in manifest.plugins if spec.distribution is None and _is_tied(spec.target)]
+    if verb == "stop":  # it asks no plugin
+        plugins = []
+    if not _is_tied(function) and not plugins:
+        return f"`{command(journal, verb, name, *(['--restart-algorithm'] if restart_algorithm else []))}`"
+    registered = ""
+    arguments = [repr(name), *([] if _is_default(journal) else [f"journal={journal!r}"])]
+    if _is_tied(function):
+        called = _called(function, "the_function")
+        arguments.append(f"estimator={f'Simulated({called})' if manifest.backend['kind'] == 'simulated' else called}")
+    for spec in plugins:
+        if spec.group == ALGORITHMS:
+            arguments.append(f"strategy={_called(spec.target, 'TheClass')}")
+        elif "<" in spec.target:
+            registered += f"from byohpo_core import register; register({spec.name!r}, TheClass); "
+    return f"`{registered}Tuner.attach({', '.join(arguments)}).{method}`"
+
+
+def command(journal: str, *words: str) -> str:
+    """A command for a shell; a journal that it would not find by itself is named."""
+    return " ".join(["byohpo", *words, *([] if _is_default(journal) else ["--journal", shlex.quote(journal)])])
 
 
 def _is_default(journal: str) -> bool:
@@ -50,7 +50,7 @@ def _is_tied(target: str) -> bool:
     return target.startswith("__main__:") or "<" in target
 
 
-def _called(target: str) -> str:
-    """What it is called where it is, if it has a name there."""
-    name = target.rpartition(":")[2].rpartition(".")[2]
-    return name if name.isidentifier() else "..."
+def _called(target: str, otherwise: str) -> str:
+    """What it is called at the top of its program, if it has a name there."""
+    qualname = target.rpartition(":")[2]
+    return otherwise if "<" in qualname else qualname

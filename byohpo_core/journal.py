@@ -20,7 +20,7 @@ from typing import IO, Any, Protocol
 
 import attrs
 
-from byohpo_core.advice import way
+from byohpo_core.advice import command
 from byohpo_core.checks import text
 from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, StudyLocked, UnknownStudy
 from byohpo_core.study import EVENT_VERSION, Event, EventKind
@@ -207,10 +207,9 @@ class Journal:
             yield
 
     def _taken(self, name: str) -> StudyExists:
-        way_on = way("resume", self.find(name), self.path)
+        told = "" if self.path == MEMORY else f", and `{command(self.path, 'studies')}` says what goes on with it"
         return StudyExists(
-            f"journal {self.path} already has a study named {name!r}: {way_on} goes on with it; for a new one choose "
-            "another job_name"
+            f"journal {self.path} already has a study named {name!r}{told}: choose another job_name for a new one"
         )
 
     def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:

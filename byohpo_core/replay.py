@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from byohpo_core.advice import command
+from byohpo_core.advice import what_to_type
 from byohpo_core.errors import Diverged
 from byohpo_core.journal import Journal, StudyRecord
 from byohpo_core.manifest import Manifest
@@ -30,14 +30,16 @@ def replay(journal: Journal, record: StudyRecord, plugins: StudyPlugins) -> Stud
     """
     study = _blank(journal, record)
     epoch = journal.last(record.id, EventKind.Epoch)
-    versions = {spec.name: spec.version for spec in manifest_now(journal, record).plugins}
+    manifest = manifest_now(journal, record)
+    versions = {spec.name: spec.version for spec in manifest.plugins}
+    way_on = what_to_type("resume", record.name, journal.path, manifest, restart_algorithm=True)
     for event in journal.read(record.id):
         repeated = event.sequence > epoch
         if repeated and event.kind is EventKind.Asked:
             plugin = event.body["plugin"]
             study.tick(event.time)
             answer = plugins.propose(plugin, study, event.body["count"])
-            _compare(journal, study, answer, event.body["answer"], plugins.specs[plugin], versions[plugin])
+            _compare(study, answer, event.body["answer"], plugins.specs[plugin], versions[plugin], way_on)
         study.apply(event)
         if repeated and event.kind is EventKind.Observed:
             plugins.observe(study, [study.trials[number] for number in event.body["trials"]])
@@ -61,12 +63,12 @@ def manifest_now(journal: Journal, record: StudyRecord) -> Manifest:
 
 
 def _compare(
-    journal: Journal,
     study: Study,
     answer: Sequence[Proposal],
     then: Sequence[Any],
     spec: PluginSpec,
     version: str | None,
+    way_on: str,
 ) -> None:
     now = [proposal.to_json() for proposal in answer]
     for index in range(max(len(now), len(then))):
@@ -75,8 +77,7 @@ def _compare(
             raise Diverged(
                 f"study {study.name!r}: plugin {spec.owner} changed its mind about trial {len(study.trials) + index}: "
                 f"the journal has {_told(its)} (written with version {version}), now it proposes {_told(mine)}; "
-                "install that version, or go on with resume(restart_algorithm=True) "
-                f"(`{command('resume', study.name, journal.path, '--restart-algorithm')}`)"
+                f"install that version, or go on with {way_on}"
             )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from byohpo_core import checks
-from byohpo_core.advice import way
+from byohpo_core.advice import what_to_type
 from byohpo_core.backends import Estimator, JobSettings, as_estimator, find_elsewhere, restore_estimator
 from byohpo_core.detached import check_detachable, drive_detached
 from byohpo_core.driver import Driver, Policy
@@ -439,11 +439,11 @@ class Tuner:
             if self._progress:
                 plugins.listen("progress", stack.enter_context(Progress()))
             if backend.jobs_survive:
-                stack.callback(_tell_running, study, record, self._journal.path)
+                stack.callback(_tell_running, study, manifest, self._journal.path)
             if self._journal.last(record.id, EventKind.Opened) < 0:  # nobody was told how it began
                 plugins.happened(study, [*self._journal.read(record.id)])
             requested = partial(self._stop_requested, work, record)
-            way_on = way("resume", record, self._journal.path)
+            way_on = what_to_type("resume", study.name, self._journal.path, manifest)
             Driver(study, log, plugins, backend, manifest.policy, requested, way_on, unwritten).run()
             return study
 
@@ -509,14 +509,14 @@ def _check_raised(limits: Mapping[str, int], study: Study) -> None:
         )
 
 
-def _tell_running(study: Study, record: StudyRecord, journal: str) -> None:
+def _tell_running(study: Study, manifest: Manifest, journal: str) -> None:
     """What a driver that leaves says of the jobs that it leaves behind."""
     names = [str(trial.job_name) for trial in study.running]
     if names:
         shown = ", ".join(names[:_NAMED_JOBS]) + (", ..." if len(names) > _NAMED_JOBS else "")
         _logger.warning(
             "still running, as far as is known: %s (%d in all). %s stops what runs, %s goes on with the study.",
-            *(shown, len(names), *(way(verb, record, journal) for verb in ("stop", "resume"))),
+            *(shown, len(names), *(what_to_type(verb, study.name, journal, manifest) for verb in ("stop", "resume"))),
         )
 
 

@@ -204,8 +204,9 @@ def test_an_option_checks_its_bounds(bounds, good, bad, complaint):
     assert attrs.fields(Algorithm).step.metadata["help"] == "how far"
 
 
-def test_a_manifests_plugin_is_found_again():
+def test_a_manifests_plugin_is_found_again(monkeypatch):
     """A registered one by its name, a class by module and qualified name; otherwise the way out is told."""
+    monkeypatch.setattr("byohpo_core.plugins._registered", {})
     found = find(Path)
     assert restore(found.spec({})).plugin is Path
 

@@ -30,9 +30,12 @@ from byohpo_core import (
     hookimpl,
     register,
 )
+from byohpo_core.advice import what_to_type
 from byohpo_core.backends.importable import import_function
 from byohpo_core.backends.simulated import SimulatedBackend
 from byohpo_core.journal import Journal, open_journal
+from byohpo_core.plugins import PluginSpec
+from byohpo_core.replay import manifest_now
 
 
 def simulated(hyperparameters):
@@ -277,7 +280,7 @@ def test_a_plugin_that_changed_its_mind_is_named_and_can_be_restarted(monkeypatc
     monkeypatch.setattr(Journal, "append", append)
     monkeypatch.setattr(Fickle, "offset", 1e-9)
     with pytest.raises(
-        Diverged, match=r"'fickle'.*changed its mind about trial 0.*\{'x': 0.0\}.*restart_algorithm=True"
+        Diverged, match=r"'fickle'.*changed its mind about trial 0.*\{'x': 0.0\}.*byohpo resume s --restart-algorithm"
     ):
         attach().resume()
     before = len(attach().study.trials)
@@ -438,9 +441,10 @@ def test_the_user_is_told_how_to_go_on_however_the_driver_is_left(journal, way_o
     with pytest.raises(KeyboardInterrupt, match=re.escape(f"study 's' is left at once: {way_on} goes on")):
         leaving.fit(job_name="s")
     assert f"Ctrl-C again stops them. {way_on} goes on with the study." in caplog.messages[0]
-    assert f"stops what runs, {way_on} goes on with the study." in caplog.messages[-1]
+    stop = way_on.replace("byohpo resume", "byohpo stop").replace("`resume", "`stop_tuning_job")
+    assert f"{stop} stops what runs, {way_on} goes on with the study." in caplog.messages[-1]
     monkeypatch.setattr(Impatient, "presses", 0)
-    with pytest.raises(StudyExists, match=re.escape(f"already has a study named 's': {way_on} goes on with it")):
+    with pytest.raises(StudyExists, match=r"already has a study named 's'.*: choose another job_name"):
         leaving.fit(job_name="s")
     assert leaving.resume().stop_reason == "max_jobs (16) reached"
 
@@ -449,7 +453,7 @@ PROGRAM = """
     import sys
 
     import beside
-    from byohpo_core import ContinuousParameter, Tuner, hookimpl, register
+    from byohpo_core import ContinuousParameter, Tuner, hookimpl
 
     def objective(hyperparameters):
         return beside.objective(hyperparameters)
@@ -473,7 +477,8 @@ PROGRAM = """
 
         return Inside, Quiet
 
-    Inside, Quiet = inside()
+    TheClass = inside()[1]
+    Mine = type("Mine", (inside()[0],), {})
 
     if len(sys.argv) > 1:
         exec(sys.argv[1])
@@ -496,8 +501,14 @@ BESIDE = """
     ("function", "strategy", "extensions", "before", "given"),
     [
         ("objective", "'random'", "[]", "", "estimator=objective"),
-        ("beside.objective", "Inside", "[]", "", "strategy=Inside"),
-        ("objective", "Inside", "[Quiet]", "register('Quiet', Quiet); ", "estimator=objective, strategy=Inside"),
+        ("beside.objective", "Mine", "[]", "", "strategy=Mine"),
+        (
+            "objective",
+            "Mine",
+            "[TheClass]",
+            "from byohpo_core import register; register('Quiet', TheClass); ",
+            "estimator=objective, strategy=Mine",
+        ),
         ("beside.objective", "'random'", "[]", None, None),
     ],
 )
@@ -532,6 +543,50 @@ def test_another_function_is_taken_with_a_warning(caplog):
     Tuner.attach("s", journal="studies.db", estimator=other, progress=False).resume(max_jobs=5)
     (told,) = caplog.messages
     assert told.startswith("the study has tuned the function tests.test_resume:simulated, and goes on with ")
+    attach().resume(max_jobs=6)
+    assert caplog.messages == [told]  # the same one is no news
+
+
+@pytest.mark.parametrize(
+    ("backend", "targets", "resume", "stop"),
+    [
+        ({}, {}, "byohpo resume s", "byohpo stop s"),
+        ({"kind": "function", "function": "work:job"}, {}, "byohpo resume s", "byohpo stop s"),
+        (
+            {"kind": "function", "function": "__main__:Model.score"},
+            {},
+            "Tuner.attach('s', estimator=Model.score).resume()",
+            "Tuner.attach('s', estimator=Model.score).stop_tuning_job()",
+        ),
+        (
+            {"kind": "simulated", "function": "__main__:<<lambda>>"},
+            {},
+            "Tuner.attach('s', estimator=Simulated(the_function)).resume()",
+            "Tuner.attach('s', estimator=Simulated(the_function)).stop_tuning_job()",
+        ),
+        ({}, {"algorithms": "__main__:Mine"}, "Tuner.attach('s', strategy=Mine).resume()", "byohpo stop s"),
+        ({}, {"algorithms": "work:f.<locals>.C"}, "Tuner.attach('s', strategy=TheClass).resume()", "byohpo stop s"),
+        ({}, {"extensions": "__main__:Mine"}, "Tuner.attach('s').resume()", "byohpo stop s"),
+        (
+            {},
+            {"extensions": "work:f.<locals>.C"},
+            "from byohpo_core import register; register('mine', TheClass); Tuner.attach('s').resume()",
+            "byohpo stop s",
+        ),
+    ],
+    ids=str,
+)
+def test_what_to_type_follows_from_the_manifest(backend, targets, resume, stop):
+    """From its present plugins, by the names under which they are kept."""
+    tuner("random").fit(job_name="s")
+    journal = open_journal("studies.db")
+    manifest = attrs.evolve(
+        manifest_now(journal, journal.find("s")),
+        backend=backend,
+        plugins=[PluginSpec("mine", f"byohpo.{group}", target, {}) for group, target in targets.items()],
+    )
+    assert what_to_type("resume", "s", "byohpo.db", manifest) == f"`{resume}`"
+    assert what_to_type("stop", "s", "byohpo.db", manifest) == f"`{stop}`"
 
 
 def test_two_drivers_of_one_study_are_refused_the_holder_is_named():

@@ -226,8 +226,9 @@ def restore_estimator(description: Mapping[str, Any], given: Estimator | None) -
         raise InvalidInput(f"the study tunes a {kind.__name__}, not a {type(given).__name__}")
     estimator: Estimator = kind.restore(description, given)
     for function in () if given is None else given.functions:
-        if (name := kept_name(function)) != description["function"]:
-            _logger.warning("the study has tuned the function %s, and goes on with %s", description["function"], name)
+        before, now = description.get("function"), kept_name(function)
+        if before not in (None, now):
+            _logger.warning("the study has tuned the function %s, and goes on with %s", before, now)
     return estimator
 
 

@@ -18,7 +18,7 @@ import attrs
 
 from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome, Update, frozen_mapping
 from byohpo_core.backends.importable import (
-    folder_of_program,
+    folder_of,
     import_function,
     is_importable,
     kept_name,
@@ -78,7 +78,7 @@ class PythonFunction(Estimator):
             "kind": self.kind,
             "function": kept_name(self.function),
             "processes": self.processes,
-            "folder": self.folder or folder_of_program(self.function),
+            "folder": self.folder or folder_of(self.function),
         }
 
     @classmethod

@@ -48,17 +48,21 @@ def import_function(name: str, folder: str | None = None) -> _Function:
     if not callable(function) or isinstance(function, type):
         told = "" if why is None else f" ({type(why).__name__}: {one_line(why)})"
         raise InvalidInput(
-            f"the study tunes the function {name}, which this program cannot import{told}: resume it in the program "
-            "that has it, with Tuner.attach(..., estimator=the_function).resume()"
+            f"the study tunes the function {name}, which this program cannot import{told}: go to the program "
+            "that has it, where Tuner.attach(..., estimator=...) takes it"
         ) from why
     return function
 
 
-def folder_of_program(function: _Function) -> str | None:
-    """The folder of the program that runs, where only that program looks for modules, if the function's is there."""
-    file = getattr(sys.modules.get(function.__module__), "__file__", None)
-    folder = Path(sys.path[0]).absolute()
-    return str(folder) if file is not None and Path(file).absolute().is_relative_to(folder) else None
+def folder_of(function: _Function) -> str | None:
+    """The folder from which this program has imported the function's module, if it comes from a file."""
+    module = sys.modules.get(function.__module__)
+    file = getattr(module, "__file__", None)
+    if module is None or file is None:
+        return None
+    path = Path(file).absolute()
+    folder = path.parents[module.__name__.count(".") + (path.stem == "__init__")]
+    return str(folder) if folder in (Path(place).absolute() for place in sys.path) else None
 
 
 def study_name(function: _Function) -> str:

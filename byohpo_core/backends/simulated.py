@@ -19,7 +19,7 @@ from byohpo_core.backends import (
     channels,
     frozen_mapping,
 )
-from byohpo_core.backends.importable import import_function, kept_name, study_name
+from byohpo_core.backends.importable import folder_of, import_function, kept_name, study_name
 from byohpo_core.errors import InvalidInput
 from byohpo_core.study import Problem, Study, Trial
 
@@ -75,11 +75,11 @@ class Simulated(Estimator):
         return self, attrs.evolve(settings, inputs=channels(inputs))
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "function": kept_name(self.function)}
+        return {"kind": self.kind, "function": kept_name(self.function), "folder": folder_of(self.function)}
 
     @classmethod
     def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:
-        return given or cls(import_function(description["function"]))
+        return given or cls(import_function(description["function"], description.get("folder")))
 
     def connect(self, study: Study, settings: JobSettings) -> "SimulatedBackend":  # noqa: ARG002
         return SimulatedBackend(self.function, study.now)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from byohpo_core.advice import way
+from byohpo_core.advice import what_to_type
 from byohpo_core.cli import NO_RESULT
 from byohpo_core.cli.plugins import print_columns
 from byohpo_core.study import Study
@@ -158,7 +158,7 @@ def _studies(options: argparse.Namespace) -> int:
         strategy = next(spec.name for spec in manifest.plugins if spec.group == ALGORITHMS)
         best = "no result" if study.best is None else f"best {study.best.value:.6g}"
         jobs = f"{study.jobs}/{study.problem.max_jobs} jobs"
-        state = study.stop_reason or f"not ended: {way('resume', record, journal.path)}"
+        state = study.stop_reason or f"not ended: {what_to_type('resume', record.name, journal.path, manifest)}"
         table.append([record.name, record.id, strategy, jobs, best, state])
     if not table:
         missing = "" if Path(journal.path).exists() else ", which does not exist"

@@ -159,7 +159,7 @@ def test_what_runs_can_be_stopped_although_another_job_cannot_be_created(account
 
 def test_a_job_that_waits_for_a_place_does_not_start_after_the_study_s_end(make_account):
     """Its trial ends without one."""
-    # Shorter than the pause between two tries for a place: no place is free when one is tried.
+    # So short that the first result is known, and ends the study, before a place is tried for again.
     account = make_account(quota=2, job=lambda request: SimulatedJob(300, {"loss": 1.0}))
     target = ("target-value", {"value": 1000.0})
     study = account.tuner(max_jobs=12, max_parallel_jobs=12, extensions=[target]).fit(job_name="study")
