@@ -4,7 +4,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from byohpo_core.plugins import ALGORITHMS
+from byohpo_core.plugins import ALGORITHMS, is_tied
 
 if TYPE_CHECKING:
     from byohpo_core.manifest import Manifest
@@ -18,14 +18,14 @@ def what_to_type(verb: str, name: str, journal: str, manifest: "Manifest", *, re
     if journal == ":memory:":
         return f"`{method}` of this program's Tuner"
     function = manifest.backend.get("function", "")
-    plugins = [spec for spec in manifest.plugins if spec.distribution is None and _is_tied(spec.target)]
+    plugins = [spec for spec in manifest.plugins if spec.distribution is None and is_tied(spec.target)]
     if verb == "stop":  # it asks no plugin
         plugins = []
-    if not _is_tied(function) and not plugins:
+    if not is_tied(function) and not plugins:
         return f"`{command(journal, verb, name, *(['--restart-algorithm'] if restart_algorithm else []))}`"
     registered = ""
     arguments = [repr(name), *([] if _is_default(journal) else [f"journal={journal!r}"])]
-    if _is_tied(function):
+    if is_tied(function):
         called = _called(function, "the_function")
         arguments.append(f"estimator={f'Simulated({called})' if manifest.backend['kind'] == 'simulated' else called}")
     for spec in plugins:
@@ -43,11 +43,6 @@ def command(journal: str, *words: str) -> str:
 
 def _is_default(journal: str) -> bool:
     return journal == (os.environ.get("BYOHPO_JOURNAL") or "byohpo.db")
-
-
-def _is_tied(target: str) -> bool:
-    """Whether a `module:qualname` is of a program itself, or of something inside a function: nobody can import it."""
-    return target.startswith("__main__:") or "<" in target
 
 
 def _called(target: str, otherwise: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from byohpo_core.errors import InvalidInput, one_line
+from byohpo_core.plugins import is_tied
 
 _Function = Callable[..., Any]
 
@@ -26,8 +27,7 @@ def kept_name(function: _Function) -> str:
 
 def is_importable(function: _Function) -> bool:
     """Whether another process can import it by its name."""
-    module, _, qualname = kept_name(function).partition(":")
-    return module != "__main__" and "<" not in qualname
+    return not is_tied(kept_name(function))
 
 
 def import_function(name: str, folder: str | None = None) -> _Function:
