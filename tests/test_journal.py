@@ -178,25 +178,6 @@ def test_a_file_that_cannot_be_read_to_its_end_is_told(journal):
         list(journal.read(record.id))
 
 
-def released():
-    """The journals of all releases so far, one small study each."""
-    return sorted((Path(__file__).parent / "journals").glob("*.db"))
-
-
-@pytest.mark.parametrize("path", released(), ids=lambda path: path.stem)
-def test_journals_of_every_release_are_read_for_ever(path):
-    """And gone on with: its plugins' proposals are repeated from it."""
-    Path("old.db").write_bytes(path.read_bytes())
-    tuner = Tuner.attach("s", journal="old.db", estimator=Simulated(simulated), progress=False)
-    assert (tuner.study.jobs, tuner.study.stop_reason) == (10, None)
-    study = tuner.resume()
-    assert (study.jobs, study.stop_reason) == (12, "max_jobs (12) reached")
-    again = fit(path="new.db", max_jobs=12)
-    assert [dict(trial.hyperparameters) for trial in study.trials] == [
-        dict(trial.hyperparameters) for trial in again.trials
-    ]
-
-
 def test_threads_that_create_a_journal_at_once_all_find_it(tmp_path):
     """Each reads a file that another is just turning into a journal: it is empty or ours, never somebody else's."""
     for number in range(25):

@@ -393,3 +393,16 @@ def test_who_waits_gives_up_when_the_driver_leaves(make_account, calls_per_secon
             with pytest.raises(ByohpoError, match="the driver has left"):
                 it.result()
     assert monotonic() - left < 10
+
+
+def test_a_study_of_an_earlier_release_goes_on(account):
+    """Its journal is copied to the mirror, its jobs are found or made again, and its results stand."""
+    released = Path(__file__).parents[1] / "journals" / "0.1.0-2026-11.db"
+    Path("studies.db").write_bytes(released.read_bytes())
+    old = account.attach("cloud")
+    assert (old.study.jobs, old.study.finished) == (6, 4)
+    before = [trial.value for trial in old.study.trials if trial.value is not None]
+    study = old.resume()
+    assert (study.jobs, study.stop_reason) == (8, "max_jobs (8) reached")
+    assert [trial.value for trial in study.trials if trial.value in before] == before
+    assert len(account.emulator.jobs) == 4
