@@ -32,7 +32,7 @@ def what_to_type(verb: str, name: str, journal: str, manifest: "Manifest", *, re
         if spec.group == ALGORITHMS:
             arguments.append(f"strategy={_called(spec.target, 'TheClass')}")
         elif "<" in spec.target:
-            registered += f"from byohpo_core import register; register({spec.name!r}, TheClass); "
+            registered += f"from byohpo_core import register; register({spec.name!r}, TheClass, group='extensions'); "
     return f"`{registered}Tuner.attach({', '.join(arguments)}).{method}`"
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, TypeVar, overload
 import attrs
 import pluggy
 
-from byohpo_core.checks import mapping, nearest
+from byohpo_core.checks import choice, mapping, nearest
 from byohpo_core.errors import ByohpoError, InvalidInput, PluginError, UnknownPlugin, one_line
 from byohpo_core.hookspecs import PROJECT, HookSpecs
 from byohpo_core.study import Event, Problem, Proposal, Study, Trial
@@ -27,6 +27,8 @@ from byohpo_core.study import Event, Problem, Proposal, Study, Trial
 ALGORITHMS = "byohpo.algorithms"
 EXTENSIONS = "byohpo.extensions"
 BACKENDS = "byohpo.backends"
+_GROUPS = ("algorithms", "extensions", "backends")
+_KINDS = {ALGORITHMS: "algorithm", EXTENSIONS: "extension", BACKENDS: "backend"}
 _SCIPY = ("basinhopping", "cobyqa", "direct", "dual-annealing", "nelder-mead", "powell", "shgo")
 OURS: Mapping[str, str] = {
     **{name: name for name in ("random", "grid", "sobol", "pso", "ga", "de", "es", "eda", "sa", "paes", "nsga2")},
@@ -42,7 +44,8 @@ _HOOKS = ("propose", "observe", "stop", "prune", "happened")
 _logger = logging.getLogger("byohpo")
 PluginFactory: TypeAlias = Callable[..., Any]
 """A plugin's class, or any function that makes one from a `Problem` and options."""
-_registered: dict[str, PluginFactory] = {}
+_registered: dict[tuple[str, str], PluginFactory] = {}
+"""By entry-point group and name, as installed plugins are."""
 _Factory = TypeVar("_Factory", bound=PluginFactory)
 
 
@@ -78,15 +81,30 @@ def _span(minimum: float | None, maximum: float | None) -> str:
 
 
 @overload
-def register(name: str) -> Callable[[_Factory], _Factory]: ...
+def register(name: str, *, group: str = "algorithms") -> Callable[[_Factory], _Factory]: ...
 @overload
-def register(name: str, plugin: _Factory) -> _Factory: ...
-def register(name: str, plugin: _Factory | None = None) -> Any:
-    """Make a plugin's class available under a name in this process, as an entry point would; also a decorator."""
+def register(name: str, plugin: _Factory, *, group: str = "algorithms") -> _Factory: ...
+def register(name: str, plugin: _Factory | None = None, *, group: str = "algorithms") -> Any:
+    """Make a plugin's class available under a name in this process, as an entry point would; also a decorator.
+
+    *group* is "algorithms" (names for `strategy=`), "extensions" (for `extensions=`) or "backends". A name belongs to
+    its group: an algorithm named "median" leaves the extension "median" alone. Raises `InvalidInput` for another group.
+    """
+    key = (f"byohpo.{choice('group', group, _GROUPS)}", name)
     if plugin is None:
-        return lambda decorated: register(name, decorated)
-    _registered[name] = plugin
+
+        def decorate(decorated: _Factory) -> _Factory:
+            _registered[key] = decorated
+            return decorated
+
+        return decorate
+    _registered[key] = plugin
     return plugin
+
+
+def registered(group: str) -> list[str]:
+    """The names that this process has registered in a group."""
+    return [name for its_group, name in _registered if its_group == group]
 
 
 def is_tied(target: str) -> bool:
@@ -157,8 +175,8 @@ def find(plugin: str | PluginFactory, group: str = ALGORITHMS) -> Found:
         if not callable(plugin) or not hasattr(plugin, "__qualname__"):
             raise InvalidInput(f"{plugin!r} is neither the name of an installed plugin nor a class")
         return Found(plugin, plugin.__name__, group)
-    if plugin in _registered:
-        return Found(_registered[plugin], plugin, group)
+    if (group, plugin) in _registered:
+        return Found(_registered[group, plugin], plugin, group)
     known = installed(group)
     if plugin not in known:
         raise UnknownPlugin(_unknown(plugin, group, known))
@@ -218,7 +236,7 @@ def try_to_load(entry: EntryPoint) -> str | None:
 
 def restore(spec: PluginSpec) -> Found:
     """The class of a plugin that a manifest names."""
-    if spec.distribution is not None or spec.name in _registered:
+    if spec.distribution is not None or (spec.group, spec.name) in _registered:
         return find(spec.name, spec.group)
     module, _, qualname = spec.target.partition(":")
     try:
@@ -227,7 +245,9 @@ def restore(spec: PluginSpec) -> Found:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         give = (
-            "Tuner.attach(..., strategy=TheClass)" if spec.group == ALGORITHMS else f"register({spec.name!r}, TheClass)"
+            "Tuner.attach(..., strategy=TheClass)"
+            if spec.group == ALGORITHMS
+            else f'register({spec.name!r}, TheClass, group="extensions")'
         )
         raise UnknownPlugin(
             f"the study's plugin {spec.name!r} is the class {spec.target}, which this program does not have: use {give}"
@@ -270,13 +290,14 @@ def option_parameters(plugin: PluginFactory) -> Mapping[str, inspect.Parameter] 
 
 
 def _unknown(name: str, group: str, known: Mapping[str, Any]) -> str:
-    if group == EXTENSIONS:
-        return f"no installed plugin provides extension {name!r}{nearest(name, [*known, *_registered], 'installed')}"
-    if group == BACKENDS:
-        return f"no installed plugin provides backend {name!r}{nearest(name, known, 'installed')}"
-    message = f"no installed plugin provides algorithm {name!r}{nearest(name, [*known, *_registered], 'installed')}"
+    names = [*known, *registered(group)]
+    message = f"no installed plugin provides {_KINDS[group]} {name!r}{nearest(name, names, 'installed')}"
+    if group != ALGORITHMS:
+        if (ALGORITHMS, name) in _registered:
+            return f'{message}; {name!r} is registered as an algorithm: register({name!r}, ..., group="{group[7:]}")'
+        return message
     lower = name.lower()
-    if lower in known or lower in _registered:
+    if lower in names:
         return f'{message}; write strategy="{lower}"'
     if lower in OURS:
         written = "" if lower == name else f' and write strategy="{lower}"'

@@ -217,12 +217,34 @@ def test_a_manifests_plugin_is_found_again(monkeypatch):
     assert restore(find("local-one").spec({})).plugin is Local
     with pytest.raises(UnknownPlugin, match=r"use Tuner.attach\(..., strategy=TheClass\)"):
         restore(find(Local).spec({}))
-    with pytest.raises(UnknownPlugin, match=r"use register\('Local', TheClass\)"):
+    with pytest.raises(UnknownPlugin, match=r"use register\('Local', TheClass, group=.extensions.\)"):
         restore(find(Local, EXTENSIONS).spec({}))
-    register("Local", Local)
+    register("Local", Local, group="extensions")
     assert restore(find(Local, EXTENSIONS).spec({})).plugin is Local
     with pytest.raises(InvalidInput):
         find("no-such-extension", "byohpo.extensions")
+
+
+def test_a_registered_name_belongs_to_its_group(monkeypatch):
+    """It replaces nothing of another group: not the core's early stopping, nor a kind of backend."""
+    monkeypatch.setattr("byohpo_core.plugins._registered", {})
+    for name in ("median", "simulated"):
+
+        @register(name)
+        class Mine:
+            """An algorithm that has the name of something else."""
+
+        assert find(name).plugin is Mine
+    assert find("median", EXTENSIONS).distribution == "byohpo-core"
+    assert find("simulated", "byohpo.backends").distribution == "byohpo-core"
+    core = find("median", EXTENSIONS)
+    register("median", Mine, group="extensions")
+    assert find("median", EXTENSIONS).plugin is Mine
+    assert restore(core.spec({})).plugin is Mine  # as for an algorithm: who registers a name means it
+    with pytest.raises(UnknownPlugin, match=r"'simulated' is registered as an algorithm.*group=\"extensions\""):
+        find("simulated", EXTENSIONS)
+    with pytest.raises(InvalidInput, match="group is 'extension'"):
+        register("x", Mine, group="extension")
 
 
 def test_the_table_of_our_algorithms_is_what_our_packages_bring():

@@ -397,7 +397,7 @@ def test_an_epoch_is_told_to_those_who_listen():
     """Every journaled event, once: also one with which a driver begins."""
     told = []
 
-    @register("telling")
+    @register("telling", group="extensions")
     class Telling:
         def __init__(self, problem):
             pass
@@ -506,7 +506,7 @@ BESIDE = """
             "objective",
             "Mine",
             "[TheClass]",
-            "from byohpo_core import register; register('Quiet', TheClass); ",
+            "from byohpo_core import register; register('Quiet', TheClass, group='extensions'); ",
             "estimator=objective, strategy=Mine",
         ),
         ("beside.objective", "'random'", "[]", None, None),
@@ -570,7 +570,10 @@ def test_another_function_is_taken_with_a_warning(caplog):
         (
             {},
             {"extensions": "work:f.<locals>.C"},
-            "from byohpo_core import register; register('mine', TheClass); Tuner.attach('s').resume()",
+            (
+                "from byohpo_core import register; register('mine', TheClass, group='extensions'); "
+                "Tuner.attach('s').resume()"
+            ),
             "byohpo stop s",
         ),
     ],
