@@ -31,6 +31,7 @@ ROOT = Path(__file__).parent
 PROJECTS = [".", *(f"./{path.parent.relative_to(ROOT)}" for path in sorted(ROOT.glob("plugins/*/pyproject.toml")))]
 OLDEST = (3, 11)
 TEST_TOOLS = ["pytest>=8.2", "pytest-timeout", "pytest-xdist", "hypothesis", "numpy", "pandas", "scikit-learn"]
+TEST_TOOLS += ["grimp"]  # a test draws the imports
 TEST_TOOLS += ["hatchling>=1.27", "editables"]  # a test installs a new plugin's package, editable
 SUITE = ["--timeout=300", "--numprocesses=auto", "--hypothesis-profile=ci"]  # ci: the same examples each time
 LINTERS = ["ruff", "mypy", "pytest>=8.2"]  # whose types the conformance kit needs
