@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from byohpo_core.backends import Estimator, restore_estimator
-from byohpo_core.backends.importable import is_importable, qualified_name
 from byohpo_core.errors import InvalidInput
+from byohpo_core.importable import is_importable, qualified_name
 from byohpo_core.journal import MEMORY, Journal, StudyRecord
 from byohpo_core.plugins import Found
 

@@ -19,10 +19,10 @@ from typing import Any, TypeAlias, TypeVar, overload
 import attrs
 import pluggy
 
-from byohpo_core.checks import choice, mapping, nearest
 from byohpo_core.errors import ByohpoError, InvalidInput, PluginError, UnknownPlugin, one_line
 from byohpo_core.hookspecs import PROJECT, HookSpecs
 from byohpo_core.study import Event, Problem, Proposal, Study, Trial
+from byohpo_core.validate import choice, mapping, nearest
 
 ALGORITHMS = "byohpo.algorithms"
 EXTENSIONS = "byohpo.extensions"

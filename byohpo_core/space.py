@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from byohpo_core.checks import items, mapping, nearest
 from byohpo_core.errors import InvalidInput
+from byohpo_core.validate import items, mapping, nearest
 
 MAX_HYPERPARAMETERS = 100
 MAX_NAME_LENGTH = 256

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from byohpo_core import checks
+from byohpo_core import validate
 from byohpo_core.advice import what_to_type
 from byohpo_core.backends import Estimator, JobSettings, as_estimator, find_elsewhere, restore_estimator
 from byohpo_core.detached import check_detachable, drive_detached
@@ -108,22 +108,22 @@ class Tuner:
         problem = Problem(
             _space(hyperparameter_ranges, self._estimator),
             _objectives(objective_metric_name, objective_type),
-            secrets.randbits(32) if random_seed is None else checks.whole("random_seed", random_seed, at_least=0),
-            checks.whole("max_jobs", max_jobs),
-            checks.whole("max_parallel_jobs", max_parallel_jobs),
+            secrets.randbits(32) if random_seed is None else validate.whole("random_seed", random_seed, at_least=0),
+            validate.whole("max_jobs", max_jobs),
+            validate.whole("max_parallel_jobs", max_parallel_jobs),
         )
         plugins: list[tuple[Found, Mapping[str, Any]]] = [
             (find(strategy, ALGORITHMS), {} if strategy_options is None else strategy_options)
         ]
-        if configurations := checks.items("initial_configurations", initial_configurations):
-            first = {"configurations": [checks.mapping("an initial configuration", it) for it in configurations]}
+        if configurations := validate.items("initial_configurations", initial_configurations):
+            first = {"configurations": [validate.mapping("an initial configuration", it) for it in configurations]}
             plugins.insert(0, (find("initial-configurations", EXTENSIONS), first))
-        plugins += [_extension(extension) for extension in checks.items("extensions", extensions)]
-        if checks.flag("failure_limit", failure_limit):
+        plugins += [_extension(extension) for extension in validate.items("extensions", extensions)]
+        if validate.flag("failure_limit", failure_limit):
             plugins.append((find("failure-limit", EXTENSIONS), {}))
         if max_runtime_in_seconds is not None:
             plugins.append((find("wall-time", EXTENSIONS), {"seconds": max_runtime_in_seconds}))
-        if checks.choice("early_stopping_type", early_stopping_type, ("Off", "Auto")) == "Auto":
+        if validate.choice("early_stopping_type", early_stopping_type, ("Off", "Auto")) == "Auto":
             if not self._estimator.reports:
                 raise InvalidInput(
                     'early_stopping_type="Auto" goes by what jobs report while they run, and a Python function reports '
@@ -145,14 +145,14 @@ class Tuner:
                 tags=tuple(_pairs("tags", () if tags is None else tags, "Key", "Value")),
             ),
             Policy(
-                checks.choice("duplicates", duplicates, ("reuse", "run")),
-                checks.whole("max_attempts", max_attempts, at_least=1),
-                None if max_cost is None else checks.amount("max_cost", max_cost),
-                order=checks.choice("order", order, ("arrival", "strict")),
+                validate.choice("duplicates", duplicates, ("reuse", "run")),
+                validate.whole("max_attempts", max_attempts, at_least=1),
+                None if max_cost is None else validate.amount("max_cost", max_cost),
+                order=validate.choice("order", order, ("arrival", "strict")),
             ),
             check_parents(
                 self._journal,
-                [checks.text("warm_start_from", name) for name in checks.items("warm_start_from", warm_start_from)],
+                [validate.text("warm_start_from", name) for name in validate.items("warm_start_from", warm_start_from)],
                 problem,
             ),
         )
@@ -176,7 +176,7 @@ class Tuner:
         """
         if include_cls_metadata:
             raise InvalidInput("include_cls_metadata is for jobs that SageMaker's own tuner starts; leave it out")
-        checks.flag("wait", wait)
+        validate.flag("wait", wait)
         if self._attached:
             raise InvalidInput("this tuner is attached to a study: resume() goes on; for a new study make a Tuner")
         with self._at_work() as work:
@@ -217,7 +217,7 @@ class Tuner:
         *estimator* and *strategy* are needed to resume a study of a function or a class that cannot be imported by
         name. Raises `UnknownStudy`.
         """
-        checks.text("the study's name", name)
+        validate.text("the study's name", name)
         tuner = cls.__new__(cls)
         tuner._attach(name, journal, estimator, strategy, progress=progress)  # noqa: SLF001 - it is one of us
         return tuner
@@ -237,7 +237,7 @@ class Tuner:
         Raises `StudyBusy` while another driver is at work.
         """
         limits = {
-            name: checks.whole(name, value)
+            name: validate.whole(name, value)
             for name, value in (("max_jobs", max_jobs), ("max_parallel_jobs", max_parallel_jobs))
             if value is not None
         }
@@ -526,7 +526,7 @@ def _changed(limits: Mapping[str, int], manifest: Manifest) -> dict[str, int]:
 
 
 def _space(ranges: Any, estimator: Estimator) -> SearchSpace:
-    ranges = checks.mapping("hyperparameter_ranges", ranges)
+    ranges = validate.mapping("hyperparameter_ranges", ranges)
     return SearchSpace.of(ranges, estimator.fixed(ranges))
 
 
@@ -543,16 +543,16 @@ def _reservation(estimator: Estimator, max_cost: float) -> float:
 
 
 def _objectives(names: Any, types: Any) -> tuple[Objective, ...]:
-    names = [names] if isinstance(names, str) else checks.items("objective_metric_name", names)
-    types = [types] * len(names) if isinstance(types, str) else checks.items("objective_type", types)
+    names = [names] if isinstance(names, str) else validate.items("objective_metric_name", names)
+    types = [types] * len(names) if isinstance(types, str) else validate.items("objective_type", types)
     if len(types) != len(names):
         raise InvalidInput(f"{len(names)} objective metrics but {len(types)} objective types: give as many")
     if len(set(map(str, names))) < len(names):
         raise InvalidInput(f"an objective metric is named twice: {', '.join(map(str, names))}")
     return tuple(
         Objective(
-            checks.text("objective_metric_name", name),
-            Direction(checks.choice("objective_type", direction, list(Direction))),
+            validate.text("objective_metric_name", name),
+            Direction(validate.choice("objective_type", direction, list(Direction))),
         )
         for name, direction in zip(names, types, strict=True)
     )
@@ -578,8 +578,8 @@ def _metrics(definitions: Any, problem: Problem, estimator: Estimator) -> tuple[
 def _pairs(name: str, given: Any, first: str, second: str) -> list[tuple[str, str]]:
     """SageMaker's lists of small mappings, such as [{"Key": ..., "Value": ...}]."""
     pairs = []
-    for body in checks.items(name, given):
+    for body in validate.items(name, given):
         if not isinstance(body, Mapping) or first not in body or second not in body:
             raise InvalidInput(f'{name} has {body!r}; it takes [{{"{first}": ..., "{second}": ...}}, ...]')
-        pairs.append((checks.text(f"{name}: {first}", body[first]), checks.text(f"{name}: {second}", body[second])))
+        pairs.append((validate.text(f"{name}: {first}", body[first]), validate.text(f"{name}: {second}", body[second])))
     return pairs

@@ -31,8 +31,8 @@ from byohpo_core import (
     register,
 )
 from byohpo_core.advice import what_to_type
-from byohpo_core.backends.importable import import_function
 from byohpo_core.backends.simulated import SimulatedBackend
+from byohpo_core.importable import import_function
 from byohpo_core.journal import Journal, open_journal
 from byohpo_core.plugins import PluginSpec
 from byohpo_core.replay import manifest_now

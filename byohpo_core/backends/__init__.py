@@ -16,12 +16,12 @@ from typing import Any, ClassVar, Protocol, Self
 
 import attrs
 
-from byohpo_core.backends.importable import kept_name
-from byohpo_core.checks import mapping, text
 from byohpo_core.errors import InvalidInput
+from byohpo_core.importable import kept_name
 from byohpo_core.journal import EventLog, Journal, StudyRecord
 from byohpo_core.plugins import BACKENDS, find
 from byohpo_core.study import Problem, Study, Trial
+from byohpo_core.validate import mapping, text
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 _logger = logging.getLogger("byohpo")

@@ -17,11 +17,11 @@ import attrs
 
 from byohpo_core.backends import Ended, Estimator, JobSettings, Outcome, Reported, Update, channels, frozen_mapping
 from byohpo_core.backends.supervisor import CONTAINER, EXIT, LOG, STOP, is_abandoned, write_durably
-from byohpo_core.checks import text
 from byohpo_core.container import Layout, MetricScanner, compile_metrics, default_regex
 from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.journal import journal_files
 from byohpo_core.study import Problem, Study, Trial
+from byohpo_core.validate import text
 
 _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 4096

@@ -19,8 +19,8 @@ from byohpo_core.backends import (
     channels,
     frozen_mapping,
 )
-from byohpo_core.backends.importable import folder_of, import_function, kept_name, study_name
 from byohpo_core.errors import InvalidInput
+from byohpo_core.importable import folder_of, import_function, kept_name, study_name
 from byohpo_core.study import Problem, Study, Trial
 
 

@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import Any
 
-from byohpo_core.backends.importable import import_function
+from byohpo_core.importable import import_function
 
 
 def main(function: str, request: int, answer: int) -> None:

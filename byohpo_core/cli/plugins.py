@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 
-from byohpo_core.checks import nearest
 from byohpo_core.errors import UnknownPlugin, one_line
 from byohpo_core.plugins import (
     ALGORITHMS,
@@ -21,6 +20,7 @@ from byohpo_core.plugins import (
     option_parameters,
     try_to_load,
 )
+from byohpo_core.validate import nearest
 
 _LOADERS = 4
 

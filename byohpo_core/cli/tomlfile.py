@@ -13,10 +13,10 @@ import attrs
 
 from byohpo_core.backends.function import PythonFunction
 from byohpo_core.backends.local import TrainingScript
-from byohpo_core.checks import choice, items, nearest, text
 from byohpo_core.errors import InvalidInput
 from byohpo_core.space import CategoricalParameter, ContinuousParameter, IntegerParameter, StaticParameter
 from byohpo_core.tuner import Tuner
+from byohpo_core.validate import choice, items, nearest, text
 
 _OPTIONAL = (
     *("metric_definitions", "objective_type", "max_jobs", "max_parallel_jobs", "max_runtime_in_seconds", "tags"),

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import attrs
 
-from byohpo_core.checks import items, mapping
 from byohpo_core.errors import InvalidInput, one_line
+from byohpo_core.validate import items, mapping
 
 Kind = Literal["v2 estimator", "v3 trainer", "request", "v2 tuner", "v3 tuner"]
 Encoding = Literal["json", "text", "bare"]

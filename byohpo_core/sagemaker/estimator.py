@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import attrs
 
 from byohpo_core.backends import Estimator, JobSettings
-from byohpo_core.checks import amount, items, mapping, text
 from byohpo_core.container import compile_metrics
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import EventLog, Journal, StudyRecord
@@ -32,6 +31,7 @@ from byohpo_core.sagemaker.request import (
 from byohpo_core.sagemaker.request import check as check_request
 from byohpo_core.space import CategoricalParameter
 from byohpo_core.study import Problem, Study, Trial
+from byohpo_core.validate import amount, items, mapping, text
 
 if TYPE_CHECKING:
     from byohpo_core.sagemaker.backend import SageMakerBackend

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any
 
-from byohpo_core.checks import nearest
 from byohpo_core.errors import InvalidInput
+from byohpo_core.validate import nearest
 
 _SAME_NAME = (
     "metric_definitions",
