@@ -4,7 +4,8 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from byohpo_core.plugins import ALGORITHMS, is_tied
+from byohpo_core.importable import is_tied
+from byohpo_core.plugins import ALGORITHMS
 
 if TYPE_CHECKING:
     from byohpo_core.manifest import Manifest

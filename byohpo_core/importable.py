@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from byohpo_core.errors import InvalidInput, one_line
-from byohpo_core.plugins import is_tied
 
 _Function = Callable[..., Any]
 
@@ -76,3 +75,8 @@ def _look_up(module: str, qualname: str) -> Any:
     for part in qualname.split("."):
         found = getattr(found, part, None)
     return found
+
+
+def is_tied(target: str) -> bool:
+    """Whether a `module:qualname` is of a program itself, or of something inside a function: nobody can import it."""
+    return target.startswith("__main__:") or "<" in target

@@ -107,11 +107,6 @@ def registered(group: str) -> list[str]:
     return [name for its_group, name in _registered if its_group == group]
 
 
-def is_tied(target: str) -> bool:
-    """Whether a `module:qualname` is of a program itself, or of something inside a function: nobody can import it."""
-    return target.startswith("__main__:") or "<" in target
-
-
 @attrs.frozen
 class PluginSpec:
     """A plugin of a study as the manifest keeps it: enough to build it again."""

@@ -6,10 +6,8 @@ interval, and is encoded as the share's middle; with linear scaling all values h
 
 import math
 import random as random_numbers
-import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -18,7 +16,20 @@ from typing import Any, TypeAlias
 import attrs
 
 from byohpo_core.errors import InvalidInput
-from byohpo_core.validate import items, mapping, nearest
+from byohpo_core.validate import (
+    _least,
+    _least_whole,
+    _most,
+    _most_whole,
+    _named,
+    _number,
+    _plain,
+    _scalar,
+    _scalars,
+    _whole,
+    mapping,
+    nearest,
+)
 
 MAX_HYPERPARAMETERS = 100
 MAX_NAME_LENGTH = 256
@@ -44,75 +55,6 @@ def _scaling(word: Any) -> ScalingType:
         return ScalingType(str(word))
     except ValueError:
         raise InvalidInput(f"scaling_type is {word!r}{nearest(str(word), ScalingType, 'possible')}") from None
-
-
-def _plain(value: Any) -> Any:
-    """A NumPy scalar as plain Python, without importing NumPy."""
-    return value.item() if type(value) not in _SCALARS and hasattr(value, "item") else value
-
-
-_SCALARS = (bool, int, float, str)
-
-
-def _number(value: Any) -> Any:
-    plain = _plain(value)
-    if isinstance(plain, bool) or not isinstance(plain, (int, float)):
-        raise InvalidInput(f"{value!r} is a {type(value).__name__}, not a number")
-    if isinstance(plain, float):
-        if not math.isfinite(plain):
-            raise InvalidInput(f"{value!r} is not finite")
-    elif abs(plain) > sys.float_info.max:  # its digits would fill the screen
-        raise InvalidInput(f"a whole number of {plain.bit_length()} bits is too large: floats end at 1.8e308")
-    return plain
-
-
-def _least(value: Any) -> float:
-    with _named("min_value"):
-        return float(_number(value))
-
-
-def _most(value: Any) -> float:
-    with _named("max_value"):
-        return float(_number(value))
-
-
-def _least_whole(value: Any) -> int:
-    with _named("min_value"):
-        return _whole(value)
-
-
-def _most_whole(value: Any) -> int:
-    with _named("max_value"):
-        return _whole(value)
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Say which setting is wrong; whose it is, only the space knows."""
-    try:
-        yield
-    except InvalidInput as error:
-        raise InvalidInput(f"{name}: {error}") from None
-
-
-def _whole(value: Any) -> int:
-    number = _number(value)
-    if number != int(number):
-        raise InvalidInput(f"{value!r} is not a whole number")
-    return int(number)
-
-
-def _scalar(value: Any) -> Any:
-    plain = _plain(value)
-    if type(plain) not in _SCALARS:
-        raise InvalidInput(f"{value!r} is a {type(value).__name__}; a text, a number or a bool is possible")
-    if isinstance(plain, float) and not math.isfinite(plain):
-        raise InvalidInput(f"{value!r} is not finite")
-    return plain
-
-
-def _scalars(values: Any) -> tuple[Any, ...]:
-    return tuple(_scalar(value) for value in items("values", values))
 
 
 def _clamped(value: float) -> float:

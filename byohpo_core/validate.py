@@ -1,7 +1,11 @@
 """Settings as users give them: each is what it should be, or refused in one line that names it."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from byohpo_core.errors import InvalidInput
@@ -64,3 +68,77 @@ def nearest(word: str, known: Iterable[str], title: str) -> str:
     close = difflib.get_close_matches(word, known, 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f" ({hint}{title}: {', '.join(known) or 'none'})"
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar as plain Python, without importing NumPy."""
+    return value.item() if type(value) not in _SCALARS and hasattr(value, "item") else value
+
+
+_SCALARS = (bool, int, float, str)
+
+
+def _number(value: Any) -> Any:
+    plain = _plain(value)
+    if isinstance(plain, bool) or not isinstance(plain, (int, float)):
+        raise InvalidInput(f"{value!r} is a {type(value).__name__}, not a number")
+    if isinstance(plain, float):
+        if not math.isfinite(plain):
+            raise InvalidInput(f"{value!r} is not finite")
+    elif abs(plain) > sys.float_info.max:  # its digits would fill the screen
+        raise InvalidInput(f"a whole number of {plain.bit_length()} bits is too large: floats end at 1.8e308")
+    return plain
+
+
+def _least(value: Any) -> float:
+    with _named("min_value"):
+        return float(_number(value))
+
+
+def _most(value: Any) -> float:
+    with _named("max_value"):
+        return float(_number(value))
+
+
+def _least_whole(value: Any) -> int:
+    with _named("min_value"):
+        return _whole(value)
+
+
+def _most_whole(value: Any) -> int:
+    with _named("max_value"):
+        return _whole(value)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which setting is wrong; whose it is, only the space knows."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error}") from None
+
+
+def _whole(value: Any) -> int:
+    number = _number(value)
+    if number != int(number):
+        raise InvalidInput(f"{value!r} is not a whole number")
+    return int(number)
+
+
+def _scalar(value: Any) -> Any:
+    plain = _plain(value)
+    if type(plain) not in _SCALARS:
+        raise InvalidInput(f"{value!r} is a {type(value).__name__}; a text, a number or a bool is possible")
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise InvalidInput(f"{value!r} is not finite")
+    return plain
+
+
+def _scalars(values: Any) -> tuple[Any, ...]:
+    return tuple(_scalar(value) for value in items("values", values))
+
+
+def frozen_mapping(given: Any) -> Mapping[str, Any]:
+    """An estimator's setting that maps names to values, such as its fixed hyperparameters."""
+    return MappingProxyType(mapping("the estimator's setting", {} if given is None else given))

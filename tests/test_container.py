@@ -11,18 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byohpo_core import InvalidInput
-from byohpo_core.container import (
-    Layout,
-    MetricScanner,
-    arguments,
-    as_float32,
-    compile_metrics,
-    default_regex,
-    environment,
-    off_the_wire,
-    on_the_wire,
-    resource_configuration,
-)
+from byohpo_core.container import Layout, arguments, environment, off_the_wire, on_the_wire, resource_configuration
+from byohpo_core.metrics import MetricScanner, as_float32, compile_metrics, default_regex
 
 HYPERPARAMETERS = {"learning-rate": 1e-05, "b": True, "layers": 3, "name": "a b", "sagemaker_program": "train.py"}
 

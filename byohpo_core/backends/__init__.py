@@ -6,8 +6,6 @@ estimators are found by their entry point in the group `byohpo.backends`.
 """
 
 import logging
-import os
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +19,6 @@ from byohpo_core.importable import kept_name
 from byohpo_core.journal import EventLog, Journal, StudyRecord
 from byohpo_core.plugins import BACKENDS, find
 from byohpo_core.study import Problem, Study, Trial
-from byohpo_core.validate import mapping, text
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 _logger = logging.getLogger("byohpo")
@@ -240,20 +237,3 @@ def find_elsewhere(journal: Journal, name: str) -> StudyRecord | None:
     from byohpo_core.sagemaker.mirror import find_and_fetch
 
     return find_and_fetch(journal, name)
-
-
-def channels(inputs: Any) -> dict[str, str]:
-    """What a user gave to `fit`, as a mapping from channels to places."""
-    given = mapping("inputs", {} if inputs is None else inputs)
-    places = {
-        channel: os.fspath(place) if isinstance(place, os.PathLike) else place for channel, place in given.items()
-    }
-    for channel in places:
-        if not re.fullmatch(r"[\w-][\w.-]*", channel, re.ASCII):
-            raise InvalidInput(f"the channel {channel!r} cannot be a folder: letters, digits, and `_-.` make its name")
-    return {channel: text(f"channel {channel!r}", place) for channel, place in places.items()}
-
-
-def frozen_mapping(given: Any) -> Mapping[str, Any]:
-    """An estimator's setting that maps names to values, such as its fixed hyperparameters."""
-    return MappingProxyType(mapping("the estimator's setting", {} if given is None else given))

@@ -15,13 +15,14 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backends import Ended, Estimator, JobSettings, Outcome, Reported, Update, channels, frozen_mapping
+from byohpo_core.backends import Ended, Estimator, JobSettings, Outcome, Reported, Update
 from byohpo_core.backends.supervisor import CONTAINER, EXIT, LOG, STOP, is_abandoned, write_durably
-from byohpo_core.container import Layout, MetricScanner, compile_metrics, default_regex
+from byohpo_core.container import Layout, channels
 from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.journal import journal_files
+from byohpo_core.metrics import MetricScanner, compile_metrics, default_regex
 from byohpo_core.study import Problem, Study, Trial
-from byohpo_core.validate import text
+from byohpo_core.validate import frozen_mapping, text
 
 _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 4096

@@ -8,20 +8,12 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backends import (
-    NOTHING,
-    Ended,
-    Estimator,
-    JobSettings,
-    Outcome,
-    Reported,
-    Update,
-    channels,
-    frozen_mapping,
-)
+from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome, Reported, Update
+from byohpo_core.container import channels
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import folder_of, import_function, kept_name, study_name
 from byohpo_core.study import Problem, Study, Trial
+from byohpo_core.validate import frozen_mapping
 
 
 @attrs.frozen

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from byohpo_core.backends import Ended, JobSettings, Outcome, Reported, Update
-from byohpo_core.container import MetricScanner, as_float32, compile_metrics
 from byohpo_core.errors import ByohpoError
+from byohpo_core.metrics import MetricScanner, as_float32, compile_metrics
 from byohpo_core.sagemaker import index, logs
 from byohpo_core.sagemaker.aws import Refused
 from byohpo_core.sagemaker.request import (

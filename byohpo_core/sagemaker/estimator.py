@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import attrs
 
 from byohpo_core.backends import Estimator, JobSettings
-from byohpo_core.container import compile_metrics
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import EventLog, Journal, StudyRecord
+from byohpo_core.metrics import compile_metrics
 from byohpo_core.sagemaker import index
 from byohpo_core.sagemaker.aws import Aws, Clock, WallClock, usable_region
 from byohpo_core.sagemaker.capture import boto_session, capture, fixed_hyperparameters, kind_of

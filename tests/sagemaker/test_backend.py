@@ -502,7 +502,7 @@ def test_the_same_search_as_on_this_machine(account):
     from sagemaker_account import RANGES
 
     from byohpo_core import Simulated, Simulation
-    from byohpo_core.container import as_float32
+    from byohpo_core.metrics import as_float32
 
     def here(hyperparameters):
         loss = (hyperparameters["x"] - 1) ** 2 + hyperparameters["n"]

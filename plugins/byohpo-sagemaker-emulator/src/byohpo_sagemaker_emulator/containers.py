@@ -18,7 +18,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from byohpo_core.container import Layout, MetricScanner, arguments, environment, off_the_wire, resource_configuration
+from byohpo_core.container import Layout, arguments, environment, off_the_wire, resource_configuration
+from byohpo_core.metrics import MetricScanner
 from byohpo_sagemaker_emulator.artifacts import (
     Checkpoints,
     JobError,
