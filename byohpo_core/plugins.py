@@ -22,7 +22,7 @@ import pluggy
 from byohpo_core.errors import ByohpoError, InvalidInput, PluginError, UnknownPlugin, one_line
 from byohpo_core.hookspecs import PROJECT, HookSpecs
 from byohpo_core.study import Event, Problem, Proposal, Study, Trial
-from byohpo_core.validate import choice, mapping, nearest
+from byohpo_core.validate import choice, mapping, nearest, number, plain, whole
 
 ALGORITHMS = "byohpo.algorithms"
 EXTENSIONS = "byohpo.extensions"
@@ -64,20 +64,10 @@ def option(
     def check(_: object, field: "attrs.Attribute[Any]", value: Any) -> None:
         if value is None and field.default is None:
             return
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise TypeError(f"{field.name} is {value!r}, not a finite number")
-        if field.type in (int, int | None) and not isinstance(value, int):
-            raise TypeError(f"{field.name} is {value!r}, not a whole number")
-        if not ((minimum is None or value >= minimum) and (maximum is None or value <= maximum)):
-            raise ValueError(f"{field.name} is {value!r}; it must be {_span(minimum, maximum)}")
+        checked = whole if field.type in (int, int | None) else number
+        checked(field.name, value, at_least=minimum, at_most=maximum)
 
     return attrs.field(default=default, validator=check, metadata={"help": help})
-
-
-def _span(minimum: float | None, maximum: float | None) -> str:
-    if maximum is None:
-        return f"at least {minimum}"
-    return f"at most {maximum}" if minimum is None else f"from {minimum} to {maximum}"
 
 
 @overload
@@ -148,12 +138,19 @@ class Found:
     def _kept(self, name: str, value: Any) -> Any:
         """An option's value as the journal keeps it."""
         try:
-            return json.loads(json.dumps(value, default=lambda it: it.item(), allow_nan=False))
+            return json.loads(json.dumps(value, default=_plain_or_refused, allow_nan=False))
         except (TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(
                 f"plugin {self.name!r}: the option {name} is {value!r}, which cannot be kept in the journal: it takes "
                 "texts, finite numbers, bools, lists and mappings"
             ) from error
+
+
+def _plain_or_refused(value: Any) -> Any:
+    """What JSON lacks: a NumPy scalar is plain Python, anything else is refused."""
+    if (given := plain(value)) is value:
+        raise TypeError
+    return given
 
 
 def installed(group: str) -> dict[str, list[EntryPoint]]:

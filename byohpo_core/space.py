@@ -7,7 +7,8 @@ interval, and is encoded as the share's middle; with linear scaling all values h
 import math
 import random as random_numbers
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -16,20 +17,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from byohpo_core.errors import InvalidInput
-from byohpo_core.validate import (
-    _least,
-    _least_whole,
-    _most,
-    _most_whole,
-    _named,
-    _number,
-    _plain,
-    _scalar,
-    _scalars,
-    _whole,
-    mapping,
-    nearest,
-)
+from byohpo_core.validate import items, mapping, nearest, number, plain, scalar
 
 MAX_HYPERPARAMETERS = 100
 MAX_NAME_LENGTH = 256
@@ -55,6 +43,47 @@ def _scaling(word: Any) -> ScalingType:
         return ScalingType(str(word))
     except ValueError:
         raise InvalidInput(f"scaling_type is {word!r}{nearest(str(word), ScalingType, 'possible')}") from None
+
+
+def _least(value: Any) -> float:
+    return float(number("min_value", value))
+
+
+def _most(value: Any) -> float:
+    return float(number("max_value", value))
+
+
+def _least_whole(value: Any) -> int:
+    return _integral("min_value", value)
+
+
+def _most_whole(value: Any) -> int:
+    return _integral("max_value", value)
+
+
+def _integral(name: str, value: Any) -> int:
+    """A whole number; 3.0 is 3, as an optimiser may compute it."""
+    given = number(name, value)
+    if given != int(given):
+        raise InvalidInput(f"{name} is {given}, not a whole number")
+    return int(given)
+
+
+def _static(value: Any) -> Any:
+    return scalar("the value", value)
+
+
+def _scalars(values: Any) -> tuple[Any, ...]:
+    return tuple(scalar("a category", value) for value in items("values", values))
+
+
+@contextmanager
+def _of(parameter: str) -> Iterator[None]:
+    """Say whose setting is wrong."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(f"hyperparameter {parameter!r}: {error}") from None
 
 
 def _clamped(value: float) -> float:
@@ -183,10 +212,10 @@ class ContinuousParameter(_Drawn):
         """The value as a plain float, if it is inside."""
         if type(value) is float and self.min_value <= value <= self.max_value:
             return value
-        number = float(_number(value))
-        if not self.min_value <= number <= self.max_value:
-            raise InvalidInput(f"{number} is outside {self.min_value} to {self.max_value}")
-        return number
+        inside = float(number("the value", value))
+        if not self.min_value <= inside <= self.max_value:
+            raise InvalidInput(f"{inside} is outside {self.min_value} to {self.max_value}")
+        return inside
 
     def encode(self, value: float) -> float:
         """The coordinate of a value: `decode` gives exactly that value back, if it is inside."""
@@ -244,10 +273,10 @@ class IntegerParameter(_Drawn):
 
     def check(self, value: Any) -> int:
         """The value as a plain int, if it is inside; 3.0 is 3."""
-        number = value if type(value) is int else _whole(value)
-        if not self.min_value <= number <= self.max_value:
-            raise InvalidInput(f"{number} is outside {self.min_value} to {self.max_value}")
-        return number
+        inside = value if type(value) is int else _integral("the value", value)
+        if not self.min_value <= inside <= self.max_value:
+            raise InvalidInput(f"{inside} is outside {self.min_value} to {self.max_value}")
+        return inside
 
     def encode(self, value: int) -> float:
         """The middle of the value's share."""
@@ -286,9 +315,9 @@ class CategoricalParameter(_Drawn):
 
     def check(self, value: Any) -> Any:
         """The category that is equal to the value and of its type: 1 is neither True nor "1"."""
-        plain = _plain(value)
+        given = plain(value)
         for known in self.values:
-            if type(known) is type(plain) and known == plain:
+            if type(known) is type(given) and known == given:
                 return known
         raise InvalidInput(f"{value!r} is none of the categories {', '.join(map(repr, self.values))}")
 
@@ -308,7 +337,7 @@ class CategoricalParameter(_Drawn):
 class StaticParameter:
     """A fixed value, handed to every job; it is no part of the search."""
 
-    value: Any = attrs.field(converter=_scalar)
+    value: Any = attrs.field(converter=_static)
 
     def __str__(self) -> str:
         return f"fixed at {self.value!r}"
@@ -327,7 +356,7 @@ def _parameter(name: str, given: Any) -> Parameter:
     if isinstance(given, Parameter):
         return given
     kind = getattr(given, "__name__", None)
-    with _named(f"hyperparameter {name!r}"):
+    with _of(name):
         if kind == "Continuous":
             return ContinuousParameter(given.min_value, given.max_value, given.scaling_type)
         if kind == "Integer":
@@ -378,7 +407,7 @@ class SearchSpace:
             )
         fixed = {}
         for name, value in static.items():
-            with _named(f"the hyperparameter {name!r}"):
+            with _of(name):
                 fixed[name] = StaticParameter(value)
         return cls({**ranges, **fixed})
 

@@ -3,8 +3,7 @@
 import difflib
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -25,20 +24,58 @@ def flag(name: str, value: Any) -> bool:
     return value
 
 
-def whole(name: str, value: Any, at_least: int | None = None) -> int:
-    """A whole number."""
-    if isinstance(value, bool) or not isinstance(value, int):
+def plain(value: Any) -> Any:
+    """A NumPy scalar as plain Python, without importing NumPy; anything else as it is."""
+    return value.item() if type(value) not in _SCALARS and hasattr(value, "item") else value
+
+
+_SCALARS = (bool, int, float, str)
+
+
+def number(
+    name: str, value: Any, *, at_least: float | None = None, at_most: float | None = None, above: float | None = None
+) -> Any:
+    """A finite int or float within inclusive bounds, or *above* one that is excluded."""
+    given = plain(value)
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise InvalidInput(f"{name} is {value!r}, not a number")
+    if isinstance(given, int) and abs(given) > sys.float_info.max:  # its digits would fill the screen
+        raise InvalidInput(f"{name} is a whole number of {given.bit_length()} bits; floats end at 1.8e308")
+    if not math.isfinite(given):
+        raise InvalidInput(f"{name} is {given}, not a finite number")
+    inside = (at_least is None or given >= at_least) and (at_most is None or given <= at_most)
+    if not inside or (above is not None and given <= above):
+        raise InvalidInput(f"{name} is {given}; it must be {_span(at_least, at_most, above)}")
+    return given
+
+
+def _span(at_least: float | None, at_most: float | None, above: float | None) -> str:
+    if above is not None:
+        return f"above {above}"
+    if at_most is None:
+        return f"at least {at_least}"
+    return f"at most {at_most}" if at_least is None else f"from {at_least} to {at_most}"
+
+
+def whole(name: str, value: Any, at_least: float | None = None, at_most: float | None = None) -> int:
+    """A whole number; 3.0 is none, as its author may have meant another setting."""
+    if isinstance(plain(value), bool) or not isinstance(plain(value), int):
         raise InvalidInput(f"{name} is {value!r}, not a whole number")
-    if at_least is not None and value < at_least:
-        raise InvalidInput(f"{name} is {value}; it must be at least {at_least}")
-    return value
+    checked: int = number(name, value, at_least=at_least, at_most=at_most)
+    return checked
 
 
 def amount(name: str, value: Any) -> float:
     """A finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise InvalidInput(f"{name} is {value!r}, not a number above 0")
-    return float(value)
+    return float(number(name, value, above=0))
+
+
+def scalar(name: str, value: Any) -> Any:
+    """A text, a finite number or a bool, in plain Python."""
+    given = plain(value)
+    if type(given) not in _SCALARS:
+        raise InvalidInput(f"{name} is {value!r}, a {type(value).__name__}; a text, a number or a bool is possible")
+    return number(name, given) if isinstance(given, float) else given
 
 
 def mapping(name: str, value: Any) -> dict[str, Any]:
@@ -68,75 +105,6 @@ def nearest(word: str, known: Iterable[str], title: str) -> str:
     close = difflib.get_close_matches(word, known, 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f" ({hint}{title}: {', '.join(known) or 'none'})"
-
-
-def _plain(value: Any) -> Any:
-    """A NumPy scalar as plain Python, without importing NumPy."""
-    return value.item() if type(value) not in _SCALARS and hasattr(value, "item") else value
-
-
-_SCALARS = (bool, int, float, str)
-
-
-def _number(value: Any) -> Any:
-    plain = _plain(value)
-    if isinstance(plain, bool) or not isinstance(plain, (int, float)):
-        raise InvalidInput(f"{value!r} is a {type(value).__name__}, not a number")
-    if isinstance(plain, float):
-        if not math.isfinite(plain):
-            raise InvalidInput(f"{value!r} is not finite")
-    elif abs(plain) > sys.float_info.max:  # its digits would fill the screen
-        raise InvalidInput(f"a whole number of {plain.bit_length()} bits is too large: floats end at 1.8e308")
-    return plain
-
-
-def _least(value: Any) -> float:
-    with _named("min_value"):
-        return float(_number(value))
-
-
-def _most(value: Any) -> float:
-    with _named("max_value"):
-        return float(_number(value))
-
-
-def _least_whole(value: Any) -> int:
-    with _named("min_value"):
-        return _whole(value)
-
-
-def _most_whole(value: Any) -> int:
-    with _named("max_value"):
-        return _whole(value)
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Say which setting is wrong; whose it is, only the space knows."""
-    try:
-        yield
-    except InvalidInput as error:
-        raise InvalidInput(f"{name}: {error}") from None
-
-
-def _whole(value: Any) -> int:
-    number = _number(value)
-    if number != int(number):
-        raise InvalidInput(f"{value!r} is not a whole number")
-    return int(number)
-
-
-def _scalar(value: Any) -> Any:
-    plain = _plain(value)
-    if type(plain) not in _SCALARS:
-        raise InvalidInput(f"{value!r} is a {type(value).__name__}; a text, a number or a bool is possible")
-    if isinstance(plain, float) and not math.isfinite(plain):
-        raise InvalidInput(f"{value!r} is not finite")
-    return plain
-
-
-def _scalars(values: Any) -> tuple[Any, ...]:
-    return tuple(_scalar(value) for value in items("values", values))
 
 
 def frozen_mapping(given: Any) -> Mapping[str, Any]:

@@ -66,7 +66,7 @@ CASES = {
     ),
     "option of another type": (
         lambda: tune(strategy="pso", strategy_options={"inertia": "high"}),
-        "inertia is 'high', not a finite number",
+        "inertia is 'high', not a number",
     ),
     "unknown extension": (
         lambda: tune(extensions=["target"]),
@@ -78,12 +78,15 @@ CASES = {
         "plugin 'target-value' (byohpo-core 0.1.0) needs the option 'value' (byohpo info target-value)",
     ),
     "min above max": (lambda: tune(ranges={"x": ContinuousParameter(2, 1)}), "min_value 2.0 is above max_value 1.0"),
-    "bound is text": (lambda: tune(ranges={"x": ContinuousParameter("0", 1)}), "min_value: '0' is a str"),
-    "bound is nan": (lambda: tune(ranges={"x": ContinuousParameter(0, float("nan"))}), "max_value: nan is not finite"),
-    "bound is infinite": (lambda: tune(ranges={"x": ContinuousParameter(0, float("inf"))}), "max_value: inf is not"),
+    "bound is text": (lambda: tune(ranges={"x": ContinuousParameter("0", 1)}), "min_value is '0', not a number"),
+    "bound is nan": (
+        lambda: tune(ranges={"x": ContinuousParameter(0, float("nan"))}),
+        "max_value is nan, not a finite number",
+    ),
+    "bound is infinite": (lambda: tune(ranges={"x": ContinuousParameter(0, float("inf"))}), "max_value is inf, not"),
     "fractional bound of an integer": (
         lambda: tune(ranges={"n": IntegerParameter(0.5, 3)}),
-        "min_value: 0.5 is not a whole number",
+        "min_value is 0.5, not a whole number",
     ),
     "seed below 0": (
         lambda: tune(random_seed=-1),
@@ -156,7 +159,7 @@ CASES = {
     ),
     "fixed hyperparameter that is a list": (
         lambda: tune(TrainingScript("train.py", hyperparameters={"layers": [1, 2]})),
-        "the hyperparameter 'layers': [1, 2] is a list",
+        "hyperparameter 'layers': the value is [1, 2], a list",
     ),
     "function's hyperparameters are a list": (
         lambda: tune(PythonFunction(never, hyperparameters=[1])),

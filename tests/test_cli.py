@@ -160,7 +160,7 @@ def test_an_error_is_one_line_and_exit_code_2(arguments, words):
         ("max_jobs = 8", "max_jobs = ", ["is no TOML"]),
         ("min_value", "minimum", ["unknown key hyperparameter_ranges.x.minimum"]),
         ("max_value = 5.0", "", ["study.toml: hyperparameter_ranges.x.max_value is missing"]),
-        ("min_value = 0.0", "min_value = nan", ["hyperparameter_ranges.x: min_value: nan is not finite"]),
+        ("min_value = 0.0", "min_value = nan", ["hyperparameter_ranges.x: min_value is nan, not a finite number"]),
         ('type = "continuous"', "", ["hyperparameter_ranges.x needs a type: continuous, integer"]),
         ('"continuous"', '"continous"', ["x.type is 'continous' (did you mean 'continuous'? possible: continuous, "]),
         ('"continuous"', "3", ["x.type is 3 (possible: continuous, integer, categorical, static)"]),

@@ -20,7 +20,7 @@ from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import folder_of, import_function, is_importable, kept_name, qualified_name, study_name
 from byohpo_core.study import Problem, Study, Trial
-from byohpo_core.validate import frozen_mapping
+from byohpo_core.validate import frozen_mapping, plain
 
 
 @attrs.frozen
@@ -181,10 +181,10 @@ def as_metrics(answer: Any, objective: str) -> dict[str, float]:
 
 
 def _as_float(name: object, value: Any) -> float:
-    plain = value.item() if hasattr(value, "item") else value
-    if isinstance(plain, bool) or not isinstance(plain, (int, float)):
+    given = plain(value)
+    if isinstance(given, bool) or not isinstance(given, (int, float)):  # one that is not finite is the trial's failure
         raise TypeError(f"the function returned {value!r} for {name!r}, not a number")
-    return float(plain)
+    return float(given)
 
 
 class Worker:

@@ -22,7 +22,7 @@ from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.journal import journal_files
 from byohpo_core.metrics import MetricScanner, compile_metrics, default_regex
 from byohpo_core.study import Problem, Study, Trial
-from byohpo_core.validate import frozen_mapping, text
+from byohpo_core.validate import frozen_mapping, number, text
 
 _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 4096
@@ -34,9 +34,7 @@ def _path(given: Any) -> str:
 
 
 def _seconds(given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < float("inf"):
-        raise InvalidInput(f"stop_grace_seconds is {given!r}, not a number of seconds")
-    return float(given)
+    return float(number("stop_grace_seconds", given, at_least=0))
 
 
 @attrs.frozen

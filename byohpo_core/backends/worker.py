@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 from byohpo_core.importable import import_function
+from byohpo_core.validate import plain
 
 
 def main(function: str, request: int, answer: int) -> None:
@@ -19,7 +20,7 @@ def main(function: str, request: int, answer: int) -> None:
     threading.Thread(target=_leave_with_the_driver, args=(request,), daemon=True).start()
     reply: dict[str, Any]
     try:
-        reply = {"answer": _plain(import_function(function)(json.loads(line)))}
+        reply = {"answer": _as_json(import_function(function)(json.loads(line)))}
     except BaseException as error:  # noqa: BLE001 - it is told to the driver
         reply = {"failure": f"{type(error).__name__}: {error}"}
     with os.fdopen(answer, "w", encoding="utf-8") as answers:
@@ -32,10 +33,10 @@ def _leave_with_the_driver(request: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return value.item() if hasattr(value, "item") else value
+        return {str(key): _as_json(item) for key, item in value.items()}
+    return plain(value)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import attrs
 
 from byohpo_core.errors import InvalidInput, one_line
-from byohpo_core.validate import items, mapping
+from byohpo_core.validate import items, mapping, plain
 
 Kind = Literal["v2 estimator", "v3 trainer", "request", "v2 tuner", "v3 tuner"]
 Encoding = Literal["json", "text", "bare"]
@@ -106,8 +106,7 @@ def _scalar(value: Any, *, encoded: bool) -> Any:
     if encoded and isinstance(value, str):
         with suppress(ValueError):
             value = json.loads(value)
-    if hasattr(value, "item"):  # a NumPy scalar
-        value = value.item()
+    value = plain(value)
     return value if isinstance(value, (bool, int, float, str)) else json.dumps(value, default=str)
 
 
