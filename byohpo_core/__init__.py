@@ -31,26 +31,34 @@ if TYPE_CHECKING:
     from byohpo_core.plugins import option as option
     from byohpo_core.plugins import register as register
     from byohpo_core.sagemaker.estimator import TrainingJob as TrainingJob
-    from byohpo_core.space import CategoricalParameter as CategoricalParameter
-    from byohpo_core.space import ContinuousParameter as ContinuousParameter
-    from byohpo_core.space import IntegerParameter as IntegerParameter
-    from byohpo_core.space import SearchSpace as SearchSpace
-    from byohpo_core.space import StaticParameter as StaticParameter
-    from byohpo_core.space import remembering as remembering
-    from byohpo_core.study import Event as Event
-    from byohpo_core.study import Objective as Objective
-    from byohpo_core.study import Problem as Problem
-    from byohpo_core.study import Proposal as Proposal
-    from byohpo_core.study import Study as Study
-    from byohpo_core.study import Trial as Trial
-    from byohpo_core.study import TrialStatus as TrialStatus
+    from byohpo_core.space.space import CategoricalParameter as CategoricalParameter
+    from byohpo_core.space.space import ContinuousParameter as ContinuousParameter
+    from byohpo_core.space.space import IntegerParameter as IntegerParameter
+    from byohpo_core.space.space import SearchSpace as SearchSpace
+    from byohpo_core.space.space import StaticParameter as StaticParameter
+    from byohpo_core.space.space import remembering as remembering
+    from byohpo_core.study.study import Event as Event
+    from byohpo_core.study.study import Objective as Objective
+    from byohpo_core.study.study import Problem as Problem
+    from byohpo_core.study.study import Proposal as Proposal
+    from byohpo_core.study.study import Study as Study
+    from byohpo_core.study.study import Trial as Trial
+    from byohpo_core.study.study import TrialStatus as TrialStatus
     from byohpo_core.tuner import Tuner as Tuner
 
 _HOMES = {
     "backends.function": ("PythonFunction",),
     "backends.local": ("TrainingScript",),
-    "backends.simulated": ("Simulated", "Simulation"),
-    "blocking": ("Blocking", "BlockingAlgorithm", "Chains", "mode_option"),
+    "backends.simulated": (
+        "Simulated",
+        "Simulation",
+    ),
+    "blocking": (
+        "Blocking",
+        "BlockingAlgorithm",
+        "Chains",
+        "mode_option",
+    ),
     "errors": (
         "ByohpoError",
         "Diverged",
@@ -64,10 +72,16 @@ _HOMES = {
         "UnknownPlugin",
         "UnknownStudy",
     ),
-    "hookspecs": ("Traits", "hookimpl"),
-    "plugins": ("option", "register"),
+    "hookspecs": (
+        "Traits",
+        "hookimpl",
+    ),
+    "plugins": (
+        "option",
+        "register",
+    ),
     "sagemaker.estimator": ("TrainingJob",),
-    "space": (
+    "space.space": (
         "CategoricalParameter",
         "ContinuousParameter",
         "IntegerParameter",
@@ -75,7 +89,15 @@ _HOMES = {
         "StaticParameter",
         "remembering",
     ),
-    "study": ("Event", "Objective", "Problem", "Proposal", "Study", "Trial", "TrialStatus"),
+    "study.study": (
+        "Event",
+        "Objective",
+        "Problem",
+        "Proposal",
+        "Study",
+        "Trial",
+        "TrialStatus",
+    ),
     "tuner": ("Tuner",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}

@@ -22,7 +22,7 @@ from greenlet import getcurrent, greenlet
 
 from byohpo_core.errors import ByohpoError
 from byohpo_core.hookspecs import hookimpl
-from byohpo_core.study import Problem, Proposal, Study, Trial, TrialStatus, best_first
+from byohpo_core.study.study import Problem, Proposal, Study, Trial, TrialStatus, best_first
 
 Points: TypeAlias = list[Any]
 Losses: TypeAlias = list[Any]

@@ -32,7 +32,7 @@ import attrs
 import pluggy
 
 if TYPE_CHECKING:
-    from byohpo_core.study import Event, Proposal, Study, Trial
+    from byohpo_core.study.study import Event, Proposal, Study, Trial
 
 PROJECT = "byohpo"
 hookspec = pluggy.HookspecMarker(PROJECT)

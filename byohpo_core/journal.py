@@ -22,7 +22,7 @@ import attrs
 
 from byohpo_core.advice import command
 from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, StudyLocked, UnknownStudy
-from byohpo_core.study import EVENT_VERSION, Event, EventKind
+from byohpo_core.study.study import EVENT_VERSION, Event, EventKind
 from byohpo_core.validate import text
 
 APPLICATION_ID = 0x62796F68  # "byoh"

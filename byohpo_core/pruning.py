@@ -6,7 +6,7 @@ import attrs
 
 from byohpo_core.hookspecs import hookimpl
 from byohpo_core.plugins import option
-from byohpo_core.study import Problem, Study, Trial, TrialStatus
+from byohpo_core.study.study import Problem, Study, Trial, TrialStatus
 
 
 @attrs.define(eq=False)

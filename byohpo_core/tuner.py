@@ -35,8 +35,8 @@ from byohpo_core.plugins import (
 from byohpo_core.progress import Progress
 from byohpo_core.replay import manifest_now, read_study, replay
 from byohpo_core.results import Analytics
-from byohpo_core.space import SearchSpace
-from byohpo_core.study import Direction, Event, EventKind, Objective, Problem, Study
+from byohpo_core.space.space import SearchSpace
+from byohpo_core.study.study import Direction, Event, EventKind, Objective, Problem, Study
 from byohpo_core.warmstart import check_parents, imported
 
 _logger = logging.getLogger("byohpo")

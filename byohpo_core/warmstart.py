@@ -6,8 +6,8 @@ from typing import Any
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import Journal
 from byohpo_core.replay import manifest_now, read_study
-from byohpo_core.space import SearchSpace
-from byohpo_core.study import Event, EventKind, Problem, Study, Trial, TrialStatus
+from byohpo_core.space.space import SearchSpace
+from byohpo_core.study.study import Event, EventKind, Problem, Study, Trial, TrialStatus
 
 _RESULTS = frozenset({TrialStatus.Completed, TrialStatus.Failed, TrialStatus.Pruned})
 

@@ -18,7 +18,7 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import kept_name
 from byohpo_core.journal import EventLog, Journal, StudyRecord
 from byohpo_core.plugins import BACKENDS, find
-from byohpo_core.study import Problem, Study, Trial
+from byohpo_core.study.study import Problem, Study, Trial
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 _logger = logging.getLogger("byohpo")

@@ -19,7 +19,7 @@ import attrs
 from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome, Update
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import folder_of, import_function, is_importable, kept_name, qualified_name, study_name
-from byohpo_core.study import Problem, Study, Trial
+from byohpo_core.study.study import Problem, Study, Trial
 from byohpo_core.validate import frozen_mapping, plain
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from byohpo_core.advice import what_to_type
 from byohpo_core.cli import NO_RESULT
 from byohpo_core.cli.plugins import print_columns
-from byohpo_core.study import Study
+from byohpo_core.study.study import Study
 
 if TYPE_CHECKING:
     from byohpo_core.tuner import Tuner

@@ -13,7 +13,7 @@ import attrs
 from byohpo_core.errors import InvalidInput, PluginError
 from byohpo_core.hookspecs import Traits
 from byohpo_core.plugins import ALGORITHMS, Found, PluginFactory, StudyPlugins, build, find
-from byohpo_core.space import (
+from byohpo_core.space.space import (
     CategoricalParameter,
     ContinuousParameter,
     IntegerParameter,
@@ -21,7 +21,7 @@ from byohpo_core.space import (
     SearchSpace,
     StaticParameter,
 )
-from byohpo_core.study import Direction, Event, EventKind, Objective, Problem, Study, Trial, TrialStatus
+from byohpo_core.study.study import Direction, Event, EventKind, Objective, Problem, Study, Trial, TrialStatus
 
 NAME = "subject"
 CENTRES = (0.3, 0.7, 0.5)

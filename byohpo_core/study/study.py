@@ -13,7 +13,7 @@ from typing import Any, overload
 import attrs
 
 from byohpo_core.errors import InvalidInput
-from byohpo_core.space import SearchSpace
+from byohpo_core.space.space import SearchSpace
 
 
 class Direction(StrEnum):
