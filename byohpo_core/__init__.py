@@ -31,34 +31,26 @@ if TYPE_CHECKING:
     from byohpo_core.plugins import option as option
     from byohpo_core.plugins import register as register
     from byohpo_core.sagemaker.estimator import TrainingJob as TrainingJob
-    from byohpo_core.space.space import CategoricalParameter as CategoricalParameter
-    from byohpo_core.space.space import ContinuousParameter as ContinuousParameter
-    from byohpo_core.space.space import IntegerParameter as IntegerParameter
+    from byohpo_core.space.parameters import CategoricalParameter as CategoricalParameter
+    from byohpo_core.space.parameters import ContinuousParameter as ContinuousParameter
+    from byohpo_core.space.parameters import IntegerParameter as IntegerParameter
+    from byohpo_core.space.parameters import StaticParameter as StaticParameter
     from byohpo_core.space.space import SearchSpace as SearchSpace
-    from byohpo_core.space.space import StaticParameter as StaticParameter
     from byohpo_core.space.space import remembering as remembering
-    from byohpo_core.study.study import Event as Event
-    from byohpo_core.study.study import Objective as Objective
-    from byohpo_core.study.study import Problem as Problem
-    from byohpo_core.study.study import Proposal as Proposal
+    from byohpo_core.study.events import Event as Event
+    from byohpo_core.study.problem import Objective as Objective
+    from byohpo_core.study.problem import Problem as Problem
     from byohpo_core.study.study import Study as Study
-    from byohpo_core.study.study import Trial as Trial
-    from byohpo_core.study.study import TrialStatus as TrialStatus
+    from byohpo_core.study.trial import Proposal as Proposal
+    from byohpo_core.study.trial import Trial as Trial
+    from byohpo_core.study.trial import TrialStatus as TrialStatus
     from byohpo_core.tuner import Tuner as Tuner
 
 _HOMES = {
     "backends.function": ("PythonFunction",),
     "backends.local": ("TrainingScript",),
-    "backends.simulated": (
-        "Simulated",
-        "Simulation",
-    ),
-    "blocking": (
-        "Blocking",
-        "BlockingAlgorithm",
-        "Chains",
-        "mode_option",
-    ),
+    "backends.simulated": ("Simulated", "Simulation"),
+    "blocking": ("Blocking", "BlockingAlgorithm", "Chains", "mode_option"),
     "errors": (
         "ByohpoError",
         "Diverged",
@@ -72,32 +64,15 @@ _HOMES = {
         "UnknownPlugin",
         "UnknownStudy",
     ),
-    "hookspecs": (
-        "Traits",
-        "hookimpl",
-    ),
-    "plugins": (
-        "option",
-        "register",
-    ),
+    "hookspecs": ("Traits", "hookimpl"),
+    "plugins": ("option", "register"),
     "sagemaker.estimator": ("TrainingJob",),
-    "space.space": (
-        "CategoricalParameter",
-        "ContinuousParameter",
-        "IntegerParameter",
-        "SearchSpace",
-        "StaticParameter",
-        "remembering",
-    ),
-    "study.study": (
-        "Event",
-        "Objective",
-        "Problem",
-        "Proposal",
-        "Study",
-        "Trial",
-        "TrialStatus",
-    ),
+    "space.parameters": ("CategoricalParameter", "ContinuousParameter", "IntegerParameter", "StaticParameter"),
+    "space.space": ("SearchSpace", "remembering"),
+    "study.events": ("Event",),
+    "study.problem": ("Objective", "Problem"),
+    "study.study": ("Study",),
+    "study.trial": ("Proposal", "Trial", "TrialStatus"),
     "tuner": ("Tuner",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}

@@ -22,7 +22,10 @@ from greenlet import getcurrent, greenlet
 
 from byohpo_core.errors import ByohpoError
 from byohpo_core.hookspecs import hookimpl
-from byohpo_core.study.study import Problem, Proposal, Study, Trial, TrialStatus, best_first
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.ranking import best_first
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Proposal, Trial, TrialStatus
 
 Points: TypeAlias = list[Any]
 Losses: TypeAlias = list[Any]

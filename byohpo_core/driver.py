@@ -21,7 +21,9 @@ from byohpo_core.backends import Backend, Ended, Outcome, Reported, Update
 from byohpo_core.errors import PluginError, one_line
 from byohpo_core.journal import EventLog
 from byohpo_core.plugins import StudyPlugins
-from byohpo_core.study.study import Event, EventKind, Study, Trial, TrialStatus
+from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial, TrialStatus
 
 _logger = logging.getLogger("byohpo")
 REPEATS_BESIDE_JOBS = 10

@@ -32,7 +32,9 @@ import attrs
 import pluggy
 
 if TYPE_CHECKING:
-    from byohpo_core.study.study import Event, Proposal, Study, Trial
+    from byohpo_core.study.events import Event
+    from byohpo_core.study.study import Study
+    from byohpo_core.study.trial import Proposal, Trial
 
 PROJECT = "byohpo"
 hookspec = pluggy.HookspecMarker(PROJECT)

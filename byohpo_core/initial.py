@@ -8,7 +8,8 @@ import attrs
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.hookspecs import hookimpl
-from byohpo_core.study.study import Problem, Study
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.study import Study
 
 NAME = "initial-configurations"
 

@@ -5,10 +5,8 @@ import json
 import marshal
 import os
 import re
-import secrets
 import socket
 import sqlite3
-import string
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,16 +20,14 @@ import attrs
 
 from byohpo_core.advice import command
 from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, StudyLocked, UnknownStudy
-from byohpo_core.study.study import EVENT_VERSION, Event, EventKind
-from byohpo_core.validate import text
+from byohpo_core.study.events import EVENT_VERSION, Event, EventKind
+from byohpo_core.study.naming import _NAME_LENGTH, _draw_id, check_study_name
 
 APPLICATION_ID = 0x62796F68  # "byoh"
 SCHEMA_VERSION = 1
 MEMORY = ":memory:"
 BUSY_SECONDS = 30.0
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "9p", "afs", "ceph"})
-_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
-_NAME_LENGTH = 48
 _SCHEMA = (
     "CREATE TABLE studies (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, manifest TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE events (
@@ -53,16 +49,6 @@ class StudyRecord:
     id: str
     name: str
     manifest: Mapping[str, Any]
-
-
-def check_study_name(name: str) -> str:
-    """The name, if job names can be made from it."""
-    text("the job name", name)
-    if not _NAME.fullmatch(name):
-        raise InvalidInput(f"the job name {name!r} may hold only letters, digits and hyphens inside")
-    if len(name) > _NAME_LENGTH:
-        raise InvalidInput(f"the job name {name!r} has {len(name)} characters; at most {_NAME_LENGTH} are possible")
-    return name
 
 
 class EventLog(Protocol):
@@ -408,10 +394,6 @@ def journal_files(study_id: str, names: Iterable[str]) -> set[str]:
         ours = re.compile(rf"{re.escape(journal)}(-wal|-shm|-journal|\..+\.(lock|stop|log))?")
         return {name for name in names if ours.fullmatch(name)}
     return set()
-
-
-def _draw_id(name: str) -> str:
-    return f"{name}-{''.join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))}"
 
 
 def _overtaken(study_id: str) -> StudyBusy:

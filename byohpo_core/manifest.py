@@ -9,7 +9,7 @@ from byohpo_core.backends import JobSettings
 from byohpo_core.driver import Policy
 from byohpo_core.errors import JournalError
 from byohpo_core.plugins import PluginSpec
-from byohpo_core.study.study import Problem
+from byohpo_core.study.problem import Problem
 
 FORMAT = 1
 

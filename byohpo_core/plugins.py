@@ -21,7 +21,10 @@ import pluggy
 
 from byohpo_core.errors import ByohpoError, InvalidInput, PluginError, UnknownPlugin, one_line
 from byohpo_core.hookspecs import PROJECT, HookSpecs
-from byohpo_core.study.study import Event, Problem, Proposal, Study, Trial
+from byohpo_core.study.events import Event
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Proposal, Trial
 from byohpo_core.validate import choice, mapping, nearest, number, plain, whole
 
 ALGORITHMS = "byohpo.algorithms"

@@ -7,7 +7,9 @@ from typing import Any, Self, TextIO
 
 from byohpo_core.errors import one_line
 from byohpo_core.hookspecs import hookimpl
-from byohpo_core.study.study import Event, EventKind, Study, Trial, TrialStatus
+from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial, TrialStatus
 
 _HYPERPARAMETERS_SHOWN = 6
 

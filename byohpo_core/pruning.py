@@ -6,7 +6,9 @@ import attrs
 
 from byohpo_core.hookspecs import hookimpl
 from byohpo_core.plugins import option
-from byohpo_core.study.study import Problem, Study, Trial, TrialStatus
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial, TrialStatus
 
 
 @attrs.define(eq=False)

@@ -9,7 +9,10 @@ from byohpo_core.errors import Diverged
 from byohpo_core.journal import Journal, StudyRecord
 from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import PluginSpec, StudyPlugins
-from byohpo_core.study.study import EventKind, Problem, Proposal, Study
+from byohpo_core.study.events import EventKind
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Proposal
 
 RELATIVE_TOLERANCE = 1e-12
 

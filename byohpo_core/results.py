@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from byohpo_core.errors import MissingExtra, one_line
-from byohpo_core.study.study import Study, Trial
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ from byohpo_core.detached import check_detachable, drive_detached
 from byohpo_core.driver import Driver, Policy
 from byohpo_core.dropin import drop_in
 from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked, UnknownStudy
-from byohpo_core.journal import EventLog, StudyRecord, check_study_name, open_journal
+from byohpo_core.journal import EventLog, StudyRecord, open_journal
 from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import (
     ALGORITHMS,
@@ -36,7 +36,10 @@ from byohpo_core.progress import Progress
 from byohpo_core.replay import manifest_now, read_study, replay
 from byohpo_core.results import Analytics
 from byohpo_core.space.space import SearchSpace
-from byohpo_core.study.study import Direction, Event, EventKind, Objective, Problem, Study
+from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.naming import check_study_name
+from byohpo_core.study.problem import Direction, Objective, Problem
+from byohpo_core.study.study import Study
 from byohpo_core.warmstart import check_parents, imported
 
 _logger = logging.getLogger("byohpo")

@@ -7,7 +7,10 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import Journal
 from byohpo_core.replay import manifest_now, read_study
 from byohpo_core.space.space import SearchSpace
-from byohpo_core.study.study import Event, EventKind, Problem, Study, Trial, TrialStatus
+from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial, TrialStatus
 
 _RESULTS = frozenset({TrialStatus.Completed, TrialStatus.Failed, TrialStatus.Pruned})
 

@@ -13,7 +13,7 @@ import pytest
 
 from byohpo_core import ContinuousParameter, PythonFunction, Tuner
 from byohpo_core.backends.function import FunctionBackend
-from byohpo_core.study.study import Proposal, Trial
+from byohpo_core.study.trial import Proposal, Trial
 
 DEADLINE = 60
 FUNCTIONS = """

@@ -11,7 +11,7 @@ from scipy import optimize
 from scipy.stats import qmc
 
 from byohpo_core import ContinuousParameter, IntegerParameter, Problem, SearchSpace, Simulated, Simulation, Tuner
-from byohpo_core.study.study import Objective
+from byohpo_core.study.problem import Objective
 
 FUNCTIONS = ["Sphere", "Rosenbrock", "Rastrigin"]
 JOBS, SLOTS, DIMENSION = 40, 4, 3

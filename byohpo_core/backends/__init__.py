@@ -18,7 +18,9 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import kept_name
 from byohpo_core.journal import EventLog, Journal, StudyRecord
 from byohpo_core.plugins import BACKENDS, find
-from byohpo_core.study.study import Problem, Study, Trial
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 _logger = logging.getLogger("byohpo")

@@ -19,7 +19,9 @@ import attrs
 from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome, Update
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import folder_of, import_function, is_importable, kept_name, qualified_name, study_name
-from byohpo_core.study.study import Problem, Study, Trial
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial
 from byohpo_core.validate import frozen_mapping, plain
 
 

@@ -21,7 +21,9 @@ from byohpo_core.container import Layout, channels
 from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.journal import journal_files
 from byohpo_core.metrics import MetricScanner, compile_metrics, default_regex
-from byohpo_core.study.study import Problem, Study, Trial
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial
 from byohpo_core.validate import frozen_mapping, number, text
 
 _LOOK_SECONDS = 0.05

@@ -12,7 +12,9 @@ from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome
 from byohpo_core.container import channels
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import folder_of, import_function, kept_name, study_name
-from byohpo_core.study.study import Problem, Study, Trial
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial
 from byohpo_core.validate import frozen_mapping
 
 

@@ -14,7 +14,7 @@ import attrs
 from byohpo_core.backends.function import PythonFunction
 from byohpo_core.backends.local import TrainingScript
 from byohpo_core.errors import InvalidInput
-from byohpo_core.space.space import CategoricalParameter, ContinuousParameter, IntegerParameter, StaticParameter
+from byohpo_core.space.parameters import CategoricalParameter, ContinuousParameter, IntegerParameter, StaticParameter
 from byohpo_core.tuner import Tuner
 from byohpo_core.validate import choice, items, nearest, text
 

@@ -23,7 +23,8 @@ from byohpo_core.sagemaker.request import (
     metric_definitions,
     same_job,
 )
-from byohpo_core.study.study import Study, Trial
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial
 
 if TYPE_CHECKING:
     from byohpo_core.sagemaker.estimator import TrainingJob

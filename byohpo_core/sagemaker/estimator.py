@@ -29,8 +29,10 @@ from byohpo_core.sagemaker.request import (
     written,
 )
 from byohpo_core.sagemaker.request import check as check_request
-from byohpo_core.space.space import CategoricalParameter
-from byohpo_core.study.study import Problem, Study, Trial
+from byohpo_core.space.parameters import CategoricalParameter
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial
 from byohpo_core.validate import amount, items, mapping, text
 
 if TYPE_CHECKING:

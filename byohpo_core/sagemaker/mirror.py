@@ -15,7 +15,7 @@ from byohpo_core.journal import Journal, StudyRecord, journaled_event
 from byohpo_core.sagemaker import index
 from byohpo_core.sagemaker.aws import SEARCHES_PER_SECOND, Aws, Refused, WallClock, is_configured
 from byohpo_core.sagemaker.request import NAME_TAG, STUDY_TAG
-from byohpo_core.study.study import Event
+from byohpo_core.study.events import Event
 
 _DIGITS = 9
 _NEAR = 1000

@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 
 from byohpo_core.errors import InvalidInput, one_line
-from byohpo_core.study.study import Study, Trial
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial
 
 MAX_HYPERPARAMETERS = 100
 MAX_VALUE_LENGTH = 2500

@@ -2,8 +2,8 @@
 
 import random
 
-from byohpo_core.space.space import CategoricalParameter, IntegerParameter, Parameter
-from byohpo_core.study.study import Trial
+from byohpo_core.space.parameters import CategoricalParameter, IntegerParameter, Parameter
+from byohpo_core.study.trial import Trial
 from byohpo_core.testing.running import applicable, check
 from byohpo_core.testing.subject import CUBE, MIXED, Subject, sphere
 

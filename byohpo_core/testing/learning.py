@@ -3,8 +3,9 @@
 import random
 import statistics
 
-from byohpo_core.space.space import Parameter
-from byohpo_core.study.study import Direction, Problem, Trial
+from byohpo_core.space.parameters import Parameter
+from byohpo_core.study.problem import Direction, Problem
+from byohpo_core.study.trial import Trial
 from byohpo_core.testing.running import applicable, check
 from byohpo_core.testing.subject import CUBE, MIXED, Judge, Subject, sometimes_failing, sphere
 

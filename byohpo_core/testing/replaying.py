@@ -5,7 +5,7 @@ from typing import Any
 
 from byohpo_core.backends.simulated import Simulated, Simulation
 from byohpo_core.journal import Journal
-from byohpo_core.study.study import Trial
+from byohpo_core.study.trial import Trial
 from byohpo_core.testing.running import check
 from byohpo_core.testing.subject import MIXED, Judge, Session, Subject, sometimes_failing, sphere
 from byohpo_core.tuner import Tuner

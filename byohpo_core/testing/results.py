@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from byohpo_core.errors import InvalidInput
-from byohpo_core.study.study import Direction, Problem, Trial, TrialStatus
+from byohpo_core.study.problem import Direction, Problem
+from byohpo_core.study.trial import Trial, TrialStatus
 from byohpo_core.testing.running import applicable, check
 from byohpo_core.testing.subject import CUBE, MIXED, Judge, Outcome, Session, Subject, sometimes_failing, sphere
 

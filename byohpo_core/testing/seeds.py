@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-from byohpo_core.study.study import Trial
+from byohpo_core.study.trial import Trial
 from byohpo_core.testing.running import applicable, check
 from byohpo_core.testing.subject import CUBE, MIXED, NotApplicableError, Session, Subject
 

@@ -13,15 +13,18 @@ import attrs
 from byohpo_core.errors import InvalidInput, PluginError
 from byohpo_core.hookspecs import Traits
 from byohpo_core.plugins import ALGORITHMS, Found, PluginFactory, StudyPlugins, build, find
-from byohpo_core.space.space import (
+from byohpo_core.space.parameters import (
     CategoricalParameter,
     ContinuousParameter,
     IntegerParameter,
     Parameter,
-    SearchSpace,
     StaticParameter,
 )
-from byohpo_core.study.study import Direction, Event, EventKind, Objective, Problem, Study, Trial, TrialStatus
+from byohpo_core.space.space import SearchSpace
+from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.problem import Direction, Objective, Problem
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial, TrialStatus
 
 NAME = "subject"
 CENTRES = (0.3, 0.7, 0.5)

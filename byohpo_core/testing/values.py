@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from byohpo_core.space.space import (
+from byohpo_core.space.parameters import (
     CategoricalParameter,
     ContinuousParameter,
     IntegerParameter,
     Parameter,
     StaticParameter,
 )
-from byohpo_core.study.study import Proposal
+from byohpo_core.study.trial import Proposal
 from byohpo_core.testing.running import applicable, check
 from byohpo_core.testing.subject import CUBE, MIXED, Subject
 

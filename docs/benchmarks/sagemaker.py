@@ -26,7 +26,7 @@ from bookkeeping import Row, show
 from byohpo_sagemaker_emulator import Emulator, SimulatedJob
 
 from byohpo_core import ContinuousParameter, TrainingJob, Tuner, hookimpl
-from byohpo_core.study.study import EventKind
+from byohpo_core.study.events import EventKind
 
 FORK = get_context("fork")
 RATES = {"Search": 2, "ListTrainingJobs": 2}

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from byohpo_core.study.study import EventKind
+from byohpo_core.study.events import EventKind
 
 COUNTS = Counter()
 

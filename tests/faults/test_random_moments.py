@@ -17,7 +17,7 @@ from byohpo_core import ContinuousParameter, Problem, SearchSpace, Tuner
 from byohpo_core.journal import Journal
 from byohpo_core.plugins import StudyPlugins, build, restore
 from byohpo_core.replay import manifest_now, replay
-from byohpo_core.study.study import EventKind
+from byohpo_core.study.events import EventKind
 
 JOBS = 10
 SEED = 11

@@ -214,7 +214,7 @@ def test_what_failed_attempts_cost_is_in_the_results(make_account):
 
 def test_somebody_elses_job_of_that_name_is_not_taken(account, monkeypatch):
     """Nor is it stopped; the study can go on under another name."""
-    monkeypatch.setattr("byohpo_core.journal._draw_id", lambda name: f"{name}-abcd")
+    monkeypatch.setattr("byohpo_core.study.naming._draw_id", lambda name: f"{name}-abcd")
     other = {**REQUEST, "TrainingJobName": "study-abcd-1-0", "HyperParameters": {"x": "7", "n": "1"}}
     account.emulator.client("sagemaker").create_training_job(**other)
     with pytest.raises(ByohpoError, match="study-abcd-1-0 exists and is not this study's: choose another job_name"):

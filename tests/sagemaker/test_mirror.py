@@ -24,7 +24,7 @@ from byohpo_core import ByohpoError, InvalidInput, StudyBusy, StudyExists, Unkno
 from byohpo_core.journal import Journal, MemoryJournal
 from byohpo_core.sagemaker.aws import Aws, WallClock
 from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
-from byohpo_core.study.study import Event, EventKind
+from byohpo_core.study.events import Event, EventKind
 
 
 class Leave(BaseException):

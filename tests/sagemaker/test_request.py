@@ -121,7 +121,9 @@ def test_inputs_are_handed_on(account):
 )
 def test_values_are_written_as_the_origin_of_the_request_needs(account, encoding, wire):
     """SDK 2 sends JSON for scripts and texts for images, SDK 3 JSON with bare texts."""
-    from byohpo_core.study.study import Problem, Study, Trial
+    from byohpo_core.study.problem import Problem
+    from byohpo_core.study.study import Study
+    from byohpo_core.study.trial import Trial
 
     space = {name: CategoricalParameter([value]) for name, value in {"kind": "a", "flag": True, "rate": 1e-05}.items()}
     ranges = {"x": ContinuousParameter(0, 1), **space, "fixed": StaticParameter("w")}
@@ -137,7 +139,9 @@ def test_values_are_written_as_the_origin_of_the_request_needs(account, encoding
 def test_a_job_of_the_sdk_is_told_its_own_name():
     """SDK 2 hands the job's name to the script: each trial's is its own."""
     from byohpo_core.space.space import SearchSpace
-    from byohpo_core.study.study import Objective, Problem, Study, Trial
+    from byohpo_core.study.problem import Objective, Problem
+    from byohpo_core.study.study import Study
+    from byohpo_core.study.trial import Trial
 
     problem = Problem(SearchSpace(RANGES), (Objective("loss", "Minimize"),), 1, 1, 1)
     study = Study("s-abcd", "s", problem, lambda *_: ())

@@ -1,0 +1,277 @@
+"""The parameters of a search space: what each may be, and its coordinate on the unit interval."""
+
+import math
+import random as random_numbers
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import attrs
+
+from byohpo_core.errors import InvalidInput
+from byohpo_core.space.scaling import ScalingType, _check_range, _clamped, _effective_scaling, _Scale, _scaling
+from byohpo_core.validate import items, mapping, number, plain, scalar
+
+MAX_INTEGER = 2**44
+"""Beyond it neighbouring integers could not be told apart in the unit cube."""
+
+
+def _least(value: Any) -> float:
+    return float(number("min_value", value))
+
+
+def _most(value: Any) -> float:
+    return float(number("max_value", value))
+
+
+def _least_whole(value: Any) -> int:
+    return _integral("min_value", value)
+
+
+def _most_whole(value: Any) -> int:
+    return _integral("max_value", value)
+
+
+def _integral(name: str, value: Any) -> int:
+    """A whole number; 3.0 is 3, as an optimiser may compute it."""
+    given = number(name, value)
+    if given != int(given):
+        raise InvalidInput(f"{name} is {given}, not a whole number")
+    return int(given)
+
+
+def _static(value: Any) -> Any:
+    return scalar("the value", value)
+
+
+def _scalars(values: Any) -> tuple[Any, ...]:
+    return tuple(scalar("a category", value) for value in items("values", values))
+
+
+@contextmanager
+def _of(parameter: str) -> Iterator[None]:
+    """Say whose setting is wrong."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(f"hyperparameter {parameter!r}: {error}") from None
+
+
+class _Exact(float):
+    """A coordinate that remembers the value which it was made from, where its float alone is decoded to a neighbour.
+
+    Floats lie further apart on the unit interval than the values of most ranges do: on a logarithmic range of six
+    orders of magnitude one value in eleven has a float of its own. What is computed from it is an ordinary float.
+    """
+
+    __slots__ = ("parameter", "value")
+    parameter: "ContinuousParameter"
+    value: float
+
+
+class _Drawn(ABC):
+    """What all tunable parameters have in common: a random value is a decoded random coordinate."""
+
+    __slots__ = ()
+
+    def get_value(self, random: random_numbers.Random | None = None) -> Any:
+        """A random value: one `random.random()`, decoded."""
+        return self.decode((random or random_numbers).random())
+
+    @property
+    @abstractmethod
+    def cardinality(self) -> float:
+        """How many values there are."""
+
+    @abstractmethod
+    def decode(self, unit: float) -> Any:
+        """The value at a coordinate, clamped into the unit interval; NaN raises `InvalidInput`."""
+
+
+@attrs.frozen
+class ContinuousParameter(_Drawn):
+    """A real number from *min_value* to *max_value*, both included.
+
+    Auto scaling is logarithmic when min_value > 0 and max_value / min_value >= 100, else linear.
+    """
+
+    min_value: float = attrs.field(converter=_least)
+    max_value: float = attrs.field(converter=_most)
+    scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=_scaling)
+    scaling: ScalingType = attrs.field(init=False, eq=False, repr=False)
+    """The scaling in force."""
+    _scale: _Scale = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _check_range(self)
+        object.__setattr__(self, "scaling", _effective_scaling(self))
+        object.__setattr__(self, "_scale", _Scale.between(self.min_value, self.max_value, self.scaling))
+
+    def __str__(self) -> str:
+        return f"a number from {self.min_value} to {self.max_value} ({self.scaling_type})"
+
+    def check(self, value: Any) -> float:
+        """The value as a plain float, if it is inside."""
+        if type(value) is float and self.min_value <= value <= self.max_value:
+            return value
+        inside = float(number("the value", value))
+        if not self.min_value <= inside <= self.max_value:
+            raise InvalidInput(f"{inside} is outside {self.min_value} to {self.max_value}")
+        return inside
+
+    def encode(self, value: float) -> float:
+        """The coordinate of a value: `decode` gives exactly that value back, if it is inside."""
+        unit = _clamped(self._scale.to_unit(value))
+        if self.decode(unit) == value or not self.min_value <= value <= self.max_value:
+            return unit
+        exact = _Exact(unit)
+        exact.parameter, exact.value = self, float(value)
+        return exact
+
+    def decode(self, unit: float) -> float:
+        if type(unit) is _Exact and unit.parameter == self:
+            return unit.value
+        value = self._scale.from_unit(unit)
+        if self.min_value <= value <= self.max_value:
+            return value
+        return self.min_value if value < self.min_value else self.max_value
+
+    @property
+    def cardinality(self) -> float:
+        return 1 if self.min_value == self.max_value else math.inf
+
+
+@attrs.frozen
+class IntegerParameter(_Drawn):
+    """A whole number from *min_value* to *max_value*, both included.
+
+    Auto scaling as for `ContinuousParameter`; a value's share reaches half a step to either side.
+    """
+
+    min_value: int = attrs.field(converter=_least_whole)
+    max_value: int = attrs.field(converter=_most_whole)
+    scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=_scaling)
+    scaling: ScalingType = attrs.field(init=False, eq=False, repr=False)
+    """The scaling in force."""
+    _scale: _Scale = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _check_range(self)
+        if self.scaling_type is ScalingType.ReverseLogarithmic:
+            raise InvalidInput("ReverseLogarithmic scaling is for continuous parameters")
+        for name, bound in (("min_value", self.min_value), ("max_value", self.max_value)):
+            if abs(bound) > MAX_INTEGER:
+                raise InvalidInput(
+                    f"{name} {float(bound):g} is too large: integers beyond 2**44 cannot be told apart in the unit cube"
+                )
+        object.__setattr__(self, "scaling", _effective_scaling(self))
+        # Linear shares are counted from min_value, so that no digit is lost to a large offset.
+        offset = self.min_value if self.scaling is ScalingType.Linear else 0
+        low, high = self.min_value - offset - 0.5, self.max_value - offset + 0.5
+        object.__setattr__(self, "_scale", _Scale.between(low, high, self.scaling))
+
+    def __str__(self) -> str:
+        return f"a whole number from {self.min_value} to {self.max_value} ({self.scaling_type})"
+
+    def check(self, value: Any) -> int:
+        """The value as a plain int, if it is inside; 3.0 is 3."""
+        inside = value if type(value) is int else _integral("the value", value)
+        if not self.min_value <= inside <= self.max_value:
+            raise InvalidInput(f"{inside} is outside {self.min_value} to {self.max_value}")
+        return inside
+
+    def encode(self, value: int) -> float:
+        """The middle of the value's share."""
+        offset = self.min_value if self.scaling is ScalingType.Linear else 0
+        to_unit = self._scale.to_unit
+        return _clamped((to_unit(value - offset - 0.5) + to_unit(value - offset + 0.5)) / 2)
+
+    def decode(self, unit: float) -> int:
+        offset = self.min_value if self.scaling is ScalingType.Linear else 0
+        value = offset + math.floor(self._scale.from_unit(unit) + 0.5)
+        if self.min_value <= value <= self.max_value:
+            return value
+        return self.min_value if value < self.min_value else self.max_value
+
+    @property
+    def cardinality(self) -> float:
+        return self.max_value - self.min_value + 1
+
+
+@attrs.frozen
+class CategoricalParameter(_Drawn):
+    """One of several values: texts, numbers or bools, each with an equal share."""
+
+    values: tuple[Any, ...] = attrs.field(converter=_scalars)
+
+    @values.validator
+    def _check_values(self, _: object, values: tuple[Any, ...]) -> None:
+        if not values:
+            raise InvalidInput("a categorical parameter needs at least one category")
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                raise InvalidInput(f"the category {value!r} is there twice ({values[values.index(value)]!r} equals it)")
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(repr, self.values))}"
+
+    def check(self, value: Any) -> Any:
+        """The category that is equal to the value and of its type: 1 is neither True nor "1"."""
+        given = plain(value)
+        for known in self.values:
+            if type(known) is type(given) and known == given:
+                return known
+        raise InvalidInput(f"{value!r} is none of the categories {', '.join(map(repr, self.values))}")
+
+    def encode(self, value: Any) -> float:
+        """The middle of the category's share."""
+        return (self.values.index(self.check(value)) + 0.5) / len(self.values)
+
+    def decode(self, unit: float) -> Any:
+        return self.values[min(int(_clamped(unit) * len(self.values)), len(self.values) - 1)]
+
+    @property
+    def cardinality(self) -> float:
+        return len(self.values)
+
+
+@attrs.frozen
+class StaticParameter:
+    """A fixed value, handed to every job; it is no part of the search."""
+
+    value: Any = attrs.field(converter=_static)
+
+    def __str__(self) -> str:
+        return f"fixed at {self.value!r}"
+
+    def get_value(self, random: random_numbers.Random | None = None) -> Any:  # noqa: ARG002
+        """The value; nothing is drawn."""
+        return self.value
+
+
+Tunable: TypeAlias = ContinuousParameter | IntegerParameter | CategoricalParameter
+Parameter: TypeAlias = Tunable | StaticParameter
+
+
+def _parameter(name: str, given: Any) -> Parameter:
+    """One of our parameters, or one of SageMaker's SDKs, which is told by its class's `__name__` attribute."""
+    if isinstance(given, Parameter):
+        return given
+    kind = getattr(given, "__name__", None)
+    with _of(name):
+        if kind == "Continuous":
+            return ContinuousParameter(given.min_value, given.max_value, given.scaling_type)
+        if kind == "Integer":
+            return IntegerParameter(given.min_value, given.max_value, given.scaling_type)
+        if kind == "Categorical":
+            return CategoricalParameter(given.values)
+    raise InvalidInput(
+        f"hyperparameter {name!r}: {given!r} is no parameter; write ContinuousParameter(0, 1), "
+        "CategoricalParameter([...]) or the like"
+    )
+
+
+def _parameters(given: Mapping[str, Any]) -> Mapping[str, Parameter]:
+    return MappingProxyType({name: _parameter(name, it) for name, it in mapping("the search space", given).items()})

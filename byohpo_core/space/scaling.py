@@ -1,0 +1,101 @@
+"""How a range is laid on the unit interval: linearly, logarithmically, or by the logarithm of the distance from 1."""
+
+import math
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from byohpo_core.errors import InvalidInput
+from byohpo_core.space.parameters import ContinuousParameter, IntegerParameter
+from byohpo_core.validate import nearest
+
+_LOG_RATIO = 100
+
+
+class ScalingType(StrEnum):
+    """How a range is laid on the unit interval; the names are SageMaker's."""
+
+    Auto = "Auto"
+    """Logarithmic when min > 0 and max / min >= 100, else Linear."""
+    Linear = "Linear"
+    Logarithmic = "Logarithmic"
+    ReverseLogarithmic = "ReverseLogarithmic"
+    """For values from 0 up to, not including, 1, where what matters is the distance from 1."""
+
+
+def _scaling(word: Any) -> ScalingType:
+    try:
+        return ScalingType(str(word))
+    except ValueError:
+        raise InvalidInput(f"scaling_type is {word!r}{nearest(str(word), ScalingType, 'possible')}") from None
+
+
+def _clamped(value: float) -> float:
+    """A coordinate, clamped into the unit interval."""
+    if math.isnan(value):
+        raise InvalidInput("a coordinate of the unit cube is nan")
+    return min(max(value, 0.0), 1.0)
+
+
+def _identity(value: float) -> float:
+    return value
+
+
+def _minus_log_of_rest(value: float) -> float:
+    return -math.log1p(-value)
+
+
+def _minus_expm1_of_minus(value: float) -> float:
+    return -math.expm1(-value)
+
+
+_WARPS: Mapping[ScalingType, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    ScalingType.Linear: (_identity, _identity),
+    ScalingType.Logarithmic: (math.log, math.exp),
+    ScalingType.ReverseLogarithmic: (_minus_log_of_rest, _minus_expm1_of_minus),
+}
+
+
+@attrs.frozen
+class _Scale:
+    """Numbers from *low* to *low + width*, after *warp*, laid on the unit interval."""
+
+    low: float
+    width: float
+    warp: Callable[[float], float]
+    unwarp: Callable[[float], float]
+
+    @classmethod
+    def between(cls, low: float, high: float, scaling: ScalingType) -> "_Scale":
+        warp, unwarp = _WARPS[scaling]
+        width = warp(high) - warp(low)
+        if not math.isfinite(width):
+            raise InvalidInput(f"from min_value {low} to max_value {high} is too wide: no float holds the width")
+        return cls(warp(low), width, warp, unwarp)
+
+    def to_unit(self, value: float) -> float:
+        return (self.warp(value) - self.low) / self.width if self.width else 0.5
+
+    def from_unit(self, unit: float) -> float:
+        return self.unwarp(self.low + (unit if 0.0 <= unit <= 1.0 else _clamped(unit)) * self.width)
+
+
+def _check_range(parameter: "ContinuousParameter | IntegerParameter") -> None:
+    low, high, scaling = parameter.min_value, parameter.max_value, parameter.scaling_type
+    if low > high:
+        raise InvalidInput(f"min_value {low} is above max_value {high}")
+    if scaling is ScalingType.Logarithmic and low <= 0:
+        raise InvalidInput(f"Logarithmic scaling needs a min_value above 0, not {low}")
+    if scaling is ScalingType.ReverseLogarithmic and low < 0:
+        raise InvalidInput(f"ReverseLogarithmic scaling needs a min_value of at least 0, not {low}")
+    if scaling is ScalingType.ReverseLogarithmic and high >= 1:
+        raise InvalidInput(f"ReverseLogarithmic scaling needs a max_value below 1, not {high}")
+
+
+def _effective_scaling(parameter: "ContinuousParameter | IntegerParameter") -> ScalingType:
+    if parameter.scaling_type is not ScalingType.Auto:
+        return parameter.scaling_type
+    wide = parameter.min_value > 0 and parameter.max_value / parameter.min_value >= _LOG_RATIO
+    return ScalingType.Logarithmic if wide else ScalingType.Linear

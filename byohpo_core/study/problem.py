@@ -1,0 +1,88 @@
+"""What an algorithm is asked to solve."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from byohpo_core.errors import InvalidInput
+from byohpo_core.space.space import SearchSpace
+
+
+class Direction(StrEnum):
+    """Whether larger or smaller values of an objective are better; the names are SageMaker's."""
+
+    Maximize = "Maximize"
+    Minimize = "Minimize"
+
+
+@attrs.frozen
+class Objective:
+    """A metric to optimise."""
+
+    metric: str
+    direction: Direction = attrs.field(converter=Direction)
+
+    def loss(self, value: float) -> float:
+        """The value with its sign turned so that smaller is better."""
+        return -value if self.direction is Direction.Maximize else value
+
+
+@attrs.frozen
+class Problem:
+    """What an algorithm is asked to solve."""
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    seed: int
+    max_jobs: int
+    max_parallel_jobs: int
+
+    def __attrs_post_init__(self) -> None:
+        if not self.objectives:
+            raise InvalidInput("a study needs an objective metric")
+        if self.max_jobs < 1:
+            raise InvalidInput(f"max_jobs is {self.max_jobs}; at least one job is needed")
+        if not 1 <= self.max_parallel_jobs <= self.max_jobs:
+            raise InvalidInput(
+                f"max_parallel_jobs is {self.max_parallel_jobs}; it must be from 1 to max_jobs ({self.max_jobs})"
+            )
+
+    def require_one_objective(self) -> None:
+        """For algorithms that cannot have several: raise `InvalidInput` if there are."""
+        if len(self.objectives) > 1:
+            names = ", ".join(objective.metric for objective in self.objectives)
+            raise InvalidInput(
+                f"it has one objective, and the study {len(self.objectives)} ({names}): "
+                "nsga2, paes and random take several"
+            )
+
+    def losses(self, values: Sequence[float]) -> tuple[float, ...]:
+        """Objective values as losses: smaller is better."""
+        return tuple(objective.loss(value) for objective, value in zip(self.objectives, values, strict=True))
+
+    def values(self, metrics: Mapping[str, float]) -> tuple[float, ...] | None:
+        """The objectives' values among *metrics*, or None if one is missing."""
+        if all(objective.metric in metrics for objective in self.objectives):
+            return tuple(metrics[objective.metric] for objective in self.objectives)
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "space": self.space.to_json(),
+            "objectives": [[objective.metric, str(objective.direction)] for objective in self.objectives],
+            "seed": self.seed,
+            "max_jobs": self.max_jobs,
+            "max_parallel_jobs": self.max_parallel_jobs,
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "Problem":
+        return cls(
+            space=SearchSpace.from_json(body["space"]),
+            objectives=tuple(Objective(metric, direction) for metric, direction in body["objectives"]),
+            seed=body["seed"],
+            max_jobs=body["max_jobs"],
+            max_parallel_jobs=body["max_parallel_jobs"],
+        )
