@@ -22,6 +22,7 @@ from byohpo_core.errors import PluginError, one_line
 from byohpo_core.journal import EventLog
 from byohpo_core.plugins import StudyPlugins
 from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.naming import job_name
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial, TrialStatus
 
@@ -280,8 +281,8 @@ class Driver:
         if not self._interrupts and study.stop_reason is None:
             for trial in study.waiting:
                 if len(launched) < free and not self._held(trial):
-                    job_name = f"{study.id}-{trial.number}-{trial.attempt}"
-                    self._record(EventKind.Intended, trial=trial.number, attempt=trial.attempt, job=job_name)
+                    name = job_name(study.id, trial.number, trial.attempt)
+                    self._record(EventKind.Intended, trial=trial.number, attempt=trial.attempt, job=name)
                     launched.append(trial.number)
         else:
             self._backend.withdraw()

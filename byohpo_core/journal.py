@@ -21,7 +21,7 @@ import attrs
 from byohpo_core.advice import command
 from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, StudyLocked, UnknownStudy
 from byohpo_core.study.events import EVENT_VERSION, Event, EventKind
-from byohpo_core.study.naming import _NAME_LENGTH, _draw_id, check_study_name
+from byohpo_core.study.naming import MAX_NAME_LENGTH, check_study_name, draw_id
 
 APPLICATION_ID = 0x62796F68  # "byoh"
 SCHEMA_VERSION = 1
@@ -83,7 +83,7 @@ class Journal:
 
     def create(self, name: str, manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> StudyRecord:
         """A new study, and how it begins; its id is the name and four characters drawn now."""
-        record = StudyRecord(_draw_id(check_study_name(name)), name, manifest)
+        record = StudyRecord(draw_id(check_study_name(name)), name, manifest)
         self.take(record, events)
         return record
 
@@ -110,7 +110,7 @@ class Journal:
 
     def _free_name(self, base: str) -> str:
         taken = {record.name for record in self.studies()}
-        names = (f"{base[: _NAME_LENGTH - len(str(n)) - 1].rstrip('-')}-{n}" for n in count(1))
+        names = (f"{base[: MAX_NAME_LENGTH - len(str(n)) - 1].rstrip('-')}-{n}" for n in count(1))
         return next(name for name in names if name not in taken)
 
     def studies(self) -> list[StudyRecord]:

@@ -8,7 +8,8 @@ from byohpo_core.space.parameters import CategoricalParameter, IntegerParameter,
 RESOLUTION = 2**-10
 
 
-def _bits(parameter: Tunable, resolution: float) -> int:
+def code_length(parameter: Tunable, resolution: float) -> int:
+    """How many bits a parameter takes."""
     continuous = math.ceil(-math.log2(resolution))
     if parameter.cardinality == math.inf:
         return continuous
@@ -20,7 +21,8 @@ def _has_code_for_each(parameter: Tunable, length: int) -> bool:
     return parameter.cardinality <= 1 << length
 
 
-def _code(parameter: Tunable, value: Any, length: int) -> int:
+def to_code(parameter: Tunable, value: Any, length: int) -> int:
+    """The number, of *length* bits, that stands for a value."""
     if not _has_code_for_each(parameter, length):
         return round(parameter.encode(value) * ((1 << length) - 1))
     count = int(parameter.cardinality)
@@ -28,10 +30,11 @@ def _code(parameter: Tunable, value: Any, length: int) -> int:
         index = parameter.values.index(parameter.check(value))
     else:
         index = int(value - parameter.min_value) if isinstance(parameter, IntegerParameter) else 0
-    return -(-index * (1 << length) // count)  # the first of the codes that _value takes to it
+    return -(-index * (1 << length) // count)  # the first of the codes that from_code takes to it
 
 
-def _value(parameter: Tunable, code: int, length: int) -> Any:
+def from_code(parameter: Tunable, code: int, length: int) -> Any:
+    """The value that a number of *length* bits stands for; every number is one."""
     if not _has_code_for_each(parameter, length):
         return parameter.decode(code / ((1 << length) - 1))
     index = code * int(parameter.cardinality) // (1 << length)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from byohpo_core.errors import InvalidInput
-from byohpo_core.space.scaling import ScalingType, _check_range, _clamped, _effective_scaling, _Scale, _scaling
+from byohpo_core.space.scaling import Scale, ScalingType, as_scaling, check_range, clamped, effective_scaling
 from byohpo_core.validate import items, mapping, number, plain, scalar
 
 MAX_INTEGER = 2**44
@@ -51,7 +51,7 @@ def _scalars(values: Any) -> tuple[Any, ...]:
 
 
 @contextmanager
-def _of(parameter: str) -> Iterator[None]:
+def naming_hyperparameter(parameter: str) -> Iterator[None]:
     """Say whose setting is wrong."""
     try:
         yield
@@ -99,15 +99,16 @@ class ContinuousParameter(_Drawn):
 
     min_value: float = attrs.field(converter=_least)
     max_value: float = attrs.field(converter=_most)
-    scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=_scaling)
+    scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=as_scaling)
     scaling: ScalingType = attrs.field(init=False, eq=False, repr=False)
     """The scaling in force."""
-    _scale: _Scale = attrs.field(init=False, eq=False, repr=False)
+    _scale: Scale = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        _check_range(self)
-        object.__setattr__(self, "scaling", _effective_scaling(self))
-        object.__setattr__(self, "_scale", _Scale.between(self.min_value, self.max_value, self.scaling))
+        check_range(self.min_value, self.max_value, self.scaling_type)
+        scaling = effective_scaling(self.min_value, self.max_value, self.scaling_type)
+        object.__setattr__(self, "scaling", scaling)
+        object.__setattr__(self, "_scale", Scale.between(self.min_value, self.max_value, self.scaling))
 
     def __str__(self) -> str:
         return f"a number from {self.min_value} to {self.max_value} ({self.scaling_type})"
@@ -123,7 +124,7 @@ class ContinuousParameter(_Drawn):
 
     def encode(self, value: float) -> float:
         """The coordinate of a value: `decode` gives exactly that value back, if it is inside."""
-        unit = _clamped(self._scale.to_unit(value))
+        unit = clamped(self._scale.to_unit(value))
         if self.decode(unit) == value or not self.min_value <= value <= self.max_value:
             return unit
         exact = _Exact(unit)
@@ -152,13 +153,13 @@ class IntegerParameter(_Drawn):
 
     min_value: int = attrs.field(converter=_least_whole)
     max_value: int = attrs.field(converter=_most_whole)
-    scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=_scaling)
+    scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=as_scaling)
     scaling: ScalingType = attrs.field(init=False, eq=False, repr=False)
     """The scaling in force."""
-    _scale: _Scale = attrs.field(init=False, eq=False, repr=False)
+    _scale: Scale = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        _check_range(self)
+        check_range(self.min_value, self.max_value, self.scaling_type)
         if self.scaling_type is ScalingType.ReverseLogarithmic:
             raise InvalidInput("ReverseLogarithmic scaling is for continuous parameters")
         for name, bound in (("min_value", self.min_value), ("max_value", self.max_value)):
@@ -166,11 +167,12 @@ class IntegerParameter(_Drawn):
                 raise InvalidInput(
                     f"{name} {float(bound):g} is too large: integers beyond 2**44 cannot be told apart in the unit cube"
                 )
-        object.__setattr__(self, "scaling", _effective_scaling(self))
+        scaling = effective_scaling(self.min_value, self.max_value, self.scaling_type)
+        object.__setattr__(self, "scaling", scaling)
         # Linear shares are counted from min_value, so that no digit is lost to a large offset.
         offset = self.min_value if self.scaling is ScalingType.Linear else 0
         low, high = self.min_value - offset - 0.5, self.max_value - offset + 0.5
-        object.__setattr__(self, "_scale", _Scale.between(low, high, self.scaling))
+        object.__setattr__(self, "_scale", Scale.between(low, high, self.scaling))
 
     def __str__(self) -> str:
         return f"a whole number from {self.min_value} to {self.max_value} ({self.scaling_type})"
@@ -186,7 +188,7 @@ class IntegerParameter(_Drawn):
         """The middle of the value's share."""
         offset = self.min_value if self.scaling is ScalingType.Linear else 0
         to_unit = self._scale.to_unit
-        return _clamped((to_unit(value - offset - 0.5) + to_unit(value - offset + 0.5)) / 2)
+        return clamped((to_unit(value - offset - 0.5) + to_unit(value - offset + 0.5)) / 2)
 
     def decode(self, unit: float) -> int:
         offset = self.min_value if self.scaling is ScalingType.Linear else 0
@@ -230,7 +232,7 @@ class CategoricalParameter(_Drawn):
         return (self.values.index(self.check(value)) + 0.5) / len(self.values)
 
     def decode(self, unit: float) -> Any:
-        return self.values[min(int(_clamped(unit) * len(self.values)), len(self.values) - 1)]
+        return self.values[min(int(clamped(unit) * len(self.values)), len(self.values) - 1)]
 
     @property
     def cardinality(self) -> float:
@@ -255,12 +257,12 @@ Tunable: TypeAlias = ContinuousParameter | IntegerParameter | CategoricalParamet
 Parameter: TypeAlias = Tunable | StaticParameter
 
 
-def _parameter(name: str, given: Any) -> Parameter:
+def _as_parameter(name: str, given: Any) -> Parameter:
     """One of our parameters, or one of SageMaker's SDKs, which is told by its class's `__name__` attribute."""
     if isinstance(given, Parameter):
         return given
     kind = getattr(given, "__name__", None)
-    with _of(name):
+    with naming_hyperparameter(name):
         if kind == "Continuous":
             return ContinuousParameter(given.min_value, given.max_value, given.scaling_type)
         if kind == "Integer":
@@ -273,5 +275,6 @@ def _parameter(name: str, given: Any) -> Parameter:
     )
 
 
-def _parameters(given: Mapping[str, Any]) -> Mapping[str, Parameter]:
-    return MappingProxyType({name: _parameter(name, it) for name, it in mapping("the search space", given).items()})
+def as_parameters(given: Mapping[str, Any]) -> Mapping[str, Parameter]:
+    """A search space as users give it: our parameters or SageMaker's, by name."""
+    return MappingProxyType({name: _as_parameter(name, it) for name, it in mapping("the search space", given).items()})

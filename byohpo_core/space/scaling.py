@@ -8,7 +8,6 @@ from typing import Any
 import attrs
 
 from byohpo_core.errors import InvalidInput
-from byohpo_core.space.parameters import ContinuousParameter, IntegerParameter
 from byohpo_core.validate import nearest
 
 _LOG_RATIO = 100
@@ -25,14 +24,15 @@ class ScalingType(StrEnum):
     """For values from 0 up to, not including, 1, where what matters is the distance from 1."""
 
 
-def _scaling(word: Any) -> ScalingType:
+def as_scaling(word: Any) -> ScalingType:
+    """The scaling type of a name; raises `InvalidInput` for another word."""
     try:
         return ScalingType(str(word))
     except ValueError:
         raise InvalidInput(f"scaling_type is {word!r}{nearest(str(word), ScalingType, 'possible')}") from None
 
 
-def _clamped(value: float) -> float:
+def clamped(value: float) -> float:
     """A coordinate, clamped into the unit interval."""
     if math.isnan(value):
         raise InvalidInput("a coordinate of the unit cube is nan")
@@ -59,7 +59,7 @@ _WARPS: Mapping[ScalingType, tuple[Callable[[float], float], Callable[[float], f
 
 
 @attrs.frozen
-class _Scale:
+class Scale:
     """Numbers from *low* to *low + width*, after *warp*, laid on the unit interval."""
 
     low: float
@@ -68,7 +68,7 @@ class _Scale:
     unwarp: Callable[[float], float]
 
     @classmethod
-    def between(cls, low: float, high: float, scaling: ScalingType) -> "_Scale":
+    def between(cls, low: float, high: float, scaling: ScalingType) -> "Scale":
         warp, unwarp = _WARPS[scaling]
         width = warp(high) - warp(low)
         if not math.isfinite(width):
@@ -79,11 +79,11 @@ class _Scale:
         return (self.warp(value) - self.low) / self.width if self.width else 0.5
 
     def from_unit(self, unit: float) -> float:
-        return self.unwarp(self.low + (unit if 0.0 <= unit <= 1.0 else _clamped(unit)) * self.width)
+        return self.unwarp(self.low + (unit if 0.0 <= unit <= 1.0 else clamped(unit)) * self.width)
 
 
-def _check_range(parameter: "ContinuousParameter | IntegerParameter") -> None:
-    low, high, scaling = parameter.min_value, parameter.max_value, parameter.scaling_type
+def check_range(low: float, high: float, scaling: ScalingType) -> None:
+    """Raise `InvalidInput` for bounds that are no range, or that the scaling cannot lay on the unit interval."""
     if low > high:
         raise InvalidInput(f"min_value {low} is above max_value {high}")
     if scaling is ScalingType.Logarithmic and low <= 0:
@@ -94,8 +94,8 @@ def _check_range(parameter: "ContinuousParameter | IntegerParameter") -> None:
         raise InvalidInput(f"ReverseLogarithmic scaling needs a max_value below 1, not {high}")
 
 
-def _effective_scaling(parameter: "ContinuousParameter | IntegerParameter") -> ScalingType:
-    if parameter.scaling_type is not ScalingType.Auto:
-        return parameter.scaling_type
-    wide = parameter.min_value > 0 and parameter.max_value / parameter.min_value >= _LOG_RATIO
-    return ScalingType.Logarithmic if wide else ScalingType.Linear
+def effective_scaling(low: float, high: float, scaling: ScalingType) -> ScalingType:
+    """The scaling in force, where Auto is given too."""
+    if scaling is not ScalingType.Auto:
+        return scaling
+    return ScalingType.Logarithmic if low > 0 and high / low >= _LOG_RATIO else ScalingType.Linear

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from byohpo_core.errors import InvalidInput
-from byohpo_core.space.bits import RESOLUTION, _bits, _code, _value
+from byohpo_core.space.bits import RESOLUTION, code_length, from_code, to_code
 from byohpo_core.space.parameters import (
     CategoricalParameter,
     ContinuousParameter,
@@ -21,8 +21,8 @@ from byohpo_core.space.parameters import (
     Parameter,
     StaticParameter,
     Tunable,
-    _of,
-    _parameters,
+    as_parameters,
+    naming_hyperparameter,
 )
 from byohpo_core.validate import nearest
 
@@ -34,7 +34,7 @@ MAX_NAME_LENGTH = 256
 class SearchSpace:
     """Parameters by name, in an order that all encodings keep."""
 
-    parameters: Mapping[str, Parameter] = attrs.field(converter=_parameters)
+    parameters: Mapping[str, Parameter] = attrs.field(converter=as_parameters)
 
     def __attrs_post_init__(self) -> None:
         if len(self.parameters) > MAX_HYPERPARAMETERS:
@@ -64,7 +64,7 @@ class SearchSpace:
             )
         fixed = {}
         for name, value in static.items():
-            with _of(name):
+            with naming_hyperparameter(name):
                 fixed[name] = StaticParameter(value)
         return cls({**ranges, **fixed})
 
@@ -145,7 +145,7 @@ class SearchSpace:
 
     def bit_length(self, resolution: float = RESOLUTION) -> int:
         """How many bits `encode_bits` gives."""
-        return sum(_bits(parameter, resolution) for parameter in self.tunable.values())
+        return sum(code_length(parameter, resolution) for parameter in self.tunable.values())
 
     def encode_bits(self, configuration: Mapping[str, Any], resolution: float = RESOLUTION) -> list[int]:
         """The configuration as Gray-coded bits, most significant first, parameter after parameter.
@@ -155,8 +155,8 @@ class SearchSpace:
         """
         bits: list[int] = []
         for name, parameter in self.tunable.items():
-            length = _bits(parameter, resolution)
-            code = _code(parameter, configuration[name], length)
+            length = code_length(parameter, resolution)
+            code = to_code(parameter, configuration[name], length)
             gray = code ^ (code >> 1)
             bits.extend((gray >> place) & 1 for place in reversed(range(length)))
         return bits
@@ -168,12 +168,12 @@ class SearchSpace:
         configuration: dict[str, Any] = {}
         rest = iter(bits)
         for name, parameter in self.tunable.items():
-            length = _bits(parameter, resolution)
+            length = code_length(parameter, resolution)
             code = bit = 0
             for _ in range(length):
                 bit ^= next(rest)
                 code = code << 1 | bit
-            configuration[name] = _value(parameter, code, length)
+            configuration[name] = from_code(parameter, code, length)
         return configuration
 
     def to_json(self) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from byohpo_core.study.trial import Trial
 
 def best_first(trials: Sequence[Trial]) -> list[Trial]:
     """Completed trials by their losses; with several objectives those of the Pareto front come first."""
-    front, others = _by_domination(trials)
+    front, others = by_domination(trials)
     return front + others
 
 
-def _by_domination(trials: Iterable[Trial]) -> tuple[list[Trial], list[Trial]]:
+def by_domination(trials: Iterable[Trial]) -> tuple[list[Trial], list[Trial]]:
     """Those that no other dominates, and the others, each by their losses."""
     front: list[Trial] = []
     others: list[Trial] = []

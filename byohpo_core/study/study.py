@@ -10,8 +10,8 @@ from typing import Any, overload
 
 from byohpo_core.study.events import Event, EventKind
 from byohpo_core.study.problem import Problem
-from byohpo_core.study.ranking import _by_domination
-from byohpo_core.study.trial import _STATUSES, Proposal, Report, Trial, TrialStatus
+from byohpo_core.study.ranking import by_domination
+from byohpo_core.study.trial import STATUSES, Proposal, Report, Trial, TrialStatus
 
 
 class Trials(Sequence[Trial]):
@@ -102,7 +102,7 @@ class Study:
     def pareto_front(self) -> tuple[Trial, ...]:
         """Completed trials that no other beats in one objective and equals in the rest, by number."""
         completed = (trial for trial in self._trials if trial.status is TrialStatus.Completed)
-        front, _ = _by_domination(trial for trial in completed if trial.losses is not None)
+        front, _ = by_domination(trial for trial in completed if trial.losses is not None)
         return tuple(sorted(front, key=lambda trial: trial.number))
 
     @property
@@ -248,7 +248,7 @@ class Study:
 
     def _settle(self, trial: Trial, event: Event, body: Mapping[str, Any]) -> None:
         """A trial has come to its end."""
-        status, shares = _STATUSES[body["status"]], body.get("shares")
+        status, shares = STATUSES[body["status"]], body.get("shares")
         if shares is None:
             metrics = MappingProxyType(body.get("metrics") or {})
             values = None if status is TrialStatus.Failed else self.problem.values(metrics)

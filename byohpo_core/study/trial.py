@@ -109,7 +109,7 @@ class Trial:
 
 
 _UNFINISHED = frozenset({TrialStatus.Waiting, TrialStatus.Running})
-_STATUSES = {status.value: status for status in TrialStatus}
+STATUSES = {status.value: status for status in TrialStatus}
 _TRIAL_FIELDS = {name: place for place, name in enumerate(attrs.fields_dict(Trial))}
 _trial_values = attrgetter(*_TRIAL_FIELDS)
 
