@@ -21,7 +21,8 @@ from byohpo_core.backends import Backend, Ended, Outcome, Reported, Update
 from byohpo_core.errors import PluginError, one_line
 from byohpo_core.journal import EventLog
 from byohpo_core.plugins import StudyPlugins
-from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study import events
+from byohpo_core.study.events import Event, Happening
 from byohpo_core.study.naming import job_name
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial, TrialStatus
@@ -83,7 +84,7 @@ class Driver:
         """Drive the study until it ends. Raises `KeyboardInterrupt` if the user stopped it first."""
         study, backend = self.study, self._backend
         self._tick()
-        self._record(EventKind.Opened, host=socket.gethostname(), pid=os.getpid())
+        self._record(events.opened(socket.gethostname(), os.getpid()))
         with self._interruptible():
             try:
                 if study.running:
@@ -139,13 +140,8 @@ class Driver:
                 twin = self.study.twin(trial)
                 if twin is not None and twin.status is TrialStatus.Completed:
                     reason = f"same configuration as trial {twin.number}"
-                    self._record(
-                        EventKind.Finished,
-                        trial=trial.number,
-                        status=TrialStatus.Reused.value,
-                        shares=twin.number,
-                        reason=reason,
-                    )
+                    reused = TrialStatus.Reused.value
+                    self._record(events.finished(trial.number, reused, shares=twin.number, reason=reason))
 
     def _observable(self) -> Sequence[Trial]:
         """The finished trials that it is time to observe; in strict order one, and only after all before it."""
@@ -167,7 +163,7 @@ class Driver:
         trials = self._observable()
         if trials:
             self._commit()
-            self._record(EventKind.Observed, trials=[trial.number for trial in trials])
+            self._record(events.observed([trial.number for trial in trials]))
             self._plugins.observe(self.study, trials)
         return bool(trials)
 
@@ -187,12 +183,8 @@ class Driver:
         if study.stop_reason is not None:
             for trial in study.waiting:
                 if not self._held(trial):
-                    self._record(
-                        EventKind.Finished,
-                        trial=trial.number,
-                        status=TrialStatus.Stopped.value,
-                        reason=f"the study ended before it had a job: {study.stop_reason}",
-                    )
+                    reason = f"the study ended before it had a job: {study.stop_reason}"
+                    self._record(events.finished(trial.number, TrialStatus.Stopped.value, reason=reason))
             while self._observe():
                 """In strict order it is one at a time."""
         return study.stop_reason is not None or self._interrupts > 0
@@ -267,9 +259,7 @@ class Driver:
         for name in self._plugins.proposers:
             if missing and not self.study.silent(name):
                 answer = self._plugins.propose(name, self.study, missing)
-                self._record(
-                    EventKind.Asked, plugin=name, count=missing, answer=[proposal.to_json() for proposal in answer]
-                )
+                self._record(events.asked(name, missing, [proposal.to_json() for proposal in answer]))
                 missing -= len(answer)
         return missing < count
 
@@ -282,14 +272,14 @@ class Driver:
             for trial in study.waiting:
                 if len(launched) < free and not self._held(trial):
                     name = job_name(study.id, trial.number, trial.attempt)
-                    self._record(EventKind.Intended, trial=trial.number, attempt=trial.attempt, job=name)
+                    self._record(events.intended(trial.number, trial.attempt, name))
                     launched.append(trial.number)
         else:
             self._backend.withdraw()
         if launched:
             self._commit()
             self._backend.launch([study.trials[number] for number in launched])
-            self._record(EventKind.Launched, trials=launched)
+            self._record(events.launched(launched))
 
     def _held(self, trial: Trial) -> bool:
         """Whether this waiting trial needs no slot, as it will share the result of another that is on its way."""
@@ -305,7 +295,7 @@ class Driver:
                 decision = self._plugins.prune(self.study, trial)
                 if decision is not None:
                     plugin, reason = decision
-                    self._record(EventKind.Pruned, trial=trial.number, plugin=plugin, reason=one_line(reason))
+                    self._record(events.pruned(trial.number, plugin, one_line(reason)))
                     pruned.append(trial)
         if pruned:
             self._commit()
@@ -335,7 +325,7 @@ class Driver:
             if fresh:
                 points[metric] = [max(start, count), fresh]
         if points:
-            self._record(EventKind.Reported, trial=trial.number, points=points)
+            self._record(events.reported(trial.number, points))
 
     def _end(self, trial: Trial, ended: Ended) -> None:
         study = self.study
@@ -343,9 +333,8 @@ class Driver:
         if ended.outcome in (Outcome.Interrupted, Outcome.Lost) and not study.stopping(trial):
             counted = ended.outcome is Outcome.Interrupted
             if trial.failures + counted < self._policy.max_attempts or not counted:
-                cost = {"details": dict(ended.details)} if ended.details else {}
                 why = one_line(ended.reason or "the job was lost")
-                self._record(EventKind.Retried, trial=trial.number, reason=why, counted=counted, **cost)
+                self._record(events.retried(trial.number, why, counted=counted, details=ended.details))
                 return
             attempts = f"{trial.failures + 1} attempts failed, the last: {ended.reason}"
             self._finish(trial, TrialStatus.Failed, ended, ended.metrics, attempts)
@@ -366,17 +355,17 @@ class Driver:
     def _finish(
         self, trial: Trial, status: TrialStatus, ended: Ended, metrics: Mapping[str, float], reason: str | None
     ) -> None:
-        body: dict[str, Any] = {"trial": trial.number, "status": status.value}
-        if metrics:
-            body["metrics"] = {name: float(value) for name, value in metrics.items()}
-        for name in ("started", "ended"):
-            if getattr(ended, name) is not None:
-                body[name] = getattr(ended, name)
-        if reason is not None:
-            body["reason"] = one_line(reason)
-        if ended.details:
-            body["details"] = dict(ended.details)
-        self._record(EventKind.Finished, **body)
+        self._record(
+            events.finished(
+                trial.number,
+                status.value,
+                metrics=metrics,
+                started=ended.started,
+                ended=ended.ended,
+                reason=None if reason is None else one_line(reason),
+                details=ended.details,
+            )
+        )
 
     def _verdict(self, ended: Ended) -> tuple[TrialStatus, str | None]:
         """A job that ended well is a completed trial only if its objectives are finite numbers."""
@@ -408,25 +397,24 @@ class Driver:
 
     def _stop(self, reason: str | None, *, jobs: bool = False) -> None:
         """Propose nothing more, only this driver where there is no *reason*; with *jobs* those that run are to stop."""
-        also = {"jobs": True} if jobs else {}
-        self._record(EventKind.Stopped, reason=None if reason is None else one_line(reason), **also)
+        self._record(events.stopped(None if reason is None else one_line(reason), jobs=jobs))
 
     def _tick(self) -> None:
         """Look at the clock. Time stands still for the study in between, so that a replay can repeat what it was."""
         self.study.tick(self._backend.now())
 
-    def _record(self, kind: EventKind, **body: Any) -> None:
+    def _record(self, happening: Happening) -> None:
         """Something happened: the study knows at once, the disk at the next commit."""
-        event = Event(self.study.sequence, kind, self.study.now, body)
+        event = Event(self.study.sequence, happening.kind, self.study.now, happening.body)
         self.study.apply(event)
         self._pending.append(event)
 
     def _commit(self) -> None:
         """All that happened is on disk when this returns; then those who listen are told."""
-        events, self._pending = self._pending, []
-        if events:
-            self._log.append(self.study.id, events)
-            self._plugins.happened(self.study, events)
+        pending, self._pending = self._pending, []
+        if pending:
+            self._log.append(self.study.id, pending)
+            self._plugins.happened(self.study, pending)
 
     def _interrupt(self, *_: object) -> None:
         self._interrupts += 1

@@ -9,6 +9,8 @@ from byohpo_core.backends import JobSettings
 from byohpo_core.driver import Policy
 from byohpo_core.errors import JournalError
 from byohpo_core.plugins import PluginSpec
+from byohpo_core.study import events
+from byohpo_core.study.events import Happening
 from byohpo_core.study.problem import Problem
 
 FORMAT = 1
@@ -30,7 +32,7 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            **self.epoch(),
+            **self.epoch().body,
             "backend": dict(self.backend),
             "settings": self.settings.to_json(),
             "policy": attrs.asdict(self.policy),
@@ -50,9 +52,9 @@ class Manifest:
             tuple(body.get("warm_start_from", ())),
         )
 
-    def epoch(self) -> dict[str, Any]:
-        """The body of an epoch event: what may change during a study's life."""
-        return {"problem": self.problem.to_json(), "plugins": [attrs.asdict(spec) for spec in self.plugins]}
+    def epoch(self) -> Happening:
+        """An epoch with what may change during a study's life."""
+        return events.epoch(self.problem.to_json(), [attrs.asdict(spec) for spec in self.plugins])
 
     def with_epoch(self, body: Mapping[str, Any]) -> "Manifest":
         """This manifest with what an epoch event changed."""

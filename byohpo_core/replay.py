@@ -9,7 +9,7 @@ from byohpo_core.errors import Diverged
 from byohpo_core.journal import Journal, StudyRecord
 from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import PluginSpec, StudyPlugins
-from byohpo_core.study.events import EventKind
+from byohpo_core.study.events import EventKind, ProposalBody
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Proposal
@@ -79,12 +79,12 @@ def _compare(
         if not _same(mine, its):
             raise Diverged(
                 f"study {study.name!r}: plugin {spec.owner} changed its mind about trial {len(study.trials) + index}: "
-                f"the journal has {_told(its)} (written with version {version}), now it proposes {_told(mine)}; "
-                f"install that version, or go on with {way_on}"
+                f"the journal has {_described(its)} (written with version {version}), now it proposes "
+                f"{_described(mine)}; install that version, or go on with {way_on}"
             )
 
 
-def _told(proposal: dict[str, Any] | None) -> str:
+def _described(proposal: ProposalBody | None) -> str:
     return "nothing" if proposal is None else str(proposal["hyperparameters"])
 
 

@@ -392,7 +392,8 @@ class Tuner:
             _check_raised(limits, study)
             manifest = self._afresh(study, manifest, changed)
             with closing(self._build(manifest)) as plugins:
-                epoch = Event(study.sequence, EventKind.Epoch, study.now, manifest.epoch())
+                happening = manifest.epoch()
+                epoch = Event(study.sequence, happening.kind, study.now, happening.body)
                 study.apply(epoch)
                 return self._drive(work, manifest, log, plugins, study, [epoch])
         return self._replay(work, manifest, log)

@@ -1,13 +1,13 @@
 """Results of earlier studies, known to a new one from its beginning: `warm_start_from=`."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal import Journal
 from byohpo_core.replay import manifest_now, read_study
 from byohpo_core.space.space import SearchSpace
-from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study import events
+from byohpo_core.study.events import Event, ImportedTrial
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial, TrialStatus
@@ -32,17 +32,17 @@ def check_parents(journal: Journal, names: Sequence[str], problem: Problem) -> t
 def imported(journal: Journal, ids: Sequence[str]) -> list[Event]:
     """The first events of a new study, which bring its parents' results: all but repeats and stopped jobs."""
     parents = [read_study(journal, journal.find(study_id)) for study_id in ids]
-    return [Event(number, EventKind.Imported, 0.0, _body(parent)) for number, parent in enumerate(parents)]
+    known = [events.imported(parent.id, _results(parent)) for parent in parents]
+    return [Event(number, it.kind, 0.0, it.body) for number, it in enumerate(known)]
 
 
-def _body(parent: Study) -> dict[str, Any]:
-    results = [_result(trial, parent) for trial in parent.trials if trial.status in _RESULTS and trial.shares is None]
-    return {"study": parent.id, "trials": results}
+def _results(parent: Study) -> list[ImportedTrial]:
+    return [_result(trial, parent) for trial in parent.trials if trial.status in _RESULTS and trial.shares is None]
 
 
-def _result(trial: Trial, parent: Study) -> dict[str, Any]:
+def _result(trial: Trial, parent: Study) -> ImportedTrial:
     whence = f"from study {parent.name}"
-    body = {
+    return {
         **trial.proposal.to_json(),
         "plugin": trial.plugin,
         "status": trial.status.value,
@@ -53,8 +53,6 @@ def _result(trial: Trial, parent: Study) -> dict[str, Any]:
         "ended": trial.ended,
         "details": dict(trial.details),
     }
-    body["hyperparameters"] = dict(trial.proposal.hyperparameters)
-    return body
 
 
 def _difference(its: SearchSpace, ours: SearchSpace) -> str | None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import attrs
 
+from byohpo_core.study.events import ProposalBody
+
 
 @attrs.frozen
 class Proposal:
@@ -21,8 +23,8 @@ class Proposal:
     resume_from: int | None = None
     """The number of a trial whose checkpoint to continue."""
 
-    def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = {"hyperparameters": self.hyperparameters}
+    def to_json(self) -> ProposalBody:
+        body: ProposalBody = {"hyperparameters": dict(self.hyperparameters)}
         if self.key is not None:
             body["key"] = self.key
         if self.fidelity is not None:
