@@ -23,8 +23,8 @@ from byohpo_core.journal import EventLog
 from byohpo_core.plugins import StudyPlugins
 from byohpo_core.study import events
 from byohpo_core.study.events import Event, Happening
+from byohpo_core.study.fold import Fold
 from byohpo_core.study.naming import job_name
-from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial, TrialStatus
 
 _logger = logging.getLogger("byohpo")
@@ -57,7 +57,7 @@ class Driver:
 
     def __init__(
         self,
-        study: Study,
+        study: Fold,
         log: EventLog,
         plugins: StudyPlugins,
         backend: Backend,
@@ -137,11 +137,11 @@ class Driver:
         """Finish the waiting trials whose result another trial has brought."""
         if self._policy.duplicates == "reuse":
             for trial in self.study.waiting:
-                twin = self.study.twin(trial)
-                if twin is not None and twin.status is TrialStatus.Completed:
-                    reason = f"same configuration as trial {twin.number}"
+                earlier = self.study.duplicate_of(trial)
+                if earlier is not None and earlier.status is TrialStatus.Completed:
+                    reason = f"same configuration as trial {earlier.number}"
                     reused = TrialStatus.Reused.value
-                    self._record(events.finished(trial.number, reused, shares=twin.number, reason=reason))
+                    self._record(events.finished(trial.number, reused, shares=earlier.number, reason=reason))
 
     def _observable(self) -> Sequence[Trial]:
         """The finished trials that it is time to observe; in strict order one, and only after all before it."""
@@ -283,8 +283,8 @@ class Driver:
 
     def _held(self, trial: Trial) -> bool:
         """Whether this waiting trial needs no slot, as it will share the result of another that is on its way."""
-        twin = self.study.twin(trial) if self._policy.duplicates == "reuse" else None
-        return twin is not None and not twin.finished
+        earlier = self.study.duplicate_of(trial) if self._policy.duplicates == "reuse" else None
+        return earlier is not None and not earlier.finished
 
     def _prune(self) -> None:
         if not self._plugins.prunes:

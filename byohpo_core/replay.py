@@ -10,6 +10,7 @@ from byohpo_core.journal import Journal, StudyRecord
 from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import PluginSpec, StudyPlugins
 from byohpo_core.study.events import EventKind, ProposalBody
+from byohpo_core.study.fold import Fold
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Proposal
@@ -17,7 +18,7 @@ from byohpo_core.study.trial import Proposal
 RELATIVE_TOLERANCE = 1e-12
 
 
-def read_study(journal: Journal, record: StudyRecord) -> Study:
+def read_study(journal: Journal, record: StudyRecord) -> Fold:
     """The study as its events tell it; no plugin is needed."""
     study = _blank(journal, record)
     for event in journal.read(record.id):
@@ -25,7 +26,7 @@ def read_study(journal: Journal, record: StudyRecord) -> Study:
     return study
 
 
-def replay(journal: Journal, record: StudyRecord, plugins: StudyPlugins) -> Study:
+def replay(journal: Journal, record: StudyRecord, plugins: StudyPlugins) -> Fold:
     """The study, with the fresh *plugins* brought to where they were.
 
     `propose` and `observe` calls of the present epoch are repeated, each with the study as of that event. Raises
@@ -49,8 +50,8 @@ def replay(journal: Journal, record: StudyRecord, plugins: StudyPlugins) -> Stud
     return study
 
 
-def _blank(journal: Journal, record: StudyRecord) -> Study:
-    return Study(
+def _blank(journal: Journal, record: StudyRecord) -> Fold:
+    return Fold(
         record.id,
         record.name,
         Problem.from_json(record.manifest["problem"]),

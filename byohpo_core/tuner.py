@@ -37,6 +37,7 @@ from byohpo_core.replay import manifest_now, read_study, replay
 from byohpo_core.results import Analytics
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.fold import Fold
 from byohpo_core.study.naming import check_study_name
 from byohpo_core.study.problem import Direction, Objective, Problem
 from byohpo_core.study.study import Study
@@ -431,7 +432,7 @@ class Tuner:
         manifest: Manifest,
         log: EventLog,
         plugins: StudyPlugins,
-        study: Study,
+        study: Fold,
         unwritten: Sequence[Event] = (),
     ) -> Study:
         record = self._known_record()

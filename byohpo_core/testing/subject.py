@@ -22,8 +22,8 @@ from byohpo_core.space.parameters import (
 )
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.fold import Fold
 from byohpo_core.study.problem import Direction, Objective, Problem
-from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial, TrialStatus
 
 NAME = "subject"
@@ -131,7 +131,7 @@ class Session:
 
     def __init__(self, subject: Subject, problem: Problem, options: Mapping[str, Any], name: str = "kit") -> None:
         self.problem = problem
-        self.study = Study(f"{name}-0000", name, problem, self._curve)
+        self.study = Fold(f"{name}-0000", name, problem, self._curve)
         self.plugin = build(subject.found, problem, options)
         spec = attrs.evolve(subject.found.spec(options), name=NAME)
         self.plugins = StudyPlugins([spec], [self.plugin])

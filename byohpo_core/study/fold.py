@@ -1,0 +1,191 @@
+"""A study as the pure fold of its events: what the driver, replay and the conformance kit write to."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import STATUSES, Proposal, Report, Trial, TrialStatus
+
+
+class Fold(Study):
+    """A study to which events are applied, each at its time. There is no second copy of its state to disagree with."""
+
+    def tick(self, now: float) -> None:
+        """Tell the study the time."""
+        self.now = now
+
+    def apply(self, event: Event) -> None:
+        """Take one event into account."""
+        self._APPLY[event.kind](self, event)
+        if event.kind is not EventKind.Opened and self._last_time is not None:
+            self._driven_seconds += max(0.0, event.time - self._last_time)
+        self._last_time = self.now = event.time
+        self.sequence = event.sequence + 1
+
+    def _opened(self, _: Event) -> None:
+        self.interrupted &= self.stop_reason is not None
+
+    def _asked(self, event: Event) -> None:
+        plugin, answer = event.body["plugin"], event.body["answer"]
+        if not answer:
+            self._silent.add(plugin)
+        for body in answer:
+            trial = self._new_trial(plugin, body)
+            self._waiting[trial.number] = None
+            self._duplicates.propose(trial)
+
+    def _imported(self, event: Event) -> None:
+        for body in event.body["trials"]:
+            trial = self._new_trial(body["plugin"], body)
+            self._settle(trial.but(foreign=True, job_name=body["job"]), event, body)
+            if body["status"] == TrialStatus.Completed:
+                self._duplicates.know(trial)
+        self.finished_since_best = 0
+        self.epoch_start = len(self._trials)
+
+    def _new_trial(self, plugin: str, body: Mapping[str, Any]) -> Trial:
+        proposal = Proposal(
+            MappingProxyType(body["hyperparameters"]), body.get("key"), body.get("fidelity"), body.get("resume_from")
+        )
+        space = self.problem.space
+        hyperparameters = (
+            MappingProxyType(space.complete(proposal.hyperparameters)) if space.static else proposal.hyperparameters
+        )
+        trial = Trial(len(self._trials), proposal, plugin, hyperparameters)
+        self._trials.append(trial)
+        return trial
+
+    def _intended(self, event: Event) -> None:
+        body = event.body
+        number = body["trial"]
+        trial = self._trials[number]
+        del self._waiting[number]
+        self._running[number] = None
+        if body["attempt"] == 0:
+            self.jobs += 1
+        self._trials[number] = trial.but(
+            status=TrialStatus.Running, attempt=body["attempt"], job_name=body["job"], started=event.time
+        )
+
+    def _launched(self, _: Event) -> None:
+        """Nothing changes: after a crash `adopt` finds out which intended jobs there are, launched or not."""
+
+    def _reported(self, event: Event) -> None:
+        reports = self._reports.setdefault(event.body["trial"], {})
+        for metric, (start, values) in event.body["points"].items():
+            reports[metric] = Report(start + len(values), values[-1])
+
+    def _pruned(self, event: Event) -> None:
+        self._pruning[event.body["trial"]] = event.body["reason"]
+
+    def _retried(self, event: Event) -> None:
+        number = event.body["trial"]
+        trial = self._leave(number)
+        self.cost += _cost(event)
+        self._waiting = {number: None, **self._waiting}
+        self._trials[number] = trial.but(
+            status=TrialStatus.Waiting,
+            attempt=trial.attempt + 1,
+            job_name=None,
+            started=None,
+            failures=trial.failures + event.body["counted"],
+            details=_with_spent(event.body.get("details"), trial.details),
+        )
+
+    def _finished(self, event: Event) -> None:
+        trial = self._leave(event.body["trial"])
+        if event.body.get("shares") is None and event.body["status"] != TrialStatus.Completed:
+            self._duplicates.give_up(trial, self._waiting)
+        self.cost += _cost(event)
+        self._settle(trial, event, event.body)
+
+    def _settle(self, trial: Trial, event: Event, body: Mapping[str, Any]) -> None:
+        """A trial has come to its end."""
+        status, shares = STATUSES[body["status"]], body.get("shares")
+        if shares is None:
+            metrics = MappingProxyType(body.get("metrics") or {})
+            values = None if status is TrialStatus.Failed else self.problem.values(metrics)
+        else:
+            metrics, values = self._trials[shares].metrics, self._trials[shares].values
+        trial = self._trials[trial.number] = trial.but(
+            status=status,
+            metrics=metrics,
+            values=values,
+            losses=None if values is None else self.problem.losses(values),
+            reason=body.get("reason"),
+            started=body.get("started", trial.started),
+            ended=body.get("ended", event.time),
+            details=_with_spent(body.get("details"), trial.details),
+            shares=shares,
+        )
+        self._unobserved[trial.number] = None
+        self._rank(trial)
+
+    def _observed(self, event: Event) -> None:
+        for number in event.body["trials"]:
+            self._unobserved.pop(number, None)
+            self.reused_in_a_row = self.reused_in_a_row + 1 if self._trials[number].shares is not None else 0
+        self._silent.clear()
+
+    def _stopped(self, event: Event) -> None:
+        self.stop_reason, jobs = event.body["reason"], event.body.get("jobs", False)
+        self.interrupted |= jobs or self.stop_reason is None
+        if jobs:
+            self._stopping.update(self._running)
+
+    def _epoch(self, event: Event) -> None:
+        self.problem = Problem.from_json(event.body["problem"])
+        self.stop_reason = None
+        self.interrupted = False
+        self.epoch_start = len(self._trials)
+        self.reused_in_a_row = self.finished_since_best = 0
+        self._silent.clear()
+        self._trials[:] = [trial.but(foreign=True) for trial in self._trials]
+        self._unobserved = {trial.number: None for trial in self._trials if trial.finished}
+
+    def _leave(self, number: int) -> Trial:
+        self._running.pop(number, None)
+        self._waiting.pop(number, None)
+        self._duplicates.leave(number)
+        self._reports.pop(number, None)
+        self._pruning.pop(number, None)
+        self._stopping.discard(number)
+        return self._trials[number]
+
+    def _rank(self, trial: Trial) -> None:
+        best = self.best
+        self.finished_since_best += 1
+        if trial.status is not TrialStatus.Completed or trial.losses is None:
+            return
+        if best is None or best.losses is None or trial.losses[0] < best.losses[0]:
+            self._best, self.finished_since_best = trial.number, 0
+
+    _APPLY: ClassVar[Mapping[EventKind, Callable[["Fold", Event], None]]] = {
+        EventKind.Opened: _opened,
+        EventKind.Imported: _imported,
+        EventKind.Asked: _asked,
+        EventKind.Intended: _intended,
+        EventKind.Launched: _launched,
+        EventKind.Reported: _reported,
+        EventKind.Pruned: _pruned,
+        EventKind.Retried: _retried,
+        EventKind.Finished: _finished,
+        EventKind.Observed: _observed,
+        EventKind.Stopped: _stopped,
+        EventKind.Epoch: _epoch,
+    }
+
+
+def _cost(event: Event) -> float:
+    details = event.body.get("details")
+    return float(details.get("cost", 0.0)) if details else 0.0
+
+
+def _with_spent(details: Mapping[str, Any] | None, before: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A job's details, to which is added what earlier attempts of its trial were billed."""
+    details = details or {}
+    spent = {name: details.get(name, 0) + before[name] for name in ("billable_seconds", "cost") if name in before}
+    return MappingProxyType({**details, **spent})
