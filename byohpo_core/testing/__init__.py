@@ -13,26 +13,25 @@ Each check is run in a process of its own, so that one that hangs or spoils its 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from byohpo_core.testing.algorithm import Subject as Subject
     from byohpo_core.testing.conformance import AlgorithmConformance as AlgorithmConformance
     from byohpo_core.testing.running import checks as checks
     from byohpo_core.testing.running import run as run
     from byohpo_core.testing.running import run_all as run_all
-    from byohpo_core.testing.subject import Subject as Subject
 
 __all__ = ["AlgorithmConformance", "Subject", "checks", "run", "run_all"]
-_MODULES = ("batches", "learning", "options", "replaying", "resources", "results", "seeds", "stops", "values")
 
 
 def __getattr__(name: str) -> Any:
     if name == "AlgorithmConformance":
         import pytest
 
-        pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _MODULES))
+        pytest.register_assert_rewrite(f"{__name__}.behaviours")
         from byohpo_core.testing.conformance import AlgorithmConformance
 
         return AlgorithmConformance
     if name == "Subject":
-        from byohpo_core.testing.subject import Subject
+        from byohpo_core.testing.algorithm import Subject
 
         return Subject
     if name in __all__:

@@ -3,8 +3,8 @@
 import pytest
 
 from byohpo_core.plugins import PluginFactory
+from byohpo_core.testing.algorithm import Subject
 from byohpo_core.testing.running import NOT_APPLICABLE, PASSED, Check, checks, run
-from byohpo_core.testing.subject import Subject
 
 
 class AlgorithmConformance:

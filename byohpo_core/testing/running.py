@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from byohpo_core.errors import one_line
-from byohpo_core.testing.subject import NotApplicableError, Subject
+from byohpo_core.testing.algorithm import NotApplicableError, Subject
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 SECONDS = 75.0
@@ -75,7 +75,7 @@ def check(group: str) -> Callable[[Behaviour], Behaviour]:
 
 def checks() -> list[Check]:
     """All of them, in the order in which they are run."""
-    from byohpo_core.testing import (  # noqa: F401 - each registers its own
+    from byohpo_core.testing.behaviours import (  # noqa: F401 - each registers its own
         batches,
         learning,
         options,

@@ -5,8 +5,8 @@ import statistics
 
 from byohpo_core.space import Parameter
 from byohpo_core.study import Direction, Problem, Trial
+from byohpo_core.testing.algorithm import CUBE, MIXED, Judge, Subject, sometimes_failing, sphere
 from byohpo_core.testing.running import applicable, check
-from byohpo_core.testing.subject import CUBE, MIXED, Judge, Subject, sometimes_failing, sphere
 
 _SEEDS = 15
 _WINS = 11

@@ -6,8 +6,8 @@ from typing import Any
 
 from byohpo_core.space import CategoricalParameter, ContinuousParameter, IntegerParameter, Parameter, StaticParameter
 from byohpo_core.study import Proposal
+from byohpo_core.testing.algorithm import CUBE, MIXED, Subject
 from byohpo_core.testing.running import applicable, check
-from byohpo_core.testing.subject import CUBE, MIXED, Subject
 
 _SEEDS = 12
 

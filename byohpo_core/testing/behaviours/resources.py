@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from byohpo_core.testing.algorithm import CUBE, MIXED, Subject
 from byohpo_core.testing.running import check
-from byohpo_core.testing.subject import CUBE, MIXED, Subject
 
 _TRIALS = 300
 _MILLISECONDS = 30.0

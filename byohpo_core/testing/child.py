@@ -9,7 +9,7 @@ from operator import attrgetter
 def main(target: str, options: str) -> None:
     """Run it."""
     from byohpo_core.plugins import ALGORITHMS, Found
-    from byohpo_core.testing.subject import MIXED, Subject
+    from byohpo_core.testing.algorithm import MIXED, Subject
 
     module, _, name = target.partition(":")
     plugin = attrgetter(name)(import_module(module))

@@ -1,7 +1,7 @@
 """When it ends a study, and why."""
 
+from byohpo_core.testing.algorithm import CUBE, Subject, sometimes_failing
 from byohpo_core.testing.running import check
-from byohpo_core.testing.subject import CUBE, Subject, sometimes_failing
 
 
 @check("stopping")

@@ -8,8 +8,8 @@ import attrs
 
 from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.plugins import build, option_parameters
+from byohpo_core.testing.algorithm import CUBE, NotApplicableError, Subject
 from byohpo_core.testing.running import applicable, check
-from byohpo_core.testing.subject import CUBE, NotApplicableError, Subject
 
 _ODD = (-1, 0, 1, 2, 3, 0.5, -0.5, 100)
 """Numbers that an option must refuse or live with."""

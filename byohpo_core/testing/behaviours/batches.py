@@ -4,8 +4,8 @@ import random
 
 from byohpo_core.space import CategoricalParameter, IntegerParameter, Parameter
 from byohpo_core.study import Trial
+from byohpo_core.testing.algorithm import CUBE, MIXED, Subject, sphere
 from byohpo_core.testing.running import applicable, check
-from byohpo_core.testing.subject import CUBE, MIXED, Subject, sphere
 
 
 def _whole(subject: Subject, slots: int, **run: object) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.study import Direction, Problem, Trial, TrialStatus
+from byohpo_core.testing.algorithm import CUBE, MIXED, Judge, Outcome, Session, Subject, sometimes_failing, sphere
 from byohpo_core.testing.running import applicable, check
-from byohpo_core.testing.subject import CUBE, MIXED, Judge, Outcome, Session, Subject, sometimes_failing, sphere
 
 _JOBS = 60
 

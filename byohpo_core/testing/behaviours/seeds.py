@@ -11,8 +11,8 @@ from typing import Any
 from unittest import mock
 
 from byohpo_core.study import Trial
+from byohpo_core.testing.algorithm import CUBE, MIXED, NotApplicableError, Session, Subject
 from byohpo_core.testing.running import applicable, check
-from byohpo_core.testing.subject import CUBE, MIXED, NotApplicableError, Session, Subject
 
 _DIFFERENT = "its proposals are different"
 
@@ -47,7 +47,7 @@ def repeats_itself_in_another_process(subject: Subject) -> None:
     target = f"{subject.found.plugin.__module__}:{subject.found.plugin.__qualname__}"
     if "<locals>" in target or target.startswith("__main__"):
         raise NotApplicableError("its class cannot be imported by name")
-    command = [sys.executable, "-m", "byohpo_core.testing.elsewhere", target, json.dumps(subject.options)]
+    command = [sys.executable, "-m", "byohpo_core.testing.child", target, json.dumps(subject.options)]
     told = []
     for hash_seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

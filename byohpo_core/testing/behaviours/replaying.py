@@ -6,8 +6,8 @@ from typing import Any
 from byohpo_core.backends.simulated import Simulated, Simulation
 from byohpo_core.journal import Journal
 from byohpo_core.study import Trial
+from byohpo_core.testing.algorithm import MIXED, Judge, Session, Subject, sometimes_failing, sphere
 from byohpo_core.testing.running import check
-from byohpo_core.testing.subject import MIXED, Judge, Session, Subject, sometimes_failing, sphere
 from byohpo_core.tuner import Tuner
 
 

@@ -1,0 +1,1 @@
+"""What an algorithm must do: one module for each group of checks."""
