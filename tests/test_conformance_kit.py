@@ -15,8 +15,7 @@ import pytest
 from byohpo_core import hookimpl, option, register
 from byohpo_core.cli import main
 from byohpo_core.testing import Subject, checks, run, run_all, running
-from byohpo_core.testing.algorithm import NotApplicableError
-from byohpo_core.testing.running import Check
+from byohpo_core.testing.check import Check, NotApplicableError
 
 PLACE = Path(__file__).with_name("seeded_bugs.py")
 ASKING = ("batches", "learning", "stopping")

@@ -35,7 +35,8 @@ def _options(text: str) -> dict[str, Any]:
 
 def _check(options: argparse.Namespace) -> int:
     from byohpo_core.testing.algorithm import Subject
-    from byohpo_core.testing.running import FAILED, run_all
+    from byohpo_core.testing.check import FAILED
+    from byohpo_core.testing.running import run_all
 
     if not __debug__:
         raise InvalidInput("byohpo check needs Python's assertions: run it without -O")

@@ -10,32 +10,27 @@
 Each check is run in a process of its own, so that one that hangs or spoils its process is a finding like any other.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from byohpo_core.testing.algorithm import Subject as Subject
+    from byohpo_core.testing.behaviours.all import checks as checks
     from byohpo_core.testing.conformance import AlgorithmConformance as AlgorithmConformance
-    from byohpo_core.testing.running import checks as checks
     from byohpo_core.testing.running import run as run
     from byohpo_core.testing.running import run_all as run_all
 
 __all__ = ["AlgorithmConformance", "Subject", "checks", "run", "run_all"]
+_MODULES = {
+    "AlgorithmConformance": "conformance",
+    "Subject": "algorithm",
+    "checks": "behaviours.all",
+    "run": "running",
+    "run_all": "running",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "AlgorithmConformance":
-        import pytest
-
-        pytest.register_assert_rewrite(f"{__name__}.behaviours")
-        from byohpo_core.testing.conformance import AlgorithmConformance
-
-        return AlgorithmConformance
-    if name == "Subject":
-        from byohpo_core.testing.algorithm import Subject
-
-        return Subject
-    if name in __all__:
-        from byohpo_core.testing import running
-
-        return getattr(running, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -4,7 +4,9 @@ import pytest
 
 from byohpo_core.plugins import PluginFactory
 from byohpo_core.testing.algorithm import Subject
-from byohpo_core.testing.running import NOT_APPLICABLE, PASSED, Check, checks, run
+from byohpo_core.testing.behaviours.all import checks
+from byohpo_core.testing.check import NOT_APPLICABLE, PASSED, Check
+from byohpo_core.testing.running import run
 
 
 class AlgorithmConformance:

@@ -1,4 +1,4 @@
-"""What a check is, and how one is run: in a process of its own, in an empty folder, with limits to what it may use."""
+"""How checks are run: each in a process of its own, in an empty folder, with limits to what it may use."""
 
 import json
 import os
@@ -11,17 +11,26 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import attrs
 
 from byohpo_core.errors import one_line
-from byohpo_core.testing.algorithm import NotApplicableError, Subject
+from byohpo_core.testing.algorithm import Subject
+from byohpo_core.testing.behaviours.all import checks
+from byohpo_core.testing.check import (
+    DEATH,
+    ERROR,
+    FAILED,
+    FINDING,
+    HANG,
+    NOT_APPLICABLE,
+    PASSED,
+    Check,
+    NotApplicableError,
+    Result,
+)
 
-PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 SECONDS = 75.0
 """A check that uses more processor time has found an algorithm that hangs. A slow one does not, which takes the 30 ms
 of `proposes-quickly` for each of 2,250 trials, the most that a check asks for."""
@@ -32,62 +41,6 @@ _NEXT_TO_NONE = 0.01
 _LOOK_SECONDS = 0.5
 _PROC = Path("/proc")
 _HANGS = 3
-Behaviour: TypeAlias = Callable[[Subject], None]
-
-
-@attrs.frozen
-class Check:
-    """One behaviour that an algorithm must have."""
-
-    name: str
-    group: str
-    sentence: str
-    behaviour: Behaviour
-
-
-@attrs.frozen
-class Result:
-    """What came of a check."""
-
-    check: Check
-    status: str
-    reason: str
-    seconds: float
-    cause: str = ""
-    """How it failed: by a `FINDING` of the check's own, by an exception that it did not expect (`ERROR`), because it
-    hung (`HANG`) or because its process died (`DEATH`)."""
-
-
-FINDING, ERROR, HANG, DEATH = "finding", "error", "hang", "death"
-_checks: list[Check] = []
-
-
-def check(group: str) -> Callable[[Behaviour], Behaviour]:
-    """Make a function a check of a group; its docstring is the sentence that it asserts."""
-
-    def register(behaviour: Behaviour) -> Behaviour:
-        name = behaviour.__name__.replace("_", "-")
-        _checks.append(Check(name, group, (behaviour.__doc__ or "").strip(), behaviour))
-        return behaviour
-
-    return register
-
-
-def checks() -> list[Check]:
-    """All of them, in the order in which they are run."""
-    from byohpo_core.testing.behaviours import (  # noqa: F401 - each registers its own
-        batches,
-        learning,
-        options,
-        replaying,
-        resources,
-        results,
-        seeds,
-        stops,
-        values,
-    )
-
-    return sorted(_checks, key=lambda it: it.group)
 
 
 def run(check: Check, subject: Subject, seconds: float = SECONDS) -> Result:
@@ -207,9 +160,3 @@ def _verdict(check: Check, subject: Subject) -> tuple[str, str, str]:
             ERROR,
         )
     return PASSED, "", ""
-
-
-def applicable(condition: Any, reason: str) -> None:
-    """Leave a check that has nothing to say about this algorithm."""
-    if not condition:
-        raise NotApplicableError(reason)

@@ -5,13 +5,14 @@ import random
 from byohpo_core.space import CategoricalParameter, IntegerParameter, Parameter
 from byohpo_core.study import Trial
 from byohpo_core.testing.algorithm import CUBE, MIXED, Subject, sphere
-from byohpo_core.testing.running import applicable, check
+from byohpo_core.testing.check import applicable, check
+from byohpo_core.testing.rehearsal import proposals, rehearse
 
 
 def _whole(subject: Subject, slots: int, **run: object) -> None:
     """A study with so many slots uses its whole budget."""
     jobs = max(60, 2 * slots)
-    with subject.study(subject.problem(CUBE, jobs=jobs, slots=slots)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=jobs, slots=slots)) as session:
         made = session.run(**run)  # type: ignore[arg-type]
     applicable(made == jobs or not subject.traits.finite, "it may end early")
     assert made == jobs, f"with {slots} slots it stopped proposing after {made} of {jobs} jobs"
@@ -68,14 +69,14 @@ def uses_the_budget_when_results_come_together(subject: Subject) -> None:
 @check("batches")
 def uses_a_budget_of_one_job(subject: Subject) -> None:
     """A study of a single trial."""
-    with subject.study(subject.problem(CUBE, jobs=1, slots=1)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=1, slots=1)) as session:
         assert session.run() == 1, "it proposed nothing in a study of one job"
 
 
 @check("batches")
 def uses_a_budget_smaller_than_a_generation(subject: Subject) -> None:
     """A study of three jobs on two slots."""
-    with subject.study(subject.problem(CUBE, jobs=3, slots=2)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=3, slots=2)) as session:
         assert session.run() == 3, "it did not propose three trials"
 
 
@@ -83,7 +84,7 @@ def uses_a_budget_smaller_than_a_generation(subject: Subject) -> None:
 def uses_a_large_budget(subject: Subject) -> None:
     """Five hundred trials: nothing runs dry."""
     jobs = 500
-    with subject.study(subject.problem(MIXED, jobs=jobs, slots=10)) as session:
+    with rehearse(subject, subject.problem(MIXED, jobs=jobs, slots=10)) as session:
         made = session.run(together=10)
     applicable(made == jobs or not subject.traits.finite, "it may end early")
     assert made == jobs, f"it stopped proposing after {made} of {jobs} jobs"
@@ -93,7 +94,7 @@ def uses_a_large_budget(subject: Subject) -> None:
 def never_proposes_more_than_asked_for(subject: Subject) -> None:
     """Whatever the number, from 1 to 64."""
     generator = random.Random(3)  # noqa: S311 - how many are asked for is no secret
-    with subject.study(subject.problem(CUBE, jobs=20 * 64, slots=64)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=20 * 64, slots=64)) as session:
         for _ in range(20):
             trials = session.ask(generator.randint(1, 64))  # the session refuses more than that
             session.tell(trials)
@@ -104,7 +105,7 @@ def fills_the_slots_at_the_start(subject: Subject) -> None:
     """Asked for as many as there are slots, it proposes as many."""
     applicable(not subject.traits.sequential, "it works on one point at a time")
     for slots in (2, 8, 64):
-        with subject.study(subject.problem(CUBE, jobs=4 * slots, slots=slots)) as session:
+        with rehearse(subject, subject.problem(CUBE, jobs=4 * slots, slots=slots)) as session:
             made = len(session.ask(slots))
         applicable(made == slots or not subject.traits.finite, "it may end early")
         assert made == slots, f"it proposed {made} where {slots} slots were free"
@@ -114,14 +115,14 @@ def fills_the_slots_at_the_start(subject: Subject) -> None:
 def proposes_something_at_the_start(subject: Subject) -> None:
     """An empty first answer would end the study."""
     for slots in (1, 5):
-        with subject.study(subject.problem(CUBE, slots=slots)) as session:
+        with rehearse(subject, subject.problem(CUBE, slots=slots)) as session:
             assert session.ask(1), "its first answer is empty"
 
 
 @check("batches")
 def goes_on_after_it_has_waited(subject: Subject) -> None:
     """Asked until it waits, then told all results, it proposes again."""
-    with subject.study(subject.problem(CUBE, jobs=400, slots=8)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=400, slots=8)) as session:
         for _ in range(4):
             running = []
             for _ in range(64):
@@ -140,7 +141,7 @@ def waits_patiently(subject: Subject) -> None:
     """Asked again and again while it waits, it goes on just as if it had been asked once."""
     made = []
     for asks in (1, 4):
-        with subject.study(subject.problem(CUBE, jobs=30, slots=5)) as session:
+        with rehearse(subject, subject.problem(CUBE, jobs=30, slots=5)) as session:
             running = []
             while len(session.study.trials) < 30:
                 fresh = session.ask(5)
@@ -160,7 +161,7 @@ def waits_patiently(subject: Subject) -> None:
 
 
 def _never_waits(subject: Subject) -> bool:
-    with subject.study(subject.problem(CUBE, jobs=400, slots=8)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=400, slots=8)) as session:
         return all(session.ask(1) for _ in range(100))
 
 
@@ -168,7 +169,7 @@ def _never_waits(subject: Subject) -> bool:
 def minds_the_pending(subject: Subject) -> None:
     """With all but one slot taken by a slow trial it still uses the whole budget."""
     jobs = 40
-    with subject.study(subject.problem(CUBE, jobs=jobs, slots=4)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=jobs, slots=4)) as session:
         rest = session.ask(4)
         assert rest, "it proposes nothing"
         made = len(rest)
@@ -190,5 +191,5 @@ def minds_the_pending(subject: Subject) -> None:
 def uses_a_small_space_up(subject: Subject) -> None:
     """In a space of six points it neither fails nor hangs; it may repeat itself or end."""
     space: dict[str, Parameter] = {"n": IntegerParameter(1, 3), "c": CategoricalParameter(["a", "b"])}
-    made = subject.proposals(subject.problem(space, jobs=60), sphere)
+    made = proposals(subject, subject.problem(space, jobs=60), sphere)
     assert len({tuple(it.values()) for it in made}) >= 2, "it proposed only one of six points"

@@ -6,7 +6,8 @@ import statistics
 from byohpo_core.space import Parameter
 from byohpo_core.study import Direction, Problem, Trial
 from byohpo_core.testing.algorithm import CUBE, MIXED, Judge, Subject, sometimes_failing, sphere
-from byohpo_core.testing.running import applicable, check
+from byohpo_core.testing.check import applicable, check
+from byohpo_core.testing.rehearsal import proposals, rehearse
 
 _SEEDS = 15
 _WINS = 11
@@ -44,7 +45,7 @@ def _beats(subject: Subject, problem: Problem, judge: Judge, rival: float) -> bo
         won = won or _total(problem, dict(trial.hyperparameters)) < rival
         return won
 
-    with subject.study(problem) as session:
+    with rehearse(subject, problem) as session:
         session.run(judge, enough=nearer)
     return won
 
@@ -89,7 +90,7 @@ def later_proposals_are_better(subject: Subject) -> None:
     early, late = [], []
     for seed in range(5):
         problem = subject.problem(CUBE, seed=seed, jobs=_FEW)
-        made = [_total(problem, it) for it in subject.proposals(problem)]
+        made = [_total(problem, it) for it in proposals(subject, problem)]
         early += made[: len(made) // 3]
         late += made[-len(made) // 3 :]
     assert statistics.median(late) < statistics.median(early), (

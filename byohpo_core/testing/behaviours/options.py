@@ -8,8 +8,9 @@ import attrs
 
 from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.plugins import build, option_parameters
-from byohpo_core.testing.algorithm import CUBE, NotApplicableError, Subject
-from byohpo_core.testing.running import applicable, check
+from byohpo_core.testing.algorithm import CUBE, Subject
+from byohpo_core.testing.check import NotApplicableError, applicable, check
+from byohpo_core.testing.rehearsal import proposals, rehearse
 
 _ODD = (-1, 0, 1, 2, 3, 0.5, -0.5, 100)
 """Numbers that an option must refuse or live with."""
@@ -86,7 +87,7 @@ def refuses_or_bears_odd_numbers(subject: Subject) -> None:
         for value in _ODD:
             if _refused(subject, **{name: value}):
                 continue
-            with subject.study(subject.problem(CUBE, jobs=24), **{name: value}) as session:
+            with rehearse(subject, subject.problem(CUBE, jobs=24), **{name: value}) as session:
                 made = session.run()
             assert made == 24 or subject.traits.finite, f"with {name}={value} it stops proposing after {made} trials"
 
@@ -106,11 +107,11 @@ def takes_its_defaults(subject: Subject) -> None:
     problem = subject.problem(CUBE, jobs=24)
     defaults = {name: value for name, value in _numeric(subject) if value is not None}
     applicable(defaults, "it has no numeric option")
-    plain = subject.proposals(problem)
+    plain = proposals(subject, problem)
     for name, value in defaults.items():
         with (
-            subject.study(subject.problem(CUBE, jobs=40), **{name: value}) as given,
-            subject.study(subject.problem(CUBE, jobs=40)) as without,
+            rehearse(subject, subject.problem(CUBE, jobs=40), **{name: value}) as given,
+            rehearse(subject, subject.problem(CUBE, jobs=40)) as without,
         ):
             given.run()
             without.run()
@@ -124,7 +125,7 @@ def minds_its_options(subject: Subject) -> None:
     numeric = dict(_numeric(subject))
     applicable(numeric, "it has no numeric option")
     problem = subject.problem(CUBE, jobs=60)
-    plain = subject.proposals(problem)
+    plain = proposals(subject, problem)
     without_effect = []
     for name, value in numeric.items():
         others = [
@@ -133,7 +134,7 @@ def minds_its_options(subject: Subject) -> None:
         for other in others:
             if _refused(subject, **{name: other}):
                 continue
-            with subject.study(problem, **{name: other}) as session:
+            with rehearse(subject, problem, **{name: other}) as session:
                 session.run()
                 if session.configurations != plain:
                     break
@@ -147,7 +148,7 @@ def leaves_its_options_alone(subject: Subject) -> None:
     """The mapping of options that it is built with is not changed."""
     given = dict(_numeric(subject)) | subject.options
     before = dict(given)
-    with subject.study(subject.problem(CUBE, jobs=40), **given) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=40), **given) as session:
         session.run()
     assert given == before, f"the options {before} became {given}"
 

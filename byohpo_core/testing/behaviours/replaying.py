@@ -6,14 +6,15 @@ from typing import Any
 from byohpo_core.backends.simulated import Simulated, Simulation
 from byohpo_core.journal import Journal
 from byohpo_core.study import Trial
-from byohpo_core.testing.algorithm import MIXED, Judge, Session, Subject, sometimes_failing, sphere
-from byohpo_core.testing.running import check
+from byohpo_core.testing.algorithm import MIXED, Judge, Subject, sometimes_failing, sphere
+from byohpo_core.testing.check import check
+from byohpo_core.testing.rehearsal import Session, rehearse
 from byohpo_core.tuner import Tuner
 
 
 def _at_every_prefix(subject: Subject, judge: Judge, slots: int, jobs: int = 24, order: str = "first") -> None:
     options = subject.options
-    with subject.study(subject.problem(MIXED, jobs=jobs, slots=slots)) as whole:
+    with rehearse(subject, subject.problem(MIXED, jobs=jobs, slots=slots)) as whole:
         whole.run(judge, order=order)
         answers = [argument for kind, argument in whole.calls if kind == "ask"]
         made = whole.configurations
@@ -55,7 +56,7 @@ def is_the_same_after_a_replay_of_results_out_of_order(subject: Subject) -> None
 @check("replay")
 def is_the_same_when_two_are_rebuilt_at_once(subject: Subject) -> None:
     """Two copies, rebuilt side by side, propose the same."""
-    with subject.study(subject.problem(MIXED, jobs=16)) as whole:
+    with rehearse(subject, subject.problem(MIXED, jobs=16)) as whole:
         whole.run()
     copies: list[Session] = [whole.replayed(subject, subject.options, len(whole.calls)) for _ in range(2)]
     answers = []

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from byohpo_core.testing.algorithm import CUBE, MIXED, Subject
-from byohpo_core.testing.running import check
+from byohpo_core.testing.check import check
+from byohpo_core.testing.rehearsal import rehearse
 
 _TRIALS = 300
 _MILLISECONDS = 30.0
@@ -20,7 +21,7 @@ _BYTES = 50_000
 
 
 def _whole(subject: Subject, jobs: int = 60) -> None:
-    with subject.study(subject.problem(MIXED, jobs=jobs)) as session:
+    with rehearse(subject, subject.problem(MIXED, jobs=jobs)) as session:
         session.run()
 
 
@@ -29,7 +30,7 @@ def proposes_quickly(subject: Subject) -> None:
     """Less than 30 ms of processor time a trial, over three hundred."""
     _whole(subject, 20)
     started = time.process_time()
-    with subject.study(subject.problem(MIXED, jobs=_TRIALS)) as session:
+    with rehearse(subject, subject.problem(MIXED, jobs=_TRIALS)) as session:
         while len(session.study.trials) < _TRIALS and (running := session.ask(4)):
             session.tell(running)
             spent = (time.process_time() - started) * 1e3
@@ -69,7 +70,7 @@ def _compute() -> None:
 def does_not_slow_down(subject: Subject) -> None:
     """The last hundred of four hundred trials take at most three times as long as one of the first two, plus 0.1 s."""
     _whole(subject, 20)
-    with subject.study(subject.problem(CUBE, jobs=400, slots=1)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=400, slots=1)) as session:
         marks = []
         for number in range(400):
             if number % 100 == 0:
@@ -89,7 +90,7 @@ def does_not_hoard_memory(subject: Subject) -> None:
     _whole(subject, 20)
     gc.collect()
     tracemalloc.start()
-    with subject.study(subject.problem(CUBE, jobs=200)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=200)) as session:
         session.run()
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()
@@ -101,7 +102,7 @@ def ends_its_threads(subject: Subject) -> None:
     """After `close` no thread of it is left, however far the study was."""
     before = set(threading.enumerate())
     for trials in (0, 1, 7):
-        with subject.study() as session:
+        with rehearse(subject) as session:
             for _ in range(trials):
                 session.tell(session.ask(1))
     deadline = time.monotonic() + 5
@@ -114,10 +115,10 @@ def ends_its_threads(subject: Subject) -> None:
 @check("resources")
 def can_be_closed_twice(subject: Subject) -> None:
     """And without having been asked for anything."""
-    session = subject.study()
+    session = rehearse(subject)
     session.close()
     session.close()
-    session = subject.study()
+    session = rehearse(subject)
     session.ask(2)
     session.close()
     session.close()
@@ -126,9 +127,9 @@ def can_be_closed_twice(subject: Subject) -> None:
 @check("resources")
 def is_built_without_work(subject: Subject) -> None:
     """Its constructor takes less than a second of processor time and starts no thread."""
-    subject.study().close()
+    rehearse(subject).close()
     before, started = threading.active_count(), time.process_time()
-    session = subject.study()
+    session = rehearse(subject)
     spent, threads = time.process_time() - started, threading.active_count() - before
     session.close()
     assert spent < 1, f"its constructor takes {spent:.1f} s"

@@ -5,15 +5,16 @@ from typing import Any
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.study import Direction, Problem, Trial, TrialStatus
-from byohpo_core.testing.algorithm import CUBE, MIXED, Judge, Outcome, Session, Subject, sometimes_failing, sphere
-from byohpo_core.testing.running import applicable, check
+from byohpo_core.testing.algorithm import CUBE, MIXED, Judge, Outcome, Subject, sometimes_failing, sphere
+from byohpo_core.testing.check import applicable, check
+from byohpo_core.testing.rehearsal import Session, proposals, rehearse
 
 _JOBS = 60
 
 
 def _whole(subject: Subject, judge: Judge, problem: Problem | None = None) -> Session:
     """A study in which the judge decides; it uses its whole budget."""
-    with subject.study(problem or subject.problem(CUBE, jobs=_JOBS)) as session:
+    with rehearse(subject, problem or subject.problem(CUBE, jobs=_JOBS)) as session:
         made = session.run(judge)
     jobs = session.problem.max_jobs
     if made < jobs and subject.traits.finite:
@@ -65,7 +66,7 @@ def does_not_take_a_failure_for_a_success(subject: Subject) -> None:
     late = [
         it["x0"] > 0.6
         for seed in range(6)
-        for it in subject.proposals(subject.problem(CUBE, seed=seed, jobs=80), half_fails)[40:]
+        for it in proposals(subject, subject.problem(CUBE, seed=seed, jobs=80), half_fails)[40:]
     ]
     assert not late or sum(late) / len(late) < 0.6, f"{sum(late) / len(late):.0%} of its later proposals fail"
 
@@ -128,7 +129,7 @@ def minimises_and_maximises_alike(subject: Subject) -> None:
     """With the sign of the objective turned it proposes the same."""
     made = []
     for direction in Direction:
-        with subject.study(subject.problem(MIXED, jobs=40, direction=direction)) as session:
+        with rehearse(subject, subject.problem(MIXED, jobs=40, direction=direction)) as session:
             session.run()
             made.append(session.configurations)
     assert made[0] == made[1], "Minimize and Maximize are not mirror images: it must go by trial.losses"
@@ -139,7 +140,7 @@ def does_not_mind_the_order_within_a_batch(subject: Subject) -> None:
     """Results that are handed over together lead to the same proposals in whatever order they are."""
     made = []
     for turn in (list, lambda trials: trials[::-1]):
-        with subject.study(subject.problem(CUBE, jobs=40, slots=5)) as session:
+        with rehearse(subject, subject.problem(CUBE, jobs=40, slots=5)) as session:
             while len(session.study.trials) < 40 and (running := session.ask(5)):
                 session.finish(running)
                 session.observe(turn)
@@ -156,14 +157,14 @@ def matches_results_by_trial(subject: Subject) -> None:
         noisy["n"] += 1
         return (float(noisy["n"] % 5),) * len(problem.objectives)
 
-    with subject.study(subject.problem({"x": MIXED["layers"], "y": MIXED["flag"]}, jobs=40)) as session:
+    with rehearse(subject, subject.problem({"x": MIXED["layers"], "y": MIXED["flag"]}, jobs=40)) as session:
         assert session.run(judge) >= 2, "in a small space it stops proposing at once"
 
 
 @check("results")
 def leaves_the_study_alone(subject: Subject) -> None:
     """It reads the study and the trials, and changes nothing in them."""
-    with subject.study(subject.problem(MIXED, jobs=30)) as session:
+    with rehearse(subject, subject.problem(MIXED, jobs=30)) as session:
         study = session.study
         while len(study.trials) < 30 and (running := session.ask(4)):
             session.finish(running)
@@ -179,7 +180,7 @@ def leaves_the_study_alone(subject: Subject) -> None:
 @check("results")
 def accepts_foreign_trials(subject: Subject) -> None:
     """Results of another study come first; it still uses its whole budget."""
-    with subject.study(subject.problem(MIXED, jobs=40)) as session:
+    with rehearse(subject, subject.problem(MIXED, jobs=40)) as session:
         session.know(_known(subject))
         session.observe()
         made = session.run()
@@ -190,7 +191,7 @@ def accepts_foreign_trials(subject: Subject) -> None:
 @check("results")
 def does_not_take_foreign_trials_for_its_own(subject: Subject) -> None:
     """Foreign trials whose keys look like its own ones change nothing about what it waits for."""
-    with subject.study(subject.problem(CUBE, jobs=40, slots=5)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=40, slots=5)) as session:
         running = session.ask(5)
         applicable(running, "it proposes nothing")
         for trial in running:
@@ -207,7 +208,7 @@ def does_not_take_foreign_trials_for_its_own(subject: Subject) -> None:
 @check("results")
 def accepts_failed_foreign_trials(subject: Subject) -> None:
     """All that is known of another study are failures."""
-    with subject.study(subject.problem(MIXED, jobs=20)) as session:
+    with rehearse(subject, subject.problem(MIXED, jobs=20)) as session:
         session.know([(configuration, TrialStatus.Failed) for configuration, _ in _known(subject)])
         session.observe()
         assert session.run() >= 10 or subject.traits.finite, "after failed foreign trials it stopped proposing"
@@ -218,7 +219,7 @@ def repeats_itself_with_foreign_trials(subject: Subject) -> None:
     """The same foreign trials and seed give the same proposals."""
     made = []
     for _ in range(2):
-        with subject.study(subject.problem(MIXED, jobs=20)) as session:
+        with rehearse(subject, subject.problem(MIXED, jobs=20)) as session:
             session.know(_known(subject))
             session.observe()
             session.run()
@@ -229,7 +230,7 @@ def repeats_itself_with_foreign_trials(subject: Subject) -> None:
 @check("results")
 def accepts_trials_of_other_plugins(subject: Subject) -> None:
     """Trials that another plugin proposed are among the results, between its own; it still uses its whole budget."""
-    with subject.study(subject.problem(CUBE, jobs=40)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=40)) as session:
         while (left := 40 - len(session.configurations)) and (running := session.ask(min(left, 4))):
             session.tell([it for trial in running for it in (session.inject(_OTHERS, key=["mine"]), trial)])
         made = len(session.configurations)
@@ -242,7 +243,7 @@ def does_not_take_trials_of_other_plugins_for_its_own(subject: Subject) -> None:
     """Their keys mean nothing to it, also where they are those of its running trials or of trials to come."""
     made = []
     for alike in (False, True):
-        with subject.study(subject.problem(CUBE, jobs=40)) as session:
+        with rehearse(subject, subject.problem(CUBE, jobs=40)) as session:
             while (left := 40 - len(session.configurations)) and (running := session.ask(min(left, 4))):
                 for place, trial in enumerate(running):
                     keys = [trial.proposal.key, len(session.configurations) + place]
@@ -276,7 +277,7 @@ def works_with_one_objective_or_says_so(subject: Subject) -> None:
 def _with_objectives(subject: Subject, count: int) -> None:
     problem = subject._problem(count, CUBE, jobs=_JOBS)  # noqa: SLF001 - one of us
     try:
-        session = subject.study(problem)
+        session = rehearse(subject, problem)
     except InvalidInput:
         return
     session.close()

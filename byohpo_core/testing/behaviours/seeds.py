@@ -11,14 +11,15 @@ from typing import Any
 from unittest import mock
 
 from byohpo_core.study import Trial
-from byohpo_core.testing.algorithm import CUBE, MIXED, NotApplicableError, Session, Subject
-from byohpo_core.testing.running import applicable, check
+from byohpo_core.testing.algorithm import CUBE, MIXED, Subject
+from byohpo_core.testing.check import NotApplicableError, applicable, check
+from byohpo_core.testing.rehearsal import Session, proposals, rehearse
 
 _DIFFERENT = "its proposals are different"
 
 
 def _made(subject: Subject, seed: int = 1, jobs: int = 30) -> list[dict[str, Any]]:
-    return subject.proposals(subject.problem(MIXED, seed=seed, jobs=jobs))
+    return proposals(subject, subject.problem(MIXED, seed=seed, jobs=jobs))
 
 
 @check("seeds")
@@ -114,7 +115,7 @@ def does_not_depend_on_when_trials_ran(subject: Subject) -> None:
     """Trials of other lengths, that end in the same order, lead to the same proposals."""
     made = []
     for longest in (1, 7):
-        with subject.study(subject.problem(MIXED, jobs=30)) as session:
+        with rehearse(subject, subject.problem(MIXED, jobs=30)) as session:
             session.seconds = _of_lengths(longest)
             session.run()
             made.append(session.configurations)
@@ -146,8 +147,8 @@ def is_not_disturbed_by_an_earlier_study(subject: Subject) -> None:
 def is_not_disturbed_by_another_study(subject: Subject) -> None:
     """Two studies, a trial of one and a trial of the other: each as when alone."""
     problems = [subject.problem(CUBE, seed=seed, jobs=30, slots=2) for seed in (1, 2)]
-    alone = [subject.proposals(problem) for problem in problems]
-    sessions = [subject.study(problem) for problem in problems]
+    alone = [proposals(subject, problem) for problem in problems]
+    sessions = [rehearse(subject, problem) for problem in problems]
     running: list[list[Trial]] = [[], []]
     for _ in range(400):
         for session, trials in zip(sessions, running, strict=True):
@@ -164,8 +165,8 @@ def is_not_disturbed_by_another_study(subject: Subject) -> None:
 def many_studies_fit_in_one_process(subject: Subject) -> None:
     """Twenty at once, each as the first."""
     problem = subject.problem(CUBE, jobs=12, slots=2)
-    alone = subject.proposals(problem)
-    sessions = [subject.study(problem) for _ in range(20)]
+    alone = proposals(subject, problem)
+    sessions = [rehearse(subject, problem) for _ in range(20)]
     for session in sessions:
         session.run()
     for session in sessions:

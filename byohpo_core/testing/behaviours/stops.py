@@ -1,20 +1,21 @@
 """When it ends a study, and why."""
 
 from byohpo_core.testing.algorithm import CUBE, Subject, sometimes_failing
-from byohpo_core.testing.running import check
+from byohpo_core.testing.check import check
+from byohpo_core.testing.rehearsal import rehearse
 
 
 @check("stopping")
 def does_not_stop_before_it_begins(subject: Subject) -> None:
     """With no trials at all there is no reason to stop."""
-    with subject.study() as session:
+    with rehearse(subject) as session:
         assert session.stop() is None, "it stops a study that has not begun"
 
 
 @check("stopping")
 def stops_with_a_reason_or_not_at_all(subject: Subject) -> None:
     """`stop` answers None or a text throughout a study, and nothing else."""
-    with subject.study(subject.problem(CUBE, jobs=40 * 4)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=40 * 4)) as session:
         for _ in range(40):
             session.stop()  # the session refuses anything else
             session.tell(session.ask(4))
@@ -23,7 +24,7 @@ def stops_with_a_reason_or_not_at_all(subject: Subject) -> None:
 @check("stopping")
 def does_not_stop_while_the_first_trials_run(subject: Subject) -> None:
     """Nothing is known yet."""
-    with subject.study(subject.problem(CUBE, jobs=40)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=40)) as session:
         session.ask(4)
         assert session.stop() is None, "it stops a study whose first trials still run"
 
@@ -31,7 +32,7 @@ def does_not_stop_while_the_first_trials_run(subject: Subject) -> None:
 @check("stopping")
 def does_not_give_up_early(subject: Subject) -> None:
     """A quarter of the budget is used before it gives a reason to stop."""
-    with subject.study(subject.problem(CUBE, jobs=40)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=40)) as session:
         for _ in range(10):
             reason = session.stop()
             assert reason is None or len(session.study.trials) >= 10, f"it gives up early: {reason}"
@@ -43,7 +44,7 @@ def being_asked_to_stop_changes_nothing(subject: Subject) -> None:
     """However often `stop` is called, the proposals are the same."""
     made = []
     for calls in (0, 3):
-        with subject.study(subject.problem(CUBE, jobs=30)) as session:
+        with rehearse(subject, subject.problem(CUBE, jobs=30)) as session:
             while len(session.study.trials) < 28 and (running := session.ask(4)):
                 for _ in range(calls):
                     session.stop()
@@ -55,7 +56,7 @@ def being_asked_to_stop_changes_nothing(subject: Subject) -> None:
 @check("stopping")
 def stops_without_failing_after_failures(subject: Subject) -> None:
     """`stop` is asked while trials fail."""
-    with subject.study(subject.problem(CUBE, jobs=30)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=30)) as session:
         while len(session.study.trials) < 28 and (running := session.ask(4)):
             session.tell(running, sometimes_failing)
             session.stop()

@@ -7,14 +7,15 @@ from typing import Any
 from byohpo_core.space import CategoricalParameter, ContinuousParameter, IntegerParameter, Parameter, StaticParameter
 from byohpo_core.study import Proposal
 from byohpo_core.testing.algorithm import CUBE, MIXED, Subject
-from byohpo_core.testing.running import applicable, check
+from byohpo_core.testing.check import applicable, check
+from byohpo_core.testing.rehearsal import proposals, rehearse
 
 _SEEDS = 12
 
 
 def _run(subject: Subject, parameters: Mapping[str, Parameter], jobs: int = 40) -> list[dict[str, Any]]:
     """A study in this space, whose every proposal the core accepts."""
-    made = subject.proposals(subject.problem(parameters, jobs=jobs))
+    made = proposals(subject, subject.problem(parameters, jobs=jobs))
     assert made, "nothing was proposed"
     return made
 
@@ -22,12 +23,12 @@ def _run(subject: Subject, parameters: Mapping[str, Parameter], jobs: int = 40) 
 def _first(subject: Subject, parameters: Mapping[str, Parameter], count: int = 8) -> Iterator[dict[str, Any]]:
     """What is proposed first, with several seeds."""
     for seed in range(_SEEDS):
-        yield from subject.proposals(subject.problem(parameters, seed=seed, jobs=count))
+        yield from proposals(subject, subject.problem(parameters, seed=seed, jobs=count))
 
 
 def _raw(subject: Subject, parameters: Mapping[str, Parameter] = MIXED) -> list[tuple[Any, Any]]:
     """The answers themselves, and copies made when they were given."""
-    with subject.study(subject.problem(parameters, jobs=40)) as session:
+    with rehearse(subject, subject.problem(parameters, jobs=40)) as session:
         session.run()
         return session.answers
 
@@ -220,6 +221,6 @@ def minds_the_reverse_logarithmic_scale(subject: Subject) -> None:
 @check("values")
 def does_not_repeat_itself_at_the_start(subject: Subject) -> None:
     """The first proposals in a continuous space are different ones."""
-    made = subject.proposals(subject.problem(CUBE, jobs=8))
+    made = proposals(subject, subject.problem(CUBE, jobs=8))
     different = {tuple(it.values()) for it in made}
     assert len(different) >= min(6, len(made)), f"the first {len(made)} proposals are only {len(different)}"
