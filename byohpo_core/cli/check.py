@@ -49,8 +49,8 @@ def _check(options: argparse.Namespace) -> int:
     print_columns([[it.check.group, it.check.name, it.status, it.reason] for it in results])
     counts = Counter(it.status for it in results)
     seconds = sum(it.seconds for it in results)
-    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    print(f"{found.name}: {len(results)} checks in {seconds:.0f} s: {told}")
+    summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    print(f"{found.name}: {len(results)} checks in {seconds:.0f} s: {summary}")
     if options.json is not None:
         body = {
             "algorithm": found.name,

@@ -17,7 +17,7 @@ from byohpo_core.testing.algorithm import Judge, Outcome, Subject, sphere
 NAME = "subject"
 
 
-class Session:
+class Rehearsal:
     """A study whose trials a check asks for, finishes and hands over, as the driver does it."""
 
     def __init__(self, subject: Subject, problem: Problem, options: Mapping[str, Any], name: str = "kit") -> None:
@@ -55,12 +55,12 @@ class Session:
     def ask(self, count: int = 1) -> list[Trial]:
         """New running trials, at most *count*."""
         first = len(self.study.trials)
-        answer = self._asked(self.plugins.answer, NAME, self.study, count)
+        answer = self._call(self.plugins.answer, NAME, self.study, count)
         with suppress(Exception):  # what cannot be listed or copied fails in the next line
             self.answers += [(proposal, copy.deepcopy(proposal)) for proposal in answer]
-        proposals = self._asked(self.plugins.accept, NAME, self.study, count, answer)
+        accepted = self._call(self.plugins.accept, NAME, self.study, count, answer)
         self.calls.append(("ask", count))
-        self._apply(EventKind.Asked, plugin=NAME, count=count, answer=[proposal.to_json() for proposal in proposals])
+        self._apply(EventKind.Asked, plugin=NAME, count=count, answer=[proposal.to_json() for proposal in accepted])
         for trial in self.study.trials[first:]:
             self._apply(EventKind.Intended, trial=trial.number, attempt=0, job=f"kit-{trial.number}-0")
         return [self.study.trials[number] for number in range(first, len(self.study.trials))]
@@ -104,10 +104,10 @@ class Session:
         if trials:
             self.calls.append(("observe", trials))
             self._apply(EventKind.Observed, trials=[trial.number for trial in trials])
-            self._asked(self.plugins.observe, self.study, trials)
+            self._call(self.plugins.observe, self.study, trials)
 
     def stop(self) -> str | None:
-        reason: str | None = self._asked(self.plugins.stop, self.study)
+        reason: str | None = self._call(self.plugins.stop, self.study)
         return reason
 
     def tell(self, trials: Sequence[Trial], judge: Judge = sphere) -> None:
@@ -145,9 +145,9 @@ class Session:
             running = running[:-together] if order == "last" else running[together:]
             self.tell(ended, judge)
 
-    def replayed(self, subject: Subject, options: Mapping[str, Any], calls: int) -> "Session":
+    def replayed(self, subject: Subject, options: Mapping[str, Any], calls: int) -> "Rehearsal":
         """Another study, brought to where this one was after so many *calls*."""
-        other = Session(subject, self.problem, options)
+        other = Rehearsal(subject, self.problem, options)
         for kind, argument in self.calls[:calls]:
             if kind == "ask":
                 other.ask(argument)
@@ -174,7 +174,7 @@ class Session:
     def _apply(self, kind: EventKind, **body: Any) -> None:
         self.study.apply(Event(self.study.sequence, kind, self.clock, body))
 
-    def _asked(self, hook: Callable[..., Any], *arguments: Any) -> Any:
+    def _call(self, hook: Callable[..., Any], *arguments: Any) -> Any:
         """What a hook answers; what it does wrong is the check's finding."""
         try:
             return hook(*arguments)
@@ -182,18 +182,18 @@ class Session:
             raise AssertionError(str(error)) from error
 
 
-def rehearse(subject: Subject, problem: Problem | None = None, **options: Any) -> Session:
+def rehearse(subject: Subject, problem: Problem | None = None, **options: Any) -> Rehearsal:
     """A study of an algorithm; close it, or use it in a `with` statement."""
-    return Session(subject, problem or subject.problem(), {**subject.options, **options})
+    return Rehearsal(subject, problem or subject.problem(), {**subject.options, **options})
 
 
 def proposals(
     subject: Subject, problem: Problem | None = None, judge: Judge = sphere, **run: Any
 ) -> list[dict[str, Any]]:
     """The configurations of a whole study, in order."""
-    with rehearse(subject, problem) as session:
-        session.run(judge, **run)
-        return session.configurations
+    with rehearse(subject, problem) as rehearsal:
+        rehearsal.run(judge, **run)
+        return rehearsal.configurations
 
 
 def _split(outcome: Outcome) -> tuple[TrialStatus, tuple[float, ...] | None]:

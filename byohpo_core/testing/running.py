@@ -57,7 +57,7 @@ def run(check: Check, subject: Subject, seconds: float = SECONDS) -> Result:
             os.close(reader)
             _in_child(check, subject, Path(folder), writer)
         os.close(writer)
-        told, hang = _told(reader, child, seconds)
+        answer, hang = _answer(reader, child, seconds)
         os.close(reader)
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
@@ -67,9 +67,9 @@ def run(check: Check, subject: Subject, seconds: float = SECONDS) -> Result:
     spent = time.monotonic() - started
     if hang is not None:
         return Result(check, FAILED, hang, spent, HANG)
-    if not told:
+    if not answer:
         return Result(check, FAILED, "the process died", spent, DEATH)
-    status, reason, cause = json.loads(told)
+    status, reason, cause = json.loads(answer)
     return Result(check, status, reason, spent, cause)
 
 
@@ -85,29 +85,29 @@ def run_all(subject: Subject, seconds: float = SECONDS) -> Iterator[Result]:
             yield result
 
 
-def _told(reader: int, child: int, seconds: float) -> tuple[bytes, str | None]:
+def _answer(reader: int, child: int, seconds: float) -> tuple[bytes, str | None]:
     """What the child says before it ends; or why it is not waited for any longer."""
-    told = b""
+    answer = b""
     started = awake = time.monotonic()
     known = 0.0
     while True:
         if select.select([reader], [], [], _LOOK_SECONDS)[0]:
             part = os.read(reader, 65536)
             if not part:
-                return told, None
-            told += part
-            if told.endswith(b"\n"):  # the end may never come, where a process of the algorithm's holds the pipe
-                return told, None
+                return answer, None
+            answer += part
+            if answer.endswith(b"\n"):  # the end may never come, where a process of the algorithm's holds the pipe
+                return answer, None
             continue
         now, used = time.monotonic(), _processor_seconds(child)
         if used > seconds:
-            return told, f"no answer after {seconds:g} s of processor time"
+            return answer, f"no answer after {seconds:g} s of processor time"
         if used - known > _NEXT_TO_NONE * (now - awake):
             awake, known = now, used
         if now - awake > IDLE_SECONDS:
-            return told, f"no answer: it has waited for {IDLE_SECONDS:g} s without using the processor"
+            return answer, f"no answer: it has waited for {IDLE_SECONDS:g} s without using the processor"
         if now - started > LAST_RESORT_SECONDS:
-            return told, f"no answer in {LAST_RESORT_SECONDS:g} s"
+            return answer, f"no answer in {LAST_RESORT_SECONDS:g} s"
 
 
 def _processor_seconds(group: int) -> float:
@@ -139,8 +139,7 @@ def _in_child(check: Check, subject: Subject, folder: Path, writer: int) -> None
         os.dup2(silence, 2)
         # Not what a test runner has put in their place, nor what they still hold to write.
         sys.stdout, sys.stderr = os.fdopen(os.dup(1), "w"), os.fdopen(os.dup(2), "w")
-        told = _verdict(check, subject)
-        os.write(writer, f"{json.dumps(told)}\n".encode())
+        os.write(writer, f"{json.dumps(_verdict(check, subject))}\n".encode())
     finally:
         os._exit(0)
 

@@ -12,8 +12,8 @@ from byohpo_core.testing.rehearsal import proposals, rehearse
 def _whole(subject: Subject, slots: int, **run: object) -> None:
     """A study with so many slots uses its whole budget."""
     jobs = max(60, 2 * slots)
-    with rehearse(subject, subject.problem(CUBE, jobs=jobs, slots=slots)) as session:
-        made = session.run(**run)  # type: ignore[arg-type]
+    with rehearse(subject, subject.problem(CUBE, jobs=jobs, slots=slots)) as rehearsal:
+        made = rehearsal.run(**run)  # type: ignore[arg-type]
     applicable(made == jobs or not subject.traits.finite, "it may end early")
     assert made == jobs, f"with {slots} slots it stopped proposing after {made} of {jobs} jobs"
 
@@ -69,23 +69,23 @@ def uses_the_budget_when_results_come_together(subject: Subject) -> None:
 @check("batches")
 def uses_a_budget_of_one_job(subject: Subject) -> None:
     """A study of a single trial."""
-    with rehearse(subject, subject.problem(CUBE, jobs=1, slots=1)) as session:
-        assert session.run() == 1, "it proposed nothing in a study of one job"
+    with rehearse(subject, subject.problem(CUBE, jobs=1, slots=1)) as rehearsal:
+        assert rehearsal.run() == 1, "it proposed nothing in a study of one job"
 
 
 @check("batches")
 def uses_a_budget_smaller_than_a_generation(subject: Subject) -> None:
     """A study of three jobs on two slots."""
-    with rehearse(subject, subject.problem(CUBE, jobs=3, slots=2)) as session:
-        assert session.run() == 3, "it did not propose three trials"
+    with rehearse(subject, subject.problem(CUBE, jobs=3, slots=2)) as rehearsal:
+        assert rehearsal.run() == 3, "it did not propose three trials"
 
 
 @check("batches")
 def uses_a_large_budget(subject: Subject) -> None:
     """Five hundred trials: nothing runs dry."""
     jobs = 500
-    with rehearse(subject, subject.problem(MIXED, jobs=jobs, slots=10)) as session:
-        made = session.run(together=10)
+    with rehearse(subject, subject.problem(MIXED, jobs=jobs, slots=10)) as rehearsal:
+        made = rehearsal.run(together=10)
     applicable(made == jobs or not subject.traits.finite, "it may end early")
     assert made == jobs, f"it stopped proposing after {made} of {jobs} jobs"
 
@@ -94,10 +94,10 @@ def uses_a_large_budget(subject: Subject) -> None:
 def never_proposes_more_than_asked_for(subject: Subject) -> None:
     """Whatever the number, from 1 to 64."""
     generator = random.Random(3)  # noqa: S311 - how many are asked for is no secret
-    with rehearse(subject, subject.problem(CUBE, jobs=20 * 64, slots=64)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=20 * 64, slots=64)) as rehearsal:
         for _ in range(20):
-            trials = session.ask(generator.randint(1, 64))  # the session refuses more than that
-            session.tell(trials)
+            trials = rehearsal.ask(generator.randint(1, 64))  # the rehearsal refuses more than that
+            rehearsal.tell(trials)
 
 
 @check("batches")
@@ -105,8 +105,8 @@ def fills_the_slots_at_the_start(subject: Subject) -> None:
     """Asked for as many as there are slots, it proposes as many."""
     applicable(not subject.traits.sequential, "it works on one point at a time")
     for slots in (2, 8, 64):
-        with rehearse(subject, subject.problem(CUBE, jobs=4 * slots, slots=slots)) as session:
-            made = len(session.ask(slots))
+        with rehearse(subject, subject.problem(CUBE, jobs=4 * slots, slots=slots)) as rehearsal:
+            made = len(rehearsal.ask(slots))
         applicable(made == slots or not subject.traits.finite, "it may end early")
         assert made == slots, f"it proposed {made} where {slots} slots were free"
 
@@ -115,25 +115,25 @@ def fills_the_slots_at_the_start(subject: Subject) -> None:
 def proposes_something_at_the_start(subject: Subject) -> None:
     """An empty first answer would end the study."""
     for slots in (1, 5):
-        with rehearse(subject, subject.problem(CUBE, slots=slots)) as session:
-            assert session.ask(1), "its first answer is empty"
+        with rehearse(subject, subject.problem(CUBE, slots=slots)) as rehearsal:
+            assert rehearsal.ask(1), "its first answer is empty"
 
 
 @check("batches")
 def goes_on_after_it_has_waited(subject: Subject) -> None:
     """Asked until it waits, then told all results, it proposes again."""
-    with rehearse(subject, subject.problem(CUBE, jobs=400, slots=8)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=400, slots=8)) as rehearsal:
         for _ in range(4):
             running = []
             for _ in range(64):
-                fresh = session.ask(1)
+                fresh = rehearsal.ask(1)
                 running += fresh
                 if not fresh:
                     break
             if not running:
                 applicable(not subject.traits.finite, "it may end early")
                 raise AssertionError("it proposes nothing more although all results are in")
-            session.tell(running)
+            rehearsal.tell(running)
 
 
 @check("batches")
@@ -141,47 +141,47 @@ def waits_patiently(subject: Subject) -> None:
     """Asked again and again while it waits, it goes on just as if it had been asked once."""
     made = []
     for asks in (1, 4):
-        with rehearse(subject, subject.problem(CUBE, jobs=30, slots=5)) as session:
+        with rehearse(subject, subject.problem(CUBE, jobs=30, slots=5)) as rehearsal:
             running = []
-            while len(session.study.trials) < 30:
-                fresh = session.ask(5)
+            while len(rehearsal.study.trials) < 30:
+                fresh = rehearsal.ask(5)
                 if fresh:
                     running += fresh
                     continue
                 if not running:
                     break
                 for _ in range(asks - 1):
-                    session.ask(5)
-                session.tell(running)
+                    rehearsal.ask(5)
+                rehearsal.tell(running)
                 running = []
-            made.append(session.configurations[:30])
+            made.append(rehearsal.configurations[:30])
     if all(len(it) == 30 for it in made):
         applicable(not _never_waits(subject), "it never waits")
     assert made[0] == made[1], "how often it is asked while it waits changes what it proposes"
 
 
 def _never_waits(subject: Subject) -> bool:
-    with rehearse(subject, subject.problem(CUBE, jobs=400, slots=8)) as session:
-        return all(session.ask(1) for _ in range(100))
+    with rehearse(subject, subject.problem(CUBE, jobs=400, slots=8)) as rehearsal:
+        return all(rehearsal.ask(1) for _ in range(100))
 
 
 @check("batches")
 def minds_the_pending(subject: Subject) -> None:
     """With all but one slot taken by a slow trial it still uses the whole budget."""
     jobs = 40
-    with rehearse(subject, subject.problem(CUBE, jobs=jobs, slots=4)) as session:
-        rest = session.ask(4)
+    with rehearse(subject, subject.problem(CUBE, jobs=jobs, slots=4)) as rehearsal:
+        rest = rehearsal.ask(4)
         assert rest, "it proposes nothing"
         made = len(rest)
         slow: Trial | None = rest.pop(0)
         for _ in range(6 * jobs):
             if rest:
-                session.tell([rest.pop(0)])
-            fresh = session.ask(1) if made < jobs else []
+                rehearsal.tell([rest.pop(0)])
+            fresh = rehearsal.ask(1) if made < jobs else []
             made += len(fresh)
             rest += fresh
             if not rest and slow is not None:  # everything waits for it
-                session.tell([slow])
+                rehearsal.tell([slow])
                 slow = None
     applicable(made == jobs or not subject.traits.finite, "it may end early")
     assert made == jobs, f"with one slow trial it stopped proposing after {made} of {jobs} jobs"

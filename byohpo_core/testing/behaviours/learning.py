@@ -45,8 +45,8 @@ def _beats(subject: Subject, problem: Problem, judge: Judge, rival: float) -> bo
         won = won or _total(problem, dict(trial.hyperparameters)) < rival
         return won
 
-    with rehearse(subject, problem) as session:
-        session.run(judge, enough=nearer)
+    with rehearse(subject, problem) as rehearsal:
+        rehearsal.run(judge, enough=nearer)
     return won
 
 

@@ -87,8 +87,8 @@ def refuses_or_bears_odd_numbers(subject: Subject) -> None:
         for value in _ODD:
             if _refused(subject, **{name: value}):
                 continue
-            with rehearse(subject, subject.problem(CUBE, jobs=24), **{name: value}) as session:
-                made = session.run()
+            with rehearse(subject, subject.problem(CUBE, jobs=24), **{name: value}) as rehearsal:
+                made = rehearsal.run()
             assert made == 24 or subject.traits.finite, f"with {name}={value} it stops proposing after {made} trials"
 
 
@@ -134,9 +134,9 @@ def minds_its_options(subject: Subject) -> None:
         for other in others:
             if _refused(subject, **{name: other}):
                 continue
-            with rehearse(subject, problem, **{name: other}) as session:
-                session.run()
-                if session.configurations != plain:
+            with rehearse(subject, problem, **{name: other}) as rehearsal:
+                rehearsal.run()
+                if rehearsal.configurations != plain:
                     break
         else:
             without_effect.append(name)
@@ -148,8 +148,8 @@ def leaves_its_options_alone(subject: Subject) -> None:
     """The mapping of options that it is built with is not changed."""
     given = dict(_numeric(subject)) | subject.options
     before = dict(given)
-    with rehearse(subject, subject.problem(CUBE, jobs=40), **given) as session:
-        session.run()
+    with rehearse(subject, subject.problem(CUBE, jobs=40), **given) as rehearsal:
+        rehearsal.run()
     assert given == before, f"the options {before} became {given}"
 
 

@@ -8,7 +8,7 @@ from byohpo_core.journal import Journal
 from byohpo_core.study import Trial
 from byohpo_core.testing.algorithm import MIXED, Judge, Subject, sometimes_failing, sphere
 from byohpo_core.testing.check import check
-from byohpo_core.testing.rehearsal import Session, rehearse
+from byohpo_core.testing.rehearsal import Rehearsal, rehearse
 from byohpo_core.tuner import Tuner
 
 
@@ -58,7 +58,7 @@ def is_the_same_when_two_are_rebuilt_at_once(subject: Subject) -> None:
     """Two copies, rebuilt side by side, propose the same."""
     with rehearse(subject, subject.problem(MIXED, jobs=16)) as whole:
         whole.run()
-    copies: list[Session] = [whole.replayed(subject, subject.options, len(whole.calls)) for _ in range(2)]
+    copies: list[Rehearsal] = [whole.replayed(subject, subject.options, len(whole.calls)) for _ in range(2)]
     answers = []
     for copy in copies:
         first = len(copy.configurations)
@@ -94,7 +94,7 @@ def resumes_from_a_journal(subject: Subject) -> None:
     whole = Journal("whole.db")
     record = whole.find("s")
     events = list(whole.read(record.id))
-    expected = _told(Tuner.attach("s", journal="whole.db").study)
+    expected = _outcomes(Tuner.attach("s", journal="whole.db").study)
     half = Journal("half.db")
     copied = half.create("s", record.manifest)
     # The study's id is drawn, and job names begin with it.
@@ -104,9 +104,9 @@ def resumes_from_a_journal(subject: Subject) -> None:
     tuner = Tuner.attach(
         "s", journal="half.db", estimator=Simulated(job), strategy=subject.found.plugin, progress=False
     )
-    assert _told(tuner.resume()) == expected, "resumed in the middle, the study went another way"
+    assert _outcomes(tuner.resume()) == expected, "resumed in the middle, the study went another way"
 
 
-def _told(study: object) -> list[object]:
+def _outcomes(study: object) -> list[object]:
     trials: list[Trial] = list(getattr(study, "trials", ()))
     return [(dict(trial.hyperparameters), str(trial.status), trial.values) for trial in trials]

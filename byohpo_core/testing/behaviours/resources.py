@@ -21,8 +21,8 @@ _BYTES = 50_000
 
 
 def _whole(subject: Subject, jobs: int = 60) -> None:
-    with rehearse(subject, subject.problem(MIXED, jobs=jobs)) as session:
-        session.run()
+    with rehearse(subject, subject.problem(MIXED, jobs=jobs)) as rehearsal:
+        rehearsal.run()
 
 
 @check("resources")
@@ -30,12 +30,12 @@ def proposes_quickly(subject: Subject) -> None:
     """Less than 30 ms of processor time a trial, over three hundred."""
     _whole(subject, 20)
     started = time.process_time()
-    with rehearse(subject, subject.problem(MIXED, jobs=_TRIALS)) as session:
-        while len(session.study.trials) < _TRIALS and (running := session.ask(4)):
-            session.tell(running)
+    with rehearse(subject, subject.problem(MIXED, jobs=_TRIALS)) as rehearsal:
+        while len(rehearsal.study.trials) < _TRIALS and (running := rehearsal.ask(4)):
+            rehearsal.tell(running)
             spent = (time.process_time() - started) * 1e3
             assert spent < _TRIALS * _MILLISECONDS, (
-                f"it takes {spent / len(session.study.trials):.0f} ms of processor time a trial"
+                f"it takes {spent / len(rehearsal.study.trials):.0f} ms of processor time a trial"
             )
 
 
@@ -70,13 +70,13 @@ def _compute() -> None:
 def does_not_slow_down(subject: Subject) -> None:
     """The last hundred of four hundred trials take at most three times as long as one of the first two, plus 0.1 s."""
     _whole(subject, 20)
-    with rehearse(subject, subject.problem(CUBE, jobs=400, slots=1)) as session:
+    with rehearse(subject, subject.problem(CUBE, jobs=400, slots=1)) as rehearsal:
         marks = []
         for number in range(400):
             if number % 100 == 0:
                 gc.collect()
                 marks.append(time.process_time())
-            session.tell(session.ask(1))
+            rehearsal.tell(rehearsal.ask(1))
         marks.append(time.process_time())
     first, last = min(marks[1] - marks[0], marks[2] - marks[1]), marks[4] - marks[3]
     assert last < 3 * first + 0.1, (
@@ -90,8 +90,8 @@ def does_not_hoard_memory(subject: Subject) -> None:
     _whole(subject, 20)
     gc.collect()
     tracemalloc.start()
-    with rehearse(subject, subject.problem(CUBE, jobs=200)) as session:
-        session.run()
+    with rehearse(subject, subject.problem(CUBE, jobs=200)) as rehearsal:
+        rehearsal.run()
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()
     assert held / 200 < _BYTES, f"it holds {held / 200 / 1e3:.0f} KB for each trial"
@@ -102,9 +102,9 @@ def ends_its_threads(subject: Subject) -> None:
     """After `close` no thread of it is left, however far the study was."""
     before = set(threading.enumerate())
     for trials in (0, 1, 7):
-        with rehearse(subject) as session:
+        with rehearse(subject) as rehearsal:
             for _ in range(trials):
-                session.tell(session.ask(1))
+                rehearsal.tell(rehearsal.ask(1))
     deadline = time.monotonic() + 5
     while set(threading.enumerate()) - before and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -115,13 +115,13 @@ def ends_its_threads(subject: Subject) -> None:
 @check("resources")
 def can_be_closed_twice(subject: Subject) -> None:
     """And without having been asked for anything."""
-    session = rehearse(subject)
-    session.close()
-    session.close()
-    session = rehearse(subject)
-    session.ask(2)
-    session.close()
-    session.close()
+    rehearsal = rehearse(subject)
+    rehearsal.close()
+    rehearsal.close()
+    rehearsal = rehearse(subject)
+    rehearsal.ask(2)
+    rehearsal.close()
+    rehearsal.close()
 
 
 @check("resources")
@@ -129,9 +129,9 @@ def is_built_without_work(subject: Subject) -> None:
     """Its constructor takes less than a second of processor time and starts no thread."""
     rehearse(subject).close()
     before, started = threading.active_count(), time.process_time()
-    session = rehearse(subject)
+    rehearsal = rehearse(subject)
     spent, threads = time.process_time() - started, threading.active_count() - before
-    session.close()
+    rehearsal.close()
     assert spent < 1, f"its constructor takes {spent:.1f} s"
     assert threads == 0, f"its constructor starts {threads} threads"
 
@@ -184,8 +184,8 @@ def warns_of_nothing(subject: Subject) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         _whole(subject)
-    told = {f"{it.category.__name__}: {it.message}" for it in caught}
-    assert not told, f"it warns: {min(told)}"
+    messages = {f"{it.category.__name__}: {it.message}" for it in caught}
+    assert not messages, f"it warns: {min(messages)}"
 
 
 @check("resources")

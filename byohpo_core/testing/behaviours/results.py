@@ -7,20 +7,20 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.study import Direction, Problem, Trial, TrialStatus
 from byohpo_core.testing.algorithm import CUBE, MIXED, Judge, Outcome, Subject, sometimes_failing, sphere
 from byohpo_core.testing.check import applicable, check
-from byohpo_core.testing.rehearsal import Session, proposals, rehearse
+from byohpo_core.testing.rehearsal import Rehearsal, proposals, rehearse
 
 _JOBS = 60
 
 
-def _whole(subject: Subject, judge: Judge, problem: Problem | None = None) -> Session:
+def _whole(subject: Subject, judge: Judge, problem: Problem | None = None) -> Rehearsal:
     """A study in which the judge decides; it uses its whole budget."""
-    with rehearse(subject, problem or subject.problem(CUBE, jobs=_JOBS)) as session:
-        made = session.run(judge)
-    jobs = session.problem.max_jobs
+    with rehearse(subject, problem or subject.problem(CUBE, jobs=_JOBS)) as rehearsal:
+        made = rehearsal.run(judge)
+    jobs = rehearsal.problem.max_jobs
     if made < jobs and subject.traits.finite:
         made = jobs
     assert made == jobs, f"it stopped proposing after {made} of {jobs} jobs"
-    return session
+    return rehearsal
 
 
 def _scaled(change: Callable[[float], float]) -> Judge:
@@ -129,9 +129,9 @@ def minimises_and_maximises_alike(subject: Subject) -> None:
     """With the sign of the objective turned it proposes the same."""
     made = []
     for direction in Direction:
-        with rehearse(subject, subject.problem(MIXED, jobs=40, direction=direction)) as session:
-            session.run()
-            made.append(session.configurations)
+        with rehearse(subject, subject.problem(MIXED, jobs=40, direction=direction)) as rehearsal:
+            rehearsal.run()
+            made.append(rehearsal.configurations)
     assert made[0] == made[1], "Minimize and Maximize are not mirror images: it must go by trial.losses"
 
 
@@ -140,11 +140,11 @@ def does_not_mind_the_order_within_a_batch(subject: Subject) -> None:
     """Results that are handed over together lead to the same proposals in whatever order they are."""
     made = []
     for turn in (list, lambda trials: trials[::-1]):
-        with rehearse(subject, subject.problem(CUBE, jobs=40, slots=5)) as session:
-            while len(session.study.trials) < 40 and (running := session.ask(5)):
-                session.finish(running)
-                session.observe(turn)
-            made.append(session.configurations)
+        with rehearse(subject, subject.problem(CUBE, jobs=40, slots=5)) as rehearsal:
+            while len(rehearsal.study.trials) < 40 and (running := rehearsal.ask(5)):
+                rehearsal.finish(running)
+                rehearsal.observe(turn)
+            made.append(rehearsal.configurations)
     assert made[0] == made[1], "its proposals depend on the order of results that came together"
 
 
@@ -157,20 +157,20 @@ def matches_results_by_trial(subject: Subject) -> None:
         noisy["n"] += 1
         return (float(noisy["n"] % 5),) * len(problem.objectives)
 
-    with rehearse(subject, subject.problem({"x": MIXED["layers"], "y": MIXED["flag"]}, jobs=40)) as session:
-        assert session.run(judge) >= 2, "in a small space it stops proposing at once"
+    with rehearse(subject, subject.problem({"x": MIXED["layers"], "y": MIXED["flag"]}, jobs=40)) as rehearsal:
+        assert rehearsal.run(judge) >= 2, "in a small space it stops proposing at once"
 
 
 @check("results")
 def leaves_the_study_alone(subject: Subject) -> None:
     """It reads the study and the trials, and changes nothing in them."""
-    with rehearse(subject, subject.problem(MIXED, jobs=30)) as session:
-        study = session.study
-        while len(study.trials) < 30 and (running := session.ask(4)):
-            session.finish(running)
+    with rehearse(subject, subject.problem(MIXED, jobs=30)) as rehearsal:
+        study = rehearsal.study
+        while len(study.trials) < 30 and (running := rehearsal.ask(4)):
+            rehearsal.finish(running)
             before = [(it, dict(it.hyperparameters), dict(it.metrics)) for it in study.trials]
             state = (study.jobs, study.stop_reason, study.problem, study.running)
-            session.observe()
+            rehearsal.observe()
             after = [(it, dict(it.hyperparameters), dict(it.metrics)) for it in study.trials]
             assert (before, state) == (after, (study.jobs, study.stop_reason, study.problem, study.running)), (
                 "it changed the study or a trial"
@@ -180,10 +180,10 @@ def leaves_the_study_alone(subject: Subject) -> None:
 @check("results")
 def accepts_foreign_trials(subject: Subject) -> None:
     """Results of another study come first; it still uses its whole budget."""
-    with rehearse(subject, subject.problem(MIXED, jobs=40)) as session:
-        session.know(_known(subject))
-        session.observe()
-        made = session.run()
+    with rehearse(subject, subject.problem(MIXED, jobs=40)) as rehearsal:
+        rehearsal.know(_known(subject))
+        rehearsal.observe()
+        made = rehearsal.run()
     applicable(made == 40 or not subject.traits.finite, "it may end early")
     assert made == 40, f"after foreign trials it stopped proposing after {made} of 40 jobs"
 
@@ -191,27 +191,27 @@ def accepts_foreign_trials(subject: Subject) -> None:
 @check("results")
 def does_not_take_foreign_trials_for_its_own(subject: Subject) -> None:
     """Foreign trials whose keys look like its own ones change nothing about what it waits for."""
-    with rehearse(subject, subject.problem(CUBE, jobs=40, slots=5)) as session:
-        running = session.ask(5)
+    with rehearse(subject, subject.problem(CUBE, jobs=40, slots=5)) as rehearsal:
+        running = rehearsal.ask(5)
         applicable(running, "it proposes nothing")
         for trial in running:
-            session.know(
-                [(it, (9.0,) * len(session.problem.objectives)) for it in session.configurations[:1]],
+            rehearsal.know(
+                [(it, (9.0,) * len(rehearsal.problem.objectives)) for it in rehearsal.configurations[:1]],
                 key=trial.proposal.key,
             )
-        session.observe()
-        session.tell(running)
-        made = len(running) + session.run() if session.problem.max_jobs > len(running) else len(running)
+        rehearsal.observe()
+        rehearsal.tell(running)
+        made = len(running) + rehearsal.run() if rehearsal.problem.max_jobs > len(running) else len(running)
     assert made >= 20 or subject.traits.finite, "foreign trials made it stop proposing"
 
 
 @check("results")
 def accepts_failed_foreign_trials(subject: Subject) -> None:
     """All that is known of another study are failures."""
-    with rehearse(subject, subject.problem(MIXED, jobs=20)) as session:
-        session.know([(configuration, TrialStatus.Failed) for configuration, _ in _known(subject)])
-        session.observe()
-        assert session.run() >= 10 or subject.traits.finite, "after failed foreign trials it stopped proposing"
+    with rehearse(subject, subject.problem(MIXED, jobs=20)) as rehearsal:
+        rehearsal.know([(configuration, TrialStatus.Failed) for configuration, _ in _known(subject)])
+        rehearsal.observe()
+        assert rehearsal.run() >= 10 or subject.traits.finite, "after failed foreign trials it stopped proposing"
 
 
 @check("results")
@@ -219,21 +219,21 @@ def repeats_itself_with_foreign_trials(subject: Subject) -> None:
     """The same foreign trials and seed give the same proposals."""
     made = []
     for _ in range(2):
-        with rehearse(subject, subject.problem(MIXED, jobs=20)) as session:
-            session.know(_known(subject))
-            session.observe()
-            session.run()
-            made.append(session.configurations)
+        with rehearse(subject, subject.problem(MIXED, jobs=20)) as rehearsal:
+            rehearsal.know(_known(subject))
+            rehearsal.observe()
+            rehearsal.run()
+            made.append(rehearsal.configurations)
     assert made[0] == made[1], "with the same foreign trials its proposals are different"
 
 
 @check("results")
 def accepts_trials_of_other_plugins(subject: Subject) -> None:
     """Trials that another plugin proposed are among the results, between its own; it still uses its whole budget."""
-    with rehearse(subject, subject.problem(CUBE, jobs=40)) as session:
-        while (left := 40 - len(session.configurations)) and (running := session.ask(min(left, 4))):
-            session.tell([it for trial in running for it in (session.inject(_OTHERS, key=["mine"]), trial)])
-        made = len(session.configurations)
+    with rehearse(subject, subject.problem(CUBE, jobs=40)) as rehearsal:
+        while (left := 40 - len(rehearsal.configurations)) and (running := rehearsal.ask(min(left, 4))):
+            rehearsal.tell([it for trial in running for it in (rehearsal.inject(_OTHERS, key=["mine"]), trial)])
+        made = len(rehearsal.configurations)
     applicable(made == 40 or not subject.traits.finite, "it may end early")
     assert made == 40, f"with trials of another plugin it stopped proposing after {made} of 40 jobs"
 
@@ -243,13 +243,13 @@ def does_not_take_trials_of_other_plugins_for_its_own(subject: Subject) -> None:
     """Their keys mean nothing to it, also where they are those of its running trials or of trials to come."""
     made = []
     for alike in (False, True):
-        with rehearse(subject, subject.problem(CUBE, jobs=40)) as session:
-            while (left := 40 - len(session.configurations)) and (running := session.ask(min(left, 4))):
+        with rehearse(subject, subject.problem(CUBE, jobs=40)) as rehearsal:
+            while (left := 40 - len(rehearsal.configurations)) and (running := rehearsal.ask(min(left, 4))):
                 for place, trial in enumerate(running):
-                    keys = [trial.proposal.key, len(session.configurations) + place]
-                    session.tell([session.inject(_OTHERS, key=key if alike else None) for key in keys])
-                session.tell(running)
-            made.append(session.configurations)
+                    keys = [trial.proposal.key, len(rehearsal.configurations) + place]
+                    rehearsal.tell([rehearsal.inject(_OTHERS, key=key if alike else None) for key in keys])
+                rehearsal.tell(running)
+            made.append(rehearsal.configurations)
     assert made[0] == made[1], "it takes trials of another plugin for its own ones where their keys are alike"
 
 
@@ -277,10 +277,10 @@ def works_with_one_objective_or_says_so(subject: Subject) -> None:
 def _with_objectives(subject: Subject, count: int) -> None:
     problem = subject._problem(count, CUBE, jobs=_JOBS)  # noqa: SLF001 - one of us
     try:
-        session = rehearse(subject, problem)
+        rehearsal = rehearse(subject, problem)
     except InvalidInput:
         return
-    session.close()
+    rehearsal.close()
     _whole(subject, sometimes_failing, problem)
 
 

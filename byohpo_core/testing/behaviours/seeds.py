@@ -13,7 +13,7 @@ from unittest import mock
 from byohpo_core.study import Trial
 from byohpo_core.testing.algorithm import CUBE, MIXED, Subject
 from byohpo_core.testing.check import NotApplicableError, applicable, check
-from byohpo_core.testing.rehearsal import Session, proposals, rehearse
+from byohpo_core.testing.rehearsal import Rehearsal, proposals, rehearse
 
 _DIFFERENT = "its proposals are different"
 
@@ -49,15 +49,15 @@ def repeats_itself_in_another_process(subject: Subject) -> None:
     if "<locals>" in target or target.startswith("__main__"):
         raise NotApplicableError("its class cannot be imported by name")
     command = [sys.executable, "-m", "byohpo_core.testing.child", target, json.dumps(subject.options)]
-    told = []
+    answers = []
     for hash_seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
         if "ModuleNotFoundError" in done.stderr:
             raise NotApplicableError("its module cannot be imported elsewhere")
         assert done.returncode == 0, f"another process failed: {done.stderr.strip().splitlines()[-1:]}"
-        told.append(json.loads(done.stdout))
-    assert told[0] == told[1] == _made(subject), f"{_DIFFERENT} in a process with another hash seed"
+        answers.append(json.loads(done.stdout))
+    assert answers[0] == answers[1] == _made(subject), f"{_DIFFERENT} in a process with another hash seed"
 
 
 @check("seeds")
@@ -115,10 +115,10 @@ def does_not_depend_on_when_trials_ran(subject: Subject) -> None:
     """Trials of other lengths, that end in the same order, lead to the same proposals."""
     made = []
     for longest in (1, 7):
-        with rehearse(subject, subject.problem(MIXED, jobs=30)) as session:
-            session.seconds = _of_lengths(longest)
-            session.run()
-            made.append(session.configurations)
+        with rehearse(subject, subject.problem(MIXED, jobs=30)) as rehearsal:
+            rehearsal.seconds = _of_lengths(longest)
+            rehearsal.run()
+            made.append(rehearsal.configurations)
     assert made[0] == made[1], f"{_DIFFERENT} when the trials take longer"
 
 
@@ -128,9 +128,9 @@ def does_not_depend_on_the_studys_name(subject: Subject) -> None:
     made = []
     for name in ("kit", "another"):
         os.environ["BYOHPO_JOURNAL"] = name
-        with Session(subject, subject.problem(MIXED, jobs=30), subject.options, name) as session:
-            session.run()
-            made.append(session.configurations)
+        with Rehearsal(subject, subject.problem(MIXED, jobs=30), subject.options, name) as rehearsal:
+            rehearsal.run()
+            made.append(rehearsal.configurations)
     assert made[0] == made[1], f"{_DIFFERENT} in a study of another name"
 
 
@@ -148,17 +148,17 @@ def is_not_disturbed_by_another_study(subject: Subject) -> None:
     """Two studies, a trial of one and a trial of the other: each as when alone."""
     problems = [subject.problem(CUBE, seed=seed, jobs=30, slots=2) for seed in (1, 2)]
     alone = [proposals(subject, problem) for problem in problems]
-    sessions = [rehearse(subject, problem) for problem in problems]
+    rehearsals = [rehearse(subject, problem) for problem in problems]
     running: list[list[Trial]] = [[], []]
     for _ in range(400):
-        for session, trials in zip(sessions, running, strict=True):
-            wanted = min(2 - len(trials), 30 - len(session.study.trials))
-            trials.extend(session.ask(wanted) if wanted > 0 else [])
+        for rehearsal, trials in zip(rehearsals, running, strict=True):
+            wanted = min(2 - len(trials), 30 - len(rehearsal.study.trials))
+            trials.extend(rehearsal.ask(wanted) if wanted > 0 else [])
             if trials:
-                session.tell([trials.pop(0)])
-    for session in sessions:
-        session.close()
-    assert [session.configurations for session in sessions] == alone, f"{_DIFFERENT} beside another study"
+                rehearsal.tell([trials.pop(0)])
+    for rehearsal in rehearsals:
+        rehearsal.close()
+    assert [rehearsal.configurations for rehearsal in rehearsals] == alone, f"{_DIFFERENT} beside another study"
 
 
 @check("seeds")
@@ -166,9 +166,9 @@ def many_studies_fit_in_one_process(subject: Subject) -> None:
     """Twenty at once, each as the first."""
     problem = subject.problem(CUBE, jobs=12, slots=2)
     alone = proposals(subject, problem)
-    sessions = [rehearse(subject, problem) for _ in range(20)]
-    for session in sessions:
-        session.run()
-    for session in sessions:
-        session.close()
-    assert all(session.configurations == alone for session in sessions), f"{_DIFFERENT} with twenty studies open"
+    rehearsals = [rehearse(subject, problem) for _ in range(20)]
+    for rehearsal in rehearsals:
+        rehearsal.run()
+    for rehearsal in rehearsals:
+        rehearsal.close()
+    assert all(rehearsal.configurations == alone for rehearsal in rehearsals), f"{_DIFFERENT} with twenty studies open"

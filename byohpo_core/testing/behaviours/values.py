@@ -28,9 +28,9 @@ def _first(subject: Subject, parameters: Mapping[str, Parameter], count: int = 8
 
 def _raw(subject: Subject, parameters: Mapping[str, Parameter] = MIXED) -> list[tuple[Any, Any]]:
     """The answers themselves, and copies made when they were given."""
-    with rehearse(subject, subject.problem(parameters, jobs=40)) as session:
-        session.run()
-        return session.answers
+    with rehearse(subject, subject.problem(parameters, jobs=40)) as rehearsal:
+        rehearsal.run()
+        return rehearsal.answers
 
 
 def _mappings(subject: Subject, parameters: Mapping[str, Parameter] = MIXED) -> list[Mapping[str, Any]]:
