@@ -75,10 +75,10 @@ class Subject:
     def objectives(self) -> int:
         """How many objectives the checks give it: one if it takes one, else two."""
         try:
-            build(self.found, self._problem(1), self.options)
+            build(self.found, self.problem(objectives=1), self.options)
         except InvalidInput as first:
             try:
-                build(self.found, self._problem(2), self.options)
+                build(self.found, self.problem(objectives=2), self.options)
             except InvalidInput as second:
                 if str(second) == str(first):
                     raise
@@ -86,19 +86,17 @@ class Subject:
             return 2
         return 1
 
-    def problem(self, parameters: Mapping[str, Parameter] = CUBE, **settings: Any) -> Problem:
-        """A problem with defaults: three continuous parameters, seed 1, 60 jobs, 4 slots, to be minimised."""
-        return self._problem(self.objectives, parameters, **settings)
-
-    def _problem(
+    def problem(
         self,
-        objectives: int,
         parameters: Mapping[str, Parameter] = CUBE,
         *,
+        objectives: int | None = None,
         seed: int = 1,
         jobs: int = 60,
         slots: int = 4,
         direction: Direction = Direction.Minimize,
     ) -> Problem:
-        named = tuple(Objective(f"metric{number}", direction) for number in range(objectives))
+        """A problem with defaults: three continuous parameters, seed 1, 60 jobs, 4 slots, to be minimised."""
+        count = self.objectives if objectives is None else objectives
+        named = tuple(Objective(f"metric{number}", direction) for number in range(count))
         return Problem(SearchSpace(parameters), named, seed, jobs, min(jobs, slots))

@@ -157,7 +157,7 @@ class Rehearsal:
                 other.observe()
         return other
 
-    def _curve(self, number: int, metric: str, sequence: int) -> tuple[float, ...]:  # noqa: ARG002
+    def _curve(self, number: int, metric: str, _sequence: int) -> tuple[float, ...]:
         """What a trial reported: its result, once."""
         metrics = self.study.trials[number].metrics
         return (metrics[metric],) if metric in metrics else ()

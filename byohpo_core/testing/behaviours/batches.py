@@ -9,11 +9,11 @@ from byohpo_core.testing.check import applicable, check
 from byohpo_core.testing.rehearsal import proposals, rehearse
 
 
-def _whole(subject: Subject, slots: int, **run: object) -> None:
+def _whole(subject: Subject, slots: int, *, order: str = "first", together: int = 1, asked: int = 64) -> None:
     """A study with so many slots uses its whole budget."""
     jobs = max(60, 2 * slots)
     with rehearse(subject, subject.problem(CUBE, jobs=jobs, slots=slots)) as rehearsal:
-        made = rehearsal.run(**run)  # type: ignore[arg-type]
+        made = rehearsal.run(order=order, together=together, asked=asked)
     applicable(made == jobs or not subject.traits.finite, "it may end early")
     assert made == jobs, f"with {slots} slots it stopped proposing after {made} of {jobs} jobs"
 

@@ -24,10 +24,12 @@ def _total(problem: Problem, configuration: dict[str, object]) -> float:
     return sum((unit - centre) ** 2 for unit in units)
 
 
-def _wins(subject: Subject, parameters: dict[str, Parameter], judge: Judge = sphere, **settings: Direction) -> int:
+def _wins(
+    subject: Subject, parameters: dict[str, Parameter], judge: Judge = sphere, direction: Direction = Direction.Minimize
+) -> int:
     wins = 0
     for seed in range(_SEEDS):
-        problem = subject.problem(parameters, seed=seed, jobs=_JOBS, **settings)
+        problem = subject.problem(parameters, seed=seed, jobs=_JOBS, direction=direction)
         rivals = []
         for rival in range(9):
             generator = random.Random(f"{seed}-{rival}")  # noqa: S311 - no secret
@@ -51,10 +53,10 @@ def _beats(subject: Subject, problem: Problem, judge: Judge, rival: float) -> bo
 
 
 def _beats_random_search(
-    subject: Subject, parameters: dict[str, Parameter], judge: Judge = sphere, **settings: Direction
+    subject: Subject, parameters: dict[str, Parameter], judge: Judge = sphere, direction: Direction = Direction.Minimize
 ) -> None:
     applicable(subject.traits.learns, "results do not guide it")
-    wins = _wins(subject, parameters, judge, **settings)
+    wins = _wins(subject, parameters, judge, direction=direction)
     assert wins >= _WINS, f"it beats random search on a sphere in {wins} of {_SEEDS} studies of {_JOBS} trials"
 
 

@@ -1,5 +1,6 @@
 """What it makes of results: of failed, pruned, reused and foreign trials, of every size and direction of loss."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -7,12 +8,12 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.study import Direction, Problem, Trial, TrialStatus
 from byohpo_core.testing.algorithm import CUBE, MIXED, Judge, Outcome, Subject, sometimes_failing, sphere
 from byohpo_core.testing.check import applicable, check
-from byohpo_core.testing.rehearsal import Rehearsal, proposals, rehearse
+from byohpo_core.testing.rehearsal import proposals, rehearse
 
 _JOBS = 60
 
 
-def _whole(subject: Subject, judge: Judge, problem: Problem | None = None) -> Rehearsal:
+def _whole(subject: Subject, judge: Judge, problem: Problem | None = None) -> None:
     """A study in which the judge decides; it uses its whole budget."""
     with rehearse(subject, problem or subject.problem(CUBE, jobs=_JOBS)) as rehearsal:
         made = rehearsal.run(judge)
@@ -20,7 +21,6 @@ def _whole(subject: Subject, judge: Judge, problem: Problem | None = None) -> Re
     if made < jobs and subject.traits.finite:
         made = jobs
     assert made == jobs, f"it stopped proposing after {made} of {jobs} jobs"
-    return rehearsal
 
 
 def _scaled(change: Callable[[float], float]) -> Judge:
@@ -275,7 +275,7 @@ def works_with_one_objective_or_says_so(subject: Subject) -> None:
 
 
 def _with_objectives(subject: Subject, count: int) -> None:
-    problem = subject._problem(count, CUBE, jobs=_JOBS)  # noqa: SLF001 - one of us
+    problem = subject.problem(CUBE, objectives=count, jobs=_JOBS)
     try:
         rehearsal = rehearse(subject, problem)
     except InvalidInput:
@@ -286,8 +286,6 @@ def _with_objectives(subject: Subject, count: int) -> None:
 
 def _known(subject: Subject) -> list[tuple[dict[str, Any], Outcome]]:
     """Results of a study of random configurations."""
-    import random
-
     problem = subject.problem(MIXED)
     generator = random.Random(11)  # noqa: S311 - no secret
     return [(problem.space.sample(generator), (number / 10,) * len(problem.objectives)) for number in range(10)]
