@@ -1,4 +1,4 @@
-"""The conformance kit: does an algorithm behave? For `byohpo check NAME`, and for the tests of whoever ships one.
+"""The conformance kit checks the behaviour of an algorithm, in `byohpo check NAME` and in a plugin's own tests.
 
     from byohpo_core.testing import AlgorithmConformance
 
@@ -7,7 +7,7 @@
         def algorithm(self):
             return HouseSpecial
 
-Each check is run in a process of its own, so that one that hangs or spoils its process is a finding like any other.
+Each check runs in its own process, so an algorithm that hangs or damages its process only fails that check.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The algorithm under test, the problems that it is given and the judges of its trials."""
+"""The algorithm under test, the problems that it gets and the judges that give its trials their results."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -20,7 +20,7 @@ from byohpo_core.space import (
 from byohpo_core.study import Direction, Objective, Problem, Trial, TrialStatus
 
 CENTRES = (0.3, 0.7, 0.5)
-"""Where in the unit cube the objectives are best, in each coordinate."""
+"""The optimum of each objective: its coordinate on every axis of the unit cube."""
 
 CUBE: Mapping[str, Parameter] = {f"x{axis}": ContinuousParameter(0, 1) for axis in range(3)}
 MIXED: Mapping[str, Parameter] = {
@@ -34,32 +34,32 @@ MIXED: Mapping[str, Parameter] = {
 }
 
 Outcome: TypeAlias = tuple[float, ...] | TrialStatus | tuple[TrialStatus, tuple[float, ...]]
-"""Losses of a completed trial; a status without losses; or both."""
+"""The losses of a completed trial, a status without losses, or a status with losses."""
 Judge: TypeAlias = Callable[[Problem, Trial], Outcome]
 
 
 def sphere(problem: Problem, trial: Trial) -> Outcome:
-    """One quadratic bowl an objective, each with its own centre."""
+    """For each objective, the squared distance from its own optimum."""
     units = problem.space.encode(trial.proposal.hyperparameters)
     centres = CENTRES[: len(problem.objectives)]
     return tuple(sum((unit - centre) ** 2 for unit in units) for centre in centres)
 
 
 def sometimes_failing(problem: Problem, trial: Trial) -> Outcome:
-    """As `sphere`, but every third trial fails."""
+    """Judge as `sphere`, but let every third trial fail."""
     return TrialStatus.Failed if trial.number % 3 == 1 else sphere(problem, trial)
 
 
 @attrs.frozen(slots=False)
 class Subject:
-    """An algorithm's class and the options that it is built with."""
+    """The algorithm under test: its class and its options."""
 
     found: Found
     given: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, algorithm: str | PluginFactory, options: Mapping[str, Any] | None = None) -> "Subject":
-        """The installed algorithm of a name, or a class."""
+        """Take a class, or find an installed algorithm by its name."""
         return cls(find(algorithm, ALGORITHMS), options)
 
     @property
@@ -73,7 +73,7 @@ class Subject:
 
     @cached_property
     def objectives(self) -> int:
-        """How many objectives the checks give it: one if it takes one, else two."""
+        """The number of objectives that the checks use: one if the algorithm accepts one, else two."""
         try:
             build(self.found, self.problem(objectives=1), self.options)
         except InvalidInput as first:
@@ -96,7 +96,7 @@ class Subject:
         slots: int = 4,
         direction: Direction = Direction.Minimize,
     ) -> Problem:
-        """A problem with defaults: three continuous parameters, seed 1, 60 jobs, 4 slots, to be minimised."""
+        """A problem: by default it minimises over three continuous parameters, with seed 1, 60 jobs and 4 slots."""
         count = self.objectives if objectives is None else objectives
         named = tuple(Objective(f"metric{number}", direction) for number in range(count))
         return Problem(SearchSpace(parameters), named, seed, jobs, min(jobs, slots))

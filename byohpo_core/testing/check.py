@@ -1,4 +1,4 @@
-"""What a check is: one behaviour of an algorithm, registered by a decorator; and what comes of it."""
+"""Checks and their results: a check is a function that asserts one behaviour of an algorithm."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -9,11 +9,19 @@ from byohpo_core.testing.algorithm import Subject
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 FINDING, ERROR, HANG, DEATH = "finding", "error", "hang", "death"
+
+# Why a check does not apply.
+DOES_NOT_LEARN = "the algorithm does not learn from results (traits.learns is False)"
+NOT_SEEDED = "the algorithm does not draw at random (traits.seeded is False)"
+MAY_END_EARLY = "the algorithm may end before the budget is spent (traits.finite is True)"
+ONE_POINT_AT_A_TIME = "the algorithm works on one point at a time (traits.sequential is True)"
+NO_NUMERIC_OPTION = "the algorithm has no numeric option"
+
 Behaviour: TypeAlias = Callable[[Subject], None]
 
 
 class NotApplicableError(Exception):
-    """A check has nothing to say about this algorithm."""
+    """The check does not apply to this algorithm."""
 
 
 @attrs.frozen
@@ -28,22 +36,22 @@ class Check:
 
 @attrs.frozen
 class Result:
-    """What came of a check."""
+    """The result of one check on one algorithm."""
 
     check: Check
     status: str
     reason: str
     seconds: float
     cause: str = ""
-    """How it failed: by a `FINDING` of the check's own, by an exception that it did not expect (`ERROR`), because it
-    hung (`HANG`) or because its process died (`DEATH`)."""
+    """Why it failed: an assertion of the check (`FINDING`), an unexpected exception (`ERROR`), no answer in time
+    (`HANG`) or the death of its process (`DEATH`)."""
 
 
 _checks: list[Check] = []
 
 
 def check(group: str) -> Callable[[Behaviour], Behaviour]:
-    """Make a function a check of a group; its docstring is the sentence that it asserts."""
+    """Register a function as a check of *group*; its docstring becomes the check's sentence."""
 
     def register(behaviour: Behaviour) -> Behaviour:
         name = behaviour.__name__.replace("_", "-")
@@ -59,6 +67,6 @@ def registered() -> list[Check]:
 
 
 def applicable(condition: Any, reason: str) -> None:
-    """Leave a check that has nothing to say about this algorithm."""
+    """End the check as not applicable unless *condition* holds."""
     if not condition:
         raise NotApplicableError(reason)

@@ -1,4 +1,4 @@
-"""A study of an algorithm in a process of its own; its proposals are printed as JSON."""
+"""Run a study of an algorithm in another process, and print its proposals as JSON."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from byohpo_core.testing.rehearsal import proposals
 
 
 def main(target: str, options: str) -> None:
-    """Run it."""
+    """Run a study of the class *target* (`module:name`) with *options* as JSON."""
     module, _, name = target.partition(":")
     plugin = attrgetter(name)(import_module(module))
     subject = Subject(Found(plugin, name, ALGORITHMS), json.loads(options))

@@ -1,4 +1,4 @@
-"""A study that a check drives by hand."""
+"""A study that a check drives step by step, without jobs or a journal."""
 
 import copy
 import random
@@ -18,7 +18,7 @@ NAME = "subject"
 
 
 class Rehearsal:
-    """A study whose trials a check asks for, finishes and hands over, as the driver does it."""
+    """One study of an algorithm; the check asks for trials, finishes them and lets the algorithm observe them."""
 
     def __init__(self, subject: Subject, problem: Problem, options: Mapping[str, Any], name: str = "kit") -> None:
         self.problem = problem
@@ -27,12 +27,12 @@ class Rehearsal:
         spec = attrs.evolve(subject.found.spec(options), name=NAME)
         self.plugins = StudyPlugins([spec], [self.plugin])
         self.answers: list[Any] = []
-        """What it answered, as it is, and a copy of that."""
+        """Each proposal as the algorithm returned it, with a copy that was made at once."""
         self.calls: list[tuple[str, Any]] = []
-        """What was asked of it and told to it, for a replay."""
+        """The calls of `propose` and `observe` so far, for a replay."""
         self.clock = 0.0
         self.seconds: Callable[[Trial], float] = lambda _: 60.0
-        """How long a trial runs."""
+        """The time that a trial takes."""
 
     def __enter__(self) -> Self:
         return self
@@ -46,17 +46,19 @@ class Rehearsal:
         try:
             getattr(self.plugin, "close", lambda: None)()
         except Exception as error:
-            raise AssertionError(f"its close fails: {type(error).__name__}: {error}") from error
+            raise AssertionError(
+                f"close fails: {type(error).__name__}: {error}; let close work at any time, also twice"
+            ) from error
 
     @property
     def configurations(self) -> list[dict[str, Any]]:
         return [dict(trial.proposal.hyperparameters) for trial in self.study.trials if trial.plugin == NAME]
 
     def ask(self, count: int = 1) -> list[Trial]:
-        """New running trials, at most *count*."""
+        """Ask the algorithm for up to *count* trials, and start them."""
         first = len(self.study.trials)
         answer = self._call(self.plugins.answer, NAME, self.study, count)
-        with suppress(Exception):  # what cannot be listed or copied fails in the next line
+        with suppress(Exception):  # the next line reports an answer that is not a list of proposals
             self.answers += [(proposal, copy.deepcopy(proposal)) for proposal in answer]
         accepted = self._call(self.plugins.accept, NAME, self.study, count, answer)
         self.calls.append(("ask", count))
@@ -66,7 +68,7 @@ class Rehearsal:
         return [self.study.trials[number] for number in range(first, len(self.study.trials))]
 
     def inject(self, configuration: Mapping[str, Any], *, key: Any = None) -> Trial:
-        """A running trial of another plugin."""
+        """Start a trial that another plugin proposed."""
         body = {"hyperparameters": dict(configuration), "key": key}
         self._apply(EventKind.Asked, plugin="another", count=1, answer=[body])
         trial = self.study.trials[-1]
@@ -74,7 +76,7 @@ class Rehearsal:
         return self.study.trials[-1]
 
     def know(self, results: Sequence[tuple[Mapping[str, Any], Outcome]], *, key: Any = None) -> None:
-        """Results of an earlier study."""
+        """Add results of an earlier study; `observe` gives them to the algorithm."""
         bodies = []
         for configuration, outcome in results:
             status, losses = _split(outcome)
@@ -83,7 +85,7 @@ class Rehearsal:
         self._apply(EventKind.Imported, study="old", trials=bodies)
 
     def finish(self, trials: Sequence[Trial], judge: Judge = sphere) -> None:
-        """Give trials their results; nobody is told yet."""
+        """Give trials their results; `observe` gives them to the algorithm."""
         for trial in trials:
             status, losses = _split(judge(self.problem, trial))
             started = self.clock
@@ -93,13 +95,13 @@ class Rehearsal:
                 trial=trial.number,
                 status=status.value,
                 metrics=self._metrics(losses),
-                reason=None if status is TrialStatus.Completed else "the kit said so",
+                reason=None if status is TrialStatus.Completed else "the kit ended it",
                 started=started,
                 ended=self.clock,
             )
 
     def observe(self, order: Callable[[list[Trial]], Sequence[Trial]] = list) -> None:
-        """Tell it what has finished."""
+        """Let the algorithm observe all trials that have finished since the last call."""
         trials = order(list(self.study.unobserved))
         if trials:
             self.calls.append(("observe", trials))
@@ -111,7 +113,7 @@ class Rehearsal:
         return reason
 
     def tell(self, trials: Sequence[Trial], judge: Judge = sphere) -> None:
-        """Finish some trials and tell the algorithm."""
+        """Finish trials and let the algorithm observe them."""
         self.finish(trials, judge)
         self.observe()
 
@@ -124,12 +126,13 @@ class Rehearsal:
         asked: int = 64,
         enough: Callable[[Trial], bool] = lambda _: False,
     ) -> int:
-        """Run to the end of the budget; how many trials there were.
+        """Run until the budget is spent, and return the number of trials.
 
-        Of the running trials the *first*, the *last* or one at *random* ends, so many *together*; at most *asked* are
-        asked for at once. It ends early when nothing runs and nothing is proposed, or a new trial is *enough*.
+        Each time, *together* running trials end: the `first`, the `last` or `random` ones, as *order* says. The
+        algorithm is asked for at most *asked* trials at once. The study ends early if no trial runs and none is
+        proposed, or if *enough* is true for a new trial.
         """
-        generator = random.Random(7)  # noqa: S311 - which trial ends is no secret
+        generator = random.Random(7)  # noqa: S311 - not for cryptography
         running: list[Trial] = []
         jobs = 0
         while True:
@@ -146,7 +149,7 @@ class Rehearsal:
             self.tell(ended, judge)
 
     def replayed(self, subject: Subject, options: Mapping[str, Any], calls: int) -> "Rehearsal":
-        """Another study, brought to where this one was after so many *calls*."""
+        """A new study that repeats the first *calls* calls of this one."""
         other = Rehearsal(subject, self.problem, options)
         for kind, argument in self.calls[:calls]:
             if kind == "ask":
@@ -158,12 +161,12 @@ class Rehearsal:
         return other
 
     def _curve(self, number: int, metric: str, _sequence: int) -> tuple[float, ...]:
-        """What a trial reported: its result, once."""
+        """The reported values of a trial: its result, once."""
         metrics = self.study.trials[number].metrics
         return (metrics[metric],) if metric in metrics else ()
 
     def _metrics(self, losses: tuple[float, ...] | None) -> dict[str, float]:
-        """The values with these losses."""
+        """The metrics that give these losses."""
         if losses is None:
             return {}
         return {
@@ -175,7 +178,7 @@ class Rehearsal:
         self.study.apply(Event(self.study.sequence, kind, self.clock, body))
 
     def _call(self, hook: Callable[..., Any], *arguments: Any) -> Any:
-        """What a hook answers; what it does wrong is the check's finding."""
+        """Call a hook; an error of the plugin becomes the finding of the check."""
         try:
             return hook(*arguments)
         except PluginError as error:
@@ -183,14 +186,14 @@ class Rehearsal:
 
 
 def rehearse(subject: Subject, problem: Problem | None = None, **options: Any) -> Rehearsal:
-    """A study of an algorithm; close it, or use it in a `with` statement."""
+    """Begin a study of an algorithm; close it, or use it in a `with` statement."""
     return Rehearsal(subject, problem or subject.problem(), {**subject.options, **options})
 
 
 def proposals(
     subject: Subject, problem: Problem | None = None, judge: Judge = sphere, **run: Any
 ) -> list[dict[str, Any]]:
-    """The configurations of a whole study, in order."""
+    """Run a whole study and return its configurations in order."""
     with rehearse(subject, problem) as rehearsal:
         rehearsal.run(judge, **run)
         return rehearsal.configurations

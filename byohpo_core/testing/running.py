@@ -1,4 +1,4 @@
-"""How checks are run: each in a process of its own, in an empty folder, with limits to what it may use."""
+"""Run each check in its own process, in an empty folder and with time limits."""
 
 import json
 import os
@@ -32,11 +32,13 @@ from byohpo_core.testing.check import (
 )
 
 SECONDS = 75.0
-"""A check that uses more processor time has found an algorithm that hangs. A slow one does not, which takes the 30 ms
-of `proposes-quickly` for each of 2,250 trials, the most that a check asks for."""
+"""A check hangs if it uses more processor time than this. The limit leaves room for a slow algorithm: a check asks for
+at most 2,250 trials, and `proposes-quickly` allows 30 ms for each."""
 IDLE_SECONDS = 10.0
-"""So does one that waits for so long and uses next to none: however busy the machine, what can run gets its turn."""
+"""A check also hangs if it uses almost no processor time for this long. Even on a busy machine, a process that is ready
+to run gets some processor time within these seconds."""
 LAST_RESORT_SECONDS = 600.0
+"""A check also hangs if it takes longer than this, whatever it does."""
 _NEXT_TO_NONE = 0.01
 _LOOK_SECONDS = 0.5
 _PROC = Path("/proc")
@@ -44,14 +46,15 @@ _HANGS = 3
 
 
 def run(check: Check, subject: Subject, seconds: float = SECONDS) -> Result:
-    """Run one check on one algorithm; whatever that does, this process is as before.
+    """Run one check on one algorithm in a child process, so that it cannot change this process.
 
-    *seconds* of processor time are the limit: a busy machine makes nobody fail.
+    *seconds* is a limit of processor time, so a busy machine does not make a check fail.
     """
     started = time.monotonic()
     reader, writer = os.pipe()
     with tempfile.TemporaryDirectory(prefix="byohpo-check-") as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking: a test runner's own threads do no harm here
+        # Python warns of a fork beside other threads, such as those of a test runner. The child does not use them.
+        warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
         if child == 0:
             os.close(reader)
@@ -68,17 +71,17 @@ def run(check: Check, subject: Subject, seconds: float = SECONDS) -> Result:
     if hang is not None:
         return Result(check, FAILED, hang, spent, HANG)
     if not answer:
-        return Result(check, FAILED, "the process died", spent, DEATH)
+        return Result(check, FAILED, "the process died before the check ended", spent, DEATH)
     status, reason, cause = json.loads(answer)
     return Result(check, status, reason, spent, cause)
 
 
 def run_all(subject: Subject, seconds: float = SECONDS) -> Iterator[Result]:
-    """Run every check; one that hangs again and again is not waited for any longer."""
+    """Run every check; after three that hang, do not run the rest."""
     hung = 0
     for check in checks():
         if hung == _HANGS:
-            yield Result(check, NOT_APPLICABLE, f"not run: it hung in {_HANGS} checks", 0.0)
+            yield Result(check, NOT_APPLICABLE, f"not run, because the algorithm hung in {_HANGS} checks", 0.0)
         else:
             result = run(check, subject, seconds)
             hung += result.cause == HANG
@@ -86,7 +89,7 @@ def run_all(subject: Subject, seconds: float = SECONDS) -> Iterator[Result]:
 
 
 def _answer(reader: int, child: int, seconds: float) -> tuple[bytes, str | None]:
-    """What the child says before it ends; or why it is not waited for any longer."""
+    """The child's answer, and the reason to stop waiting for the rest of it, if there is one."""
     answer = b""
     started = awake = time.monotonic()
     known = 0.0
@@ -96,7 +99,7 @@ def _answer(reader: int, child: int, seconds: float) -> tuple[bytes, str | None]
             if not part:
                 return answer, None
             answer += part
-            if answer.endswith(b"\n"):  # the end may never come, where a process of the algorithm's holds the pipe
+            if answer.endswith(b"\n"):  # a process that the algorithm left may keep the pipe open
                 return answer, None
             continue
         now, used = time.monotonic(), _processor_seconds(child)
@@ -105,13 +108,13 @@ def _answer(reader: int, child: int, seconds: float) -> tuple[bytes, str | None]
         if used - known > _NEXT_TO_NONE * (now - awake):
             awake, known = now, used
         if now - awake > IDLE_SECONDS:
-            return answer, f"no answer: it has waited for {IDLE_SECONDS:g} s without using the processor"
+            return answer, f"no answer: the check has waited for {IDLE_SECONDS:g} s without using the processor"
         if now - started > LAST_RESORT_SECONDS:
             return answer, f"no answer in {LAST_RESORT_SECONDS:g} s"
 
 
 def _processor_seconds(group: int) -> float:
-    """What the processes of a group have used: as Linux counts it, or as POSIX's `ps` does."""
+    """The processor time of a process group, from Linux's /proc or from POSIX's `ps`."""
     if (_PROC / "self" / "stat").exists():
         ticks = sum(sum(map(int, fields[11:15])) for fields in _statuses() if int(fields[2]) == group)
         return ticks / os.sysconf("SC_CLK_TCK")
@@ -122,10 +125,10 @@ def _processor_seconds(group: int) -> float:
 
 
 def _statuses() -> Iterator[list[str]]:
-    """The fields of proc_pid_stat(5) behind the program's name, of every process."""
+    """For every process, the fields of proc_pid_stat(5) after the program's name."""
     for entry in os.scandir(_PROC):
         if entry.name.isdigit():
-            with suppress(OSError):  # it has just ended
+            with suppress(OSError):  # the process has ended meanwhile
                 yield Path(entry.path, "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
@@ -137,7 +140,7 @@ def _in_child(check: Check, subject: Subject, folder: Path, writer: int) -> None
         os.chdir(folder / "work")
         os.dup2(silence, 1)
         os.dup2(silence, 2)
-        # Not what a test runner has put in their place, nor what they still hold to write.
+        # A test runner may have replaced these streams, and their buffers may hold text that was not written yet.
         sys.stdout, sys.stderr = os.fdopen(os.dup(1), "w"), os.fdopen(os.dup(2), "w")
         os.write(writer, f"{json.dumps(_verdict(check, subject))}\n".encode())
     finally:
@@ -151,7 +154,7 @@ def _verdict(check: Check, subject: Subject) -> tuple[str, str, str]:
         return NOT_APPLICABLE, str(reason), ""
     except AssertionError as error:
         return FAILED, one_line(error) or check.sentence, FINDING
-    except BaseException as error:  # noqa: BLE001 - a verdict on whatever the algorithm does
+    except BaseException as error:  # noqa: BLE001 - any exception of the algorithm fails the check
         place = traceback.extract_tb(error.__traceback__)[-1]
         return (
             FAILED,

@@ -1,7 +1,7 @@
-"""What an algorithm must do: one module for each group of checks."""
+"""The checks, one module for each group."""
 
 import sys
 from pkgutil import iter_modules
 
-if "pytest" in sys.modules:  # it can show the values of a failed assertion only if it is asked before the import
+if "pytest" in sys.modules:  # pytest must know the modules before they are imported
     sys.modules["pytest"].register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))

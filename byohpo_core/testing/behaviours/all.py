@@ -14,9 +14,9 @@ from byohpo_core.testing.behaviours import (
 from byohpo_core.testing.check import Check, registered
 
 MODULES = (batches, learning, options, replaying, resources, results, seeds, stops, values)
-"""Each registers its checks when it is imported."""
+"""Importing a module registers its checks."""
 
 
 def checks() -> list[Check]:
-    """All checks, in the order in which they are run: by group, then as they stand in their module."""
+    """All checks in the order in which they run: by group, then by their place in the module."""
     return sorted(registered(), key=lambda check: check.group)

@@ -1,4 +1,4 @@
-"""What it makes of results: of failed, pruned, reused and foreign trials, of every size and direction of loss."""
+"""Checks of results: failed, pruned and foreign trials, losses of any size, both directions."""
 
 import random
 from collections.abc import Callable
@@ -7,23 +7,30 @@ from typing import Any
 from byohpo_core.errors import InvalidInput
 from byohpo_core.study import Direction, Problem, Trial, TrialStatus
 from byohpo_core.testing.algorithm import CUBE, MIXED, Judge, Outcome, Subject, sometimes_failing, sphere
-from byohpo_core.testing.check import applicable, check
+from byohpo_core.testing.check import DOES_NOT_LEARN, MAY_END_EARLY, applicable, check
 from byohpo_core.testing.rehearsal import proposals, rehearse
 
 _JOBS = 60
+_OTHERS = {"x0": 0.1, "x1": 0.2, "x2": 0.3}
+_FOREIGN = "do not look up the key of a trial whose trial.foreign is True"
+_OTHER_PLUGINS = "recognise own trials by trial.number, not by key"
 
 
 def _whole(subject: Subject, judge: Judge, problem: Problem | None = None) -> None:
-    """A study in which the judge decides; it uses its whole budget."""
+    """Assert that a study with this judge spends its budget."""
     with rehearse(subject, problem or subject.problem(CUBE, jobs=_JOBS)) as rehearsal:
         made = rehearsal.run(judge)
     jobs = rehearsal.problem.max_jobs
     if made < jobs and subject.traits.finite:
         made = jobs
-    assert made == jobs, f"it stopped proposing after {made} of {jobs} jobs"
+    assert made == jobs, (
+        f"the algorithm stopped proposing after {made} of {jobs} jobs; keep proposing whatever the results are"
+    )
 
 
 def _scaled(change: Callable[[float], float]) -> Judge:
+    """Judge as `sphere`, with each loss changed."""
+
     def judge(problem: Problem, trial: Trial) -> Outcome:
         losses: Any = sphere(problem, trial)
         return tuple(map(change, losses))
@@ -33,32 +40,32 @@ def _scaled(change: Callable[[float], float]) -> Judge:
 
 @check("results")
 def survives_some_failed_trials(subject: Subject) -> None:
-    """Every third trial fails (`losses` is None), and the whole budget is used."""
+    """If every third trial fails (`losses` is None), the algorithm spends the whole budget."""
     _whole(subject, sometimes_failing)
 
 
 @check("results")
 def survives_a_failed_first_trial(subject: Subject) -> None:
-    """The very first result is a failure."""
+    """If the first trial fails, the algorithm spends the whole budget."""
     _whole(subject, lambda problem, trial: TrialStatus.Failed if trial.number == 0 else sphere(problem, trial))
 
 
 @check("results")
 def survives_a_failed_first_generation(subject: Subject) -> None:
-    """The first twenty trials fail, the rest do not."""
+    """If the first twenty trials fail, the algorithm spends the whole budget."""
     _whole(subject, lambda problem, trial: TrialStatus.Failed if trial.number < 20 else sphere(problem, trial))
 
 
 @check("results")
 def survives_failures_only(subject: Subject) -> None:
-    """All trials fail, and the whole budget is used."""
+    """If all trials fail, the algorithm spends the whole budget."""
     _whole(subject, lambda *_: TrialStatus.Failed)
 
 
 @check("results")
 def does_not_take_a_failure_for_a_success(subject: Subject) -> None:
-    """With half of the space failing, it does not gather there."""
-    applicable(subject.traits.learns, "results do not guide it")
+    """If trials fail where x0 > 0.6, less than 60% of the later proposals lie there."""
+    applicable(subject.traits.learns, DOES_NOT_LEARN)
 
     def half_fails(problem: Problem, trial: Trial) -> Outcome:
         return TrialStatus.Failed if trial.hyperparameters["x0"] > 0.6 else sphere(problem, trial)
@@ -68,12 +75,14 @@ def does_not_take_a_failure_for_a_success(subject: Subject) -> None:
         for seed in range(6)
         for it in proposals(subject, subject.problem(CUBE, seed=seed, jobs=80), half_fails)[40:]
     ]
-    assert not late or sum(late) / len(late) < 0.6, f"{sum(late) / len(late):.0%} of its later proposals fail"
+    assert not late or sum(late) / len(late) < 0.6, (
+        f"{sum(late) / len(late):.0%} of the later proposals fail; do not take losses of None for good ones"
+    )
 
 
 @check("results")
 def survives_pruned_trials(subject: Subject) -> None:
-    """Every third trial is pruned and has its last values."""
+    """If every third trial is pruned and has a loss, the algorithm spends the whole budget."""
 
     def pruning(problem: Problem, trial: Trial) -> Outcome:
         losses: Any = sphere(problem, trial)
@@ -84,60 +93,62 @@ def survives_pruned_trials(subject: Subject) -> None:
 
 @check("results")
 def survives_trials_pruned_before_any_value(subject: Subject) -> None:
-    """Pruned, and nothing was reported."""
+    """If every third trial is pruned and has no loss, the algorithm spends the whole budget."""
     _whole(subject, lambda problem, trial: TrialStatus.Pruned if trial.number % 3 == 1 else sphere(problem, trial))
 
 
 @check("results")
 def survives_stopped_trials(subject: Subject) -> None:
-    """Some trials are stopped from outside."""
+    """If every fourth trial is stopped from outside, the algorithm spends the whole budget."""
     _whole(subject, lambda problem, trial: TrialStatus.Stopped if trial.number % 4 == 2 else sphere(problem, trial))
 
 
 @check("results")
 def survives_equal_losses(subject: Subject) -> None:
-    """All results are the same."""
+    """If all losses are equal, the algorithm spends the whole budget."""
     _whole(subject, lambda problem, _: (1.0,) * len(problem.objectives))
 
 
 @check("results")
 def survives_huge_losses(subject: Subject) -> None:
-    """Losses near the largest float."""
+    """If losses are as large as 1e300, the algorithm spends the whole budget."""
     _whole(subject, _scaled(lambda loss: (loss - 0.5) * 1e300))
 
 
 @check("results")
 def survives_tiny_differences(subject: Subject) -> None:
-    """Losses that differ in their last digits only."""
+    """If losses differ in their last digits only, the algorithm spends the whole budget."""
     _whole(subject, _scaled(lambda loss: 1.0 + loss * 1e-14))
 
 
 @check("results")
 def survives_negative_losses(subject: Subject) -> None:
-    """All below zero."""
+    """If all losses are negative, the algorithm spends the whole budget."""
     _whole(subject, _scaled(lambda loss: loss - 1000))
 
 
 @check("results")
 def survives_a_discontinuous_objective(subject: Subject) -> None:
-    """Steps and cliffs."""
+    """If the objective has steps and jumps, the algorithm spends the whole budget."""
     _whole(subject, _scaled(lambda loss: float(round(4 * loss) * (1 if loss < 0.3 else 1000))))
 
 
 @check("results")
 def minimises_and_maximises_alike(subject: Subject) -> None:
-    """With the sign of the objective turned it proposes the same."""
+    """Maximising the negative objective gives the same proposals as minimising the objective."""
     made = []
     for direction in Direction:
         with rehearse(subject, subject.problem(MIXED, jobs=40, direction=direction)) as rehearsal:
             rehearsal.run()
             made.append(rehearsal.configurations)
-    assert made[0] == made[1], "Minimize and Maximize are not mirror images: it must go by trial.losses"
+    assert made[0] == made[1], (
+        "maximising the negative objective gives other proposals; use trial.losses, where smaller is always better"
+    )
 
 
 @check("results")
 def does_not_mind_the_order_within_a_batch(subject: Subject) -> None:
-    """Results that are handed over together lead to the same proposals in whatever order they are."""
+    """The order of results within one `observe` does not change the proposals."""
     made = []
     for turn in (list, lambda trials: trials[::-1]):
         with rehearse(subject, subject.problem(CUBE, jobs=40, slots=5)) as rehearsal:
@@ -145,12 +156,14 @@ def does_not_mind_the_order_within_a_batch(subject: Subject) -> None:
                 rehearsal.finish(running)
                 rehearsal.observe(turn)
             made.append(rehearsal.configurations)
-    assert made[0] == made[1], "its proposals depend on the order of results that came together"
+    assert made[0] == made[1], (
+        "the proposals depend on the order of results within one observe; sort the trials by number first"
+    )
 
 
 @check("results")
 def matches_results_by_trial(subject: Subject) -> None:
-    """Equal configurations with different results do not confuse it."""
+    """If equal configurations have different results, the algorithm goes on."""
     noisy = {"n": 0}
 
     def judge(problem: Problem, _: Trial) -> Outcome:
@@ -158,12 +171,15 @@ def matches_results_by_trial(subject: Subject) -> None:
         return (float(noisy["n"] % 5),) * len(problem.objectives)
 
     with rehearse(subject, subject.problem({"x": MIXED["layers"], "y": MIXED["flag"]}, jobs=40)) as rehearsal:
-        assert rehearsal.run(judge) >= 2, "in a small space it stops proposing at once"
+        assert rehearsal.run(judge) >= 2, (
+            "the algorithm stops proposing in a small space; "
+            "match a result to a proposal by trial.number, not by its values"
+        )
 
 
 @check("results")
 def leaves_the_study_alone(subject: Subject) -> None:
-    """It reads the study and the trials, and changes nothing in them."""
+    """The algorithm does not change the study or its trials."""
     with rehearse(subject, subject.problem(MIXED, jobs=30)) as rehearsal:
         study = rehearsal.study
         while len(study.trials) < 30 and (running := rehearsal.ask(4)):
@@ -173,27 +189,29 @@ def leaves_the_study_alone(subject: Subject) -> None:
             rehearsal.observe()
             after = [(it, dict(it.hyperparameters), dict(it.metrics)) for it in study.trials]
             assert (before, state) == (after, (study.jobs, study.stop_reason, study.problem, study.running)), (
-                "it changed the study or a trial"
+                "the algorithm changed the study or a trial; make a copy and change that"
             )
 
 
 @check("results")
 def accepts_foreign_trials(subject: Subject) -> None:
-    """Results of another study come first; it still uses its whole budget."""
+    """After results of an earlier study, the algorithm spends the whole budget."""
     with rehearse(subject, subject.problem(MIXED, jobs=40)) as rehearsal:
         rehearsal.know(_known(subject))
         rehearsal.observe()
         made = rehearsal.run()
-    applicable(made == 40 or not subject.traits.finite, "it may end early")
-    assert made == 40, f"after foreign trials it stopped proposing after {made} of 40 jobs"
+    applicable(made == 40 or not subject.traits.finite, MAY_END_EARLY)
+    assert made == 40, (
+        f"after results of an earlier study the algorithm stopped proposing after {made} of 40 jobs; {_FOREIGN}"
+    )
 
 
 @check("results")
 def does_not_take_foreign_trials_for_its_own(subject: Subject) -> None:
-    """Foreign trials whose keys look like its own ones change nothing about what it waits for."""
+    """The algorithm goes on if results of an earlier study have the same keys as its own trials."""
     with rehearse(subject, subject.problem(CUBE, jobs=40, slots=5)) as rehearsal:
         running = rehearsal.ask(5)
-        applicable(running, "it proposes nothing")
+        applicable(running, "the algorithm proposes nothing")
         for trial in running:
             rehearsal.know(
                 [(it, (9.0,) * len(rehearsal.problem.objectives)) for it in rehearsal.configurations[:1]],
@@ -202,21 +220,25 @@ def does_not_take_foreign_trials_for_its_own(subject: Subject) -> None:
         rehearsal.observe()
         rehearsal.tell(running)
         made = len(running) + rehearsal.run() if rehearsal.problem.max_jobs > len(running) else len(running)
-    assert made >= 20 or subject.traits.finite, "foreign trials made it stop proposing"
+    assert made >= 20 or subject.traits.finite, (
+        f"results of an earlier study made the algorithm stop proposing; {_FOREIGN}"
+    )
 
 
 @check("results")
 def accepts_failed_foreign_trials(subject: Subject) -> None:
-    """All that is known of another study are failures."""
+    """After an earlier study in which all trials failed, the algorithm proposes at least 10 of 20 trials."""
     with rehearse(subject, subject.problem(MIXED, jobs=20)) as rehearsal:
         rehearsal.know([(configuration, TrialStatus.Failed) for configuration, _ in _known(subject)])
         rehearsal.observe()
-        assert rehearsal.run() >= 10 or subject.traits.finite, "after failed foreign trials it stopped proposing"
+        assert rehearsal.run() >= 10 or subject.traits.finite, (
+            f"after failed trials of an earlier study the algorithm stopped proposing; {_FOREIGN}"
+        )
 
 
 @check("results")
 def repeats_itself_with_foreign_trials(subject: Subject) -> None:
-    """The same foreign trials and seed give the same proposals."""
+    """The same seed and the same results of an earlier study give the same proposals."""
     made = []
     for _ in range(2):
         with rehearse(subject, subject.problem(MIXED, jobs=20)) as rehearsal:
@@ -224,23 +246,27 @@ def repeats_itself_with_foreign_trials(subject: Subject) -> None:
             rehearsal.observe()
             rehearsal.run()
             made.append(rehearsal.configurations)
-    assert made[0] == made[1], "with the same foreign trials its proposals are different"
+    assert made[0] == made[1], (
+        "with the same results of an earlier study, the proposals are different; use only the seed and the results"
+    )
 
 
 @check("results")
 def accepts_trials_of_other_plugins(subject: Subject) -> None:
-    """Trials that another plugin proposed are among the results, between its own; it still uses its whole budget."""
+    """If another plugin proposes trials too, the algorithm spends the whole budget."""
     with rehearse(subject, subject.problem(CUBE, jobs=40)) as rehearsal:
         while (left := 40 - len(rehearsal.configurations)) and (running := rehearsal.ask(min(left, 4))):
             rehearsal.tell([it for trial in running for it in (rehearsal.inject(_OTHERS, key=["mine"]), trial)])
         made = len(rehearsal.configurations)
-    applicable(made == 40 or not subject.traits.finite, "it may end early")
-    assert made == 40, f"with trials of another plugin it stopped proposing after {made} of 40 jobs"
+    applicable(made == 40 or not subject.traits.finite, MAY_END_EARLY)
+    assert made == 40, (
+        f"with trials of another plugin the algorithm stopped proposing after {made} of 40 jobs; {_OTHER_PLUGINS}"
+    )
 
 
 @check("results")
 def does_not_take_trials_of_other_plugins_for_its_own(subject: Subject) -> None:
-    """Their keys mean nothing to it, also where they are those of its running trials or of trials to come."""
+    """Trials of another plugin that have the algorithm's own keys do not change its proposals."""
     made = []
     for alike in (False, True):
         with rehearse(subject, subject.problem(CUBE, jobs=40)) as rehearsal:
@@ -250,27 +276,26 @@ def does_not_take_trials_of_other_plugins_for_its_own(subject: Subject) -> None:
                     rehearsal.tell([rehearsal.inject(_OTHERS, key=key if alike else None) for key in keys])
                 rehearsal.tell(running)
             made.append(rehearsal.configurations)
-    assert made[0] == made[1], "it takes trials of another plugin for its own ones where their keys are alike"
-
-
-_OTHERS = {"x0": 0.1, "x1": 0.2, "x2": 0.3}
+    assert made[0] == made[1], (
+        f"the algorithm takes trials of another plugin with its keys for its own; {_OTHER_PLUGINS}"
+    )
 
 
 @check("results")
 def works_with_two_objectives_or_says_so(subject: Subject) -> None:
-    """It uses its budget, or refuses in its constructor with `InvalidInput`."""
+    """With two objectives, the algorithm spends the whole budget, or its constructor raises `InvalidInput`."""
     _with_objectives(subject, 2)
 
 
 @check("results")
 def works_with_three_objectives_or_says_so(subject: Subject) -> None:
-    """It uses its budget, or refuses in its constructor with `InvalidInput`."""
+    """With three objectives, the algorithm spends the whole budget, or its constructor raises `InvalidInput`."""
     _with_objectives(subject, 3)
 
 
 @check("results")
 def works_with_one_objective_or_says_so(subject: Subject) -> None:
-    """It uses its budget, or refuses in its constructor with `InvalidInput`."""
+    """With one objective, the algorithm spends the whole budget, or its constructor raises `InvalidInput`."""
     _with_objectives(subject, 1)
 
 
@@ -285,7 +310,7 @@ def _with_objectives(subject: Subject, count: int) -> None:
 
 
 def _known(subject: Subject) -> list[tuple[dict[str, Any], Outcome]]:
-    """Results of a study of random configurations."""
+    """Results of an earlier study of ten random configurations."""
     problem = subject.problem(MIXED)
-    generator = random.Random(11)  # noqa: S311 - no secret
+    generator = random.Random(11)  # noqa: S311 - not for cryptography
     return [(problem.space.sample(generator), (number / 10,) * len(problem.objectives)) for number in range(10)]
