@@ -1,4 +1,4 @@
-"""Write docs/conformance.md: which algorithm passes which group of checks, and which check finds which seeded bug."""
+"""Write docs/conformance.md: which checks each algorithm passes, and which check finds each seeded bug."""
 
 import importlib.util
 import sys
@@ -43,7 +43,7 @@ def matrix(pool):
         yield f"| {name} | {' | '.join(cells)} | {sum(it.seconds for it in results):.0f} |"
 
 
-def teeth(pool):
+def rejections(pool):
     bugs = seeded_bugs()
     found = dict(pool.map(reject, bugs.SEEDED.items()))
     accepted = [
@@ -65,20 +65,20 @@ def teeth(pool):
 
 
 def main():
-    """Run everything, write the page and print it."""
+    """Check all algorithms, write the page and print it."""
     with ThreadPoolExecutor(2) as pool:
         lines = [
             "# Conformance",
             "",
-            f"`byohpo check NAME` runs {len(checks())} checks. Below is how many of each group an algorithm passes.",
-            "What is missing to the largest number of a column has nothing to say about that algorithm: random search",
-            "does not learn. Written by `nox -s docs`.",
+            f"`byohpo check NAME` runs {len(checks())} checks. The table counts the checks that an algorithm passes.",
+            "A smaller number than another algorithm's means that some checks of the group do not apply:",
+            "random search, for example, does not learn. `nox -s docs` writes this page.",
             "",
             *matrix(pool),
             "",
-            "## Does the kit have teeth?",
+            "## Does the kit find bugs?",
             "",
-            *teeth(pool),
+            *rejections(pool),
         ]
     PAGE.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))

@@ -1,4 +1,4 @@
-"""Algorithms with one seeded bug each, which the kit must reject, and correct ones, which it must accept."""
+"""Correct algorithms, which the kit must accept, and algorithms with one bug each, which it must reject."""
 
 import os
 import random
@@ -27,7 +27,7 @@ from byohpo_core import (
 CORRECT = {}
 SEEDED = {}
 CAUSES = {"HangsWhenAskedForOne": "hang"}
-"""How a bug shows, where it is not a finding of the check's own."""
+"""The cause of the failure, for bugs that an assertion of the check does not find."""
 
 
 def correct(plugin):
@@ -36,7 +36,7 @@ def correct(plugin):
 
 
 def seeded(check):
-    """A class with a bug that the named check must find."""
+    """Register a class with a bug that the named check must find."""
 
     def register(plugin):
         SEEDED[plugin.__name__] = (plugin, check)
@@ -48,7 +48,7 @@ def seeded(check):
 @correct
 @attrs.define(eq=False, slots=False)
 class Climber:
-    """Random configurations first, then Gaussian steps from the best one."""
+    """Proposes random configurations first, then Gaussian steps from the best one."""
 
     problem: Problem
     step: float = option(0.1, help="how far a step reaches", minimum=0.001, maximum=1)
@@ -108,7 +108,7 @@ class Sampler:
 
 @correct
 class Waiter(Blocking):
-    """An optimiser that calls a function, a generation at a time."""
+    """A blocking optimiser that evaluates one generation at a time."""
 
     def __init__(self, problem):
         super().__init__(problem, self.minimise)
@@ -129,7 +129,7 @@ class Waiter(Blocking):
 
 
 class EditedClimber(Climber):
-    """Changes each proposal before it is given."""
+    """Lets subclasses change each proposal."""
 
     @hookimpl
     def propose(self, study, count):
@@ -146,7 +146,7 @@ class EditedClimber(Climber):
 
 @seeded("reaches-every-whole-number")
 class NeverTheLargestInteger(EditedClimber):
-    """Off by one: the upper bound is left out."""
+    """Never proposes the upper bound of an integer parameter."""
 
     def edited(self, parameter, value):
         if isinstance(parameter, IntegerParameter) and parameter.min_value < parameter.max_value:
@@ -156,7 +156,7 @@ class NeverTheLargestInteger(EditedClimber):
 
 @seeded("uses-a-small-space-up")
 class OneBeyondTheLargestInteger(EditedClimber):
-    """Off by one: now and then the upper bound and one."""
+    """Sometimes proposes one more than the upper bound."""
 
     def edited(self, parameter, value):
         if isinstance(parameter, IntegerParameter) and self.random.random() < 0.1:
@@ -166,7 +166,7 @@ class OneBeyondTheLargestInteger(EditedClimber):
 
 @seeded("reaches-every-category")
 class NeverTheLastCategory(EditedClimber):
-    """Off by one among the categories."""
+    """Never proposes the last category."""
 
     def edited(self, parameter, value):
         if isinstance(parameter, CategoricalParameter) and len(parameter.values) > 1 and value == parameter.values[-1]:
@@ -176,7 +176,7 @@ class NeverTheLastCategory(EditedClimber):
 
 @seeded("minds-the-logarithmic-scale")
 class BlindToScales(EditedClimber):
-    """Samples logarithmic ranges as if they were linear."""
+    """Samples a logarithmic range as if it were linear."""
 
     def sample(self):
         configuration = super().sample()
@@ -188,7 +188,7 @@ class BlindToScales(EditedClimber):
 
 @seeded("uses-a-large-budget")
 class OutsideTheBox(EditedClimber):
-    """Steps in raw values, not held inside."""
+    """Adds to raw values without a check of the bounds."""
 
     def edited(self, parameter, value):
         if isinstance(parameter, ContinuousParameter) and self.made > 20:
@@ -214,7 +214,7 @@ class TextsForNumbers(EditedClimber):
 
 @seeded("proposes-plain-integers")
 class FloatsForIntegers(EditedClimber):
-    """Proposes 3.0 where 3 is meant."""
+    """Proposes 3.0 instead of 3."""
 
     def edited(self, parameter, value):
         return float(value) if isinstance(parameter, IntegerParameter) else value
@@ -222,7 +222,7 @@ class FloatsForIntegers(EditedClimber):
 
 @seeded("stays-inside-a-mixed-space")
 class SometimesNan(EditedClimber):
-    """A rare NaN."""
+    """Proposes NaN in 2% of the continuous values."""
 
     def edited(self, parameter, value):
         rare = isinstance(parameter, ContinuousParameter) and self.random.random() < 0.02
@@ -231,7 +231,7 @@ class SometimesNan(EditedClimber):
 
 @seeded("proposes-every-name-and-no-other")
 class ForgetsAParameter(EditedClimber):
-    """The last parameter is missing after a while."""
+    """Leaves out the last parameter after twelve proposals."""
 
     def edit(self, configuration):
         if self.made > 12 and len(configuration) > 1:
@@ -241,7 +241,7 @@ class ForgetsAParameter(EditedClimber):
 
 @seeded("proposes-every-name-and-no-other")
 class InventsAParameter(EditedClimber):
-    """After a while proposes a name that the space does not have."""
+    """Adds an unknown parameter after thirty proposals."""
 
     def edit(self, configuration):
         return {**configuration, "generation": self.made} if self.made > 30 else configuration
@@ -249,7 +249,7 @@ class InventsAParameter(EditedClimber):
 
 @seeded("proposes-every-name-and-no-other")
 class ChangesTheFixedOne(EditedClimber):
-    """Tunes what the user has fixed."""
+    """Changes a static parameter."""
 
     def edit(self, configuration):
         return {**configuration, **dict.fromkeys(self.problem.space.static, 32)}
@@ -257,7 +257,7 @@ class ChangesTheFixedOne(EditedClimber):
 
 @seeded("leaves-its-answers-alone")
 class MutatesItsAnswer(EditedClimber):
-    """Goes on with the mapping that it has proposed."""
+    """Changes the mapping of its last proposal."""
 
     last = None
 
@@ -271,7 +271,7 @@ class MutatesItsAnswer(EditedClimber):
 
 @seeded("gives-each-proposal-a-mapping-of-its-own")
 class OneMappingForAll(EditedClimber):
-    """Every proposal of a batch is the same object."""
+    """Returns one mapping for all proposals of a batch."""
 
     @hookimpl
     def propose(self, study, count):
@@ -281,7 +281,7 @@ class OneMappingForAll(EditedClimber):
 
 @seeded("gives-keys-that-survive-the-journal")
 class KeysThatAreNotJson(Climber):
-    """Its mark is a tuple once in a while."""
+    """Uses a tuple as the key after thirty proposals."""
 
     @hookimpl
     def propose(self, study, count):
@@ -294,7 +294,7 @@ class KeysThatAreNotJson(Climber):
 
 @seeded("never-proposes-more-than-asked-for")
 class MoreThanAskedFor(Climber):
-    """At least four at a time."""
+    """Proposes at least four configurations, even if asked for one."""
 
     @hookimpl
     def propose(self, study, count):
@@ -303,7 +303,7 @@ class MoreThanAskedFor(Climber):
 
 @seeded("fills-the-slots-at-the-start")
 class OneAtATime(Climber):
-    """Always one, although it could fill all slots."""
+    """Proposes one configuration, even if all slots are free."""
 
     @hookimpl
     def propose(self, study, count):
@@ -312,7 +312,7 @@ class OneAtATime(Climber):
 
 @seeded("uses-the-budget-when-asked-for-one-at-a-time")
 class HangsWhenAskedForOne(Climber):
-    """Waits for a second proposal that is never made."""
+    """Waits forever if asked for one proposal."""
 
     @hookimpl
     def propose(self, study, count):
@@ -323,7 +323,7 @@ class HangsWhenAskedForOne(Climber):
 
 @seeded("uses-the-budget-with-one-slot")
 class RunsDry(Climber):
-    """Ends silently after thirty proposals."""
+    """Proposes nothing after thirty proposals."""
 
     @hookimpl
     def propose(self, study, count):
@@ -332,7 +332,7 @@ class RunsDry(Climber):
 
 @seeded("goes-on-after-it-has-waited")
 class SilentForEver(Climber):
-    """Once it has answered nothing it never answers again."""
+    """Proposes nothing more after its first empty answer."""
 
     silent = False
     open = 0
@@ -355,7 +355,7 @@ class SilentForEver(Climber):
 
 @seeded("uses-the-budget-when-results-come-last-first")
 class AnswersNone(Climber):
-    """None where a list is expected, while it waits."""
+    """Answers None instead of an empty list."""
 
     @hookimpl
     def propose(self, study, count):
@@ -364,7 +364,7 @@ class AnswersNone(Climber):
 
 @seeded("proposes-something-at-the-start")
 class NothingAtFirst(Climber):
-    """Wants a result before it proposes anything."""
+    """Proposes nothing until there is a result."""
 
     @hookimpl
     def propose(self, study, count):
@@ -373,7 +373,7 @@ class NothingAtFirst(Climber):
 
 @seeded("waits-patiently")
 class CountsItsQuestions(Climber):
-    """Being asked while it waits moves its generator."""
+    """Draws a random number for each question, even if the answer is empty."""
 
     @hookimpl
     def propose(self, study, count):
@@ -388,7 +388,7 @@ class CountsItsQuestions(Climber):
 
 @seeded("repeats-itself-with-the-same-seed")
 class Unseeded(Climber):
-    """Another search each time."""
+    """Does not seed its generator."""
 
     def generator(self):
         return random.Random()
@@ -396,7 +396,7 @@ class Unseeded(Climber):
 
 @seeded("does-not-use-the-global-generator")
 class GlobalRandom(Climber):
-    """Draws from the module's generator."""
+    """Draws from the global `random`."""
 
     def generator(self):
         return random
@@ -404,7 +404,7 @@ class GlobalRandom(Climber):
 
 @seeded("leaves-the-global-generator-alone")
 class SeedsTheGlobal(Climber):
-    """Seeds the module's generator for all."""
+    """Seeds the global `random`."""
 
     def generator(self):
         random.seed(self.problem.seed)
@@ -413,7 +413,7 @@ class SeedsTheGlobal(Climber):
 
 @seeded("leaves-numpys-global-generator-alone")
 class NumpyGlobal(Climber):
-    """Draws from NumPy's global generator."""
+    """Draws from the global `numpy.random`."""
 
     def near(self, point):
         noise = np.random.normal(0, self.step, len(point))  # noqa: NPY002 - that is the bug
@@ -422,7 +422,7 @@ class NumpyGlobal(Climber):
 
 @seeded("proposes-something-else-with-another-seed")
 class IgnoresTheSeed(Climber):
-    """All studies are the same one."""
+    """Ignores the seed of the problem."""
 
     def generator(self):
         return random.Random(0)
@@ -430,7 +430,7 @@ class IgnoresTheSeed(Climber):
 
 @seeded("is-not-disturbed-by-an-earlier-study")
 class SharedByTheClass(Climber):
-    """One generator for all studies of the process."""
+    """Shares one generator between all instances with the same seed."""
 
     shared = {}  # noqa: RUF012 - that is the bug
 
@@ -440,7 +440,7 @@ class SharedByTheClass(Climber):
 
 @seeded("is-not-disturbed-by-an-earlier-study")
 class SharedBest(Climber):
-    """The incumbent is kept on the class."""
+    """Shares the best trial between all instances."""
 
     known = []  # noqa: RUF012 - that is the bug
 
@@ -452,7 +452,7 @@ class SharedBest(Climber):
 
 @seeded("does-not-read-the-clock")
 class ReadsTheClock(Climber):
-    """The time of day is part of the seed."""
+    """Adds the time of day to the seed."""
 
     def generator(self):
         return random.Random(self.problem.seed + int(time.time()) // 1000)
@@ -460,7 +460,7 @@ class ReadsTheClock(Climber):
 
 @seeded("repeats-itself-in-another-process")
 class HashOfTexts(Climber):
-    """Depends on the hash seed of the process."""
+    """Adds the hash of a text to the seed."""
 
     def generator(self):
         return random.Random(self.problem.seed + hash("house"))
@@ -468,7 +468,7 @@ class HashOfTexts(Climber):
 
 @seeded("repeats-itself-in-another-process")
 class OrderOfASet(Climber):
-    """Walks through a set of names."""
+    """Draws random numbers in the order of a set."""
 
     def near(self, point):
         space = self.problem.space
@@ -478,7 +478,7 @@ class OrderOfASet(Climber):
 
 @seeded("does-not-depend-on-the-studys-name")
 class NameOfTheStudy(Climber):
-    """The study's name is part of what it does."""
+    """Adds the study's name to the seed."""
 
     @hookimpl
     def propose(self, study, count):
@@ -489,7 +489,7 @@ class NameOfTheStudy(Climber):
 
 @seeded("does-not-depend-on-when-trials-ran")
 class SecondsOfATrial(Climber):
-    """Prefers trials that were short."""
+    """Prefers trials that took less time."""
 
     def keep(self, loss, trial):
         super().keep(loss + 1e-3 * (trial.seconds or 0), trial)
@@ -500,7 +500,7 @@ class SecondsOfATrial(Climber):
 
 @seeded("survives-some-failed-trials")
 class WaitsForFailedOnes(Climber):
-    """A failed trial is lost, and its slot with it."""
+    """Waits forever for the losses of failed trials."""
 
     open = 0
 
@@ -518,7 +518,7 @@ class WaitsForFailedOnes(Climber):
 
 @seeded("beats-random-search-although-trials-fail")
 class FailureIsZero(Climber):
-    """None is taken for a loss of nothing."""
+    """Takes a failed trial for a very good one."""
 
     def learn(self, trial):
         self.keep(-1.0 if trial.losses is None else trial.losses[0], trial)
@@ -526,7 +526,7 @@ class FailureIsZero(Climber):
 
 @seeded("survives-a-failed-first-trial")
 class FailsWithTheFirstFailure(Climber):
-    """No thought of trials without losses."""
+    """Raises an error for a trial without losses."""
 
     def learn(self, trial):
         self.keep(trial.losses[0], trial)
@@ -534,7 +534,7 @@ class FailsWithTheFirstFailure(Climber):
 
 @seeded("survives-failures-only")
 class FailsWhenAllFail(Climber):
-    """Takes the best of an empty list."""
+    """Takes the minimum of an empty list if all trials failed."""
 
     def __attrs_post_init__(self):
         super().__attrs_post_init__()
@@ -554,7 +554,7 @@ class FailsWhenAllFail(Climber):
 
 @seeded("survives-pruned-trials")
 class FailsWithAPrunedTrial(Climber):
-    """Thinks that every trial is completed or failed."""
+    """Raises an error for a trial that is neither completed nor failed."""
 
     def learn(self, trial):
         if trial.status not in (TrialStatus.Completed, TrialStatus.Failed):
@@ -564,7 +564,7 @@ class FailsWithAPrunedTrial(Climber):
 
 @seeded("minimises-and-maximises-alike")
 class SignTurned(Climber):
-    """Goes by the values, whatever the direction."""
+    """Uses the values of a trial, not its losses."""
 
     def learn(self, trial):
         if trial.values is not None:
@@ -573,7 +573,7 @@ class SignTurned(Climber):
 
 @seeded("later-proposals-are-better")
 class TheWorst(Climber):
-    """Keeps the worst."""
+    """Keeps the worst trial instead of the best."""
 
     def keep(self, loss, trial):
         super().keep(-loss, trial)
@@ -581,7 +581,7 @@ class TheWorst(Climber):
 
 @seeded("beats-random-search-on-a-sphere")
 class LearnsNothing(Climber):
-    """Claims to learn and does not."""
+    """Ignores results, but does not declare it."""
 
     def keep(self, loss, trial):
         pass
@@ -589,7 +589,7 @@ class LearnsNothing(Climber):
 
 @seeded("does-not-mind-the-order-within-a-batch")
 class LastOfTheBatch(Climber):
-    """Goes on from whichever result came last."""
+    """Goes on from the last result instead of the best."""
 
     def keep(self, loss, trial):
         self.best = (loss, self.problem.space.encode(trial.proposal.hyperparameters))
@@ -597,7 +597,7 @@ class LastOfTheBatch(Climber):
 
 @seeded("does-not-take-foreign-trials-for-its-own")
 class ForeignAsItsOwn(Climber):
-    """Counts foreign results by their keys."""
+    """Looks up the keys of an earlier study's trials among its own."""
 
     def __attrs_post_init__(self):
         super().__attrs_post_init__()
@@ -619,7 +619,7 @@ class ForeignAsItsOwn(Climber):
 
 @seeded("accepts-foreign-trials")
 class FailsWithForeignOnes(Climber):
-    """Looks every trial up among its own."""
+    """Raises an error for a trial of an earlier study."""
 
     def learn(self, trial):
         if trial.foreign:
@@ -629,7 +629,7 @@ class FailsWithForeignOnes(Climber):
 
 @seeded("does-not-take-trials-of-other-plugins-for-its-own")
 class AnybodysAsItsOwn(Climber):
-    """Knows its own trials by their keys alone, which other plugins have too."""
+    """Takes another plugin's trial for its own if the key is a number."""
 
     @hookimpl
     def propose(self, study, count):
@@ -642,7 +642,7 @@ class AnybodysAsItsOwn(Climber):
 
 @seeded("accepts-trials-of-other-plugins")
 class FailsWithTrialsOfOthers(Climber):
-    """Looks the keys of all trials up among its own."""
+    """Raises an error for a trial whose key is not its own."""
 
     @hookimpl
     def propose(self, study, count):
@@ -654,7 +654,7 @@ class FailsWithTrialsOfOthers(Climber):
 
 @seeded("matches-results-by-trial")
 class MatchesByValue(Climber):
-    """Finds its trials again by their values, once each."""
+    """Matches results to proposals by their values, which may repeat."""
 
     def __attrs_post_init__(self):
         super().__attrs_post_init__()
@@ -673,7 +673,7 @@ class MatchesByValue(Climber):
 
 @seeded("leaves-the-study-alone")
 class TidiesTheStudy(Climber):
-    """Removes from the study what it has seen."""
+    """Changes a trial of the study."""
 
     @hookimpl
     def observe(self, study, trials):
@@ -686,7 +686,7 @@ class TidiesTheStudy(Climber):
 
 @seeded("refuses-an-unknown-option")
 class SwallowsOptions(Climber):
-    """Misspelt options vanish."""
+    """Accepts unknown options."""
 
     def __init__(self, problem, *, step=0.1, **others):
         self.__attrs_init__(problem, step) if hasattr(self, "__attrs_init__") else Climber.__init__(self, problem, step)
@@ -695,14 +695,14 @@ class SwallowsOptions(Climber):
 @seeded("refuses-what-is-not-a-number")
 @attrs.define(eq=False, slots=False)
 class AnyNumberWillDo(Climber):
-    """Its option is not checked."""
+    """Does not check the value of its option."""
 
     step: float = attrs.field(default=0.1, metadata={"help": "how far a step reaches"})
 
 
 @seeded("minds-its-options")
 class OptionWithoutEffect(Climber):
-    """Its option is not used."""
+    """Does not use its option."""
 
     def near(self, point):
         return self.problem.space.decode([self.random.gauss(unit, 0.1) for unit in point])
@@ -711,7 +711,7 @@ class OptionWithoutEffect(Climber):
 @seeded("says-what-its-options-mean")
 @attrs.define(eq=False, slots=False)
 class OptionsWithoutMeaning(Climber):
-    """Nobody learns what its option is for."""
+    """Has an option without a help text."""
 
     step: float = attrs.field(default=0.1, validator=[attrs.validators.gt(0), attrs.validators.le(1)])
 
@@ -721,7 +721,7 @@ class OptionsWithoutMeaning(Climber):
 
 @seeded("stops-with-a-reason-or-not-at-all")
 class StopsWithFalse(Climber):
-    """False where None is meant."""
+    """Answers False to `stop` instead of None."""
 
     @hookimpl
     def stop(self, study):
@@ -730,7 +730,7 @@ class StopsWithFalse(Climber):
 
 @seeded("does-not-stop-before-it-begins")
 class StopsAtOnce(Climber):
-    """Has a reason before anything has run."""
+    """Gives a reason to stop before the first trial."""
 
     @hookimpl
     def stop(self, study):
@@ -739,7 +739,7 @@ class StopsAtOnce(Climber):
 
 @seeded("does-not-give-up-early")
 class GivesUp(Climber):
-    """Ends the study after four trials."""
+    """Stops the study after five trials."""
 
     @hookimpl
     def stop(self, study):
@@ -748,7 +748,7 @@ class GivesUp(Climber):
 
 @seeded("being-asked-to-stop-changes-nothing")
 class DrawsWhenItStops(Climber):
-    """Asking it whether to stop moves its generator."""
+    """Draws a random number in `stop`."""
 
     @hookimpl
     def stop(self, study):
@@ -757,7 +757,7 @@ class DrawsWhenItStops(Climber):
 
 @seeded("does-not-stop-before-it-begins")
 class FailsToStop(Climber):
-    """Looks at the best of nothing."""
+    """Reads the value of the best trial when there is none."""
 
     @hookimpl
     def stop(self, study):
@@ -769,7 +769,7 @@ class FailsToStop(Climber):
 
 @seeded("ends-its-threads")
 class LeavesAThread(Climber):
-    """A thread that nobody ends."""
+    """Starts a thread and never ends it."""
 
     def __attrs_post_init__(self):
         super().__attrs_post_init__()
@@ -779,7 +779,7 @@ class LeavesAThread(Climber):
 
 @seeded("leaves-no-processes")
 class LeavesAProcess(Climber):
-    """A helper that nobody ends."""
+    """Starts a process and never ends it."""
 
     def __attrs_post_init__(self):
         super().__attrs_post_init__()
@@ -790,7 +790,7 @@ class LeavesAProcess(Climber):
 
 @seeded("can-be-closed-twice")
 class FailsToCloseAgain(Climber):
-    """Thinks that nobody closes it twice."""
+    """Raises an error when it is closed a second time."""
 
     closed = False
 
@@ -802,7 +802,7 @@ class FailsToCloseAgain(Climber):
 
 @seeded("can-be-closed-twice")
 class FailsToCloseUnasked(Climber):
-    """Thinks that it has been asked for something when it is closed."""
+    """Raises an error when it is closed before its first proposal."""
 
     def close(self):
         if not self.made:
@@ -811,7 +811,7 @@ class FailsToCloseUnasked(Climber):
 
 @seeded("leaves-no-files")
 class LeavesFiles(Climber):
-    """A log in the working folder."""
+    """Writes a log file into the working folder."""
 
     def keep(self, loss, trial):
         with Path("climber.log").open("a") as log:
@@ -821,7 +821,7 @@ class LeavesFiles(Climber):
 
 @seeded("leaves-no-open-files")
 class LeavesFilesOpen(Climber):
-    """A descriptor for each study."""
+    """Opens a file in each study and never closes it."""
 
     opened = []  # noqa: RUF012 - that is the bug
 
@@ -832,7 +832,7 @@ class LeavesFilesOpen(Climber):
 
 @seeded("prints-nothing")
 class Prints(Climber):
-    """Tells the world of each improvement."""
+    """Prints each loss."""
 
     def keep(self, loss, trial):
         print(f"loss {loss}")  # noqa: T201 - that is the bug
@@ -841,7 +841,7 @@ class Prints(Climber):
 
 @seeded("warns-of-nothing")
 class Warns(Climber):
-    """Warns of each failure to improve."""
+    """Raises a warning for each result."""
 
     def keep(self, loss, trial):
         warnings.warn("no improvement", RuntimeWarning, stacklevel=1)
@@ -850,7 +850,7 @@ class Warns(Climber):
 
 @seeded("leaves-the-interpreter-alone")
 class SilencesWarnings(Climber):
-    """Switches warnings off for everybody."""
+    """Adds warning filters for the whole process."""
 
     def keep(self, loss, trial):
         warnings.simplefilter("ignore", category=ResourceWarning, append=True)
@@ -860,7 +860,7 @@ class SilencesWarnings(Climber):
 
 @seeded("leaves-the-environment-alone")
 class ChangesTheEnvironment(Climber):
-    """Sets a variable for its BLAS."""
+    """Sets an environment variable."""
 
     def keep(self, loss, trial):
         os.environ["OMP_NUM_THREADS"] = "1"
@@ -869,7 +869,7 @@ class ChangesTheEnvironment(Climber):
 
 @seeded("leaves-the-environment-alone")
 class ChangesTheFolder(Climber):
-    """Works elsewhere."""
+    """Changes the working folder."""
 
     def keep(self, loss, trial):
         os.chdir("/")
@@ -878,7 +878,7 @@ class ChangesTheFolder(Climber):
 
 @seeded("does-not-sleep")
 class Sleeps(Climber):
-    """Takes a nap before each proposal."""
+    """Sleeps before each proposal."""
 
     def next(self):
         time.sleep(0.05)
@@ -887,7 +887,7 @@ class Sleeps(Climber):
 
 @seeded("proposes-quickly")
 class Burns(Climber):
-    """Keeps the processor busy for a while before each proposal."""
+    """Uses 50 ms of processor time for each proposal."""
 
     def next(self):
         end = time.process_time() + 0.05
@@ -898,7 +898,7 @@ class Burns(Climber):
 
 @seeded("does-not-slow-down")
 class Slower(Climber):
-    """Looks at all it has seen, again and again."""
+    """Compares all results with each other after each result."""
 
     def __attrs_post_init__(self):
         super().__attrs_post_init__()
@@ -907,13 +907,13 @@ class Slower(Climber):
     def keep(self, loss, trial):
         super().keep(loss, trial)
         self.seen.append(loss)
-        for one in self.seen * 4:  # well above what a busy machine adds to the time of a few trials
+        for one in self.seen * 4:  # far slower than what a busy machine can cause
             sum(abs(one - other) for other in self.seen)
 
 
 @seeded("does-not-hoard-memory")
 class Hoards(Climber):
-    """Keeps a copy of everything for each trial."""
+    """Keeps 200 KB of memory for each result."""
 
     def __attrs_post_init__(self):
         super().__attrs_post_init__()
@@ -929,7 +929,7 @@ class Hoards(Climber):
 
 @seeded("is-not-disturbed-by-an-earlier-study")
 class CountsInTheModule(Climber):
-    """A counter that a replay does not turn back."""
+    """Counts the proposals of all instances together."""
 
     counter = {"proposals": 0}  # noqa: RUF012 - that is the bug
 
@@ -942,7 +942,7 @@ class CountsInTheModule(Climber):
 
 @seeded("repeats-itself-in-another-process")
 class AsksTheProcess(Climber):
-    """Its process is part of the seed."""
+    """Adds the id of its parent process to the seed."""
 
     def generator(self):
         return random.Random(self.problem.seed * 100_000 + os.getppid() + len(sys.argv))

@@ -1,4 +1,4 @@
-"""`byohpo check`: the conformance kit on an installed algorithm."""
+"""`byohpo check`: run the conformance kit on an installed algorithm."""
 
 import argparse
 import json
@@ -14,10 +14,12 @@ from byohpo_core.plugins import ALGORITHMS, build, find
 
 def add_commands(commands: Any) -> None:
     """Add this module's command to the parser."""
-    check = commands.add_parser("check", help="see whether an installed algorithm behaves; exit code 1 if not")
-    check.add_argument("name", help="an algorithm's name")
+    check = commands.add_parser(
+        "check", help="run the conformance kit on an installed algorithm; exit with 1 if a check fails"
+    )
+    check.add_argument("name", help="the name of the algorithm")
     check.add_argument(
-        "--options", metavar="JSON", type=_options, help='the options that it is built with, such as {"population": 8}'
+        "--options", metavar="JSON", type=_options, help='the options of the algorithm, such as {"population": 8}'
     )
     check.add_argument("--json", metavar="FILE", type=Path, help="also write the results as JSON")
     check.set_defaults(run=_check)
@@ -29,27 +31,28 @@ def _options(text: str) -> dict[str, Any]:
     except ValueError:
         options = None
     if not isinstance(options, dict):
-        raise argparse.ArgumentTypeError(f'{text!r} is no JSON object, such as {{"population": 8}}')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a JSON object, such as {{"population": 8}}')
     return options
 
 
 def _check(options: argparse.Namespace) -> int:
-    from byohpo_core.testing.running import FAILED, run_all
-    from byohpo_core.testing.subject import Subject
+    from byohpo_core.testing.algorithm import Subject
+    from byohpo_core.testing.check import FAILED
+    from byohpo_core.testing.running import run_all
 
     if not __debug__:
-        raise InvalidInput("byohpo check needs Python's assertions: run it without -O")
+        raise InvalidInput("byohpo check needs Python's assertions: run Python without -O and PYTHONOPTIMIZE")
     found = find(options.name, ALGORITHMS)
     subject = Subject(found, options.options)
-    build(found, subject.problem(), subject.options)  # what cannot even be built is an error, not a finding
+    build(found, subject.problem(), subject.options)  # options that it refuses are an error, not a failed check
     if options.json is not None:
-        _write(options.json, "")  # before the checks, which take a while
+        _write(options.json, "")  # fail before the checks, which take a while
     results = list(run_all(subject))
     print_columns([[it.check.group, it.check.name, it.status, it.reason] for it in results])
     counts = Counter(it.status for it in results)
     seconds = sum(it.seconds for it in results)
-    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    print(f"{found.name}: {len(results)} checks in {seconds:.0f} s: {told}")
+    summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    print(f"{found.name}: {len(results)} checks in {seconds:.0f} s: {summary}")
     if options.json is not None:
         body = {
             "algorithm": found.name,

@@ -1,4 +1,4 @@
-"""The conformance kit: does an algorithm behave? For `byohpo check NAME`, and for the tests of whoever ships one.
+"""The conformance kit checks the behaviour of an algorithm, in `byohpo check NAME` and in a plugin's own tests.
 
     from byohpo_core.testing import AlgorithmConformance
 
@@ -7,36 +7,30 @@
         def algorithm(self):
             return HouseSpecial
 
-Each check is run in a process of its own, so that one that hangs or spoils its process is a finding like any other.
+Each check runs in its own process, so an algorithm that hangs or damages its process only fails that check.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from byohpo_core.testing.algorithm import Subject as Subject
+    from byohpo_core.testing.behaviours.all import checks as checks
     from byohpo_core.testing.conformance import AlgorithmConformance as AlgorithmConformance
-    from byohpo_core.testing.running import checks as checks
     from byohpo_core.testing.running import run as run
     from byohpo_core.testing.running import run_all as run_all
-    from byohpo_core.testing.subject import Subject as Subject
 
 __all__ = ["AlgorithmConformance", "Subject", "checks", "run", "run_all"]
-_MODULES = ("batches", "learning", "options", "replaying", "resources", "results", "seeds", "stops", "values")
+_MODULES = {
+    "AlgorithmConformance": "conformance",
+    "Subject": "algorithm",
+    "checks": "behaviours.all",
+    "run": "running",
+    "run_all": "running",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "AlgorithmConformance":
-        import pytest
-
-        pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _MODULES))
-        from byohpo_core.testing.conformance import AlgorithmConformance
-
-        return AlgorithmConformance
-    if name == "Subject":
-        from byohpo_core.testing.subject import Subject
-
-        return Subject
-    if name in __all__:
-        from byohpo_core.testing import running
-
-        return getattr(running, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

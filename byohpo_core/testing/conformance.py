@@ -1,30 +1,34 @@
-"""The kit as a class of tests for pytest."""
+"""The conformance kit as a test class for pytest."""
 
 import pytest
 
 from byohpo_core.plugins import PluginFactory
-from byohpo_core.testing.running import NOT_APPLICABLE, PASSED, Check, checks, run
-from byohpo_core.testing.subject import Subject
+from byohpo_core.testing.algorithm import Subject
+from byohpo_core.testing.behaviours.all import checks
+from byohpo_core.testing.check import NOT_APPLICABLE, PASSED, Check
+from byohpo_core.testing.running import run
 
 
 class AlgorithmConformance:
-    """Every check of the kit on one algorithm: subclass it and override the fixture `algorithm`."""
+    """Run every check on one algorithm: subclass this class and override the fixture `algorithm`."""
 
     @pytest.fixture
     def algorithm(self) -> str | PluginFactory:
-        """The algorithm: the name of an installed one, or a class."""
-        raise NotImplementedError("override the fixture `algorithm`: return a class or the name of an installed one")
+        """The algorithm under test: a class, or the name of an installed algorithm."""
+        raise NotImplementedError(
+            "override the fixture `algorithm`: return a class, or the name of an installed algorithm"
+        )
 
     @pytest.fixture
     def options(self) -> dict[str, object] | None:
-        """The options that it is built with; None for those that its class gives as an example."""
+        """The options of the algorithm; None stands for those in `traits.example`."""
         return None
 
     @pytest.mark.parametrize("check", [pytest.param(check, id=check.name) for check in checks()])
     def test_conforms(self, check: Check, algorithm: str | PluginFactory, options: dict[str, object] | None) -> None:
-        """One behaviour; a check that has nothing to say about the algorithm is skipped with its reason."""
+        """Run one check; skip it with a reason if it does not apply to the algorithm."""
         result = run(check, Subject.of(algorithm, options))
         if result.status == NOT_APPLICABLE:
             pytest.skip(result.reason)
         if result.status != PASSED:
-            pytest.fail(f"{check.name}: {check.sentence} But {result.reason}", pytrace=False)
+            pytest.fail(f"{check.name}: {result.reason}. Expected: {check.sentence}", pytrace=False)

@@ -1,4 +1,4 @@
-"""What a check is, and how one is run: in a process of its own, in an empty folder, with limits to what it may use."""
+"""Run each check in its own process, in an empty folder and with time limits."""
 
 import json
 import os
@@ -11,100 +11,56 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import attrs
 
 from byohpo_core.errors import one_line
-from byohpo_core.testing.subject import NotApplicableError, Subject
+from byohpo_core.testing.algorithm import Subject
+from byohpo_core.testing.behaviours.all import checks
+from byohpo_core.testing.check import (
+    DEATH,
+    ERROR,
+    FAILED,
+    FINDING,
+    HANG,
+    NOT_APPLICABLE,
+    PASSED,
+    Check,
+    NotApplicableError,
+    Result,
+)
 
-PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 SECONDS = 75.0
-"""A check that uses more processor time has found an algorithm that hangs. A slow one does not, which takes the 30 ms
-of `proposes-quickly` for each of 2,250 trials, the most that a check asks for."""
+"""A check hangs if it uses more processor time than this. The limit leaves room for a slow algorithm: a check asks for
+at most 2,250 trials, and `proposes-quickly` allows 30 ms for each."""
 IDLE_SECONDS = 10.0
-"""So does one that waits for so long and uses next to none: however busy the machine, what can run gets its turn."""
+"""A check also hangs if it uses almost no processor time for this long. Even on a busy machine, a process that is ready
+to run gets some processor time within these seconds."""
 LAST_RESORT_SECONDS = 600.0
+"""A check also hangs if it takes longer than this, whatever it does."""
 _NEXT_TO_NONE = 0.01
 _LOOK_SECONDS = 0.5
 _PROC = Path("/proc")
 _HANGS = 3
-Behaviour: TypeAlias = Callable[[Subject], None]
-
-
-@attrs.frozen
-class Check:
-    """One behaviour that an algorithm must have."""
-
-    name: str
-    group: str
-    sentence: str
-    behaviour: Behaviour
-
-
-@attrs.frozen
-class Result:
-    """What came of a check."""
-
-    check: Check
-    status: str
-    reason: str
-    seconds: float
-    cause: str = ""
-    """How it failed: by a `FINDING` of the check's own, by an exception that it did not expect (`ERROR`), because it
-    hung (`HANG`) or because its process died (`DEATH`)."""
-
-
-FINDING, ERROR, HANG, DEATH = "finding", "error", "hang", "death"
-_checks: list[Check] = []
-
-
-def check(group: str) -> Callable[[Behaviour], Behaviour]:
-    """Make a function a check of a group; its docstring is the sentence that it asserts."""
-
-    def register(behaviour: Behaviour) -> Behaviour:
-        name = behaviour.__name__.replace("_", "-")
-        _checks.append(Check(name, group, (behaviour.__doc__ or "").strip(), behaviour))
-        return behaviour
-
-    return register
-
-
-def checks() -> list[Check]:
-    """All of them, in the order in which they are run."""
-    from byohpo_core.testing import (  # noqa: F401 - each registers its own
-        batches,
-        learning,
-        options,
-        replaying,
-        resources,
-        results,
-        seeds,
-        stops,
-        values,
-    )
-
-    return sorted(_checks, key=lambda it: it.group)
 
 
 def run(check: Check, subject: Subject, seconds: float = SECONDS) -> Result:
-    """Run one check on one algorithm; whatever that does, this process is as before.
+    """Run one check on one algorithm in a child process, so that it cannot change this process.
 
-    *seconds* of processor time are the limit: a busy machine makes nobody fail.
+    *seconds* is a limit of processor time, so a busy machine does not make a check fail.
     """
     started = time.monotonic()
     reader, writer = os.pipe()
     with tempfile.TemporaryDirectory(prefix="byohpo-check-") as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking: a test runner's own threads do no harm here
+        # Python warns of a fork beside other threads, such as those of a test runner. The child does not use them.
+        warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
         if child == 0:
             os.close(reader)
             _in_child(check, subject, Path(folder), writer)
         os.close(writer)
-        told, hang = _told(reader, child, seconds)
+        answer, hang = _answer(reader, child, seconds)
         os.close(reader)
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
@@ -114,51 +70,51 @@ def run(check: Check, subject: Subject, seconds: float = SECONDS) -> Result:
     spent = time.monotonic() - started
     if hang is not None:
         return Result(check, FAILED, hang, spent, HANG)
-    if not told:
-        return Result(check, FAILED, "the process died", spent, DEATH)
-    status, reason, cause = json.loads(told)
+    if not answer:
+        return Result(check, FAILED, "the process died before the check ended", spent, DEATH)
+    status, reason, cause = json.loads(answer)
     return Result(check, status, reason, spent, cause)
 
 
 def run_all(subject: Subject, seconds: float = SECONDS) -> Iterator[Result]:
-    """Run every check; one that hangs again and again is not waited for any longer."""
+    """Run every check; after three that hang, do not run the rest."""
     hung = 0
     for check in checks():
         if hung == _HANGS:
-            yield Result(check, NOT_APPLICABLE, f"not run: it hung in {_HANGS} checks", 0.0)
+            yield Result(check, NOT_APPLICABLE, f"not run, because the algorithm hung in {_HANGS} checks", 0.0)
         else:
             result = run(check, subject, seconds)
             hung += result.cause == HANG
             yield result
 
 
-def _told(reader: int, child: int, seconds: float) -> tuple[bytes, str | None]:
-    """What the child says before it ends; or why it is not waited for any longer."""
-    told = b""
+def _answer(reader: int, child: int, seconds: float) -> tuple[bytes, str | None]:
+    """The child's answer, and the reason to stop waiting for the rest of it, if there is one."""
+    answer = b""
     started = awake = time.monotonic()
     known = 0.0
     while True:
         if select.select([reader], [], [], _LOOK_SECONDS)[0]:
             part = os.read(reader, 65536)
             if not part:
-                return told, None
-            told += part
-            if told.endswith(b"\n"):  # the end may never come, where a process of the algorithm's holds the pipe
-                return told, None
+                return answer, None
+            answer += part
+            if answer.endswith(b"\n"):  # a process that the algorithm left may keep the pipe open
+                return answer, None
             continue
         now, used = time.monotonic(), _processor_seconds(child)
         if used > seconds:
-            return told, f"no answer after {seconds:g} s of processor time"
+            return answer, f"no answer after {seconds:g} s of processor time"
         if used - known > _NEXT_TO_NONE * (now - awake):
             awake, known = now, used
         if now - awake > IDLE_SECONDS:
-            return told, f"no answer: it has waited for {IDLE_SECONDS:g} s without using the processor"
+            return answer, f"no answer: the check has waited for {IDLE_SECONDS:g} s without using the processor"
         if now - started > LAST_RESORT_SECONDS:
-            return told, f"no answer in {LAST_RESORT_SECONDS:g} s"
+            return answer, f"no answer in {LAST_RESORT_SECONDS:g} s"
 
 
 def _processor_seconds(group: int) -> float:
-    """What the processes of a group have used: as Linux counts it, or as POSIX's `ps` does."""
+    """The processor time of a process group, from Linux's /proc or from POSIX's `ps`."""
     if (_PROC / "self" / "stat").exists():
         ticks = sum(sum(map(int, fields[11:15])) for fields in _statuses() if int(fields[2]) == group)
         return ticks / os.sysconf("SC_CLK_TCK")
@@ -169,10 +125,10 @@ def _processor_seconds(group: int) -> float:
 
 
 def _statuses() -> Iterator[list[str]]:
-    """The fields of proc_pid_stat(5) behind the program's name, of every process."""
+    """For every process, the fields of proc_pid_stat(5) after the program's name."""
     for entry in os.scandir(_PROC):
         if entry.name.isdigit():
-            with suppress(OSError):  # it has just ended
+            with suppress(OSError):  # the process has ended meanwhile
                 yield Path(entry.path, "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
@@ -184,10 +140,9 @@ def _in_child(check: Check, subject: Subject, folder: Path, writer: int) -> None
         os.chdir(folder / "work")
         os.dup2(silence, 1)
         os.dup2(silence, 2)
-        # Not what a test runner has put in their place, nor what they still hold to write.
+        # A test runner may have replaced these streams, and their buffers may hold text that was not written yet.
         sys.stdout, sys.stderr = os.fdopen(os.dup(1), "w"), os.fdopen(os.dup(2), "w")
-        told = _verdict(check, subject)
-        os.write(writer, f"{json.dumps(told)}\n".encode())
+        os.write(writer, f"{json.dumps(_verdict(check, subject))}\n".encode())
     finally:
         os._exit(0)
 
@@ -199,7 +154,7 @@ def _verdict(check: Check, subject: Subject) -> tuple[str, str, str]:
         return NOT_APPLICABLE, str(reason), ""
     except AssertionError as error:
         return FAILED, one_line(error) or check.sentence, FINDING
-    except BaseException as error:  # noqa: BLE001 - a verdict on whatever the algorithm does
+    except BaseException as error:  # noqa: BLE001 - any exception of the algorithm fails the check
         place = traceback.extract_tb(error.__traceback__)[-1]
         return (
             FAILED,
@@ -207,9 +162,3 @@ def _verdict(check: Check, subject: Subject) -> tuple[str, str, str]:
             ERROR,
         )
     return PASSED, "", ""
-
-
-def applicable(condition: Any, reason: str) -> None:
-    """Leave a check that has nothing to say about this algorithm."""
-    if not condition:
-        raise NotApplicableError(reason)

@@ -1,4 +1,4 @@
-"""Rebuilt from the journal, it is where it was."""
+"""Checks of replays: an algorithm that is rebuilt from the journal goes on as before."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,16 +6,19 @@ from typing import Any
 from byohpo_core.backends.simulated import Simulated, Simulation
 from byohpo_core.journal import Journal
 from byohpo_core.study.trial import Trial
-from byohpo_core.testing.running import check
-from byohpo_core.testing.subject import MIXED, Judge, Session, Subject, sometimes_failing, sphere
+from byohpo_core.testing.algorithm import MIXED, Judge, Subject, sometimes_failing, sphere
+from byohpo_core.testing.check import check
+from byohpo_core.testing.rehearsal import Rehearsal, rehearse
 from byohpo_core.tuner import Tuner
+
+_ADVICE = "let proposals depend only on the seed, the problem and the observed trials"
 
 
 def _at_every_prefix(subject: Subject, judge: Judge, slots: int, jobs: int = 24, order: str = "first") -> None:
+    """Assert that the algorithm proposes the same after a replay of the first calls, for each number of calls."""
     options = subject.options
-    with subject.study(subject.problem(MIXED, jobs=jobs, slots=slots)) as whole:
+    with rehearse(subject, subject.problem(MIXED, jobs=jobs, slots=slots)) as whole:
         whole.run(judge, order=order)
-        answers = [argument for kind, argument in whole.calls if kind == "ask"]
         made = whole.configurations
     for prefix in range(len(whole.calls)):
         if whole.calls[prefix][0] != "ask":
@@ -24,52 +27,55 @@ def _at_every_prefix(subject: Subject, judge: Judge, slots: int, jobs: int = 24,
             again.ask(whole.calls[prefix][1])
             there = again.configurations
         assert there == made[: len(there)], (
-            f"rebuilt from the first {prefix} calls it proposes something else (of {len(answers)} questions)"
+            f"rebuilt from the first {prefix} of {len(whole.calls)} calls, the algorithm proposes something else; "
+            f"{_ADVICE}"
         )
 
 
 @check("replay")
 def is_the_same_after_a_replay_of_any_length(subject: Subject) -> None:
-    """Rebuilt from the seed and the first calls, whatever their number, it proposes the same."""
+    """Rebuilt from the seed and any number of its first calls, the algorithm proposes the same."""
     _at_every_prefix(subject, sphere, 3)
 
 
 @check("replay")
 def is_the_same_after_a_replay_with_failures(subject: Subject) -> None:
-    """Every third trial has failed."""
+    """Rebuilt from calls in which every third trial failed, the algorithm proposes the same."""
     _at_every_prefix(subject, sometimes_failing, 3)
 
 
 @check("replay")
 def is_the_same_after_a_replay_with_one_slot(subject: Subject) -> None:
-    """One trial at a time."""
+    """Rebuilt from the calls of a study with one slot, the algorithm proposes the same."""
     _at_every_prefix(subject, sphere, 1, 16)
 
 
 @check("replay")
 def is_the_same_after_a_replay_of_results_out_of_order(subject: Subject) -> None:
-    """The last trial to begin was the first to end."""
+    """Rebuilt from calls in which the newest trial always ended first, the algorithm proposes the same."""
     _at_every_prefix(subject, sphere, 5, 24, "last")
 
 
 @check("replay")
 def is_the_same_when_two_are_rebuilt_at_once(subject: Subject) -> None:
-    """Two copies, rebuilt side by side, propose the same."""
-    with subject.study(subject.problem(MIXED, jobs=16)) as whole:
+    """Two copies that are rebuilt from the same calls propose the same."""
+    with rehearse(subject, subject.problem(MIXED, jobs=16)) as whole:
         whole.run()
-    copies: list[Session] = [whole.replayed(subject, subject.options, len(whole.calls)) for _ in range(2)]
+    copies: list[Rehearsal] = [whole.replayed(subject, subject.options, len(whole.calls)) for _ in range(2)]
     answers = []
     for copy in copies:
         first = len(copy.configurations)
         copy.ask(4)
         answers.append(copy.configurations[first:])
         copy.close()
-    assert answers[0] == answers[1], "two copies that were rebuilt alike propose different things"
+    assert answers[0] == answers[1], (
+        f"two copies that were rebuilt from the same calls propose different things; {_ADVICE}"
+    )
 
 
 @check("replay")
 def resumes_from_a_journal(subject: Subject) -> None:
-    """A real study on disk, left by its driver in the middle, goes on as the one that was not."""
+    """A study resumed from half of its journal gives the same trials as the study that ran through."""
 
     def job(hyperparameters: Mapping[str, Any]) -> Simulation:
         value = (hyperparameters["x"] - 1) ** 2 + hyperparameters["layers"]
@@ -93,19 +99,20 @@ def resumes_from_a_journal(subject: Subject) -> None:
     whole = Journal("whole.db")
     record = whole.find("s")
     events = list(whole.read(record.id))
-    expected = _told(Tuner.attach("s", journal="whole.db").study)
+    expected = _outcomes(Tuner.attach("s", journal="whole.db").study)
     half = Journal("half.db")
     copied = half.create("s", record.manifest)
-    # The study's id is drawn, and job names begin with it.
+    # Job names begin with the study's id, which is random, so they are not compared.
     half.append(copied.id, events[: len(events) // 2])
     half.close()
     whole.close()
     tuner = Tuner.attach(
         "s", journal="half.db", estimator=Simulated(job), strategy=subject.found.plugin, progress=False
     )
-    assert _told(tuner.resume()) == expected, "resumed in the middle, the study went another way"
+    assert _outcomes(tuner.resume()) == expected, f"the resumed study gives other trials; {_ADVICE}"
 
 
-def _told(study: object) -> list[object]:
+def _outcomes(study: object) -> list[object]:
+    """The configuration, the status and the values of each trial."""
     trials: list[Trial] = list(getattr(study, "trials", ()))
     return [(dict(trial.hyperparameters), str(trial.status), trial.values) for trial in trials]

@@ -1,4 +1,4 @@
-"""Its options: named, checked, kept and of use."""
+"""Checks of the options: wrong values are refused, right ones have an effect, all are documented."""
 
 import inspect
 from collections.abc import Iterator
@@ -8,11 +8,12 @@ import attrs
 
 from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.plugins import build, option_parameters
-from byohpo_core.testing.running import applicable, check
-from byohpo_core.testing.subject import CUBE, NotApplicableError, Subject
+from byohpo_core.testing.algorithm import CUBE, Subject
+from byohpo_core.testing.check import NO_NUMERIC_OPTION, NotApplicableError, applicable, check
+from byohpo_core.testing.rehearsal import proposals, rehearse
 
 _ODD = (-1, 0, 1, 2, 3, 0.5, -0.5, 100)
-"""Numbers that an option must refuse or live with."""
+"""Numbers that a numeric option must refuse or work with."""
 
 
 def _options(subject: Subject) -> dict[str, inspect.Parameter]:
@@ -32,7 +33,7 @@ def _numeric(subject: Subject) -> Iterator[tuple[str, Any]]:
 
 
 def _takes_numbers(subject: Subject) -> list[str]:
-    """Options that are for numbers, also those that are None by default: their annotation says so (`int | None`)."""
+    """Numeric options, including those that are None by default and annotated as `int | None` or `float | None`."""
     unset = [
         name
         for name, it in _options(subject).items()
@@ -47,84 +48,94 @@ def _close(plugin: Any) -> None:
 
 
 def _refused(subject: Subject, **options: Any) -> bool:
-    """Whether the constructor refuses these options, as it should: before any job."""
+    """Whether the constructor raises `InvalidInput` for these options."""
     try:
         _close(build(subject.found, subject.problem(CUBE, jobs=40), {**subject.options, **options}))
     except InvalidInput:
         return True
     except ByohpoError as error:
-        raise AssertionError(f"the options {options} make its constructor fail: {error}") from error
+        raise AssertionError(
+            f"the constructor fails with the options {options}: {error}; raise TypeError or ValueError instead"
+        ) from error
     return False
 
 
 @check("options")
 def refuses_an_unknown_option(subject: Subject) -> None:
-    """A misspelt option fails before any job is started."""
-    assert _refused(subject, populatoin=7), "it takes an option that it does not have (populatoin=7)"
+    """The constructor refuses an option that it does not have."""
+    assert _refused(subject, populatoin=7), (
+        "the constructor accepts the unknown option populatoin=7; do not take **options"
+    )
 
 
 @check("options")
 def refuses_what_is_not_a_number(subject: Subject) -> None:
-    """A numeric option given as a text, a list or NaN is refused."""
+    """The constructor refuses a text, a list and NaN as the value of a numeric option."""
     names = _takes_numbers(subject)
-    applicable(names, "it has no numeric option")
+    applicable(names, NO_NUMERIC_OPTION)
     for name in names:
         for value in ("many", [1, 2, 3], float("nan")):
             try:
                 refused = _refused(subject, **{name: value})
             except AssertionError:
                 refused = False
-            assert refused, f"it takes {name}={value!r}"
+            assert refused, (
+                f"the constructor accepts {name}={value!r}; check the value, for example with byohpo_core.option"
+            )
 
 
 @check("options")
 def refuses_or_bears_odd_numbers(subject: Subject) -> None:
-    """Each numeric option refuses a number, or works with it."""
+    """The constructor refuses an unusual number as the value of an option, or the algorithm works with it."""
     names = _takes_numbers(subject)
-    applicable(names, "it has no numeric option")
+    applicable(names, NO_NUMERIC_OPTION)
     for name in names:
         for value in _ODD:
             if _refused(subject, **{name: value}):
                 continue
-            with subject.study(subject.problem(CUBE, jobs=24), **{name: value}) as session:
-                made = session.run()
-            assert made == 24 or subject.traits.finite, f"with {name}={value} it stops proposing after {made} trials"
+            with rehearse(subject, subject.problem(CUBE, jobs=24), **{name: value}) as rehearsal:
+                made = rehearsal.run()
+            assert made == 24 or subject.traits.finite, (
+                f"with {name}={value} the algorithm stops proposing after {made} of 24 trials; refuse this value"
+            )
 
 
 @check("options")
 def refuses_the_impossible(subject: Subject) -> None:
-    """A number far below zero is refused by those of its options that count or measure something."""
+    """At least one numeric option refuses the value -1000."""
     limited = [name for name, _ in _numeric(subject) if _refused(subject, **{name: -1000})]
     numeric = [name for name, _ in _numeric(subject)]
-    applicable(numeric, "it has no numeric option")
-    assert limited, f"none of its options ({', '.join(numeric)}) refuses -1000"
+    applicable(numeric, NO_NUMERIC_OPTION)
+    assert limited, f"none of the options {', '.join(numeric)} refuses -1000; set their minimum with byohpo_core.option"
 
 
 @check("options")
 def takes_its_defaults(subject: Subject) -> None:
-    """Given explicitly, the defaults change nothing."""
+    """Passing the default value of an option does not change the proposals."""
     problem = subject.problem(CUBE, jobs=24)
     defaults = {name: value for name, value in _numeric(subject) if value is not None}
-    applicable(defaults, "it has no numeric option")
-    plain = subject.proposals(problem)
+    applicable(defaults, NO_NUMERIC_OPTION)
+    plain = proposals(subject, problem)
     for name, value in defaults.items():
         with (
-            subject.study(subject.problem(CUBE, jobs=40), **{name: value}) as given,
-            subject.study(subject.problem(CUBE, jobs=40)) as without,
+            rehearse(subject, subject.problem(CUBE, jobs=40), **{name: value}) as given,
+            rehearse(subject, subject.problem(CUBE, jobs=40)) as without,
         ):
             given.run()
             without.run()
-            assert given.configurations == without.configurations, f"{name}={value!r} is not its default"
-    assert plain, "it proposes nothing"
+            assert given.configurations == without.configurations, (
+                f"passing the default {name}={value!r} changes the proposals"
+            )
+    assert plain, "the algorithm proposes nothing"
 
 
 @check("options")
 def minds_its_options(subject: Subject) -> None:
-    """Some other value of each numeric option changes what is proposed."""
+    """At least half of the numeric options change the proposals when their value changes."""
     numeric = dict(_numeric(subject))
-    applicable(numeric, "it has no numeric option")
+    applicable(numeric, NO_NUMERIC_OPTION)
     problem = subject.problem(CUBE, jobs=60)
-    plain = subject.proposals(problem)
+    plain = proposals(subject, problem)
     without_effect = []
     for name, value in numeric.items():
         others = [
@@ -133,23 +144,25 @@ def minds_its_options(subject: Subject) -> None:
         for other in others:
             if _refused(subject, **{name: other}):
                 continue
-            with subject.study(problem, **{name: other}) as session:
-                session.run()
-                if session.configurations != plain:
+            with rehearse(subject, problem, **{name: other}) as rehearsal:
+                rehearsal.run()
+                if rehearsal.configurations != plain:
                     break
         else:
             without_effect.append(name)
-    assert len(without_effect) * 2 <= len(numeric), f"these options change nothing: {', '.join(without_effect)}"
+    assert len(without_effect) * 2 <= len(numeric), (
+        f"these options do not change the proposals: {', '.join(without_effect)}; use them or remove them"
+    )
 
 
 @check("options")
 def leaves_its_options_alone(subject: Subject) -> None:
-    """The mapping of options that it is built with is not changed."""
+    """The algorithm does not change the options that it is built with."""
     given = dict(_numeric(subject)) | subject.options
     before = dict(given)
-    with subject.study(subject.problem(CUBE, jobs=40), **given) as session:
-        session.run()
-    assert given == before, f"the options {before} became {given}"
+    with rehearse(subject, subject.problem(CUBE, jobs=40), **given) as rehearsal:
+        rehearsal.run()
+    assert given == before, f"the algorithm changed its options from {before} to {given}; copy them first"
 
 
 @check("options")
@@ -157,13 +170,17 @@ def says_what_its_options_mean(subject: Subject) -> None:
     """Each option of an attrs class has a help text, which `byohpo info` shows."""
     plugin = subject.found.plugin
     if not isinstance(plugin, type) or not attrs.has(plugin):
-        raise NotApplicableError("it is no attrs class")
+        raise NotApplicableError("the algorithm is not an attrs class")
     fields = {it.alias or it.name: it for it in attrs.fields(plugin)}
     for name in _options(subject):
-        assert fields[name].metadata.get("help"), f"the option {name} has no help text"
+        assert fields[name].metadata.get("help"), (
+            f"the option {name} has no help text; add one with byohpo_core.option(help=...)"
+        )
 
 
 @check("options")
 def says_what_it_is(subject: Subject) -> None:
-    """Its class has a docstring, whose first sentence `byohpo info` shows."""
-    assert (subject.found.plugin.__doc__ or "").strip(), "it has no docstring"
+    """The class has a docstring; `byohpo info` shows its first sentence."""
+    assert (subject.found.plugin.__doc__ or "").strip(), (
+        "the class has no docstring; describe the algorithm in one sentence"
+    )

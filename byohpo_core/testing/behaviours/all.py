@@ -1,0 +1,22 @@
+"""All checks of the kit."""
+
+from byohpo_core.testing.behaviours import (
+    batches,
+    learning,
+    options,
+    replaying,
+    resources,
+    results,
+    seeds,
+    stops,
+    values,
+)
+from byohpo_core.testing.check import Check, registered
+
+MODULES = (batches, learning, options, replaying, resources, results, seeds, stops, values)
+"""Importing a module registers its checks."""
+
+
+def checks() -> list[Check]:
+    """All checks in the order in which they run: by group, then by their place in the module."""
+    return sorted(registered(), key=lambda check: check.group)

@@ -1,0 +1,72 @@
+"""Checks and their results: a check is a function that asserts one behaviour of an algorithm."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import attrs
+
+from byohpo_core.testing.algorithm import Subject
+
+PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
+FINDING, ERROR, HANG, DEATH = "finding", "error", "hang", "death"
+
+# Why a check does not apply.
+DOES_NOT_LEARN = "the algorithm does not learn from results (traits.learns is False)"
+NOT_SEEDED = "the algorithm does not draw at random (traits.seeded is False)"
+MAY_END_EARLY = "the algorithm may end before the budget is spent (traits.finite is True)"
+ONE_POINT_AT_A_TIME = "the algorithm works on one point at a time (traits.sequential is True)"
+NO_NUMERIC_OPTION = "the algorithm has no numeric option"
+
+Behaviour: TypeAlias = Callable[[Subject], None]
+
+
+class NotApplicableError(Exception):
+    """The check does not apply to this algorithm."""
+
+
+@attrs.frozen
+class Check:
+    """One behaviour that an algorithm must have."""
+
+    name: str
+    group: str
+    sentence: str
+    behaviour: Behaviour
+
+
+@attrs.frozen
+class Result:
+    """The result of one check on one algorithm."""
+
+    check: Check
+    status: str
+    reason: str
+    seconds: float
+    cause: str = ""
+    """Why it failed: an assertion of the check (`FINDING`), an unexpected exception (`ERROR`), no answer in time
+    (`HANG`) or the death of its process (`DEATH`)."""
+
+
+_checks: list[Check] = []
+
+
+def check(group: str) -> Callable[[Behaviour], Behaviour]:
+    """Register a function as a check of *group*; its docstring becomes the check's sentence."""
+
+    def register(behaviour: Behaviour) -> Behaviour:
+        name = behaviour.__name__.replace("_", "-")
+        _checks.append(Check(name, group, (behaviour.__doc__ or "").strip(), behaviour))
+        return behaviour
+
+    return register
+
+
+def registered() -> list[Check]:
+    """The checks of all modules that have been imported so far."""
+    return list(_checks)
+
+
+def applicable(condition: Any, reason: str) -> None:
+    """End the check as not applicable unless *condition* holds."""
+    if not condition:
+        raise NotApplicableError(reason)

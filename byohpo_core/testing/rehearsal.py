@@ -1,0 +1,218 @@
+"""A study that a check drives step by step, without jobs or a journal."""
+
+import copy
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+
+from byohpo_core.errors import PluginError
+from byohpo_core.plugins import StudyPlugins, build
+from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.fold import Fold
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.trial import Trial, TrialStatus
+from byohpo_core.testing.algorithm import Judge, Outcome, Subject, sphere
+
+NAME = "subject"
+
+
+class Rehearsal:
+    """One study of an algorithm; the check asks for trials, finishes them and lets the algorithm observe them."""
+
+    def __init__(self, subject: Subject, problem: Problem, options: Mapping[str, Any], name: str = "kit") -> None:
+        self.problem = problem
+        self.study = Fold(f"{name}-0000", name, problem, self._curve)
+        self.plugin = build(subject.found, problem, options)
+        spec = attrs.evolve(subject.found.spec(options), name=NAME)
+        self.plugins = StudyPlugins([spec], [self.plugin])
+        self.answers: list[Any] = []
+        """Each proposal as the algorithm returned it, with a copy that was made at once."""
+        self.calls: list[tuple[str, Any]] = []
+        """The calls of `propose` and `observe` so far, for a replay."""
+        self.clock = 0.0
+        self.seconds: Callable[[Trial], float] = lambda _: 60.0
+        """The time that a trial takes."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        try:
+            getattr(self.plugin, "close", lambda: None)()
+        except Exception as error:
+            raise AssertionError(
+                f"close fails: {type(error).__name__}: {error}; let close work at any time, also twice"
+            ) from error
+
+    @property
+    def configurations(self) -> list[dict[str, Any]]:
+        return [dict(trial.proposal.hyperparameters) for trial in self.study.trials if trial.plugin == NAME]
+
+    def ask(self, count: int = 1) -> list[Trial]:
+        """Ask the algorithm for up to *count* trials, and start them."""
+        first = len(self.study.trials)
+        answer = self._call(self.plugins.answer, NAME, self.study, count)
+        with suppress(Exception):  # the next line reports an answer that is not a list of proposals
+            self.answers += [(proposal, copy.deepcopy(proposal)) for proposal in answer]
+        accepted = self._call(self.plugins.accept, NAME, self.study, count, answer)
+        self.calls.append(("ask", count))
+        self._apply(EventKind.Asked, plugin=NAME, count=count, answer=[proposal.to_json() for proposal in accepted])
+        for trial in self.study.trials[first:]:
+            self._apply(EventKind.Intended, trial=trial.number, attempt=0, job=f"kit-{trial.number}-0")
+        return [self.study.trials[number] for number in range(first, len(self.study.trials))]
+
+    def inject(self, configuration: Mapping[str, Any], *, key: Any = None) -> Trial:
+        """Start a trial that another plugin proposed."""
+        body = {"hyperparameters": dict(configuration), "key": key}
+        self._apply(EventKind.Asked, plugin="another", count=1, answer=[body])
+        trial = self.study.trials[-1]
+        self._apply(EventKind.Intended, trial=trial.number, attempt=0, job=f"kit-{trial.number}-0")
+        return self.study.trials[-1]
+
+    def know(self, results: Sequence[tuple[Mapping[str, Any], Outcome]], *, key: Any = None) -> None:
+        """Add results of an earlier study; `observe` gives them to the algorithm."""
+        bodies = []
+        for configuration, outcome in results:
+            status, losses = _split(outcome)
+            body = {"hyperparameters": dict(configuration), "plugin": "another", "status": status.value, "job": "old-0"}
+            bodies.append({**body, "key": key, "metrics": self._metrics(losses), "reason": None})
+        self._apply(EventKind.Imported, study="old", trials=bodies)
+
+    def finish(self, trials: Sequence[Trial], judge: Judge = sphere) -> None:
+        """Give trials their results; `observe` gives them to the algorithm."""
+        for trial in trials:
+            status, losses = _split(judge(self.problem, trial))
+            started = self.clock
+            self.clock += self.seconds(trial)
+            self._apply(
+                EventKind.Finished,
+                trial=trial.number,
+                status=status.value,
+                metrics=self._metrics(losses),
+                reason=None if status is TrialStatus.Completed else "the kit ended it",
+                started=started,
+                ended=self.clock,
+            )
+
+    def observe(self, order: Callable[[list[Trial]], Sequence[Trial]] = list) -> None:
+        """Let the algorithm observe all trials that have finished since the last call."""
+        trials = order(list(self.study.unobserved))
+        if trials:
+            self.calls.append(("observe", trials))
+            self._apply(EventKind.Observed, trials=[trial.number for trial in trials])
+            self._call(self.plugins.observe, self.study, trials)
+
+    def stop(self) -> str | None:
+        reason: str | None = self._call(self.plugins.stop, self.study)
+        return reason
+
+    def tell(self, trials: Sequence[Trial], judge: Judge = sphere) -> None:
+        """Finish trials and let the algorithm observe them."""
+        self.finish(trials, judge)
+        self.observe()
+
+    def run(
+        self,
+        judge: Judge = sphere,
+        *,
+        order: str = "first",
+        together: int = 1,
+        asked: int = 64,
+        enough: Callable[[Trial], bool] = lambda _: False,
+    ) -> int:
+        """Run until the budget is spent, and return the number of trials.
+
+        Each time, *together* running trials end: the `first`, the `last` or `random` ones, as *order* says. The
+        algorithm is asked for at most *asked* trials at once. The study ends early if no trial runs and none is
+        proposed, or if *enough* is true for a new trial.
+        """
+        generator = random.Random(7)  # noqa: S311 - not for cryptography
+        running: list[Trial] = []
+        jobs = 0
+        while True:
+            wanted = min(self.problem.max_parallel_jobs - len(running), self.problem.max_jobs - jobs, asked)
+            fresh = self.ask(wanted) if wanted > 0 else []
+            running += fresh
+            jobs += len(fresh)
+            if not running or any(map(enough, fresh)):
+                return jobs
+            if order == "random":
+                generator.shuffle(running)
+            ended = running[-together:] if order == "last" else running[:together]
+            running = running[:-together] if order == "last" else running[together:]
+            self.tell(ended, judge)
+
+    def replayed(self, subject: Subject, options: Mapping[str, Any], calls: int) -> "Rehearsal":
+        """A new study that repeats the first *calls* calls of this one."""
+        other = Rehearsal(subject, self.problem, options)
+        for kind, argument in self.calls[:calls]:
+            if kind == "ask":
+                other.ask(argument)
+            else:
+                for trial in argument:
+                    other.finish([other.study.trials[trial.number]], _always(_outcome(trial)))
+                other.observe()
+        return other
+
+    def _curve(self, number: int, metric: str, _sequence: int) -> tuple[float, ...]:
+        """The reported values of a trial: its result, once."""
+        metrics = self.study.trials[number].metrics
+        return (metrics[metric],) if metric in metrics else ()
+
+    def _metrics(self, losses: tuple[float, ...] | None) -> dict[str, float]:
+        """The metrics that give these losses."""
+        if losses is None:
+            return {}
+        return {
+            objective.metric: objective.loss(loss)
+            for objective, loss in zip(self.problem.objectives, losses, strict=True)
+        }
+
+    def _apply(self, kind: EventKind, **body: Any) -> None:
+        self.study.apply(Event(self.study.sequence, kind, self.clock, body))
+
+    def _call(self, hook: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a hook; an error of the plugin becomes the finding of the check."""
+        try:
+            return hook(*arguments)
+        except PluginError as error:
+            raise AssertionError(str(error)) from error
+
+
+def rehearse(subject: Subject, problem: Problem | None = None, **options: Any) -> Rehearsal:
+    """Begin a study of an algorithm; close it, or use it in a `with` statement."""
+    return Rehearsal(subject, problem or subject.problem(), {**subject.options, **options})
+
+
+def proposals(
+    subject: Subject, problem: Problem | None = None, judge: Judge = sphere, **run: Any
+) -> list[dict[str, Any]]:
+    """Run a whole study and return its configurations in order."""
+    with rehearse(subject, problem) as rehearsal:
+        rehearsal.run(judge, **run)
+        return rehearsal.configurations
+
+
+def _split(outcome: Outcome) -> tuple[TrialStatus, tuple[float, ...] | None]:
+    if isinstance(outcome, TrialStatus):
+        return outcome, None
+    if isinstance(outcome[0], TrialStatus):
+        return outcome[0], outcome[1]
+    return TrialStatus.Completed, outcome
+
+
+def _always(outcome: Outcome) -> Judge:
+    return lambda *_: outcome
+
+
+def _outcome(trial: Trial) -> Outcome:
+    return trial.status if trial.losses is None else (trial.status, trial.losses)
