@@ -1,10 +1,9 @@
 """What a user is told to type, to go on with a study or to end it."""
 
-import os
-import shlex
 from typing import TYPE_CHECKING
 
 from byohpo_core.importable import is_tied
+from byohpo_core.journal.place import _is_default, command
 from byohpo_core.plugins import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -35,15 +34,6 @@ def what_to_type(verb: str, name: str, journal: str, manifest: "Manifest", *, re
         elif "<" in spec.target:
             registered += f"from byohpo_core import register; register({spec.name!r}, TheClass, group='extensions'); "
     return f"`{registered}Tuner.attach({', '.join(arguments)}).{method}`"
-
-
-def command(journal: str, *words: str) -> str:
-    """A command for a shell; a journal that it would not find by itself is named."""
-    return " ".join(["byohpo", *words, *([] if _is_default(journal) else ["--journal", shlex.quote(journal)])])
-
-
-def _is_default(journal: str) -> bool:
-    return journal == (os.environ.get("BYOHPO_JOURNAL") or "byohpo.db")
 
 
 def _called(target: str, otherwise: str) -> str:

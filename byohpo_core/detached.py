@@ -8,7 +8,9 @@ from pathlib import Path
 from byohpo_core.backends import Estimator, restore_estimator
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import is_importable, qualified_name
-from byohpo_core.journal import MEMORY, Journal, StudyRecord
+from byohpo_core.journal.log import StudyRecord
+from byohpo_core.journal.place import MEMORY
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.plugins import Found
 
 

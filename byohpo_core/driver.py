@@ -19,7 +19,7 @@ import attrs
 
 from byohpo_core.backends import Backend, Ended, Outcome, Reported, Update
 from byohpo_core.errors import PluginError, one_line
-from byohpo_core.journal import EventLog
+from byohpo_core.journal.log import EventLog
 from byohpo_core.plugins import StudyPlugins
 from byohpo_core.study import events
 from byohpo_core.study.events import Event, Happening

@@ -6,7 +6,8 @@ from typing import Any
 
 from byohpo_core.advice import what_to_type
 from byohpo_core.errors import Diverged
-from byohpo_core.journal import Journal, StudyRecord
+from byohpo_core.journal.log import StudyRecord
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import PluginSpec, StudyPlugins
 from byohpo_core.study.events import EventKind, ProposalBody

@@ -19,7 +19,8 @@ from byohpo_core.detached import check_detachable, drive_detached
 from byohpo_core.driver import Driver, Policy
 from byohpo_core.dropin import drop_in
 from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked, UnknownStudy
-from byohpo_core.journal import EventLog, StudyRecord, open_journal
+from byohpo_core.journal import open_journal
+from byohpo_core.journal.log import EventLog, StudyRecord
 from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import (
     ALGORITHMS,

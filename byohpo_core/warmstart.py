@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from byohpo_core.errors import InvalidInput
-from byohpo_core.journal import Journal
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.replay import manifest_now, read_study
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study import events

@@ -18,7 +18,7 @@ from byohpo_core import (
     Tuner,
     UnknownStudy,
 )
-from byohpo_core.journal import APPLICATION_ID
+from byohpo_core.journal.sqlite import APPLICATION_ID
 
 X = {"x": ContinuousParameter(0, 1)}
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byohpo_core import ContinuousParameter, JournalError, Simulated, Simulation, StudyBusy, Tuner
-from byohpo_core.journal import APPLICATION_ID, SCHEMA_VERSION, Journal
+from byohpo_core.journal.sqlite import APPLICATION_ID, SCHEMA_VERSION, Journal
 from byohpo_core.replay import read_study
 from byohpo_core.study.events import EVENT_VERSION, Event, EventKind
 

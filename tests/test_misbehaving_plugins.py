@@ -17,7 +17,7 @@ from byohpo_core import (
     UnknownStudy,
     hookimpl,
 )
-from byohpo_core.journal import Journal
+from byohpo_core.journal.sqlite import Journal
 
 RANGES = {"x": ContinuousParameter(0, 1), "n": IntegerParameter(1, 5)}
 GOOD = {"x": 0.5, "n": 3}

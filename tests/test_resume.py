@@ -33,7 +33,8 @@ from byohpo_core import (
 from byohpo_core.advice import what_to_type
 from byohpo_core.backends.simulated import SimulatedBackend
 from byohpo_core.importable import import_function
-from byohpo_core.journal import Journal, open_journal
+from byohpo_core.journal import open_journal
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.plugins import PluginSpec
 from byohpo_core.replay import manifest_now
 
@@ -597,7 +598,7 @@ def test_two_drivers_of_one_study_are_refused_the_holder_is_named():
     tuner(max_jobs=4).fit(job_name="s")
     code = """
         import sys
-        from byohpo_core.journal import Journal
+        from byohpo_core.journal.sqlite import Journal
         journal = Journal("studies.db")
         with journal.driver(journal.find("s").id):
             print("held", flush=True)

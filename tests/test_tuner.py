@@ -27,7 +27,7 @@ from byohpo_core import (
     hookimpl,
     register,
 )
-from byohpo_core.journal import Journal
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.replay import replay
 from byohpo_core.warmstart import imported
 

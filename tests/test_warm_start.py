@@ -17,7 +17,7 @@ from byohpo_core import (
     hookimpl,
     register,
 )
-from byohpo_core.journal import Journal
+from byohpo_core.journal.sqlite import Journal
 
 RANGES = {"x": ContinuousParameter(-5, 5), "n": IntegerParameter(1, 3)}
 

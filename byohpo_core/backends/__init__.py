@@ -16,7 +16,8 @@ import attrs
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import kept_name
-from byohpo_core.journal import EventLog, Journal, StudyRecord
+from byohpo_core.journal.log import EventLog, StudyRecord
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.plugins import BACKENDS, find
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study

@@ -19,7 +19,7 @@ from byohpo_core.backends import Ended, Estimator, JobSettings, Outcome, Reporte
 from byohpo_core.backends.supervisor import CONTAINER, EXIT, LOG, STOP, is_abandoned, write_durably
 from byohpo_core.container import Layout, channels
 from byohpo_core.errors import ByohpoError, InvalidInput
-from byohpo_core.journal import journal_files
+from byohpo_core.journal.place import journal_files
 from byohpo_core.metrics import MetricScanner, compile_metrics, default_regex
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study

@@ -9,7 +9,8 @@ import attrs
 
 from byohpo_core.backends import Estimator, JobSettings
 from byohpo_core.errors import InvalidInput
-from byohpo_core.journal import EventLog, Journal, StudyRecord
+from byohpo_core.journal.log import EventLog, StudyRecord
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.metrics import compile_metrics
 from byohpo_core.sagemaker import index
 from byohpo_core.sagemaker.aws import Aws, Clock, WallClock, usable_region

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from byohpo_core.errors import ByohpoError, StudyBusy, StudyExists, UnknownStudy
-from byohpo_core.journal import Journal, StudyRecord, journaled_event
+from byohpo_core.journal.log import StudyRecord, journaled_event
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.sagemaker import index
 from byohpo_core.sagemaker.aws import SEARCHES_PER_SECOND, Aws, Refused, WallClock, is_configured
 from byohpo_core.sagemaker.request import NAME_TAG, STUDY_TAG

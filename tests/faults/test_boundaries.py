@@ -26,7 +26,7 @@ from byohpo_core import (
 )
 from byohpo_core.backends.simulated import SimulatedBackend
 from byohpo_core.driver import Driver
-from byohpo_core.journal import Journal
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.plugins import find, option_parameters
 
 RANGES = {

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from byohpo_core import ContinuousParameter, Problem, SearchSpace, Tuner
-from byohpo_core.journal import Journal
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.plugins import StudyPlugins, build, restore
 from byohpo_core.replay import manifest_now, replay
 from byohpo_core.study.events import EventKind

@@ -19,7 +19,7 @@ from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob
 from sagemaker_account import METRICS, RANGES, REQUEST
 
 from byohpo_core import StudyBusy, TrainingJob, Tuner
-from byohpo_core.journal import Journal
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.sagemaker.aws import Aws
 
 JOBS = 8

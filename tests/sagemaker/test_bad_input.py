@@ -5,7 +5,7 @@ from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import METRICS, REQUEST
 
 from byohpo_core import ByohpoError, CategoricalParameter, ContinuousParameter, InvalidInput, StaticParameter, Tuner
-from byohpo_core.journal import Journal
+from byohpo_core.journal.sqlite import Journal
 
 WRONG = {
     "output missing": ({"OutputDataConfig": None}, {}, "OutputDataConfig"),

@@ -21,7 +21,8 @@ from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import REQUEST
 
 from byohpo_core import ByohpoError, InvalidInput, StudyBusy, StudyExists, UnknownStudy, hookimpl
-from byohpo_core.journal import Journal, MemoryJournal
+from byohpo_core.journal.memory import MemoryJournal
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.sagemaker.aws import Aws, WallClock
 from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
 from byohpo_core.study.events import Event, EventKind

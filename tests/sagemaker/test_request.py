@@ -17,7 +17,7 @@ from byohpo_core import (
     Tuner,
     hookimpl,
 )
-from byohpo_core.journal import Journal
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.sagemaker.aws import Aws
 from byohpo_core.sagemaker.request import Prices, Template, check, is_built_in, reservation
 

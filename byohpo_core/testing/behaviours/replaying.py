@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from byohpo_core.backends.simulated import Simulated, Simulation
-from byohpo_core.journal import Journal
+from byohpo_core.journal.sqlite import Journal
 from byohpo_core.study.trial import Trial
 from byohpo_core.testing.algorithm import MIXED, Judge, Subject, sometimes_failing, sphere
 from byohpo_core.testing.check import check

@@ -1,33 +1,26 @@
 """The durable record of studies: an SQLite file of events that is only ever appended to, by one driver at a time."""
 
-import fcntl
 import json
-import marshal
 import os
-import re
-import socket
 import sqlite3
-import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from time import monotonic, sleep
-from typing import IO, Any, Protocol
+from typing import Any
 
-import attrs
-
-from byohpo_core.advice import command
-from byohpo_core.errors import InvalidInput, JournalError, StudyBusy, StudyExists, StudyLocked, UnknownStudy
-from byohpo_core.study.events import EVENT_VERSION, Event, EventKind
+from byohpo_core.errors import JournalError, StudyExists, UnknownStudy
+from byohpo_core.journal.lock import _locked_file, _one_in_this_process
+from byohpo_core.journal.log import StudyRecord, _curve, _overtaken, journaled_event
+from byohpo_core.journal.place import MEMORY, _on_network, command
+from byohpo_core.study.events import Event, EventKind
 from byohpo_core.study.naming import MAX_NAME_LENGTH, check_study_name, draw_id
 
 APPLICATION_ID = 0x62796F68  # "byoh"
 SCHEMA_VERSION = 1
-MEMORY = ":memory:"
 BUSY_SECONDS = 30.0
-NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "9p", "afs", "ceph"})
 _SCHEMA = (
     "CREATE TABLE studies (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, manifest TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE events (
@@ -37,32 +30,8 @@ _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
-_KINDS = {kind.value: kind for kind in EventKind}
 _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
-
-
-@attrs.frozen
-class StudyRecord:
-    """A study as it was created: its id, its name and its manifest."""
-
-    id: str
-    name: str
-    manifest: Mapping[str, Any]
-
-
-class EventLog(Protocol):
-    """What a driver writes to."""
-
-    @property
-    def path(self) -> str:
-        """Where the journal is."""
-
-    def append(self, study_id: str, events: Sequence[Event]) -> None:
-        """Write events in one transaction; they are on disk when this returns.
-
-        Raises `StudyBusy` if another driver has written meanwhile.
-        """
 
 
 class Journal:
@@ -296,182 +265,8 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
 
-class MemoryJournal(Journal):
-    """Studies of this process alone, for those who want no file: lists of events, gone with the object."""
-
-    def __init__(self) -> None:
-        super().__init__(MEMORY)
-        self._studies: dict[str, StudyRecord] = {}
-        # Events are kept as bytes: the garbage collector would walk through ever more objects.
-        self._events: dict[str, list[bytes]] = {}
-
-    @property
-    def folder(self) -> Path:
-        return Path("byohpo-jobs").absolute()
-
-    def take(self, record: StudyRecord, events: Sequence[Event]) -> None:
-        if record.name in self._studies:
-            raise self._taken(record.name)
-        self._studies[record.name] = record
-        self._events[record.id] = [*map(_packed, events)]
-
-    def forget(self, record: StudyRecord) -> None:
-        del self._studies[record.name], self._events[record.id]
-
-    def request_stop(self, study_id: str) -> None:
-        """No other process knows of these studies."""
-
-    def stop_requested(self, study_id: str) -> bool:  # noqa: ARG002
-        return False
-
-    def forget_stop(self, study_id: str) -> None:
-        """There is nothing to forget."""
-
-    def studies(self) -> list[StudyRecord]:
-        return [self._studies[name] for name in sorted(self._studies)]
-
-    def append(self, study_id: str, events: Sequence[Event]) -> None:
-        journaled = self._events[study_id]
-        if events[0].sequence != len(journaled):
-            raise _overtaken(study_id)
-        journaled.extend(map(_packed, events))
-
-    def read(self, study_id: str) -> Iterator[Event]:
-        return (self.event(study_id, sequence) for sequence in range(len(self._events[study_id])))
-
-    def event(self, study_id: str, sequence: int) -> Event:
-        kind, time, version, body = marshal.loads(self._events[study_id][sequence])  # noqa: S302 - by _packed
-        return journaled_event(study_id, sequence, kind, time, body, version)
-
-    def last(self, study_id: str, kind: EventKind) -> int:
-        return max((event.sequence for event in self.read(study_id) if event.kind is kind), default=-1)
-
-    def curve(self, study_id: str, trial: int, metric: str, before: int) -> tuple[float, ...]:
-        reports = (it.body for it in islice(self.read(study_id), before) if it.kind is EventKind.Reported)
-        return _curve((body["points"] for body in reports if body["trial"] == trial), metric)
-
-    @contextmanager
-    def driver(self, study_id: str, *, take_over: bool = False) -> Iterator[None]:  # noqa: ARG002 - no other host
-        with _one_in_this_process(str(id(self)), study_id):
-            yield
-
-
-def journaled_event(study_id: str, sequence: int, kind: str, time: float, body: Any, version: int) -> Event:
-    """An event as it was written; raises `JournalError` for one that this release does not understand."""
-    if kind not in _KINDS or version > EVENT_VERSION:
-        raise JournalError(
-            f"study {study_id!r} has an event {kind!r}, version {version}, which a newer byohpo has written: "
-            "pip install --upgrade byohpo-core"
-        )
-    return Event(sequence, _KINDS[kind], time, body, version)
-
-
 def _rows_of(study_id: str, events: Sequence[Event]) -> list[tuple[Any, ...]]:
     return [
         (study_id, it.sequence, it.kind.value, it.version, it.time, it.body.get("trial"), _to_json(it.body))
         for it in events
     ]
-
-
-def _packed(event: Event) -> bytes:
-    content: Any = (event.kind.value, event.time, event.version, event.body)
-    return marshal.dumps(content)
-
-
-def open_journal(path: str | os.PathLike[str] | None) -> Journal:
-    """The journal at a path, `":memory:"`, or by default `BYOHPO_JOURNAL` or `byohpo.db` in the working folder."""
-    path = path or os.environ.get("BYOHPO_JOURNAL") or "byohpo.db"
-    if not isinstance(path, (str, os.PathLike)):
-        raise InvalidInput(f"journal is {path!r}, not a path")
-    return MemoryJournal() if path == MEMORY else Journal(path)
-
-
-def journal_files(study_id: str, names: Iterable[str]) -> set[str]:
-    """Which of a folder's files are the journal of a study that is being driven, SQLite's, and locks and logs."""
-    names = set(names)
-    lock = f".{study_id}.lock"
-    for journal in [name.removesuffix(lock) for name in names if name.endswith(lock)]:
-        ours = re.compile(rf"{re.escape(journal)}(-wal|-shm|-journal|\..+\.(lock|stop|log))?")
-        return {name for name in names if ours.fullmatch(name)}
-    return set()
-
-
-def _overtaken(study_id: str) -> StudyBusy:
-    return StudyBusy(f"another driver has taken over study {study_id!r}; this one stops")
-
-
-def _curve(reports: Iterable[Mapping[str, Any]], metric: str) -> tuple[float, ...]:
-    values: list[float] = []
-    for points in reports:
-        start, fresh = points.get(metric, (len(values), ()))
-        values[start:] = fresh
-    return tuple(values)
-
-
-_driving: set[tuple[str, str]] = set()
-_driving_lock = threading.Lock()
-
-
-@contextmanager
-def _one_in_this_process(journal: str, study_id: str) -> Iterator[None]:
-    """A POSIX lock does not hold against one's own process, so a registry does."""
-    with _driving_lock:
-        if (journal, study_id) in _driving:
-            raise StudyBusy(f"study {study_id!r} is already being driven by this process")
-        _driving.add((journal, study_id))
-    try:
-        yield
-    finally:
-        with _driving_lock:
-            _driving.discard((journal, study_id))
-
-
-@contextmanager
-def _locked_file(path: Path, study_id: str, *, take_over: bool) -> Iterator[None]:
-    host = socket.gethostname()
-    # Only the driver ever opens this file: closing any descriptor of it would drop the process's lock.
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StudyBusy(f"study {study_id!r} is being driven by {_holder(file) or _UNNAMED}") from error
-        holder = _holder(file)
-        if holder and not holder.endswith(f"on {host}") and not take_over:
-            raise StudyLocked(
-                f"study {study_id!r} was left locked by {holder}, which may still run: "
-                "if it does not, say it with --take-over (take_over=True)"
-            )
-        _write_holder(file, f"process {os.getpid()} on {host}")
-        try:
-            yield
-        finally:
-            _write_holder(file, "")
-
-
-_UNNAMED = "another process, which begins or ends at this moment"
-
-
-def _holder(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read().strip()
-
-
-def _write_holder(file: IO[str], holder: str) -> None:
-    file.seek(0)
-    file.truncate()
-    file.write(holder)
-    file.flush()
-
-
-def _on_network(path: Path) -> bool:
-    """Whether the file lies on a network file system, where SQLite's WAL does not work."""
-    mounts = Path("/proc/self/mounts")
-    if not mounts.exists():
-        return False
-    place, kind = "", ""
-    target = os.path.realpath(path)
-    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
-        _, mount, file_system = line.split(" ")[:3]
-        if len(mount) >= len(place) and (target == mount or target.startswith(mount.rstrip("/") + "/")):
-            place, kind = mount, file_system
-    return kind in NETWORK_FILE_SYSTEMS

@@ -1,0 +1,16 @@
+"""The durable record of studies: events that are only ever appended to, by one driver at a time."""
+
+import os
+
+from byohpo_core.errors import InvalidInput
+from byohpo_core.journal.memory import MemoryJournal
+from byohpo_core.journal.place import MEMORY
+from byohpo_core.journal.sqlite import Journal
+
+
+def open_journal(path: str | os.PathLike[str] | None) -> Journal:
+    """The journal at a path, `":memory:"`, or by default `BYOHPO_JOURNAL` or `byohpo.db` in the working folder."""
+    path = path or os.environ.get("BYOHPO_JOURNAL") or "byohpo.db"
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidInput(f"journal is {path!r}, not a path")
+    return MemoryJournal() if path == MEMORY else Journal(path)
