@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from byohpo_core.importable import is_tied
-from byohpo_core.journal.place import _is_default, command
+from byohpo_core.journal.place import command, is_default
 from byohpo_core.plugins import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def what_to_type(verb: str, name: str, journal: str, manifest: "Manifest", *, re
     if not is_tied(function) and not plugins:
         return f"`{command(journal, verb, name, *(['--restart-algorithm'] if restart_algorithm else []))}`"
     registered = ""
-    arguments = [repr(name), *([] if _is_default(journal) else [f"journal={journal!r}"])]
+    arguments = [repr(name), *([] if is_default(journal) else [f"journal={journal!r}"])]
     if is_tied(function):
         called = _called(function, "the_function")
         arguments.append(f"estimator={f'Simulated({called})' if manifest.backend['kind'] == 'simulated' else called}")

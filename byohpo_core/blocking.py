@@ -130,7 +130,7 @@ class Blocking:
         return proposals
 
     @hookimpl
-    def observe(self, study: Study, trials: Sequence[Trial]) -> None:  # noqa: ARG002
+    def observe(self, study: Study, trials: Sequence[Trial]) -> None:
         """Keep the results of this optimiser's own points until it takes them."""
         for trial in trials:
             if trial.foreign:

@@ -8,15 +8,14 @@ from pathlib import Path
 from byohpo_core.backends import Estimator, restore_estimator
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import is_importable, qualified_name
-from byohpo_core.journal.log import StudyRecord
+from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.place import MEMORY
-from byohpo_core.journal.sqlite import Journal
 from byohpo_core.plugins import Found
 
 
-def check_detachable(journal: Journal, estimator: Estimator, plugins: Iterable[Found]) -> None:
+def check_detachable(journal_path: str, estimator: Estimator, plugins: Iterable[Found]) -> None:
     """Raise `InvalidInput` if another process could not go on with such a study."""
-    if journal.path == MEMORY:
+    if journal_path == MEMORY:
         raise InvalidInput("fit(wait=False) needs a journal on disk, which another process can read")
     for found in plugins:
         if found.distribution is None and not is_importable(found.plugin):
@@ -33,20 +32,20 @@ def check_detachable(journal: Journal, estimator: Estimator, plugins: Iterable[F
     restore_estimator(estimator.describe(), None)
 
 
-def drive_detached(journal: Journal, record: StudyRecord) -> Path:
-    """Start a driver for this study in a session of its own, and give the place of its log."""
-    path = Path(journal.path).absolute()
-    log = Path(f"{path}.{record.id}.log")
+def drive_detached(log: EventLog) -> Path:
+    """Start a driver for this study in a session of its own, and give the place of its output."""
+    path = Path(log.path).absolute()
+    output = Path(f"{path}.{log.id}.log")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)}
     os.posix_spawn(
         sys.executable,
-        [sys.executable, "-P", "-m", "byohpo_core.cli", "resume", record.id, "--journal", str(path)],
+        [sys.executable, "-P", "-m", "byohpo_core.cli", "resume", log.id, "--journal", str(path)],
         environment,
         setsid=True,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
     )
-    return log
+    return output

@@ -413,7 +413,7 @@ class Driver:
         """All that happened is on disk when this returns; then those who listen are told."""
         pending, self._pending = self._pending, []
         if pending:
-            self._log.append(self.study.id, pending)
+            self._log.append(pending)
             self._plugins.happened(self.study, pending)
 
     def _interrupt(self, *_: object) -> None:

@@ -55,8 +55,3 @@ class Manifest:
     def epoch(self) -> Happening:
         """An epoch with what may change during a study's life."""
         return events.epoch(self.problem.to_json(), [attrs.asdict(spec) for spec in self.plugins])
-
-    def with_epoch(self, body: Mapping[str, Any]) -> "Manifest":
-        """This manifest with what an epoch event changed."""
-        plugins = tuple(PluginSpec(**spec) for spec in body["plugins"])
-        return attrs.evolve(self, problem=Problem.from_json(body["problem"]), plugins=plugins)

@@ -6,39 +6,29 @@ from typing import Any
 
 from byohpo_core.advice import what_to_type
 from byohpo_core.errors import Diverged
-from byohpo_core.journal.log import StudyRecord
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal.log import EventLog
 from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import PluginSpec, StudyPlugins
 from byohpo_core.study.events import EventKind, ProposalBody
 from byohpo_core.study.fold import Fold
-from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Proposal
 
 RELATIVE_TOLERANCE = 1e-12
 
 
-def read_study(journal: Journal, record: StudyRecord) -> Fold:
-    """The study as its events tell it; no plugin is needed."""
-    study = _blank(journal, record)
-    for event in journal.read(record.id):
-        study.apply(event)
-    return study
-
-
-def replay(journal: Journal, record: StudyRecord, plugins: StudyPlugins) -> Fold:
+def replay(log: EventLog, plugins: StudyPlugins) -> Fold:
     """The study, with the fresh *plugins* brought to where they were.
 
     `propose` and `observe` calls of the present epoch are repeated, each with the study as of that event. Raises
     `Diverged` at the first proposal that differs: integers and strings must be equal, floats to 1e-12 relative.
     """
-    study = _blank(journal, record)
-    epoch = journal.last(record.id, EventKind.Epoch)
-    manifest = manifest_now(journal, record)
+    study = log.blank_study()
+    epoch = log.last(EventKind.Epoch)
+    manifest = manifest_of(log)
     versions = {spec.name: spec.version for spec in manifest.plugins}
-    way_on = what_to_type("resume", record.name, journal.path, manifest, restart_algorithm=True)
-    for event in journal.read(record.id):
+    way_on = what_to_type("resume", log.name, log.path, manifest, restart_algorithm=True)
+    for event in log.read():
         repeated = event.sequence > epoch
         if repeated and event.kind is EventKind.Asked:
             plugin = event.body["plugin"]
@@ -51,20 +41,9 @@ def replay(journal: Journal, record: StudyRecord, plugins: StudyPlugins) -> Fold
     return study
 
 
-def _blank(journal: Journal, record: StudyRecord) -> Fold:
-    return Fold(
-        record.id,
-        record.name,
-        Problem.from_json(record.manifest["problem"]),
-        lambda trial, metric, before: journal.curve(record.id, trial, metric, before),
-    )
-
-
-def manifest_now(journal: Journal, record: StudyRecord) -> Manifest:
+def manifest_of(log: EventLog) -> Manifest:
     """The study's manifest with the problem and the plugins of its present epoch."""
-    manifest = Manifest.from_json(record.manifest)
-    epoch = journal.last(record.id, EventKind.Epoch)
-    return manifest if epoch < 0 else manifest.with_epoch(journal.event(record.id, epoch).body)
+    return Manifest.from_json(log.manifest())
 
 
 def _compare(

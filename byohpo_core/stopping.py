@@ -56,7 +56,7 @@ class WallTime:
         return f"time limit of {self.seconds:g} s reached"
 
     @hookimpl
-    def prune(self, study: Study, trial: Trial) -> str | None:  # noqa: ARG002
+    def prune(self, study: Study, trial: Trial) -> str | None:
         return self.stop(study)
 
 

@@ -20,7 +20,7 @@ from byohpo_core.driver import Driver, Policy
 from byohpo_core.dropin import drop_in
 from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked, UnknownStudy
 from byohpo_core.journal import open_journal
-from byohpo_core.journal.log import EventLog, StudyRecord
+from byohpo_core.journal.log import EventLog
 from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import (
     ALGORITHMS,
@@ -34,7 +34,7 @@ from byohpo_core.plugins import (
     restore,
 )
 from byohpo_core.progress import Progress
-from byohpo_core.replay import manifest_now, read_study, replay
+from byohpo_core.replay import manifest_of, replay
 from byohpo_core.results import Analytics
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study.events import Event, EventKind
@@ -69,7 +69,7 @@ class Tuner:
     _estimator: Any
     _manifest: Manifest
     _found: dict[str, Found]
-    _record: StudyRecord | None
+    _log: EventLog | None
     _work: "_Work | None"
     """What this tuner drives now."""
     _wants_curves: bool
@@ -187,21 +187,21 @@ class Tuner:
         with self._at_work() as work:
             manifest = self._prepared(inputs)
             if not wait:
-                check_detachable(self._journal, self._estimator, self._found.values())
+                check_detachable(self._journal.path, self._estimator, self._found.values())
             known = imported(self._journal, manifest.warm_start_from)
             if job_name is None:
-                record = self._journal.create_numbered(self._base_name, manifest.to_json(), known)
+                log = self._journal.create_numbered(self._base_name, manifest.to_json(), known)
             else:
-                record = self._journal.create(job_name, manifest.to_json(), known)
+                log = self._journal.create(job_name, manifest.to_json(), known)
             if not wait:
-                self._first_log(record)  # what is wrong with it is told here
+                self._first_log(log)  # what is wrong with it is told here
                 self._manifest = manifest
-                self.study = study = read_study(self._journal, record)
-                log = drive_detached(self._journal, record)
-                _logger.warning("study %s is driven by another process, which writes to %s", record.name, log)
+                self.study = study = log.study()
+                output = drive_detached(log)
+                _logger.warning("study %s is driven by another process, which writes to %s", log.name, output)
                 return study
-            with self._held(record):
-                return self._replay(work, manifest, self._first_log(record))
+            with log.hold():
+                return self._replay(work, manifest, self._first_log(log))
 
     def tune(self, inputs: Any = None, job_name: str | None = None, wait: bool = True) -> Study:
         """The same as `fit`, as the SDK's third version calls it."""
@@ -246,9 +246,9 @@ class Tuner:
             for name, value in (("max_jobs", max_jobs), ("max_parallel_jobs", max_parallel_jobs))
             if value is not None
         }
-        record = self._known_record()
-        with self._at_work() as work, self._held(record, take_over=take_over):
-            return self._resume(work, record, limits, restart_algorithm=restart_algorithm)
+        log = self._known_log()
+        with self._at_work() as work, log.hold(take_over=take_over):
+            return self._resume(work, log, limits, restart_algorithm=restart_algorithm)
 
     def stop_tuning_job(self, *, take_over: bool = False) -> bool:
         """End the study and stop its jobs: from another thread while `fit` runs, or after `attach`.
@@ -260,16 +260,16 @@ class Tuner:
         if (work := self._work) is not None:
             work.stop_request = _STOPPED
             return False
-        record = self._known_record()
+        log = self._known_log()
         with ExitStack() as stack:
             try:
-                stack.enter_context(self._held(record, take_over=take_over))
+                stack.enter_context(log.hold(take_over=take_over))
             except StudyBusy as error:
-                self._journal.request_stop(record.id)
+                log.request_stop()
                 if isinstance(error, StudyLocked):
                     raise
                 return False
-            self._resume(stack.enter_context(self._at_work(_STOPPED)), record, {})
+            self._resume(stack.enter_context(self._at_work(_STOPPED)), log, {})
         return True
 
     def analytics(self) -> Analytics:
@@ -319,7 +319,7 @@ class Tuner:
         self._journal = open_journal(journal)
         self._estimator = estimator
         self._progress = progress
-        self._record = self._work = self.study = None
+        self._log = self._work = self.study = None
 
     def _attach(
         self,
@@ -332,36 +332,36 @@ class Tuner:
     ) -> None:
         self._begin(journal, None if estimator is None else as_estimator(estimator), progress=progress)
         self._attached = True
-        self._record = record = self._find(name)
-        self._manifest = manifest_now(self._journal, record)
-        self._base_name = record.name
+        self._log = log = self._find(name)
+        self._manifest = manifest_of(log)
+        self._base_name = log.name
         algorithm = next(spec for spec in self._manifest.plugins if spec.group == ALGORITHMS)
         self._found = {}
         if strategy is not None:
             self._found[algorithm.name] = attrs.evolve(find(strategy, ALGORITHMS), name=algorithm.name)
-        self.study = read_study(self._journal, record)
+        self.study = log.study()
 
-    def _known_record(self) -> StudyRecord:
-        if self._record is None:
+    def _known_log(self) -> EventLog:
+        if self._log is None:
             raise UnknownStudy("this tuner has no study yet: call fit first, or attach to one")
-        return self._record
+        return self._log
 
     def _known_study(self) -> Study:
-        self._known_record()
+        self._known_log()
         if self.study is None:
             raise UnknownStudy("this tuner has no study yet: call fit first, or attach to one")
         return self.study
 
-    def _find(self, name: str) -> StudyRecord:
+    def _find(self, name: str) -> EventLog:
         """The study in this journal or, if it is not there, in a mirror on S3."""
         try:
             return self._journal.find(name)
         except UnknownStudy:
-            record = find_elsewhere(self._journal, name)
-            if record is None:
+            log = find_elsewhere(self._journal, name)
+            if log is None:
                 raise
             _logger.warning("study %s is not in journal %s, and was found on S3", name, self._journal.path)
-            return record
+            return log
 
     def _prepared(self, inputs: Any) -> Manifest:
         """The manifest of a new study, with what only the user's inputs make known."""
@@ -373,24 +373,24 @@ class Tuner:
         return attrs.evolve(self._manifest, settings=settings, policy=policy, backend=self._estimator.describe())
 
     def _resume(
-        self, work: "_Work", record: StudyRecord, limits: Mapping[str, int], *, restart_algorithm: bool = False
+        self, work: "_Work", log: EventLog, limits: Mapping[str, int], *, restart_algorithm: bool = False
     ) -> Study:
         """Go on with a study whose driver's place is held."""
-        manifest = manifest_now(self._journal, record)
-        study = read_study(self._journal, record)
+        manifest = manifest_of(log)
+        study = log.study()
         _check_raised(limits, study)
         ended = study.stop_reason is not None and study.finished == len(study.trials)
         if ended and not (restart_algorithm or _changed(limits, manifest)):
             self.study = study
             return study
         self._estimator = restore_estimator(manifest.backend, self._estimator)
-        log = self._estimator.event_log(self._journal, record)
-        manifest = manifest_now(self._journal, record)  # again: a mirror may have brought the study forward
+        log = self._estimator.mirrored(log)
+        manifest = manifest_of(log)  # again: a mirror may have brought the study forward
         changed = _changed(limits, manifest)
         if work.stop_request is not None:  # who only stops asks no plugin
-            return self._drive(work, manifest, log, StudyPlugins([], []), read_study(self._journal, record))
+            return self._drive(work, manifest, log, StudyPlugins([], []), log.study())
         if changed or restart_algorithm:
-            study = read_study(self._journal, record)
+            study = log.study()
             _check_raised(limits, study)
             manifest = self._afresh(study, manifest, changed)
             with closing(self._build(manifest)) as plugins:
@@ -412,20 +412,20 @@ class Tuner:
         specs = tuple(self._class_of(spec).spec(spec.options) for spec in manifest.plugins)
         return attrs.evolve(manifest, problem=problem, plugins=specs)
 
-    def _first_log(self, record: StudyRecord) -> EventLog:
+    def _first_log(self, log: EventLog) -> EventLog:
         """Where the events of a new study go; if that cannot be, its name is free again."""
         try:
-            log: EventLog = self._estimator.event_log(self._journal, record)
+            mirrored: EventLog = self._estimator.mirrored(log)
         except BaseException:
-            self._journal.forget(record)
+            self._journal.forget(log)
             raise
-        self._record = record
-        return log
+        self._log = log
+        return mirrored
 
     def _replay(self, work: "_Work", manifest: Manifest, log: EventLog) -> Study:
         """Bring plugins to where the journal ends, and drive the study on."""
         with closing(self._build(manifest)) as plugins:
-            return self._drive(work, manifest, log, plugins, replay(self._journal, self._known_record(), plugins))
+            return self._drive(work, manifest, log, plugins, replay(log, plugins))
 
     def _drive(
         self,
@@ -436,7 +436,6 @@ class Tuner:
         study: Fold,
         unwritten: Sequence[Event] = (),
     ) -> Study:
-        record = self._known_record()
         self._manifest = manifest
         with ExitStack() as stack:
             backend = self._estimator.connect(study, manifest.settings)
@@ -446,9 +445,9 @@ class Tuner:
                 plugins.listen("progress", stack.enter_context(Progress()))
             if backend.jobs_survive:
                 stack.callback(_tell_running, study, manifest, self._journal.path)
-            if self._journal.last(record.id, EventKind.Opened) < 0:  # nobody was told how it began
-                plugins.happened(study, [*self._journal.read(record.id)])
-            requested = partial(self._stop_requested, work, record)
+            if log.last(EventKind.Opened) < 0:  # nobody was told how it began
+                plugins.happened(study, [*log.read()])
+            requested = partial(self._stop_requested, work, log)
             way_on = what_to_type("resume", study.name, self._journal.path, manifest)
             Driver(study, log, plugins, backend, manifest.policy, requested, way_on, unwritten).run()
             return study
@@ -462,19 +461,9 @@ class Tuner:
         finally:
             self._work = before
 
-    @contextmanager
-    def _held(self, record: StudyRecord, *, take_over: bool = False) -> Iterator[None]:
-        """While the study has no other driver."""
-        with self._journal.driver(record.id, take_over=take_over):
-            self._journal.forget_stop(record.id)
-            try:
-                yield
-            finally:
-                self._journal.forget_stop(record.id)
-
-    def _stop_requested(self, work: "_Work", record: StudyRecord) -> str | None:
-        if work.stop_request is None and self._journal.stop_requested(record.id):
-            work.stop_request = f"stopped by `byohpo stop {record.name}`"
+    def _stop_requested(self, work: "_Work", log: EventLog) -> str | None:
+        if work.stop_request is None and log.stop_requested():
+            work.stop_request = f"stopped by `byohpo stop {log.name}`"
         return work.stop_request
 
     def _build(self, manifest: Manifest) -> StudyPlugins:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from byohpo_core.errors import InvalidInput
-from byohpo_core.journal.sqlite import Journal
-from byohpo_core.replay import manifest_now, read_study
+from byohpo_core.journal.studies import Journal
+from byohpo_core.replay import manifest_of
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study import events
 from byohpo_core.study.events import Event, ImportedTrial
@@ -19,11 +19,11 @@ def check_parents(journal: Journal, names: Sequence[str], problem: Problem) -> t
     """The ids of studies to start from; raises `InvalidInput` where one is not about this *problem*."""
     ids = []
     for name in names:
-        record = journal.find(name)
-        parent = manifest_now(journal, record).problem
+        log = journal.find(name)
+        parent = manifest_of(log).problem
         if difference := _difference(parent.space, problem.space) or _other_objectives(parent, problem):
             raise InvalidInput(f"warm_start_from: study {name!r} {difference}")
-        ids.append(record.id)
+        ids.append(log.id)
     if len(set(ids)) < len(ids):
         raise InvalidInput(f"warm_start_from names a study twice: {', '.join(names)}")
     return tuple(ids)
@@ -31,7 +31,7 @@ def check_parents(journal: Journal, names: Sequence[str], problem: Problem) -> t
 
 def imported(journal: Journal, ids: Sequence[str]) -> list[Event]:
     """The first events of a new study, which bring its parents' results: all but repeats and stopped jobs."""
-    parents = [read_study(journal, journal.find(study_id)) for study_id in ids]
+    parents = [journal.find(study_id).study() for study_id in ids]
     known = [events.imported(parent.id, _results(parent)) for parent in parents]
     return [Event(number, it.kind, 0.0, it.body) for number, it in enumerate(known)]
 

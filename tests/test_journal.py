@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byohpo_core import ContinuousParameter, JournalError, Simulated, Simulation, StudyBusy, Tuner
-from byohpo_core.journal.sqlite import APPLICATION_ID, SCHEMA_VERSION, Journal
-from byohpo_core.replay import read_study
+from byohpo_core.journal import open_journal
+from byohpo_core.journal.sqlite import APPLICATION_ID, SCHEMA_VERSION
 from byohpo_core.study.events import EVENT_VERSION, Event, EventKind
 
 
 @pytest.fixture
 def journal():
     """A journal in a file."""
-    journal = Journal("j.db")
+    journal = open_journal("j.db")
     yield journal
     journal.close()
 
@@ -45,7 +45,7 @@ def test_the_state_is_a_fold_of_the_events(journal):
     """Read again, the journal gives the very study that the driver had."""
     study = fit()
     assert {str(trial.status) for trial in study.trials} >= {"Completed", "Failed", "Pruned"}
-    again = read_study(journal, journal.find("s"))
+    again = journal.find("s").study()
     assert state(again) == state(study)
     assert again.elapsed_seconds == study.elapsed_seconds
 
@@ -57,10 +57,10 @@ def test_every_prefix_of_a_journal_is_a_study(cut):
     path = Path("prefix.db")
     if not path.exists():
         fit(path=str(path))
-    journal = Journal(path)
-    record = journal.find("s")
-    study = read_study(Journal("nowhere.db"), record)
-    events = list(journal.read(record.id))
+    journal = open_journal(path)
+    log = journal.find("s")
+    study = log.blank_study()
+    events = list(log.read())
     for event in events[: cut % (len(events) + 1)]:
         study.apply(event)
     journal.close()
@@ -90,60 +90,63 @@ def test_commits_are_synchronous(journal):
 def test_an_empty_file_is_an_empty_journal():
     """As `touch` leaves it."""
     Path("j.db").touch()
-    assert Journal("j.db").studies() == []
+    assert open_journal("j.db").logs() == []
     assert fit().jobs == 30
 
 
 def test_events_come_back_as_they_were_written(journal):
     """Every float to the last digit, every text."""
-    record = journal.create("s", {"a": [1, 2.5, "ü"]})
-    assert journal.find("s") == record
+    log = journal.create("s", {"a": [1, 2.5, "ü"]})
+    assert journal.find("s").record == log.record
     body = {"trial": 0, "points": {"loss": [0, [0.1, 1e-300, 12345678901234567.0]]}, "text": "Größe\n"}
     events = [Event(i, EventKind.Reported, 0.1 * i, body) for i in range(3)]
-    journal.append(record.id, events)
-    assert list(journal.read(record.id)) == events
-    assert journal.event(record.id, 1) == events[1]
-    assert journal.last(record.id, EventKind.Reported) == 2
-    assert journal.last(record.id, EventKind.Epoch) == -1
+    log.append(events)
+    assert list(log.read()) == events
+    assert log.event(1) == events[1]
+    assert log.last(EventKind.Reported) == 2
+    assert log.last(EventKind.Epoch) == -1
 
 
 def test_a_sequence_number_is_written_once(journal):
     """A second writer is fenced, and nothing of its commit is kept."""
-    record = journal.create("s", {})
+    log = journal.create("s", {})
     first = Event(0, EventKind.Stopped, 0.0, {"reason": "a"})
-    journal.append(record.id, [first])
+    log.append([first])
     with pytest.raises(StudyBusy, match="another driver has taken over"):
-        journal.append(record.id, [Event(1, EventKind.Stopped, 0.0, {}), first])
-    assert list(journal.read(record.id)) == [first]
+        log.append([Event(1, EventKind.Stopped, 0.0, {}), first])
+    assert list(log.read()) == [first]
 
 
 def test_a_curve_is_of_the_last_attempt(journal):
     """A retried trial reports from the beginning again."""
-    record = journal.create("s", {})
+    log = journal.create("s", {})
     bodies = [("loss", [0, [5, 4]]), ("other", [0, [1]]), ("loss", [2, [3]]), ("loss", [0, [9, 8]])]
     for sequence, (metric, points) in enumerate(bodies):
-        journal.append(record.id, [Event(sequence, EventKind.Reported, 0.0, {"trial": 7, "points": {metric: points}})])
-    assert journal.curve(record.id, 7, "loss", 4) == (9, 8)
-    assert journal.curve(record.id, 7, "loss", 3) == (5, 4, 3)
-    assert journal.curve(record.id, 7, "other", 4) == (1,)
-    assert journal.curve(record.id, 8, "loss", 4) == ()
+        log.append([Event(sequence, EventKind.Reported, 0.0, {"trial": 7, "points": {metric: points}})])
+    assert log.curve(7, "loss", 4) == (9, 8)
+    assert log.curve(7, "loss", 3) == (5, 4, 3)
+    assert log.curve(7, "other", 4) == (1,)
+    assert log.curve(8, "loss", 4) == ()
 
 
 def test_studies_of_one_journal_are_apart():
     """Names are unique, ids begin with the name, and each has its own events."""
     first, second = fit("a"), fit("b", random_seed=2)
-    journal = Journal("j.db")
-    assert [record.name for record in journal.studies()] == ["a", "b"]
+    journal = open_journal("j.db")
+    assert [log.name for log in journal.logs()] == ["a", "b"]
     assert first.id.startswith("a-")
     assert first.id != second.id
-    assert read_study(journal, journal.find(first.id)).best == first.best
+    assert journal.find(first.id).study().best == first.best
     journal.close()
 
 
 def test_a_file_that_vanishes_is_told(journal):
     """The error names the journal."""
+    log = journal.create("s", {})
+    journal.close()
+    Path("j.db").unlink()
     with pytest.raises(JournalError, match=r"journal j.db is gone"):
-        journal.append("s", [])
+        log.append([])
 
 
 @pytest.mark.parametrize(
@@ -160,22 +163,22 @@ def test_what_a_newer_release_has_written_is_refused(change, told, journal):
     with closing(sqlite3.connect("j.db")) as connection, connection:
         connection.execute(f"UPDATE events SET {change} WHERE kind = 'finished' AND trial = 3")
     with pytest.raises(JournalError, match=f"has an event {told}, which a newer byohpo.*pip install --upgrade"):
-        read_study(journal, journal.find(study.id))
+        journal.find(study.id).study()
 
 
 def test_a_file_that_cannot_be_read_to_its_end_is_told(journal):
     """Also where the fault comes after the first rows."""
-    record = journal.create("s", {"format": 1})
+    log = journal.create("s", {"format": 1})
     for number in range(0, 2000, 100):
         bodies = [{"reason": f"{number + it:0300}"} for it in range(100)]
-        journal.append(record.id, [Event(number + it, EventKind.Stopped, 0.0, body) for it, body in enumerate(bodies)])
+        log.append([Event(number + it, EventKind.Stopped, 0.0, body) for it, body in enumerate(bodies)])
     journal.close()
     with Path("j.db").open("r+b") as file:
         size = file.seek(0, 2)
         file.seek(size // 2)
         file.write(b"\xff" * (size // 4))
     with pytest.raises(JournalError, match=r"journal j.db: .*malformed"):
-        list(journal.read(record.id))
+        list(log.read())
 
 
 def test_threads_that_create_a_journal_at_once_all_find_it(tmp_path):
@@ -186,11 +189,11 @@ def test_threads_that_create_a_journal_at_once_all_find_it(tmp_path):
 
         def create(name, path=path, together=together):
             together.wait()
-            journal = Journal(path)
+            journal = open_journal(path)
             journal.create(f"s{name}", {"format": 1})
             journal.close()
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(create, range(8)))
-        with closing(Journal(path)) as journal:
-            assert len(journal.studies()) == 8
+        with closing(open_journal(path)) as journal:
+            assert len(journal.logs()) == 8

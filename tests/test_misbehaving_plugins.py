@@ -17,7 +17,7 @@ from byohpo_core import (
     UnknownStudy,
     hookimpl,
 )
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal import open_journal
 
 RANGES = {"x": ContinuousParameter(0, 1), "n": IntegerParameter(1, 5)}
 GOOD = {"x": 0.5, "n": 3}
@@ -283,8 +283,8 @@ def test_every_event_happens_once():
             seen.append((event.sequence, event.kind))
 
     study = tune("random", extensions=[Tracker])
-    journal = Journal("studies.db")
-    assert seen == [(event.sequence, event.kind) for event in journal.read(study.id)]
+    journal = open_journal("studies.db")
+    assert seen == [(event.sequence, event.kind) for event in journal.find(study.id).read()]
     journal.close()
 
 

@@ -34,9 +34,10 @@ from byohpo_core.advice import what_to_type
 from byohpo_core.backends.simulated import SimulatedBackend
 from byohpo_core.importable import import_function
 from byohpo_core.journal import open_journal
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal.memory import MemoryLog
+from byohpo_core.journal.sqlite import SqliteLog
 from byohpo_core.plugins import PluginSpec
-from byohpo_core.replay import manifest_now
+from byohpo_core.replay import manifest_of
 
 
 def simulated(hyperparameters):
@@ -87,28 +88,28 @@ class Killed(BaseException):
 def test_a_driver_that_dies_at_any_commit_resumes_as_if_nothing_had_happened(strategy, moment, monkeypatch):
     """At every boundary of the journal: what was not committed never happened, what was is not repeated."""
     whole = outcome(tuner(strategy, "whole.db").fit(job_name="s"))
-    append = Journal.append
+    append = SqliteLog.append
     boundary = 0
     while True:
         left = boundary
 
-        def dying(journal, study_id, events):
+        def dying(log, events):
             nonlocal left
             left -= 1
             if left < 0 and moment == "before":
                 raise Killed
-            append(journal, study_id, events)
+            append(log, events)
             if left < 0:
                 raise Killed
 
-        monkeypatch.setattr(Journal, "append", dying)
+        monkeypatch.setattr(SqliteLog, "append", dying)
         try:
             tuner(strategy).fit(job_name=f"s{boundary}")
         except Killed:
             pass
         else:
             break
-        monkeypatch.setattr(Journal, "append", append)
+        monkeypatch.setattr(SqliteLog, "append", append)
         assert outcome(attach(f"s{boundary}").resume()) == whole
         boundary += 1
     assert boundary > 16
@@ -132,8 +133,8 @@ class ReadsCurves:
         assert report is None or len(study.curve(trial.number)) == report.count
 
 
-@pytest.mark.parametrize("journal", ["studies.db", ":memory:"])
-def test_what_a_plugin_reads_of_curves_and_of_the_time_is_replayed(journal, monkeypatch):
+@pytest.mark.parametrize(("journal", "log_class"), [("studies.db", SqliteLog), (":memory:", MemoryLog)])
+def test_what_a_plugin_reads_of_curves_and_of_the_time_is_replayed(journal, log_class, monkeypatch):
     """A prune hook sees every reported point; a replay sees none that was reported later, and the same time."""
 
     def creeping(backend):
@@ -141,39 +142,39 @@ def test_what_a_plugin_reads_of_curves_and_of_the_time_is_replayed(journal, monk
         return backend._now
 
     monkeypatch.setattr(SimulatedBackend, "now", creeping)
-    append = type(open_journal(journal)).append
+    append = log_class.append
     for boundary in (4, 8, 12, 16, 20):
         left = boundary
 
-        def dying(journal, study_id, events):
+        def dying(log, events):
             nonlocal left
             left -= 1
-            append(journal, study_id, events)
+            append(log, events)
             if left < 0:
                 raise Killed
 
-        monkeypatch.setattr(type(open_journal(journal)), "append", dying)
+        monkeypatch.setattr(log_class, "append", dying)
         driven = tuner("reads-curves", journal, max_jobs=8)
         with pytest.raises(Killed):
             driven.fit(job_name=f"s{boundary}")
-        monkeypatch.setattr(type(open_journal(journal)), "append", append)
+        monkeypatch.setattr(log_class, "append", append)
         assert driven.resume().stop_reason == "max_jobs (8) reached"
 
 
 def test_a_study_that_dies_again_and_again_still_ends(monkeypatch):
     """Killed during every resume, it goes on from the last commit."""
     whole = outcome(tuner("pso", "whole.db").fit(job_name="s"))
-    append = Journal.append
+    append = SqliteLog.append
     left = 3
 
-    def dying(journal, study_id, events):
+    def dying(log, events):
         nonlocal left
         left -= 1
         if left < 0:
             raise Killed
-        append(journal, study_id, events)
+        append(log, events)
 
-    monkeypatch.setattr(Journal, "append", dying)
+    monkeypatch.setattr(SqliteLog, "append", dying)
     run = tuner().fit
     with pytest.raises(Killed):
         run(job_name="s")
@@ -264,21 +265,21 @@ class Fickle:
 def test_a_plugin_that_changed_its_mind_is_named_and_can_be_restarted(monkeypatch):
     """Divergence stops loudly; `restart_algorithm` goes on from the results so far."""
     register("fickle", Fickle)
-    append = Journal.append
+    append = SqliteLog.append
     left = 6
 
-    def dying(journal, study_id, events):
+    def dying(log, events):
         nonlocal left
         left -= 1
         if left < 0:
             raise Killed
-        append(journal, study_id, events)
+        append(log, events)
 
-    monkeypatch.setattr(Journal, "append", dying)
+    monkeypatch.setattr(SqliteLog, "append", dying)
     run = tuner("fickle").fit
     with pytest.raises(Killed):
         run(job_name="s")
-    monkeypatch.setattr(Journal, "append", append)
+    monkeypatch.setattr(SqliteLog, "append", append)
     monkeypatch.setattr(Fickle, "offset", 1e-9)
     with pytest.raises(
         Diverged, match=r"'fickle'.*changed its mind about trial 0.*\{'x': 0.0\}.*byohpo resume s --restart-algorithm"
@@ -585,7 +586,7 @@ def test_what_to_type_follows_from_the_manifest(backend, targets, resume, stop):
     tuner("random").fit(job_name="s")
     journal = open_journal("studies.db")
     manifest = attrs.evolve(
-        manifest_now(journal, journal.find("s")),
+        manifest_of(journal.find("s")),
         backend=backend,
         plugins=[PluginSpec("mine", f"byohpo.{group}", target, {}) for group, target in targets.items()],
     )
@@ -598,9 +599,9 @@ def test_two_drivers_of_one_study_are_refused_the_holder_is_named():
     tuner(max_jobs=4).fit(job_name="s")
     code = """
         import sys
-        from byohpo_core.journal.sqlite import Journal
-        journal = Journal("studies.db")
-        with journal.driver(journal.find("s").id):
+        from byohpo_core.journal import open_journal
+        journal = open_journal("studies.db")
+        with journal.find("s").hold():
             print("held", flush=True)
             sys.stdin.read()
     """
@@ -619,8 +620,8 @@ def test_two_drivers_of_one_study_are_refused_the_holder_is_named():
 def test_two_drivers_in_one_process_are_refused():
     """A POSIX lock would not hold against one's own process."""
     tuner(max_jobs=4).fit(job_name="s")
-    journal = Journal("studies.db")
-    with journal.driver(journal.find("s").id), pytest.raises(StudyBusy, match="already being driven by this process"):
+    journal = open_journal("studies.db")
+    with journal.find("s").hold(), pytest.raises(StudyBusy, match="already being driven by this process"):
         attach().resume()
 
 
@@ -668,17 +669,17 @@ def test_a_study_is_stopped_without_its_algorithm():
 
 def test_a_stale_driver_is_fenced_by_the_journal(monkeypatch):
     """If another driver has written meanwhile, the stale one stops at its next commit."""
-    append = Journal.append
+    append = SqliteLog.append
     commits = 0
 
-    def overtaken(journal, study_id, events):
+    def overtaken(log, events):
         nonlocal commits
         commits += 1
-        append(journal, study_id, events)
+        append(log, events)
         if commits == 3:
-            append(journal, study_id, [attrs.evolve(events[-1], sequence=events[-1].sequence + 1)])
+            append(log, [attrs.evolve(events[-1], sequence=events[-1].sequence + 1)])
 
-    monkeypatch.setattr(Journal, "append", overtaken)
+    monkeypatch.setattr(SqliteLog, "append", overtaken)
     run = tuner().fit
     with pytest.raises(StudyBusy, match="another driver has taken over study"):
         run(job_name="s")
@@ -687,23 +688,23 @@ def test_a_stale_driver_is_fenced_by_the_journal(monkeypatch):
 def test_a_disk_that_is_full_ends_with_one_line_and_resumes(monkeypatch):
     """What was committed is safe; when there is room again the study goes on as if nothing had happened."""
     whole = outcome(tuner("pso", "whole.db").fit(job_name="s"))
-    append = Journal.append
+    append = SqliteLog.append
     commits = 0
 
-    def filling(journal, study_id, events):
+    def filling(log, events):
         nonlocal commits
         commits += 1
         if commits == 4:
-            pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
-            journal._connection.execute(f"PRAGMA max_page_count = {pages}")
-        append(journal, study_id, events)
+            pages = log._journal._connection.execute("PRAGMA page_count").fetchone()[0]
+            log._journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+        append(log, events)
 
-    monkeypatch.setattr(Journal, "append", filling)
+    monkeypatch.setattr(SqliteLog, "append", filling)
     run = tuner().fit
     with pytest.raises(Exception, match="database or disk is full; what was committed is safe") as raised:
         run(job_name="s")
     assert type(raised.value).__name__ == "JournalError"
-    monkeypatch.setattr(Journal, "append", append)
+    monkeypatch.setattr(SqliteLog, "append", append)
     assert outcome(attach().resume()) == whole
 
 

@@ -27,7 +27,7 @@ from byohpo_core import (
     hookimpl,
     register,
 )
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal.sqlite import SqliteJournal
 from byohpo_core.replay import replay
 from byohpo_core.warmstart import imported
 
@@ -498,7 +498,7 @@ def test_a_long_base_name_leaves_room_for_its_number(length):
 
 def test_a_numbered_name_that_another_program_takes_first_is_counted_on(monkeypatch):
     """A name that is ours to choose is never refused."""
-    studies = Journal.studies
+    studies = SqliteJournal.logs
     looks = []
 
     def outdated(journal):
@@ -506,7 +506,7 @@ def test_a_numbered_name_that_another_program_takes_first_is_counted_on(monkeypa
         return [] if len(looks) == 1 else studies(journal)
 
     tune(job_name=None, max_jobs=1, max_parallel_jobs=1)
-    monkeypatch.setattr(Journal, "studies", outdated)
+    monkeypatch.setattr(SqliteJournal, "logs", outdated)
     assert tune(job_name=None, max_jobs=1, max_parallel_jobs=1).study.name == "objective-2"
 
 

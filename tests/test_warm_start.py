@@ -17,7 +17,7 @@ from byohpo_core import (
     hookimpl,
     register,
 )
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal.sqlite import SqliteLog
 
 RANGES = {"x": ContinuousParameter(-5, 5), "n": IntegerParameter(1, 3)}
 
@@ -194,7 +194,7 @@ def test_they_are_known_from_the_study_s_first_moment(parent, monkeypatch):
 
     child = tuner(random_seed=2, warm_start_from=["parent"])
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "append", dying)
+        patch.setattr(SqliteLog, "append", dying)
         with pytest.raises(RuntimeError, match="the driver died"):
             child.fit(job_name="child")
     Tuner.attach("parent", journal="studies.db", estimator=Simulated(job), progress=False).resume(max_jobs=14)

@@ -16,8 +16,8 @@ import attrs
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import kept_name
-from byohpo_core.journal.log import EventLog, StudyRecord
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal.log import EventLog
+from byohpo_core.journal.studies import Journal
 from byohpo_core.plugins import BACKENDS, find
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
@@ -127,7 +127,7 @@ class Estimator(Protocol):
     reports: ClassVar[bool] = True
     """Whether jobs that run tell how they do, as early stopping needs it."""
 
-    def fixed(self, tuned: Collection[str]) -> Mapping[str, Any]:  # noqa: ARG002
+    def fixed(self, tuned: Collection[str]) -> Mapping[str, Any]:
         """The fixed hyperparameters beside the *tuned* ones; one that is in both is refused."""
         return self.hyperparameters
 
@@ -154,9 +154,9 @@ class Estimator(Protocol):
         Raises `InvalidInput` if this process cannot rebuild it.
         """
 
-    def event_log(self, journal: Journal, record: StudyRecord) -> EventLog:  # noqa: ARG002
-        """Where a driver of this study writes: the journal, or one that keeps a copy of it elsewhere."""
-        return journal
+    def mirrored(self, log: EventLog) -> EventLog:
+        """Where a driver of this study writes: its log, or one around it that keeps a copy elsewhere."""
+        return log
 
     def attached_to(self, trial: Trial) -> Any:
         """The user's object as it is after training this *trial*; raises `InvalidInput` where there is none."""
@@ -232,7 +232,7 @@ def restore_estimator(description: Mapping[str, Any], given: Estimator | None) -
     return estimator
 
 
-def find_elsewhere(journal: Journal, name: str) -> StudyRecord | None:
+def find_elsewhere(journal: Journal, name: str) -> EventLog | None:
     """Bring into the journal a study of SageMaker jobs that was driven on another machine; None without such jobs.
 
     Raises `UnknownStudy`, with the journal's own words first, where SageMaker cannot be asked.

@@ -58,11 +58,11 @@ class PythonFunction(Estimator):
     def functions(self) -> Sequence[Callable[..., Any]]:
         return (self.function,)
 
-    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:  # noqa: ARG002
+    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:
         """None: the function returns metrics by name."""
         return ()
 
-    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:  # noqa: ARG002
+    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:
         if inputs:
             raise InvalidInput("a Python function has no input channels: leave out fit's inputs")
         if settings.metric_definitions:
@@ -84,7 +84,7 @@ class PythonFunction(Estimator):
             import_function(description["function"], folder), processes=description["processes"], folder=folder
         )
 
-    def connect(self, study: Study, settings: JobSettings) -> "FunctionBackend":  # noqa: ARG002
+    def connect(self, study: Study, settings: JobSettings) -> "FunctionBackend":
         return FunctionBackend(self, study.problem.max_parallel_jobs, study.problem.objectives[0].metric)
 
 
@@ -114,7 +114,7 @@ class FunctionBackend:
         """Evaluations of an earlier driver died with it."""
         return [Ended(str(trial.job_name), Outcome.Lost, reason="lost with its driver") for trial in trials]
 
-    def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:  # noqa: ARG002
+    def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:
         updates: list[Update] = []
         try:
             updates.append(self._news.get(timeout=wait_seconds))

@@ -61,11 +61,11 @@ class Simulated(Estimator):
     def functions(self) -> Sequence[Callable[..., Any]]:
         return (self.function,)
 
-    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:  # noqa: ARG002
+    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:
         """None: the function gives metrics by name."""
         return ()
 
-    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:  # noqa: ARG002
+    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:
         return self, attrs.evolve(settings, inputs=channels(inputs))
 
     def describe(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Simulated(Estimator):
     def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:
         return given or cls(import_function(description["function"], description.get("folder")))
 
-    def connect(self, study: Study, settings: JobSettings) -> "SimulatedBackend":  # noqa: ARG002
+    def connect(self, study: Study, settings: JobSettings) -> "SimulatedBackend":
         return SimulatedBackend(self.function, study.now)
 
 
@@ -105,7 +105,7 @@ class SimulatedBackend:
         self.launch(trials)
         return ()
 
-    def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:  # noqa: ARG002
+    def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:
         """Jump to the next thing that happens, at most *wait_seconds* ahead."""
         deadline = self._now + wait_seconds
         updates: list[Update] = []

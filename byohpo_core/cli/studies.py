@@ -146,20 +146,19 @@ def _tell(study: Study) -> int:
 
 def _studies(options: argparse.Namespace) -> int:
     from byohpo_core.journal import open_journal
-    from byohpo_core.manifest import Manifest
     from byohpo_core.plugins import ALGORITHMS
-    from byohpo_core.replay import manifest_now, read_study
+    from byohpo_core.replay import manifest_of
 
     journal = open_journal(options.journal)
     table = []
-    for record in journal.studies():
-        manifest: Manifest = manifest_now(journal, record)
-        study = read_study(journal, record)
+    for log in journal.logs():
+        manifest = manifest_of(log)
+        study = log.study()
         strategy = next(spec.name for spec in manifest.plugins if spec.group == ALGORITHMS)
         best = "no result" if study.best is None else f"best {study.best.value:.6g}"
         jobs = f"{study.jobs}/{study.problem.max_jobs} jobs"
-        state = study.stop_reason or f"not ended: {what_to_type('resume', record.name, journal.path, manifest)}"
-        table.append([record.name, record.id, strategy, jobs, best, state])
+        state = study.stop_reason or f"not ended: {what_to_type('resume', log.name, log.path, manifest)}"
+        table.append([log.name, log.id, strategy, jobs, best, state])
     if not table:
         missing = "" if Path(journal.path).exists() else ", which does not exist"
         print(f"no studies in {journal.path}{missing}; --journal or the variable BYOHPO_JOURNAL names another")

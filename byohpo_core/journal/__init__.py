@@ -4,13 +4,14 @@ import os
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.memory import MemoryJournal
-from byohpo_core.journal.place import MEMORY
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal.place import MEMORY, default_journal
+from byohpo_core.journal.sqlite import SqliteJournal
+from byohpo_core.journal.studies import Journal
 
 
-def open_journal(path: str | os.PathLike[str] | None) -> Journal:
+def open_journal(path: str | os.PathLike[str] | None = None) -> Journal:
     """The journal at a path, `":memory:"`, or by default `BYOHPO_JOURNAL` or `byohpo.db` in the working folder."""
-    path = path or os.environ.get("BYOHPO_JOURNAL") or "byohpo.db"
+    path = path or default_journal()
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidInput(f"journal is {path!r}, not a path")
-    return MemoryJournal() if path == MEMORY else Journal(path)
+    return MemoryJournal() if path == MEMORY else SqliteJournal(path)

@@ -16,7 +16,7 @@ _driving_lock = threading.Lock()
 
 
 @contextmanager
-def _one_in_this_process(journal: str, study_id: str) -> Iterator[None]:
+def one_in_this_process(journal: str, study_id: str) -> Iterator[None]:
     """A POSIX lock does not hold against one's own process, so a registry does."""
     with _driving_lock:
         if (journal, study_id) in _driving:
@@ -27,6 +27,13 @@ def _one_in_this_process(journal: str, study_id: str) -> Iterator[None]:
     finally:
         with _driving_lock:
             _driving.discard((journal, study_id))
+
+
+@contextmanager
+def held(lock: Path, study_id: str, *, take_over: bool) -> Iterator[None]:
+    """Be the one driver of a study; raises `StudyBusy`, naming the holder."""
+    with one_in_this_process(str(lock), study_id), _locked_file(lock, study_id, take_over=take_over):
+        yield
 
 
 @contextmanager

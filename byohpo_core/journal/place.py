@@ -1,18 +1,13 @@
 """Where a journal is: the default one, the files beside it, and the command line that names it."""
 
 import os
-import shlex
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
 MEMORY = ":memory:"
+DEFAULT = "byohpo.db"
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "9p", "afs", "ceph"})
 
 
@@ -26,7 +21,7 @@ def journal_files(study_id: str, names: Iterable[str]) -> set[str]:
     return set()
 
 
-def _on_network(path: Path) -> bool:
+def is_on_network(path: Path) -> bool:
     """Whether the file lies on a network file system, where SQLite's WAL does not work."""
     mounts = Path("/proc/self/mounts")
     if not mounts.exists():
@@ -42,8 +37,14 @@ def _on_network(path: Path) -> bool:
 
 def command(journal: str, *words: str) -> str:
     """A command for a shell; a journal that it would not find by itself is named."""
-    return " ".join(["byohpo", *words, *([] if _is_default(journal) else ["--journal", shlex.quote(journal)])])
+    return " ".join(["byohpo", *words, *([] if is_default(journal) else ["--journal", shlex.quote(journal)])])
 
 
-def _is_default(journal: str) -> bool:
-    return journal == (os.environ.get("BYOHPO_JOURNAL") or "byohpo.db")
+def is_default(journal: str) -> bool:
+    """Whether this journal is used where none is named."""
+    return journal == default_journal()
+
+
+def default_journal() -> str:
+    """`BYOHPO_JOURNAL` or, without it, `byohpo.db` in the working folder."""
+    return os.environ.get("BYOHPO_JOURNAL") or DEFAULT

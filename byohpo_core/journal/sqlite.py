@@ -1,22 +1,21 @@
-"""The durable record of studies: an SQLite file of events that is only ever appended to, by one driver at a time."""
+"""Studies in an SQLite file: each event is a row, each commit is on disk before it returns."""
 
 import json
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from itertools import count
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from byohpo_core.errors import JournalError, StudyExists, UnknownStudy
-from byohpo_core.journal.lock import _locked_file, _one_in_this_process
-from byohpo_core.journal.log import StudyRecord, _curve, _overtaken, journaled_event
-from byohpo_core.journal.place import MEMORY, _on_network, command
+from byohpo_core.errors import JournalError
+from byohpo_core.journal.lock import held
+from byohpo_core.journal.log import EventLog, StudyRecord, curve_of, journaled_event, overtaken
+from byohpo_core.journal.place import is_on_network
+from byohpo_core.journal.studies import Journal
 from byohpo_core.study.events import Event, EventKind
-from byohpo_core.study.naming import MAX_NAME_LENGTH, check_study_name, draw_id
 
 APPLICATION_ID = 0x62796F68  # "byoh"
 SCHEMA_VERSION = 1
@@ -34,140 +33,46 @@ _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Journal:
+class SqliteJournal(Journal):
     """The studies of one SQLite file.
 
     A missing or empty file is an empty journal. It is created by the first study, never by reading.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        super().__init__(os.fspath(path))
         self._connection: sqlite3.Connection | None = None
-        self._closing: weakref.finalize[[], Journal] | None = None
+        self._closing: weakref.finalize[[], SqliteJournal] | None = None
 
     @property
     def folder(self) -> Path:
-        """Where backends keep files of the studies in this journal: beside it."""
         return Path(self.path).absolute().parent / "byohpo-jobs"
 
-    def create(self, name: str, manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> StudyRecord:
-        """A new study, and how it begins; its id is the name and four characters drawn now."""
-        record = StudyRecord(draw_id(check_study_name(name)), name, manifest)
-        self.take(record, events)
-        return record
+    def logs(self) -> list[EventLog]:
+        rows = self.rows("SELECT id, name, manifest FROM studies ORDER BY name")
+        return [SqliteLog(self, StudyRecord(study_id, name, json.loads(manifest))) for study_id, name, manifest in rows]
 
-    def create_numbered(self, base: str, manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> StudyRecord:
-        """A new study with the first name of base-1, base-2, ... that is free; a long base is cut."""
-        while True:
-            with suppress(StudyExists):  # another process was faster
-                return self.create(self._free_name(base), manifest, events)
-
-    def take(self, record: StudyRecord, events: Sequence[Event]) -> None:
-        """Add a study with all that happened in it, such as one that was found elsewhere."""
-        with self._transaction(create=True) as connection:
+    def take(self, record: StudyRecord, events: Sequence[Event]) -> EventLog:
+        with self.transaction(create=True) as connection:
             if connection.execute("SELECT 1 FROM studies WHERE name = ?", (record.name,)).fetchone():
                 raise self._taken(record.name)
             row = (record.id, record.name, _to_json(record.manifest))
             connection.execute("INSERT INTO studies VALUES (?, ?, ?)", row)
             connection.executemany(_INSERT, _rows_of(record.id, events))
+        return SqliteLog(self, record)
 
-    def forget(self, record: StudyRecord) -> None:
-        """Remove a study that could not begin."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM events WHERE study = ?", (record.id,))
-            connection.execute("DELETE FROM studies WHERE id = ?", (record.id,))
-
-    def _free_name(self, base: str) -> str:
-        taken = {record.name for record in self.studies()}
-        names = (f"{base[: MAX_NAME_LENGTH - len(str(n)) - 1].rstrip('-')}-{n}" for n in count(1))
-        return next(name for name in names if name not in taken)
-
-    def studies(self) -> list[StudyRecord]:
-        """All studies, by name."""
-        rows = self._rows("SELECT id, name, manifest FROM studies ORDER BY name")
-        return [StudyRecord(study_id, name, json.loads(manifest)) for study_id, name, manifest in rows]
-
-    def find(self, name: str) -> StudyRecord:
-        """The study with this name or id."""
-        studies = self.studies()
-        for record in studies:
-            if name in (record.name, record.id):
-                return record
-        known = ", ".join(record.name for record in studies) or "none"
-        missing = "" if self.path == MEMORY or Path(self.path).exists() else ", which does not exist,"
-        another = "" if self.path == MEMORY else ": journal=, --journal or the variable BYOHPO_JOURNAL names another"
-        raise UnknownStudy(f"journal {self.path}{missing} has no study named {name!r} (known: {known}){another}")
-
-    def append(self, study_id: str, events: Sequence[Event]) -> None:
-        try:
-            with self._transaction() as connection:
-                connection.executemany(_INSERT, _rows_of(study_id, events))
-        except sqlite3.IntegrityError as error:
-            raise _overtaken(study_id) from error
-
-    def read(self, study_id: str) -> Iterator[Event]:
-        """All events of a study, in order."""
-        for sequence, kind, version, time, body in self._rows(
-            "SELECT sequence, kind, version, time, body FROM events WHERE study = ? ORDER BY sequence", (study_id,)
-        ):
-            yield journaled_event(study_id, sequence, kind, time, json.loads(body), version)
-
-    def event(self, study_id: str, sequence: int) -> Event:
-        """One event of a study."""
-        for kind, version, time, body in self._rows(
-            "SELECT kind, version, time, body FROM events WHERE study = ? AND sequence = ?", (study_id, sequence)
-        ):
-            return journaled_event(study_id, sequence, kind, time, json.loads(body), version)
-        raise JournalError(f"journal {self.path}: study {study_id!r} has no event {sequence}")
-
-    def last(self, study_id: str, kind: EventKind) -> int:
-        """The sequence number of the last event of this kind, or -1."""
-        rows = self._rows("SELECT max(sequence) FROM events WHERE study = ? AND kind = ?", (study_id, kind))
-        return next((sequence for (sequence,) in rows if sequence is not None), -1)
-
-    def curve(self, study_id: str, trial: int, metric: str, before: int) -> tuple[float, ...]:
-        """Every value that a trial reported of a metric before an event, oldest first; those of its last attempt."""
-        rows = self._rows(
-            "SELECT body FROM events WHERE study = ? AND kind = 'reported' AND trial = ? AND sequence < ? "
-            "ORDER BY sequence",
-            (study_id, trial, before),
-        )
-        return _curve((json.loads(body)["points"] for (body,) in rows), metric)
-
-    def request_stop(self, study_id: str) -> None:
-        """Ask the study's driver, whatever process it is, to end the study."""
-        self._stop_file(study_id).touch()
-
-    def stop_requested(self, study_id: str) -> bool:
-        """Whether somebody asked the study's driver to end it."""
-        return self._stop_file(study_id).exists()
-
-    def forget_stop(self, study_id: str) -> None:
-        """The study has ended, or a new driver begins."""
-        self._stop_file(study_id).unlink(missing_ok=True)
-
-    def _stop_file(self, study_id: str) -> Path:
-        return Path(f"{os.path.realpath(self.path)}.{study_id}.stop")
+    def forget(self, log: EventLog) -> None:
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM events WHERE study = ?", (log.id,))
+            connection.execute("DELETE FROM studies WHERE id = ?", (log.id,))
 
     def close(self) -> None:
         if self._closing is not None:
             self._closing()
         self._connection = self._closing = None
 
-    @contextmanager
-    def driver(self, study_id: str, *, take_over: bool = False) -> Iterator[None]:
-        """Hold the one driver's place of a study; raises `StudyBusy`, naming the holder."""
-        lock = Path(f"{os.path.realpath(self.path)}.{study_id}.lock")
-        with _one_in_this_process(str(lock), study_id), _locked_file(lock, study_id, take_over=take_over):
-            yield
-
-    def _taken(self, name: str) -> StudyExists:
-        told = "" if self.path == MEMORY else f", and `{command(self.path, 'studies')}` says what goes on with it"
-        return StudyExists(
-            f"journal {self.path} already has a study named {name!r}{told}: choose another job_name for a new one"
-        )
-
-    def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
+        """What a query finds; nothing where there is no file."""
         connection = self._connect(create=False)
         if connection is None:
             return
@@ -175,7 +80,8 @@ class Journal:
             yield from connection.execute(statement, parameters)
 
     @contextmanager
-    def _transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """All or nothing, on disk at its end; only with *create* in a new file."""
         connection = self._connect(create=create)
         if connection is None:
             raise JournalError(f"journal {self.path} is gone")
@@ -236,7 +142,7 @@ class Journal:
                 f"journal {self.path} has schema {version}, written by a newer byohpo; this one reads up to "
                 f"{SCHEMA_VERSION}: pip install --upgrade byohpo-core"
             )
-        mode = "DELETE" if _on_network(Path(self.path)) else "WAL"
+        mode = "DELETE" if is_on_network(Path(self.path)) else "WAL"
         _set_mode(connection, mode)
         connection.execute("PRAGMA synchronous = FULL")
         if empty:
@@ -245,6 +151,78 @@ class Journal:
                 for statement in _SCHEMA:
                     connection.execute(statement)
             connection.execute("COMMIT")
+
+
+class SqliteLog(EventLog):
+    """One study's events in an SQLite file; the lock and the request to stop are files beside it."""
+
+    def __init__(self, journal: SqliteJournal, record: StudyRecord) -> None:
+        super().__init__(record, journal.path)
+        self._journal = journal
+
+    def append(self, events: Sequence[Event]) -> None:
+        try:
+            with self._journal.transaction() as connection:
+                connection.executemany(_INSERT, _rows_of(self.id, events))
+        except sqlite3.IntegrityError as error:
+            raise overtaken(self.id) from error
+
+    def read(self) -> Iterator[Event]:
+        for sequence, kind, version, time, body in self._journal.rows(
+            "SELECT sequence, kind, version, time, body FROM events WHERE study = ? ORDER BY sequence", (self.id,)
+        ):
+            yield journaled_event(self.id, sequence, kind, time, json.loads(body), version)
+
+    def event(self, sequence: int) -> Event:
+        for kind, version, time, body in self._journal.rows(
+            "SELECT kind, version, time, body FROM events WHERE study = ? AND sequence = ?", (self.id, sequence)
+        ):
+            return journaled_event(self.id, sequence, kind, time, json.loads(body), version)
+        raise JournalError(f"journal {self.path}: study {self.id!r} has no event {sequence}")
+
+    def last(self, kind: EventKind | None = None) -> int:
+        newest = "SELECT max(sequence) FROM events WHERE study = ?"
+        if kind is None:
+            rows = self._journal.rows(newest, (self.id,))
+        else:
+            rows = self._journal.rows(f"{newest} AND kind = ?", (self.id, kind))
+        return next((sequence for (sequence,) in rows if sequence is not None), -1)
+
+    def curve(self, trial: int, metric: str, before: int) -> tuple[float, ...]:
+        rows = self._journal.rows(
+            "SELECT body FROM events WHERE study = ? AND kind = 'reported' AND trial = ? AND sequence < ? "
+            "ORDER BY sequence",
+            (self.id, trial, before),
+        )
+        return curve_of((json.loads(body)["points"] for (body,) in rows), metric)
+
+    @contextmanager
+    def hold(self, *, take_over: bool = False) -> Iterator[None]:
+        with held(self._beside("lock"), self.id, take_over=take_over):
+            self._forget_stop()
+            try:
+                yield
+            finally:
+                self._forget_stop()
+
+    def request_stop(self) -> None:
+        self._beside("stop").touch()
+
+    def stop_requested(self) -> bool:
+        return self._beside("stop").exists()
+
+    def _forget_stop(self) -> None:
+        self._beside("stop").unlink(missing_ok=True)
+
+    def _beside(self, what: str) -> Path:
+        return Path(f"{os.path.realpath(self.path)}.{self.id}.{what}")
+
+
+def _rows_of(study_id: str, events: Sequence[Event]) -> list[tuple[Any, ...]]:
+    return [
+        (study_id, it.sequence, it.kind.value, it.version, it.time, it.body.get("trial"), _to_json(it.body))
+        for it in events
+    ]
 
 
 def _set_mode(connection: sqlite3.Connection, mode: str) -> None:
@@ -263,10 +241,3 @@ def _set_mode(connection: sqlite3.Connection, mode: str) -> None:
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
-
-
-def _rows_of(study_id: str, events: Sequence[Event]) -> list[tuple[Any, ...]]:
-    return [
-        (study_id, it.sequence, it.kind.value, it.version, it.time, it.body.get("trial"), _to_json(it.body))
-        for it in events
-    ]

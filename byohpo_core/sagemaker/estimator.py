@@ -9,8 +9,7 @@ import attrs
 
 from byohpo_core.backends import Estimator, JobSettings
 from byohpo_core.errors import InvalidInput
-from byohpo_core.journal.log import EventLog, StudyRecord
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal.log import EventLog
 from byohpo_core.metrics import compile_metrics
 from byohpo_core.sagemaker import index
 from byohpo_core.sagemaker.aws import Aws, Clock, WallClock, usable_region
@@ -113,7 +112,7 @@ class TrainingJob(Estimator):
         """Where the job has a tuned hyperparameter, the range takes its place, as in SageMaker's own tuner."""
         return {name: value for name, value in self.hyperparameters.items() if name not in tuned}
 
-    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:  # noqa: ARG002
+    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:
         """None: a job's own definitions come with its request."""
         return ()
 
@@ -223,14 +222,14 @@ class TrainingJob(Estimator):
         restored: Self = attrs.evolve(given, **settings)
         return restored
 
-    def event_log(self, journal: Journal, record: StudyRecord) -> EventLog:
-        """The journal, with a copy of each commit beside the jobs' outputs."""
-        from byohpo_core.sagemaker.mirror import MirroredJournal
+    def mirrored(self, log: EventLog) -> EventLog:
+        """The log, with a copy of each commit beside the jobs' outputs."""
+        from byohpo_core.sagemaker.mirror import MirroredLog
 
-        log = MirroredJournal(journal, self.mirror(record.id), record)
+        mirrored = MirroredLog(log, self.mirror(log.id))
         # Who may not look at jobs is told so while there are none.
-        next(index.search(self.aws, [index.tagged(STUDY_TAG, record.id)]), None)
-        return log
+        next(index.search(self.aws, [index.tagged(STUDY_TAG, log.id)]), None)
+        return mirrored
 
     def mirror(self, study_id: str) -> "Mirror":
         """The copy of a study's journal beside the jobs' outputs."""

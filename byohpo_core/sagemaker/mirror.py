@@ -8,15 +8,16 @@ there is none of that name: two drivers cannot both write, whatever they believe
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from byohpo_core.errors import ByohpoError, StudyBusy, StudyExists, UnknownStudy
-from byohpo_core.journal.log import StudyRecord, journaled_event
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal.log import EventLog, StudyRecord, journaled_event
+from byohpo_core.journal.studies import Journal
 from byohpo_core.sagemaker import index
 from byohpo_core.sagemaker.aws import SEARCHES_PER_SECOND, Aws, Refused, WallClock, is_configured
 from byohpo_core.sagemaker.request import NAME_TAG, STUDY_TAG
-from byohpo_core.study.events import Event
+from byohpo_core.study.events import Event, EventKind
 
 _DIGITS = 9
 _NEAR = 1000
@@ -107,26 +108,44 @@ class Mirror:
         return json.loads(self._read(name))
 
 
-class MirroredJournal:
-    """A journal each of whose commits is also in the mirror before `append` returns; for a driver."""
+class MirroredLog(EventLog):
+    """A log each of whose commits is also in the mirror before `append` returns; for a driver."""
 
-    def __init__(self, journal: Journal, mirror: Mirror, record: StudyRecord) -> None:
-        self._journal = journal
+    def __init__(self, log: EventLog, mirror: Mirror) -> None:
+        super().__init__(log.record, log.path)
+        self._log = log
         self._mirror = mirror
-        mirror.open(record)
-        self._level(record)
+        mirror.open(log.record)
+        self._level()
 
-    @property
-    def path(self) -> str:
-        return self._journal.path
-
-    def append(self, study_id: str, events: Sequence[Event]) -> None:
-        self._journal.append(study_id, events)
+    def append(self, events: Sequence[Event]) -> None:
+        self._log.append(events)
         self._mirror.append(events)
 
-    def _level(self, record: StudyRecord) -> None:
+    def read(self) -> Iterator[Event]:
+        return self._log.read()
+
+    def event(self, sequence: int) -> Event:
+        return self._log.event(sequence)
+
+    def last(self, kind: EventKind | None = None) -> int:
+        return self._log.last(kind)
+
+    def curve(self, trial: int, metric: str, before: int) -> Sequence[float]:
+        return self._log.curve(trial, metric, before)
+
+    def hold(self, *, take_over: bool = False) -> AbstractContextManager[None]:
+        return self._log.hold(take_over=take_over)
+
+    def request_stop(self) -> None:
+        self._log.request_stop()
+
+    def stop_requested(self) -> bool:
+        return self._log.stop_requested()
+
+    def _level(self) -> None:
         """Bring what one side has and the other lacks to the other; raises `StudyBusy` where they contradict."""
-        mine = [*self._journal.read(record.id)]
+        mine = [*self._log.read()]
         commits = self._mirror.commits()
         known = 0
         """How many events the mirror has of those that are mine."""
@@ -136,12 +155,11 @@ class MirroredJournal:
             # As texts: a loss may be nan, which equals nothing.
             if json.dumps(_rows(shared)) != json.dumps(_rows(mine[commit : commit + len(shared)])):
                 raise StudyBusy(
-                    f"study {record.id!r} went on elsewhere: {self._mirror} and journal {self._journal.path} differ "
-                    f"from event {commit} on; move the journal away and attach to {record.id!r} again, to go on with "
-                    "what is there"
+                    f"study {self.id!r} went on elsewhere: {self._mirror} and journal {self.path} differ from event "
+                    f"{commit} on; move the journal away and attach to {self.id!r} again, to go on with what is there"
                 )
             if fresh := theirs[len(shared) :]:
-                self._journal.append(record.id, fresh)
+                self._log.append(fresh)
             known = commit + len(theirs)
         if known < len(mine):
             self._mirror.append(mine[known:])
@@ -161,7 +179,7 @@ def _last_before(commits: Sequence[int], count: int) -> int:
     return max(0, sum(commit < count for commit in commits) - 1)
 
 
-def find_and_fetch(journal: Journal, name: str) -> StudyRecord | None:
+def find_and_fetch(journal: Journal, name: str) -> EventLog | None:
     """Bring a study that this journal lacks from its mirror, found by its name's or id's tag on its training jobs.
 
     None where there are no such jobs, or this user has no AWS account. Raises `UnknownStudy` if there are several
@@ -186,13 +204,12 @@ def find_and_fetch(journal: Journal, name: str) -> StudyRecord | None:
     except ByohpoError as error:
         raise UnknownStudy(f"study {study_id!r} cannot be read from {mirror}: {error}") from error
     try:
-        journal.take(record, events)
+        return journal.take(record, events)
     except StudyExists as error:
         raise StudyExists(
             f"journal {journal.path} has another study named {record.name!r}: attach to {record.id!r} with another "
             "journal=..."
         ) from error
-    return record
 
 
 def _unknown(journal: Journal, name: str) -> str:

@@ -248,7 +248,7 @@ class StaticParameter:
     def __str__(self) -> str:
         return f"fixed at {self.value!r}"
 
-    def get_value(self, random: random_numbers.Random | None = None) -> Any:  # noqa: ARG002
+    def get_value(self, random: random_numbers.Random | None = None) -> Any:
         """The value; nothing is drawn."""
         return self.value
 

@@ -224,7 +224,7 @@ def scale(folder: Path, jobs: int, parallel: int) -> Iterator[Row]:
     class Marks:
         """The processor's time, the time and the memory at each thousandth result."""
 
-        def __init__(self, problem: Any) -> None:  # noqa: ARG002
+        def __init__(self, problem: Any) -> None:
             self.finished = 0
 
         @hookimpl

@@ -26,7 +26,7 @@ from byohpo_core import (
 )
 from byohpo_core.backends.simulated import SimulatedBackend
 from byohpo_core.driver import Driver
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal.sqlite import SqliteLog
 from byohpo_core.plugins import find, option_parameters
 
 RANGES = {
@@ -144,14 +144,14 @@ def in_child(work, dies_at=None):
 
 
 def die_at(commit, moment):
-    append, stop = Journal.append, SimulatedBackend.stop
+    append, stop = SqliteLog.append, SimulatedBackend.stop
     left = commit
 
-    def dying(journal, study_id, events):
+    def dying(log, events):
         nonlocal left
         if left == 0 and moment == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        append(journal, study_id, events)
+        append(log, events)
         if left == 0 and moment == "after":
             os.kill(os.getpid(), signal.SIGKILL)
         left -= 1
@@ -161,7 +161,7 @@ def die_at(commit, moment):
             os.kill(os.getpid(), signal.SIGKILL)
         stop(backend, trials)
 
-    Journal.append, SimulatedBackend.stop = dying, dying_at_a_stop
+    SqliteLog.append, SimulatedBackend.stop = dying, dying_at_a_stop
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from byohpo_core import ContinuousParameter, Problem, SearchSpace, Tuner
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal import open_journal
 from byohpo_core.plugins import StudyPlugins, build, restore
-from byohpo_core.replay import manifest_now, replay
+from byohpo_core.replay import manifest_of, replay
 from byohpo_core.study.events import EventKind
 
 JOBS = 10
@@ -127,17 +127,17 @@ def check(folder, strategy, backend):
         names = {f"{study.id}-{trial.number}-{attempt}" for trial in jobs for attempt in range(trial.attempt + 1)}
         assert {trial.job_name for trial in jobs} <= started.keys() <= names
         assert set(started.values()) == {1}
-    journal = Journal(path)
-    record = journal.find("s")
-    finished = Counter(event.body["trial"] for event in journal.read(record.id) if event.kind is EventKind.Finished)
+    journal = open_journal(path)
+    log = journal.find("s")
+    finished = Counter(event.body["trial"] for event in log.read() if event.kind is EventKind.Finished)
     assert set(finished.values()) == {1}
-    manifest = manifest_now(journal, record)
+    manifest = manifest_of(log)
     classes = [restore(spec) for spec in manifest.plugins]
     plugins = StudyPlugins(
         manifest.plugins,
         [build(found, manifest.problem, spec.options) for found, spec in zip(classes, manifest.plugins, strict=True)],
     )
-    replay(journal, record, plugins)  # raises Diverged at the first proposal that differs
+    replay(log, plugins)  # raises Diverged at the first proposal that differs
     plugins.close()
     journal.close()
     if strategy == "random":

@@ -19,12 +19,13 @@ from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob
 from sagemaker_account import METRICS, RANGES, REQUEST
 
 from byohpo_core import StudyBusy, TrainingJob, Tuner
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal import open_journal
+from byohpo_core.journal.sqlite import SqliteLog
 from byohpo_core.sagemaker.aws import Aws
 
 JOBS = 8
 STRATEGIES = {"random": None, "pso": {"population": 4, "mode": "generational"}}
-METHODS = {Journal: "append", Aws: "call"}
+METHODS = {SqliteLog: "append", Aws: "call"}
 INDEX_LAG = 5.0
 SLOTS = 64
 DEADLINE = 300
@@ -134,10 +135,10 @@ def outcome(path, name):
 
 def check(account, path, name, check_jobs):
     """The jobs are those that the journal tells of, and none was created by two calls."""
-    journal = Journal(path)
-    record = journal.find(name)
-    jobs, created = account.ask(f"{record.id}-")
-    check_jobs([*journal.read(record.id)], jobs)
+    journal = open_journal(path)
+    log = journal.find(name)
+    jobs, created = account.ask(f"{log.id}-")
+    check_jobs([*log.read()], jobs)
     assert set(created.values()) == {1}
     journal.close()
 
@@ -176,7 +177,7 @@ def told(child):
     return text
 
 
-def at_moment(moment, number, owners=(Journal, Aws)):
+def at_moment(moment, number, owners=(SqliteLog, Aws)):
     """What makes a child send itself a signal: before or after one of its commits, or of its calls to AWS."""
 
     def before():
@@ -213,7 +214,7 @@ def test_a_driver_killed_at_any_moment_leaves_no_job_behind_and_makes_none_twice
     draw = random.Random(1)
     assert told(in_child(lambda: fit(account, strategy, "whole", "whole.db"))) == "ended"
     expected = outcome("whole.db", "whole")
-    step = {Journal: 1, Aws: 3}[owner] * (1 if long else 19)
+    step = {SqliteLog: 1, Aws: 3}[owner] * (1 if long else 19)
     kills = 0
     for moment in count(0 if long else 1, step):
         name, path = f"study-{moment}", f"{moment}.db"
@@ -240,7 +241,7 @@ def test_a_driver_killed_at_any_moment_leaves_no_job_behind_and_makes_none_twice
 
 def going_on(account, strategy, name, path):
     """Resume the study, or begin it if it had not begun."""
-    if any(record.name == name for record in Journal(path).studies()):
+    if any(log.name == name for log in open_journal(path).logs()):
         resume(account, name, path)
     else:
         fit(account, strategy, name, path)
@@ -295,7 +296,7 @@ def test_of_two_machines_with_one_study_one_goes_on_and_the_other_stops(strategy
         account.clock.sleep_until(account.clock.now() + INDEX_LAG + 1)
         if number % 2:
             # Both are about to write, and go on at the same time.
-            writing = at_moment(0, signal.SIGSTOP, owners=[Journal])
+            writing = at_moment(0, signal.SIGSTOP, owners=[SqliteLog])
             other = in_child(lambda n=name, p=paths[1]: resume(account, n, p), writing)
             wait_for_stop(other)
             for driver in (other, sleeper) if number % 4 == 1 else (sleeper, other):

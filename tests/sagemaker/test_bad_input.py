@@ -5,7 +5,7 @@ from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import METRICS, REQUEST
 
 from byohpo_core import ByohpoError, CategoricalParameter, ContinuousParameter, InvalidInput, StaticParameter, Tuner
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal import open_journal
 
 WRONG = {
     "output missing": ({"OutputDataConfig": None}, {}, "OutputDataConfig"),
@@ -201,7 +201,7 @@ def test_a_study_that_may_not_begin_leaves_its_name_free(make_account, action):
     with pytest.raises(ByohpoError, match=f"AWS does not allow {action}"):
         tuner.fit(job_name="study")
     assert not account.emulator.jobs
-    assert Journal("studies.db").studies() == []
+    assert open_journal("studies.db").logs() == []
     account.emulator.faults.denied = ()
     assert tuner.fit(job_name="study").best is not None
     account.emulator.faults.denied = {action}

@@ -21,10 +21,10 @@ from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import REQUEST
 
 from byohpo_core import ByohpoError, InvalidInput, StudyBusy, StudyExists, UnknownStudy, hookimpl
+from byohpo_core.journal import open_journal
 from byohpo_core.journal.memory import MemoryJournal
-from byohpo_core.journal.sqlite import Journal
 from byohpo_core.sagemaker.aws import Aws, WallClock
-from byohpo_core.sagemaker.mirror import Mirror, MirroredJournal
+from byohpo_core.sagemaker.mirror import Mirror, MirroredLog
 from byohpo_core.study.events import Event, EventKind
 
 
@@ -77,8 +77,8 @@ def test_each_commit_is_an_object(account):
         body = json.loads(client.get_object(Bucket="bucket", Key=key)["Body"].read())
         assert int(Path(key).stem) == len(rows)
         rows += body["events"]
-    journal = Journal("studies.db")
-    assert rows == [[it.sequence, str(it.kind), it.version, it.time, dict(it.body)] for it in journal.read(study.id)]
+    events = open_journal("studies.db").find(study.id).read()
+    assert rows == [[it.sequence, str(it.kind), it.version, it.time, dict(it.body)] for it in events]
 
 
 def test_another_machine_goes_on(account, monkeypatch, tmp_path):
@@ -150,7 +150,7 @@ def test_what_is_nowhere_is_unknown(account):
 def test_a_misspelt_name_is_told_where_sagemaker_cannot_be_asked(make_account, monkeypatch, fault, reason):
     """The journal's own list comes first, and nobody waits long for it."""
     account = make_account(faults=Faults(denied={"sagemaker:Search"} if fault == "denied" else ()))
-    Journal("studies.db").create("known", {"format": 1})
+    open_journal("studies.db").create("known", {"format": 1})
     if fault == "expired":
         account.emulator.faults.inject("expired")
     elif fault == "unreachable":
@@ -191,12 +191,12 @@ def test_a_stale_copy_catches_up(account, monkeypatch):
 def test_a_journal_that_went_another_way_is_refused(account, monkeypatch):
     """Two histories of one study cannot be joined."""
     leave(account)
-    journal = Journal("studies.db")
-    (record,) = journal.studies()
-    count = len([*journal.read(record.id)])
+    journal = open_journal("studies.db")
+    (log,) = journal.logs()
+    count = len([*log.read()])
     copy_journal("studies.db", "copy.db")
-    strange = Journal("copy.db")
-    strange.append(record.id, [Event(count, EventKind.Opened, account.clock.now(), {"host": "other", "pid": 1})])
+    strange = open_journal("copy.db")
+    strange.find(log.id).append([Event(count, EventKind.Opened, account.clock.now(), {"host": "other", "pid": 1})])
     strange.close()
     go_on(account, monkeypatch)
     with pytest.raises(StudyBusy, match="went on elsewhere"):
@@ -253,13 +253,13 @@ def test_a_connection_lost_within_an_object_is_made_again(account, monkeypatch, 
 
 def test_a_commit_that_did_not_reach_the_mirror_is_brought_there(account):
     """The driver died between the disk and S3."""
-    journal = Journal("studies.db")
-    record = journal.create("study", {"format": 1})
-    mirrored = MirroredJournal(journal, mirror_of(account, record.id), record)
-    mirrored.append(record.id, [event(0)])
-    journal.append(record.id, [event(1), event(2)])
-    again = mirror_of(account, record.id)
-    MirroredJournal(journal, again, record).append(record.id, [event(3)])
+    journal = open_journal("studies.db")
+    log = journal.create("study", {"format": 1})
+    mirrored = MirroredLog(log, mirror_of(account, log.id))
+    mirrored.append([event(0)])
+    log.append([event(1), event(2)])
+    again = mirror_of(account, log.id)
+    MirroredLog(log, again).append([event(3)])
     assert again.commits() == [0, 1, 3]
     assert [it for commit in again.commits() for it in again.events(commit)] == [event(number) for number in range(4)]
 
@@ -275,13 +275,11 @@ def test_a_bucket_at_its_top_can_be_the_output(account):
 def test_a_loss_that_was_nan_is_the_same_on_both_sides(account):
     """A driver that goes on in this process compares what it remembers with the copy, and nan equals nothing."""
     journal = MemoryJournal()
-    record = journal.create("study", {"format": 1})
+    log = journal.create("study", {"format": 1})
     points = {"trial": 0, "points": {"loss": [0, [float("nan")]]}}
-    MirroredJournal(journal, mirror_of(account, record.id), record).append(
-        record.id, [Event(0, EventKind.Reported, 1.0, points)]
-    )
-    again = mirror_of(account, record.id)
-    MirroredJournal(journal, again, record).append(record.id, [event(1)])
+    MirroredLog(log, mirror_of(account, log.id)).append([Event(0, EventKind.Reported, 1.0, points)])
+    again = mirror_of(account, log.id)
+    MirroredLog(log, again).append([event(1)])
     assert again.commits() == [0, 1]
 
 

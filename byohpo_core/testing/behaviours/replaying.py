@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from byohpo_core.backends.simulated import Simulated, Simulation
-from byohpo_core.journal.sqlite import Journal
+from byohpo_core.journal import open_journal
 from byohpo_core.study.trial import Trial
 from byohpo_core.testing.algorithm import MIXED, Judge, Subject, sometimes_failing, sphere
 from byohpo_core.testing.check import check
@@ -96,14 +96,13 @@ def resumes_from_a_journal(subject: Subject) -> None:
         journal="whole.db",
         progress=False,
     ).fit(job_name="s")
-    whole = Journal("whole.db")
-    record = whole.find("s")
-    events = list(whole.read(record.id))
+    whole = open_journal("whole.db")
+    log = whole.find("s")
+    events = [*log.read()]
     expected = _outcomes(Tuner.attach("s", journal="whole.db").study)
-    half = Journal("half.db")
-    copied = half.create("s", record.manifest)
+    half = open_journal("half.db")
     # Job names begin with the study's id, which is random, so they are not compared.
-    half.append(copied.id, events[: len(events) // 2])
+    half.create("s", log.record.manifest, events[: len(events) // 2])
     half.close()
     whole.close()
     tuner = Tuner.attach(

@@ -46,7 +46,7 @@ class GridSearch:
         self._points = (_point(axes, index) for index in indices)
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:  # noqa: ARG002
+    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
         """The next points of the grid; none when it is exhausted."""
         return list(islice(self._points, count))
 

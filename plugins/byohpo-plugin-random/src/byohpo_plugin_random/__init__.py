@@ -20,6 +20,6 @@ class RandomSearch:
         self._random = random.Random(self.problem.seed)  # noqa: S311 - a search, not a secret
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:  # noqa: ARG002
+    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
         """Exactly *count* configurations."""
         return [self.problem.space.sample(self._random) for _ in range(count)]

@@ -150,7 +150,7 @@ class Direct(BlockingAlgorithm):
     def search(self) -> Blocking:
         return one_point_at_a_time(self.problem, self._minimise)
 
-    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:  # noqa: ARG002
+    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
         optimize.direct(
             objective,
             objective.box,
@@ -187,7 +187,7 @@ class Shgo(BlockingAlgorithm):
             raise InvalidInput(f"points is {self.points}; for {least - 2} hyperparameters it must be at least {least}")
         return one_point_at_a_time(self.problem, self._minimise)
 
-    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:  # noqa: ARG002
+    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
         dimension = objective.dimension
         points = max(dimension + 2, self.problem.max_jobs // 4) if self.points is None else self.points
         local = 10 * dimension if self.local_evaluations is None else self.local_evaluations

@@ -30,7 +30,7 @@ class SobolSearch:
         self._engine = qmc.Sobol(self.problem.space.dimension, rng=self.problem.seed)
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:  # noqa: ARG002
+    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
         """Exactly *count* configurations."""
         while len(self._points) < count:
             self._points += self._engine.random(_BLOCK).tolist()

@@ -155,11 +155,11 @@ class TrainingJobs:
             raise invalid("Requested resource not found.")
         return job
 
-    def _describe(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _describe(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
         job = self._job(parameters)
         return describe(job, job.state)
 
-    def _stop(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _stop(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
         job = self._job(parameters)
         if job.state.status != "InProgress":
             raise invalid(f"The request was rejected because the training job is in status {job.state.status}.")
@@ -167,19 +167,19 @@ class TrainingJobs:
         self._runner.stop(job, now)
         return {}
 
-    def _delete(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _delete(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
         job = self._job(parameters)
         if not job.state.is_over:
             raise ServiceError("ResourceInUse", f"The training job {job.name} is in status {job.state.status}.")
         self._book.delete(job)
         return {}
 
-    def _search(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _search(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
         page, token = search(self._book.index, parameters)
         records = [{"TrainingJob": describe(job, state) | {"Tags": _tags(job.tags)}} for job, state in page]
         return {"Results": records} | ({"NextToken": token} if token else {})
 
-    def _list(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _list(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
         """Pages first and filters by status after, as the service does."""
         descending = parameters.get("SortOrder", "Descending") == "Descending"
         keys: dict[str, Callable[[Job], Any]] = {
@@ -199,7 +199,7 @@ class TrainingJobs:
     def _tagged(self, parameters: Mapping[str, Any]) -> Job:
         return self._job({"TrainingJobName": parameters["ResourceArn"].rpartition("/")[2]})
 
-    def _add_tags(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _add_tags(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
         job = self._tagged(parameters)
         tags = job.tags | {tag["Key"]: tag["Value"] for tag in parameters["Tags"]}
         if len(tags) > _MOST_TAGS:
@@ -207,10 +207,10 @@ class TrainingJobs:
         self._book.tag(job, tags)
         return {"Tags": _tags(tags)}
 
-    def _list_tags(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _list_tags(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
         return {"Tags": _tags(self._tagged(parameters).tags)}
 
-    def _delete_tags(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _delete_tags(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
         job = self._tagged(parameters)
         self._book.tag(job, {key: tag for key, tag in job.tags.items() if key not in parameters["TagKeys"]})
         return {}
