@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from byohpo_core.backends.function import PythonFunction as PythonFunction
-    from byohpo_core.backends.local import TrainingScript as TrainingScript
+    from byohpo_core.backends.function.function import PythonFunction as PythonFunction
+    from byohpo_core.backends.local.script import TrainingScript as TrainingScript
+    from byohpo_core.backends.sagemaker.estimator import TrainingJob as TrainingJob
     from byohpo_core.backends.simulated import Simulated as Simulated
     from byohpo_core.backends.simulated import Simulation as Simulation
     from byohpo_core.blocking import Blocking as Blocking
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from byohpo_core.hookspecs import hookimpl as hookimpl
     from byohpo_core.plugins import option as option
     from byohpo_core.plugins import register as register
-    from byohpo_core.sagemaker.estimator import TrainingJob as TrainingJob
     from byohpo_core.space.parameters import CategoricalParameter as CategoricalParameter
     from byohpo_core.space.parameters import ContinuousParameter as ContinuousParameter
     from byohpo_core.space.parameters import IntegerParameter as IntegerParameter
@@ -47,9 +47,10 @@ if TYPE_CHECKING:
     from byohpo_core.tuner import Tuner as Tuner
 
 _HOMES = {
-    "backends.function": ("PythonFunction",),
-    "backends.local": ("TrainingScript",),
+    "backends.sagemaker.estimator": ("TrainingJob",),
     "backends.simulated": ("Simulated", "Simulation"),
+    "backends.function.function": ("PythonFunction",),
+    "backends.local.script": ("TrainingScript",),
     "blocking": ("Blocking", "BlockingAlgorithm", "Chains", "mode_option"),
     "errors": (
         "ByohpoError",
@@ -66,7 +67,6 @@ _HOMES = {
     ),
     "hookspecs": ("Traits", "hookimpl"),
     "plugins": ("option", "register"),
-    "sagemaker.estimator": ("TrainingJob",),
     "space.parameters": ("CategoricalParameter", "ContinuousParameter", "IntegerParameter", "StaticParameter"),
     "space.space": ("SearchSpace", "remembering"),
     "study.events": ("Event",),

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from byohpo_core.backends import Estimator, restore_estimator
+from byohpo_core.backendspecs import Estimator, restore_estimator
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import is_importable, qualified_name
 from byohpo_core.journal.log import EventLog

@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from byohpo_core.backends import Backend, Ended, Outcome, Reported, Update
+from byohpo_core.backendspecs import Backend, Ended, Outcome, Reported, Update
 from byohpo_core.errors import PluginError, one_line
 from byohpo_core.journal.log import EventLog
 from byohpo_core.plugins import StudyPlugins

@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from byohpo_core.backends import JobSettings
+from byohpo_core.backendspecs import JobSettings
 from byohpo_core.driver import Policy
 from byohpo_core.errors import JournalError
 from byohpo_core.plugins import PluginSpec

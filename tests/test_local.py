@@ -21,7 +21,7 @@ from byohpo_core import (
     Tuner,
     hookimpl,
 )
-from byohpo_core.backends.supervisor import is_abandoned
+from byohpo_core.backends.local.supervisor import is_abandoned
 
 DEADLINE = 60
 SCRIPT = """
@@ -236,7 +236,7 @@ def test_of_two_supervisors_one_runs_the_job():
     folder = Path("byohpo-jobs", study.id).absolute()
     before = (folder / study.trials[0].job_name / "exit.json").read_text()
     file = folder / f"{study.trials[0].job_name}.json"
-    command = [sys.executable, "-P", "-m", "byohpo_core.backends.supervisor", str(file)]
+    command = [sys.executable, "-P", "-m", "byohpo_core.backends.local.supervisor", str(file)]
     assert subprocess.run(command, check=False, timeout=DEADLINE).returncode == 0
     order = json.loads(file.read_text())
     order |= {"folder": str(folder / "again"), "environment": {"LEDGER": str(folder / "ledger")}}
@@ -320,7 +320,7 @@ def test_a_supervisor_that_cannot_be_started_costs_an_attempt(monkeypatch):
             raise BlockingIOError(11, "Resource temporarily unavailable")
         return popen(*arguments, **options)
 
-    monkeypatch.setattr("byohpo_core.backends.local.subprocess.Popen", no_room_at_first)
+    monkeypatch.setattr("byohpo_core.backends.local.script.subprocess.Popen", no_room_at_first)
     study = tune(max_jobs=1, max_parallel_jobs=1)
     assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 1)]
 
@@ -343,7 +343,7 @@ def test_a_reboot_is_no_result(farewell):
 def test_a_job_that_was_ordered_but_not_started_is_not_started_to_be_stopped(monkeypatch):
     """Its driver died in between."""
     with monkeypatch.context() as patch:
-        patch.setattr("byohpo_core.backends.local.LocalBackend.launch", lambda *_: 1 / 0)
+        patch.setattr("byohpo_core.backends.local.script.LocalBackend.launch", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             tune("open('started', 'w'); print('loss=1')")
     attached = Tuner.attach("s", journal="studies.db", progress=False)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome, Reported, Update
+from byohpo_core.backendspecs import NOTHING, Ended, Estimator, JobSettings, Outcome, Reported, Update
 from byohpo_core.container import channels
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import folder_of, import_function, kept_name, study_name

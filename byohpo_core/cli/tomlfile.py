@@ -11,8 +11,8 @@ from typing import Any
 
 import attrs
 
-from byohpo_core.backends.function import PythonFunction
-from byohpo_core.backends.local import TrainingScript
+from byohpo_core.backends.function.function import PythonFunction
+from byohpo_core.backends.local.script import TrainingScript
 from byohpo_core.errors import InvalidInput
 from byohpo_core.space.parameters import CategoricalParameter, ContinuousParameter, IntegerParameter, StaticParameter
 from byohpo_core.tuner import Tuner

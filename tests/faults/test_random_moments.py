@@ -24,7 +24,7 @@ SEED = 11
 DRIVER = """
     import os, random, sys, time
     from byohpo_core import ByohpoError, ContinuousParameter, PythonFunction, TrainingScript, Tuner, UnknownStudy
-    from byohpo_core.backends.function import FunctionBackend
+    from byohpo_core.backends.function.function import FunctionBackend
 
     def tell(line):
         ledger = os.open("ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT)

@@ -19,9 +19,9 @@ from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob
 from sagemaker_account import METRICS, RANGES, REQUEST
 
 from byohpo_core import StudyBusy, TrainingJob, Tuner
+from byohpo_core.backends.sagemaker.aws import Aws
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.sqlite import SqliteLog
-from byohpo_core.sagemaker.aws import Aws
 
 JOBS = 8
 STRATEGIES = {"random": None, "pso": {"population": 4, "mode": "generational"}}

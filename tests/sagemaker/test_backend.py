@@ -13,11 +13,11 @@ from byohpo_sagemaker_emulator import Faults, SimulatedJob
 from sagemaker_account import METRICS, REQUEST
 
 from byohpo_core import ByohpoError, TrialStatus, Tuner, hookimpl
-from byohpo_core.backends import Outcome
+from byohpo_core.backends.sagemaker.aws import Aws, WallClock
+from byohpo_core.backends.sagemaker.backend import SageMakerBackend, _never_fits, verdict
+from byohpo_core.backendspecs import Outcome
 from byohpo_core.cli import main
 from byohpo_core.results import rows
-from byohpo_core.sagemaker.aws import Aws, WallClock
-from byohpo_core.sagemaker.backend import SageMakerBackend, _never_fits, verdict
 
 SPOT = {
     **REQUEST,

@@ -21,10 +21,10 @@ from byohpo_sagemaker_emulator import Faults
 from sagemaker_account import REQUEST
 
 from byohpo_core import ByohpoError, InvalidInput, StudyBusy, StudyExists, UnknownStudy, hookimpl
+from byohpo_core.backends.sagemaker.aws import Aws, WallClock
+from byohpo_core.backends.sagemaker.mirror import Mirror, MirroredLog
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.memory import MemoryJournal
-from byohpo_core.sagemaker.aws import Aws, WallClock
-from byohpo_core.sagemaker.mirror import Mirror, MirroredLog
 from byohpo_core.study.events import Event, EventKind
 
 

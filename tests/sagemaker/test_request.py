@@ -17,9 +17,9 @@ from byohpo_core import (
     Tuner,
     hookimpl,
 )
+from byohpo_core.backends.sagemaker.aws import Aws
+from byohpo_core.backends.sagemaker.request import Prices, Template, check, is_built_in, reservation
 from byohpo_core.journal import open_journal
-from byohpo_core.sagemaker.aws import Aws
-from byohpo_core.sagemaker.request import Prices, Template, check, is_built_in, reservation
 
 EVERYTHING = {
     **REQUEST,
@@ -371,7 +371,7 @@ def test_jobs_run_where_the_sdks_session_is(account, monkeypatch):
     study = account.tuner(job, max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
     account.attach().resume(max_jobs=2)
     assert regions(account) == ["eu-west-1"] * 2
-    assert open_journal("studies.db").find(study.id).manifest["backend"]["region"] == "eu-west-1"
+    assert open_journal("studies.db").find(study.id).record.manifest["backend"]["region"] == "eu-west-1"
     account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="plain")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
     account.attach("plain").resume(max_jobs=2)

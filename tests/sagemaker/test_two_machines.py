@@ -3,9 +3,9 @@
 import pytest
 
 from byohpo_core import StudyBusy
+from byohpo_core.backends.sagemaker.backend import SageMakerBackend
+from byohpo_core.backends.sagemaker.mirror import Mirror
 from byohpo_core.cli import main
-from byohpo_core.sagemaker.backend import SageMakerBackend
-from byohpo_core.sagemaker.mirror import Mirror
 
 
 class Gone(BaseException):

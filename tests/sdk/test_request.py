@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from byohpo_core.backends.sagemaker.capture import capture, fixed_hyperparameters, kind_of
 from byohpo_core.errors import InvalidInput
-from byohpo_core.sagemaker.capture import capture, fixed_hyperparameters, kind_of
 
 CODE = {
     "ChannelName": "code",

@@ -29,8 +29,8 @@ with warnings.catch_warnings():
     from sagemaker.train.distributed import Torchrun
     from sagemaker.train.model_trainer import Mode
 
+from byohpo_core.backends.sagemaker.capture import capture, fixed_hyperparameters, kind_of
 from byohpo_core.errors import InvalidInput
-from byohpo_core.sagemaker.capture import capture, fixed_hyperparameters, kind_of
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/an-image:1"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from byohpo_core.backends.sagemaker import index
+from byohpo_core.backends.sagemaker.aws import SEARCHES_PER_SECOND, Aws, Refused, WallClock, is_configured
+from byohpo_core.backends.sagemaker.request import NAME_TAG, STUDY_TAG
 from byohpo_core.errors import ByohpoError, StudyBusy, StudyExists, UnknownStudy
 from byohpo_core.journal.log import EventLog, StudyRecord, journaled_event
 from byohpo_core.journal.studies import Journal
-from byohpo_core.sagemaker import index
-from byohpo_core.sagemaker.aws import SEARCHES_PER_SECOND, Aws, Refused, WallClock, is_configured
-from byohpo_core.sagemaker.request import NAME_TAG, STUDY_TAG
 from byohpo_core.study.events import Event, EventKind
 
 _DIGITS = 9

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from byohpo_core.sagemaker.aws import Aws, Refused
+from byohpo_core.backends.sagemaker.aws import Aws, Refused
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 OVERLAP_SECONDS = 120.0

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from byohpo_core.sagemaker.aws import Aws
+from byohpo_core.backends.sagemaker.aws import Aws
 
 _PAGE = 100
 

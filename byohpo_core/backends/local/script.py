@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backends import Ended, Estimator, JobSettings, Outcome, Reported, Update
-from byohpo_core.backends.supervisor import CONTAINER, EXIT, LOG, STOP, is_abandoned, write_durably
+from byohpo_core.backends.local.supervisor import CONTAINER, EXIT, LOG, STOP, is_abandoned, write_durably
+from byohpo_core.backendspecs import Ended, Estimator, JobSettings, Outcome, Reported, Update
 from byohpo_core.container import Layout, channels
 from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.journal.place import journal_files
@@ -233,7 +233,7 @@ class LocalBackend:
 
     def _start_supervisor(self, order: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-            [sys.executable, "-P", "-m", "byohpo_core.backends.supervisor", str(order)],
+            [sys.executable, "-P", "-m", "byohpo_core.backends.local.supervisor", str(order)],
             cwd=self._folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

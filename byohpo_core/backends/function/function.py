@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backends import NOTHING, Ended, Estimator, JobSettings, Outcome, Update
+from byohpo_core.backendspecs import NOTHING, Ended, Estimator, JobSettings, Outcome, Update
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import folder_of, import_function, is_importable, kept_name, qualified_name, study_name
 from byohpo_core.study.problem import Problem
@@ -203,7 +203,15 @@ class Worker:
         self._killed = False
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-                [sys.executable, "-P", "-m", "byohpo_core.backends.worker", function, str(request), str(answer)],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "byohpo_core.backends.function.worker",
+                    function,
+                    str(request),
+                    str(answer),
+                ],
                 pass_fds=(request, answer),
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backends import Estimator, JobSettings
-from byohpo_core.errors import InvalidInput
-from byohpo_core.journal.log import EventLog
-from byohpo_core.metrics import compile_metrics
-from byohpo_core.sagemaker import index
-from byohpo_core.sagemaker.aws import Aws, Clock, WallClock, usable_region
-from byohpo_core.sagemaker.capture import boto_session, capture, fixed_hyperparameters, kind_of
-from byohpo_core.sagemaker.request import (
+from byohpo_core.backends.sagemaker import index
+from byohpo_core.backends.sagemaker.aws import Aws, Clock, WallClock, usable_region
+from byohpo_core.backends.sagemaker.capture import boto_session, capture, fixed_hyperparameters, kind_of
+from byohpo_core.backends.sagemaker.request import (
     BUILT_IN_METRIC,
     MAX_HYPERPARAMETERS,
     MAX_TAGS,
@@ -28,7 +24,11 @@ from byohpo_core.sagemaker.request import (
     without_metrics,
     written,
 )
-from byohpo_core.sagemaker.request import check as check_request
+from byohpo_core.backends.sagemaker.request import check as check_request
+from byohpo_core.backendspecs import Estimator, JobSettings
+from byohpo_core.errors import InvalidInput
+from byohpo_core.journal.log import EventLog
+from byohpo_core.metrics import compile_metrics
 from byohpo_core.space.parameters import CategoricalParameter
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
@@ -36,8 +36,8 @@ from byohpo_core.study.trial import Trial
 from byohpo_core.validate import amount, items, mapping, text
 
 if TYPE_CHECKING:
-    from byohpo_core.sagemaker.backend import SageMakerBackend
-    from byohpo_core.sagemaker.mirror import Mirror
+    from byohpo_core.backends.sagemaker.backend import SageMakerBackend
+    from byohpo_core.backends.sagemaker.mirror import Mirror
 
 
 def _prices(given: Any) -> Mapping[str, float]:
@@ -224,7 +224,7 @@ class TrainingJob(Estimator):
 
     def mirrored(self, log: EventLog) -> EventLog:
         """The log, with a copy of each commit beside the jobs' outputs."""
-        from byohpo_core.sagemaker.mirror import MirroredLog
+        from byohpo_core.backends.sagemaker.mirror import MirroredLog
 
         mirrored = MirroredLog(log, self.mirror(log.id))
         # Who may not look at jobs is told so while there are none.
@@ -233,7 +233,7 @@ class TrainingJob(Estimator):
 
     def mirror(self, study_id: str) -> "Mirror":
         """The copy of a study's journal beside the jobs' outputs."""
-        from byohpo_core.sagemaker.mirror import Mirror
+        from byohpo_core.backends.sagemaker.mirror import Mirror
 
         return Mirror(self.aws, (self.request or {})["OutputDataConfig"]["S3OutputPath"], study_id)
 
@@ -244,6 +244,6 @@ class TrainingJob(Estimator):
         return attach(trial.job_name, sagemaker_session=self.job.sagemaker_session)
 
     def connect(self, study: Study, settings: JobSettings) -> "SageMakerBackend":
-        from byohpo_core.sagemaker.backend import SageMakerBackend
+        from byohpo_core.backends.sagemaker.backend import SageMakerBackend
 
         return SageMakerBackend(self, study, settings)

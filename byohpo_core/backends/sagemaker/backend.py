@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from byohpo_core.backends import Ended, JobSettings, Outcome, Reported, Update
-from byohpo_core.errors import ByohpoError
-from byohpo_core.metrics import MetricScanner, as_float32, compile_metrics
-from byohpo_core.sagemaker import index, logs
-from byohpo_core.sagemaker.aws import Refused
-from byohpo_core.sagemaker.request import (
+from byohpo_core.backends.sagemaker import index, logs
+from byohpo_core.backends.sagemaker.aws import Refused
+from byohpo_core.backends.sagemaker.request import (
     STUDY_TAG,
     Prices,
     billable_seconds,
@@ -23,11 +20,14 @@ from byohpo_core.sagemaker.request import (
     metric_definitions,
     same_job,
 )
+from byohpo_core.backendspecs import Ended, JobSettings, Outcome, Reported, Update
+from byohpo_core.errors import ByohpoError
+from byohpo_core.metrics import MetricScanner, as_float32, compile_metrics
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
 if TYPE_CHECKING:
-    from byohpo_core.sagemaker.estimator import TrainingJob
+    from byohpo_core.backends.sagemaker.estimator import TrainingJob
 
 _logger = logging.getLogger("byohpo")
 LONGEST_INTERVAL = 30.0

@@ -1,0 +1,1 @@
+"""Trials are training scripts on this machine."""
