@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from byohpo_core.tuner import Tuner as Tuner
 
 _HOMES = {
-    "backends.sagemaker.estimator": ("TrainingJob",),
-    "backends.simulated": ("Simulated", "Simulation"),
     "backends.function.function": ("PythonFunction",),
     "backends.local.script": ("TrainingScript",),
+    "backends.sagemaker.estimator": ("TrainingJob",),
+    "backends.simulated": ("Simulated", "Simulation"),
     "blocking": ("Blocking", "BlockingAlgorithm", "Chains", "mode_option"),
     "errors": (
         "ByohpoError",

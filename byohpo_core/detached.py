@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from byohpo_core.backendspecs import Estimator, restore_estimator
+from byohpo_core.backends.estimators import restore_estimator
+from byohpo_core.backendspecs import Estimator
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import is_importable, qualified_name
 from byohpo_core.journal.log import EventLog

@@ -14,7 +14,8 @@ import attrs
 
 from byohpo_core import validate
 from byohpo_core.advice import what_to_type
-from byohpo_core.backendspecs import Estimator, JobSettings, as_estimator, find_elsewhere, restore_estimator
+from byohpo_core.backends.estimators import as_estimator, find_elsewhere, restore_estimator
+from byohpo_core.backendspecs import Estimator, JobSettings
 from byohpo_core.detached import check_detachable, drive_detached
 from byohpo_core.driver import Driver, Policy
 from byohpo_core.dropin import drop_in

@@ -18,7 +18,9 @@ from byohpo_core import (
     hookimpl,
 )
 from byohpo_core.backends.sagemaker.aws import Aws
-from byohpo_core.backends.sagemaker.request import Prices, Template, check, is_built_in, reservation
+from byohpo_core.backends.sagemaker.prices import Prices, reservation
+from byohpo_core.backends.sagemaker.request import Template, is_built_in
+from byohpo_core.backends.sagemaker.service_model import check
 from byohpo_core.journal import open_journal
 
 EVERYTHING = {

@@ -12,14 +12,8 @@ import attrs
 
 from byohpo_core.backends.sagemaker import index, logs
 from byohpo_core.backends.sagemaker.aws import Refused
-from byohpo_core.backends.sagemaker.request import (
-    STUDY_TAG,
-    Prices,
-    billable_seconds,
-    longest_billed,
-    metric_definitions,
-    same_job,
-)
+from byohpo_core.backends.sagemaker.prices import Prices, billable_seconds, longest_billed
+from byohpo_core.backends.sagemaker.request import STUDY_TAG, metric_definitions, same_job
 from byohpo_core.backendspecs import Ended, JobSettings, Outcome, Reported, Update
 from byohpo_core.errors import ByohpoError
 from byohpo_core.metrics import MetricScanner, as_float32, compile_metrics

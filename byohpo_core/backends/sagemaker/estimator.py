@@ -10,21 +10,20 @@ import attrs
 from byohpo_core.backends.sagemaker import index
 from byohpo_core.backends.sagemaker.aws import Aws, Clock, WallClock, usable_region
 from byohpo_core.backends.sagemaker.capture import boto_session, capture, fixed_hyperparameters, kind_of
+from byohpo_core.backends.sagemaker.prices import Prices, reservation
 from byohpo_core.backends.sagemaker.request import (
     BUILT_IN_METRIC,
     MAX_HYPERPARAMETERS,
     MAX_TAGS,
     MAX_VALUE_LENGTH,
     STUDY_TAG,
-    Prices,
     Template,
     is_built_in,
     metric_definitions,
-    reservation,
     without_metrics,
     written,
 )
-from byohpo_core.backends.sagemaker.request import check as check_request
+from byohpo_core.backends.sagemaker.service_model import check as check_request
 from byohpo_core.backendspecs import Estimator, JobSettings
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.log import EventLog

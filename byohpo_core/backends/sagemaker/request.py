@@ -2,13 +2,11 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from byohpo_core.errors import InvalidInput, one_line
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
@@ -19,10 +17,6 @@ STUDY_TAG = "byohpo-study"
 NAME_TAG = "byohpo-name"
 BUILT_IN_METRIC = "_tuning_objective_metric"
 """The hyperparameter by which SageMaker's own tuner names the objective to SageMaker's own algorithms."""
-RESERVED_SECONDS = 300
-"""How much longer than MaxRuntimeInSeconds a job may be billed: it gets SIGTERM, then 120 s, then uploads its model."""
-DEFAULT_MAX_RUNTIME = 86_400
-"""MaxRuntimeInSeconds where the user sets none (CreateTrainingJob, StoppingCondition)."""
 _BUILT_IN = frozenset(
     {
         *(
@@ -81,74 +75,6 @@ def without_metrics(request: Mapping[str, Any], names: Collection[str]) -> Mappi
     if kept:
         specification["MetricDefinitions"] = kept
     return {**request, "AlgorithmSpecification": specification}
-
-
-@attrs.frozen
-class Prices:
-    """What an hour of each instance type costs, as the user says."""
-
-    per_hour: Mapping[str, float]
-
-    def highest(self, request: Mapping[str, Any], types: Sequence[str] = ()) -> float:
-        """An hour of a whole job, on the dearest of the instance types that it may run on."""
-        resources = request.get("ResourceConfig", {})
-        if groups := resources.get("InstanceGroups"):
-            return sum(self._of(group["InstanceType"]) * int(group["InstanceCount"]) for group in groups)
-        count = _instance_count(resources)
-        possible = [(name, count) for name in types or [resources.get("InstanceType")]]
-        if preferences := resources.get("InstancePreferences"):
-            own = [(preference["InstanceType"], preference.get("InstanceCount", count)) for preference in preferences]
-            possible = [*((name, count) for name in types), *own]
-        return max(self._of(name) * count for name, count in possible)
-
-    def paid(self, job: Mapping[str, Any], ceiling: float) -> float | None:
-        """What a job that is over has cost, as DescribeTrainingJob tells it; a warm pool counts as kept to its end.
-
-        *ceiling* is an hour's price where the job does not tell what it ran on.
-        """
-        if not self.per_hour:
-            return None
-        seconds = billable_seconds(job)
-        resources = job.get("ResourceConfig", {})
-        ran_on = resources.get("SelectedInstanceType") or resources.get("InstanceType")
-        known = ran_on in self.per_hour and not resources.get("InstanceGroups")
-        price = self.per_hour[ran_on] * _instance_count(resources) if known else ceiling
-        kept = resources.get("KeepAlivePeriodInSeconds", 0) if seconds else 0
-        return price * (seconds + kept) / 3600
-
-    def _of(self, instance_type: Any) -> float:
-        try:
-            return self.per_hour[instance_type]
-        except KeyError:
-            raise InvalidInput(
-                f"the price of {instance_type} is not known: give TrainingJob(prices={{{str(instance_type)!r}: ...}}), "
-                "an hour's price"
-            ) from None
-
-
-def _instance_count(resources: Mapping[str, Any]) -> int:
-    return int(resources.get("SelectedInstanceCount") or resources.get("InstanceCount") or 1)
-
-
-def billable_seconds(job: Mapping[str, Any]) -> float:
-    """What a job that is over is billed for; where the service does not say, as long as it ran."""
-    if "BillableTimeInSeconds" in job:
-        return float(job["BillableTimeInSeconds"])
-    if "TrainingStartTime" not in job or "TrainingEndTime" not in job:
-        return 0.0
-    return float((job["TrainingEndTime"] - job["TrainingStartTime"]).total_seconds())
-
-
-def reservation(request: Mapping[str, Any], prices: Prices, types: Sequence[str]) -> float:
-    """The most that one job can cost."""
-    return prices.highest(request, types) * longest_billed(request) / 3600
-
-
-def longest_billed(request: Mapping[str, Any]) -> float:
-    """The most seconds that a job can be billed for, its warm pool among them."""
-    runtime = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
-    kept = request.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds", 0)
-    return float(runtime + RESERVED_SECONDS + kept)
 
 
 @attrs.frozen
@@ -227,71 +153,3 @@ def same_job(request: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
 def _image(body: Mapping[str, Any]) -> Any:
     specification = body.get("AlgorithmSpecification", {})
     return specification.get("TrainingImage") or specification.get("AlgorithmName")
-
-
-def check(request: Mapping[str, Any]) -> None:
-    """Raise `InvalidInput` for what CreateTrainingJob would refuse, by its own description in botocore."""
-    from botocore.validate import ParamValidator
-
-    shape = _service_model().operation_model("CreateTrainingJob").input_shape
-    report = ParamValidator().validate(dict(request), shape)
-    if report.has_errors():
-        raise InvalidInput(f"the training job's request: {one_line(report.generate_report())}")
-    problem = next(_violations("", request, shape), None)
-    if problem is not None:
-        raise InvalidInput(f"the training job's request: {problem}")
-    stopping = request.get("StoppingCondition", {})
-    if request.get("EnableManagedSpotTraining"):
-        wait, runtime = stopping.get("MaxWaitTimeInSeconds"), stopping.get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
-        if wait is None or wait < runtime:
-            raise InvalidInput(
-                "the training job's request: spot training needs StoppingCondition.MaxWaitTimeInSeconds (the SDK's "
-                f"max_wait) of at least MaxRuntimeInSeconds ({runtime})"
-            )
-    if "ResourceConfig" not in request and "ServerlessJobConfig" not in request:
-        raise InvalidInput("the training job's request: ResourceConfig is missing")
-
-
-@cache
-def _service_model() -> Any:
-    import botocore.session
-
-    return botocore.session.get_session().get_service_model("sagemaker")
-
-
-def _violations(place: str, value: Any, shape: Any) -> Iterator[str]:
-    """What botocore itself does not check: maximum, pattern and enumeration."""
-    where = place.lstrip(".")
-    most = shape.metadata.get("max")
-    if most is not None:
-        size = value if shape.type_name in ("integer", "long", "float", "double") else len(value)
-        if size > most:
-            what = "characters" if shape.type_name == "string" else "entries"
-            told = f"is {size}" if size is value else f"has {size} {what}"
-            yield f"{where} {told}; at most {most} are possible"
-    if shape.type_name == "structure":
-        for name, member in value.items():
-            yield from _violations(f"{place}.{name}", member, shape.members[name])
-    elif shape.type_name == "list":
-        for index, member in enumerate(value):
-            yield from _violations(f"{place}[{index}]", member, shape.member)
-    elif shape.type_name == "map":
-        for key, member in value.items():
-            yield from _violations(f"{place}: the name {key!r}", key, shape.key)
-            yield from _violations(f"{place}[{key!r}]", member, shape.value)
-    elif shape.type_name == "string":
-        if shape.enum and value not in shape.enum:
-            yield f"{where} is {value!r}, which is not one of SageMaker's ({len(shape.enum)} are known)"
-        pattern = shape.metadata.get("pattern")
-        if pattern and not re.fullmatch(_python(pattern), value, re.DOTALL):
-            yield f"{where} is {value!r}, which does not match {pattern}"
-
-
-_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": " ", r"\p{N}": r"\d", r"\p{Alnum}": "A-Za-z0-9"}
-
-
-def _python(pattern: str) -> str:
-    """A pattern of the service model in the syntax of Python, which knows no classes of Unicode by name."""
-    for name, characters in _CLASSES.items():
-        pattern = pattern.replace(name, characters)
-    return pattern
