@@ -1,11 +1,12 @@
-"""Functions by name: `module:qualname`, the only form in which a function is kept or handed to another process."""
+"""Functions and classes by name: `module:qualname`, the only form in which they are kept or handed to a process."""
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from byohpo_core.errors import InvalidInput, one_line
 
@@ -29,28 +30,59 @@ def is_importable(function: _Function) -> bool:
     return not is_tied(kept_name(function))
 
 
-def import_function(name: str, folder: str | None = None) -> _Function:
-    """The function of a qualified name, whose module may be in a *folder* of its own.
-
-    Raises `InvalidInput` if this process cannot have it.
-    """
-    if folder is not None and folder not in sys.path:
-        sys.path.insert(0, folder)
+def load(name: str, folder: str | None = None) -> Any:
+    """What a qualified name leads to, in a module that may be in a *folder* of its own; raises `InvalidInput`."""
     module, _, qualname = name.partition(":")
     why: BaseException | None = None
-    try:
-        if "<" not in qualname:
-            import_module(module)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
-        why = error
-    function: _Function = _look_up(module, qualname)
+    with on_path(folder):
+        try:
+            if "<" not in qualname:
+                import_module(module)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
+            why = error
+    found = _look_up(module, qualname)
+    if found is not None:
+        return found
+    if isinstance(why, ModuleNotFoundError) and why.name in (module, module.partition(".")[0]):
+        where = "" if folder is None else f", neither in {folder} nor installed"
+        raise InvalidInput(f"there is no module {module}{where}") from None
+    if why is not None:
+        raise InvalidInput(f"the module {module} cannot be imported: {type(why).__name__}: {one_line(why)}") from why
+    place = getattr(sys.modules.get(module), "__file__", None)
+    raise InvalidInput(f"the module {module}{f' ({place})' if place else ''} has no {qualname}")
+
+
+def load_function(name: str, folder: str | None = None) -> _Function:
+    """The function of a qualified name; raises `InvalidInput` if there is none, or it is something else."""
+    function = load(name, folder)
     if not callable(function) or isinstance(function, type):
-        told = "" if why is None else f" ({type(why).__name__}: {one_line(why)})"
+        raise InvalidInput(f"{name.partition(':')[2]} is a {type(function).__name__}, not a function")
+    return cast("_Function", function)
+
+
+def restore_function(name: str, folder: str | None = None) -> _Function:
+    """The function that a study tunes; raises `InvalidInput`, with the way out, if this process cannot have it."""
+    try:
+        return load_function(name, folder)
+    except InvalidInput as error:
         raise InvalidInput(
-            f"the study tunes the function {name}, which this program cannot import{told}: go to the program "
+            f"the study tunes the function {name}, which this program cannot import ({error}): go to the program "
             "that has it, where Tuner.attach(..., estimator=...) takes it"
-        ) from why
-    return function
+        ) from error
+
+
+@contextmanager
+def on_path(folder: str | None) -> Iterator[None]:
+    """While modules may be imported from this folder too."""
+    if folder is None or folder in sys.path:
+        yield
+        return
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # somebody else has taken it away
+            sys.path.remove(folder)
 
 
 def folder_of(function: _Function) -> str | None:

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar, overload
@@ -21,6 +20,7 @@ import pluggy
 
 from byohpo_core.errors import ByohpoError, InvalidInput, PluginError, UnknownPlugin, one_line
 from byohpo_core.hookspecs import PROJECT, HookSpecs
+from byohpo_core.importable import load as load_by_name
 from byohpo_core.study.events import Event
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
@@ -233,12 +233,9 @@ def restore(spec: PluginSpec) -> Found:
     """The class of a plugin that a manifest names."""
     if spec.distribution is not None or (spec.group, spec.name) in _registered:
         return find(spec.name, spec.group)
-    module, _, qualname = spec.target.partition(":")
     try:
-        found: Any = sys.modules.get(module) or import_module(module)
-        for part in qualname.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
+        found = load_by_name(spec.target)
+    except InvalidInput as error:
         give = (
             "Tuner.attach(..., strategy=TheClass)"
             if spec.group == ALGORITHMS

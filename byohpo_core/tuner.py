@@ -14,7 +14,7 @@ import attrs
 
 from byohpo_core import validate
 from byohpo_core.advice import what_to_type
-from byohpo_core.backends.estimators import as_estimator, find_elsewhere, restore_estimator
+from byohpo_core.backends.estimators import as_estimator, fetch_study, restore_estimator
 from byohpo_core.backendspecs import Estimator, JobSettings
 from byohpo_core.detached import check_detachable, drive_detached
 from byohpo_core.driver import Driver, Policy
@@ -67,6 +67,7 @@ class Tuner:
 
     study: Study | None
     """The study, once there is one."""
+    _given: Any
     _estimator: Any
     _manifest: Manifest
     _found: dict[str, Found]
@@ -318,7 +319,7 @@ class Tuner:
 
     def _begin(self, journal: str | os.PathLike[str] | None, estimator: Any, *, progress: bool) -> None:
         self._journal = open_journal(journal)
-        self._estimator = estimator
+        self._given = self._estimator = estimator
         self._progress = progress
         self._log = self._work = self.study = None
 
@@ -358,7 +359,7 @@ class Tuner:
         try:
             return self._journal.find(name)
         except UnknownStudy:
-            log = find_elsewhere(self._journal, name)
+            log = fetch_study(self._journal, name, self._estimator, None)
             if log is None:
                 raise
             _logger.warning("study %s is not in journal %s, and was found on S3", name, self._journal.path)
@@ -368,7 +369,7 @@ class Tuner:
         """The manifest of a new study, with what only the user's inputs make known."""
         problem, policy = self._manifest.problem, self._manifest.policy
         settings = attrs.evolve(self._manifest.settings, curves=self._wants_curves)
-        self._estimator, settings = self._estimator.prepare(problem, settings, inputs)
+        self._estimator, settings = self._given.prepare(problem, settings, inputs)
         if policy.max_cost is not None:
             policy = attrs.evolve(policy, reservation=_reservation(self._estimator, policy.max_cost))
         return attrs.evolve(self._manifest, settings=settings, policy=policy, backend=self._estimator.describe())

@@ -165,7 +165,7 @@ def test_an_error_is_one_line_and_exit_code_2(arguments, words):
         ('"continuous"', '"continous"', ["x.type is 'continous' (did you mean 'continuous'? possible: continuous, "]),
         ('"continuous"', "3", ["x.type is 3 (possible: continuous, integer, categorical, static)"]),
         ('training = "rows"', "training = 3", ["study.toml: inputs.training is 3, not a text"]),
-        ('source_dir = "source"', "source_dir = 3", ["study.toml: script.source_dir is 3, not a text"]),
+        ('source_dir = "source"', "source_dir = 3", ["study.toml: [script] source_dir is 3, not a text"]),
         ("population = 4", "populations = 4", ["no option 'populations' (did you mean 'population'?"]),
         ("population = 4", "population = 1.5", ["population is 1.5, not a whole number"]),
         ("[script]", "[scripts]", ["unknown key scripts (did you mean 'script'?"]),
@@ -201,10 +201,10 @@ def test_a_function_is_tuned_and_resumed_by_its_name(folder, place):
 @pytest.mark.parametrize(
     ("module", "function", "words"),
     [
-        ("", "", ["study.toml: function.target is missing", "such as"]),
-        ("", "target = 3", ["function.target is 3, not a function's name", "such as"]),
-        ("", "target = 'work'", ["function.target is 'work', not a function's name"]),
-        ("", "target = 'nomod:f'", ["function.target is 'nomod:f': there is no module nomod, neither beside the file"]),
+        ("", "", ["study.toml: [function] target is missing", "such as"]),
+        ("", "target = 3", ["[function] target is 3, not a function's name", "such as"]),
+        ("", "target = 'work'", ["[function] target is 'work', not a function's name"]),
+        ("", "target = 'nomod:f'", ["[function] target is 'nomod:f': there is no module nomod, neither in"]),
         ("", "target = 'nomod.sub:f'", ["there is no module nomod.sub"]),
         ("", "target = 'work:f'", ["the module work (", "work.py) has no f"]),
         ("f = 3", "target = 'work:f'", ["f is a int, not a function"]),
@@ -217,7 +217,7 @@ def test_a_function_is_tuned_and_resumed_by_its_name(folder, place):
         ("1 / 0", "target = 'work:f'", ["the module work cannot be imported: ZeroDivisionError: division by zero"]),
         ("raise SystemExit('no GPU')", "target = 'work:f'", ["work cannot be imported: SystemExit: no GPU"]),
         ("def f(h: 1 +", "target = 'work:f'", ["the module work cannot be imported: SyntaxError"]),
-        ("def f(h): 1", "target = 'work:f'\nprocesses = 'yes'", ["function.processes is 'yes', not true or false"]),
+        ("def f(h): 1", "target = 'work:f'\nprocesses = 'yes'", ["[function] processes is 'yes', not True or False"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -179,7 +179,7 @@ def test_a_stop_that_comes_before_the_process_is_not_lost(functions, monkeypatch
         assert go_on.wait(DEADLINE)
         return popen(*arguments, **options)
 
-    monkeypatch.setattr("byohpo_core.backends.function.function.subprocess.Popen", slow)
+    monkeypatch.setattr("byohpo_core.backends.function.process.subprocess.Popen", slow)
     backend = FunctionBackend(PythonFunction(functions.waiting, processes=True), 1, "loss")
     trials = [Trial(n, Proposal({"x": 0.5}), "random", {"x": 0.5}, job_name=f"s-{n}-0") for n in range(2)]
     backend.launch(trials)
@@ -202,7 +202,7 @@ def test_a_process_that_cannot_be_started_is_tried_again(functions, monkeypatch)
             raise BlockingIOError(11, "Resource temporarily unavailable")
         return popen(*arguments, **options)
 
-    monkeypatch.setattr("byohpo_core.backends.function.function.subprocess.Popen", no_room_at_first)
+    monkeypatch.setattr("byohpo_core.backends.function.process.subprocess.Popen", no_room_at_first)
     study = tune(functions.square, max_jobs=1, max_parallel_jobs=1)
     assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 1)]
 

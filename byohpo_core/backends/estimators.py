@@ -1,41 +1,44 @@
-"""What a user gives to a tuner, as an estimator of its kind."""
+"""What a user gives to a tuner, as an estimator of its kind. Every kind is found by its entry point."""
 
+import logging
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from byohpo_core.backendspecs import Estimator, _logger
+from byohpo_core.backendspecs import Estimator
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import kept_name
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.studies import Journal
 from byohpo_core.plugins import BACKENDS, find
 
+_logger = logging.getLogger("byohpo")
+
 
 def as_estimator(given: Any) -> Estimator:
-    """What the user gave, as an estimator: a function and a script's path may stand for themselves."""
-    if isinstance(given, (str, Path)):
-        from byohpo_core.backends.local.script import TrainingScript
+    """What the user gave, as an estimator: a function, a script's path or an SDK's object stands for itself."""
+    return given if isinstance(given, Estimator) else estimator_class(_kind(given))(given)
 
-        return TrainingScript(str(given))
-    if hasattr(given, "connect") and hasattr(given, "describe"):
-        estimator: Estimator = given
-        return estimator
-    if hasattr(given, "fit") or hasattr(given, "train") or isinstance(given, Mapping):
-        from byohpo_core.backends.sagemaker.estimator import TrainingJob
 
-        return TrainingJob(given)
-    from byohpo_core.backends.function.function import PythonFunction
+def _kind(given: Any) -> str:
+    if isinstance(given, (str, os.PathLike)):
+        return "local"
+    if isinstance(given, Mapping) or hasattr(given, "fit") or hasattr(given, "train"):
+        return "sagemaker"
+    return "function"
 
-    return PythonFunction(given)
+
+def estimator_class(kind: str) -> Any:
+    """The class of a kind of estimators; raises `UnknownPlugin` if none is installed."""
+    return find(kind, BACKENDS).plugin
 
 
 def restore_estimator(description: Mapping[str, Any], given: Estimator | None) -> Estimator:
-    """The estimator that a manifest describes, found by its entry point."""
-    kind: Any = find(description["kind"], BACKENDS).plugin
-    if given is not None and not isinstance(given, kind):
-        raise InvalidInput(f"the study tunes a {kind.__name__}, not a {type(given).__name__}")
-    estimator: Estimator = kind.restore(description, given)
+    """The estimator that a manifest describes, with what only this process has taken from the one *given*."""
+    kind = description["kind"]
+    if given is not None and given.kind != kind:
+        raise InvalidInput(f"the study's estimator is of the kind {kind!r}, not {given.kind!r}")
+    estimator: Estimator = estimator_class(kind).restore(description, given)
     for function in () if given is None else given.functions:
         before, now = description.get("function"), kept_name(function)
         if before not in (None, now):
@@ -43,11 +46,11 @@ def restore_estimator(description: Mapping[str, Any], given: Estimator | None) -
     return estimator
 
 
-def find_elsewhere(journal: Journal, name: str) -> EventLog | None:
-    """Bring into the journal a study of SageMaker jobs that was driven on another machine; None without such jobs.
+def fetch_study(journal: Journal, name: str, given: Estimator | None, mirror: str | None) -> EventLog | None:
+    """Bring a study into the journal that another machine has driven, by its estimator or the place of its mirror.
 
-    Raises `UnknownStudy`, with the journal's own words first, where SageMaker cannot be asked.
+    Only SageMaker's jobs have mirrors, unless the estimator given knows others.
     """
-    from byohpo_core.backends.sagemaker.mirror import find_and_fetch
-
-    return find_and_fetch(journal, name)
+    kind = "sagemaker" if given is None else given.kind
+    fetched: EventLog | None = estimator_class(kind).fetch(journal, name, given=given, mirror=mirror)
+    return fetched

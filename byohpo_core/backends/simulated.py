@@ -1,18 +1,15 @@
 """Jobs that exist only on a virtual clock: years of training in seconds, and every kind of failure on demand."""
 
 import heapq
-import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, ClassVar, Self
 
 import attrs
 
-from byohpo_core.backendspecs import NOTHING, Ended, Estimator, JobSettings, Outcome, Reported, Update
-from byohpo_core.container import channels
+from byohpo_core.backendspecs import NOTHING, Backend, Ended, Estimator, JobSettings, Outcome, Reported, Update
 from byohpo_core.errors import InvalidInput
-from byohpo_core.importable import folder_of, import_function, kept_name, study_name
-from byohpo_core.study.problem import Problem
+from byohpo_core.importable import folder_of, kept_name, restore_function, study_name
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 from byohpo_core.validate import frozen_mapping
@@ -61,29 +58,19 @@ class Simulated(Estimator):
     def functions(self) -> Sequence[Callable[..., Any]]:
         return (self.function,)
 
-    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:
-        """None: the function gives metrics by name."""
-        return ()
-
-    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:
-        return self, attrs.evolve(settings, inputs=channels(inputs))
-
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "function": kept_name(self.function), "folder": folder_of(self.function)}
 
     @classmethod
     def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:
-        return given or cls(import_function(description["function"], description.get("folder")))
+        return given or cls(restore_function(description["function"], description.get("folder")))
 
     def connect(self, study: Study, settings: JobSettings) -> "SimulatedBackend":
         return SimulatedBackend(self.function, study.now)
 
 
-class SimulatedBackend:
+class SimulatedBackend(Backend):
     """A virtual clock and a heap of what happens when."""
-
-    jobs_survive = True
-    slots = math.inf
 
     def __init__(self, function: Callable[[Mapping[str, Any]], Simulation], now: float) -> None:
         self.poll_seconds = 60.0
@@ -126,12 +113,6 @@ class SimulatedBackend:
             if trial.job_name is not None and trial.job_name not in self._stopped:
                 self._stopped.add(trial.job_name)
                 self._push(self._now, Ended(trial.job_name, Outcome.Stopped, started=trial.started, ended=self._now))
-
-    def withdraw(self) -> None:
-        """What was launched has begun."""
-
-    def close(self) -> None:
-        """Nothing is held."""
 
     def _schedule(self, trial: Trial) -> None:
         job_name = trial.job_name or ""

@@ -1,18 +1,13 @@
 """A study as a TOML file, for `byohpo tune`, whose help shows one."""
 
-import re
-import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from byohpo_core.backends.function.function import PythonFunction
-from byohpo_core.backends.local.script import TrainingScript
+from byohpo_core.backends.estimators import estimator_class
 from byohpo_core.errors import InvalidInput
 from byohpo_core.space.parameters import CategoricalParameter, ContinuousParameter, IntegerParameter, StaticParameter
 from byohpo_core.tuner import Tuner
@@ -24,9 +19,9 @@ _OPTIONAL = (
     *("failure_limit", "duplicates", "max_attempts", "max_cost", "order", "warm_start_from", "journal"),
 )
 _NEEDED = ("strategy", "objective_metric_name")
-_OURS = ("job_name", "inputs", "script", "function", "hyperparameter_ranges", "extensions")
-_SCRIPT = ("entry_point", "source_dir", "hyperparameters", "environment", "python", "stop_grace_seconds")
-_TARGET = '"work:train" for train in work.py'
+_OURS = ("job_name", "inputs", "estimator", "script", "function", "hyperparameter_ranges", "extensions")
+_SHORT_FORMS = {"script": "local", "function": "function"}
+"""Tables that need no kind."""
 _RANGE = ("min_value", "max_value", "scaling_type")
 _PARAMETERS: Mapping[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "continuous": (ContinuousParameter, _RANGE),
@@ -75,48 +70,21 @@ def read(file: Path) -> Description:
     )
 
 
-def _estimator(file: Path, content: Mapping[str, Any]) -> TrainingScript | PythonFunction:
-    if ("script" in content) == ("function" in content):
-        raise InvalidInput(f"{file}: one of the tables [script] and [function] is needed")
-    if "script" in content:
-        body = dict(_table(file, content, "script"))
-        _only_known(file, "script.", body, _SCRIPT)
-        if "entry_point" not in body:
-            raise InvalidInput(f"{file}: script.entry_point is missing")
-        place = "source_dir" if "source_dir" in body else "entry_point"
-        body[place] = _beside(file, f"script.{place}", body[place])
-        return TrainingScript(**body)
-    body = dict(_table(file, content, "function"))
-    _only_known(file, "function.", body, ("target", "processes"))
-    if "target" not in body:
-        raise InvalidInput(f"{file}: function.target is missing: name a function, such as {_TARGET}")
-    if not isinstance(processes := body.get("processes", False), bool):
-        raise InvalidInput(f"{file}: function.processes is {processes!r}, not true or false")
-    folder = str(file.absolute().parent)
-    sys.path.insert(0, folder)
-    return PythonFunction(_function(file, body["target"]), processes=processes, folder=folder)
-
-
-def _function(file: Path, target: Any) -> Callable[..., Any]:
-    where = f"{file}: function.target is {target!r}"
-    if not isinstance(target, str) or not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", target):
-        raise InvalidInput(f"{where}, not a function's name, such as {_TARGET}")
-    module, _, name = target.partition(":")
+def _estimator(file: Path, content: Mapping[str, Any]) -> Any:
+    """What the table [estimator] describes, by its kind, or one of the short forms of our own kinds."""
+    tables = [name for name in ("estimator", *_SHORT_FORMS) if name in content]
+    if len(tables) != 1:
+        given = f", not {' and '.join(f'[{name}]' for name in tables)}" if tables else ""
+        raise InvalidInput(f"{file}: one of the tables [estimator], [script] and [function] is needed{given}")
+    (name,) = tables
+    table = dict(_table(file, content, name))
+    kind = _SHORT_FORMS.get(name) or table.pop("kind", None)
+    if kind is None:
+        raise InvalidInput(f'{file}: [estimator] kind is missing: name an installed backend, such as kind = "local"')
     try:
-        loaded = import_module(module)
-    except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name in (module, module.partition(".")[0]):
-            raise InvalidInput(f"{where}: there is no module {module}, neither beside the file nor installed") from None
-        raise InvalidInput(
-            f"{where}: the module {module} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
-    try:
-        function: Callable[..., Any] = attrgetter(name)(loaded)
-    except AttributeError:
-        raise InvalidInput(f"{where}: the module {module} ({loaded.__file__}) has no {name}") from None
-    if not callable(function) or isinstance(function, type):
-        raise InvalidInput(f"{where}: {name} is a {type(function).__name__}, not a function")
-    return function
+        return estimator_class(text("kind", kind)).from_table(table, file.absolute().parent)
+    except InvalidInput as error:
+        raise type(error)(f"{file}: [{name}] {error}") from error
 
 
 def _parameter(file: Path, name: str, body: Any) -> Any:

@@ -154,7 +154,7 @@ def _verdict(check: Check, subject: Subject) -> tuple[str, str, str]:
         return NOT_APPLICABLE, str(reason), ""
     except AssertionError as error:
         return FAILED, one_line(error) or check.sentence, FINDING
-    except BaseException as error:  # noqa: BLE001 - any exception of the algorithm fails the check
+    except BaseException as error:  # noqa: BLE001 - it is told to the driver
         place = traceback.extract_tb(error.__traceback__)[-1]
         return (
             FAILED,

@@ -301,7 +301,7 @@ def test_a_changed_plugin_is_named_and_its_restart_survives_every_death(fresh, l
     def diverging(path):
         try:
             resume(path)
-        except Exception as error:  # noqa: BLE001 - looked at here
+        except Exception as error:  # noqa: BLE001 - as for a training script: its failure is the trial's
             assert type(error).__name__ == "Diverged"  # noqa: PT017
             assert "plugin 'House' (house:House) changed its mind about trial 0" in str(error)  # noqa: PT017
         else:

@@ -14,7 +14,9 @@ from sagemaker_account import METRICS, REQUEST
 
 from byohpo_core import ByohpoError, TrialStatus, Tuner, hookimpl
 from byohpo_core.backends.sagemaker.aws import Aws, WallClock
-from byohpo_core.backends.sagemaker.backend import SageMakerBackend, _never_fits, verdict
+from byohpo_core.backends.sagemaker.backend import SageMakerBackend
+from byohpo_core.backends.sagemaker.quota import never_fits
+from byohpo_core.backends.sagemaker.watching import outcome_of
 from byohpo_core.backendspecs import Outcome
 from byohpo_core.cli import main
 from byohpo_core.results import rows
@@ -214,7 +216,7 @@ def test_what_failed_attempts_cost_is_in_the_results(make_account):
 
 def test_somebody_elses_job_of_that_name_is_not_taken(account, monkeypatch):
     """Nor is it stopped; the study can go on under another name."""
-    monkeypatch.setattr("byohpo_core.study.naming._draw_id", lambda name: f"{name}-abcd")
+    monkeypatch.setattr("byohpo_core.journal.studies.draw_id", lambda name: f"{name}-abcd")
     other = {**REQUEST, "TrainingJobName": "study-abcd-1-0", "HyperParameters": {"x": "7", "n": "1"}}
     account.emulator.client("sagemaker").create_training_job(**other)
     with pytest.raises(ByohpoError, match="study-abcd-1-0 exists and is not this study's: choose another job_name"):
@@ -277,7 +279,7 @@ def test_an_instance_type_of_which_the_account_may_run_none_is_left_out(make_acc
 def test_a_limit_of_whatever_unit_that_is_too_small_for_one_job_is_known(limit, needed, never):
     """Waiting for it would be in vain."""
     message = f"The account-level service limit 'x' is {limit}, with current use of 0 and a request delta of {needed}."
-    assert _never_fits(message) is never
+    assert never_fits(message) is never
 
 
 def test_a_job_that_was_deleted_is_a_failed_trial_that_counts_as_paid(account, monkeypatch):
@@ -494,7 +496,7 @@ def test_an_interrupted_spot_job_goes_on_by_itself(make_account):
 )
 def test_only_the_infrastructure_is_tried_again(told, outcome):
     """What the service says of a job that is over."""
-    assert verdict(told)[0] is outcome
+    assert outcome_of(told)[0] is outcome
 
 
 def test_the_same_search_as_on_this_machine(account):

@@ -67,7 +67,7 @@ def test_fewer_slots_are_used_when_money_is_short(account):
         (PRICES, 2.0, "max_cost is 2.00, but a single job may cost 2.08"),
         ({}, 9.0, "the price of ml.m5.large is not known"),
         ({"ml.m5.xlarge": 1.0}, 9.0, "the price of ml.m5.large is not known"),
-        (PRICES, 0, "max_cost is 0, not a number above 0"),
+        (PRICES, 0, "max_cost is 0; it must be above 0"),
         (PRICES, "much", "max_cost is 'much', not a number"),
         (PRICES, float("nan"), "max_cost is nan"),
     ],

@@ -18,9 +18,9 @@ from byohpo_core import (
     hookimpl,
 )
 from byohpo_core.backends.sagemaker.aws import Aws
-from byohpo_core.backends.sagemaker.prices import Prices, reservation
+from byohpo_core.backends.sagemaker.prices import Prices
 from byohpo_core.backends.sagemaker.request import Template, is_built_in
-from byohpo_core.backends.sagemaker.service_model import check
+from byohpo_core.backends.sagemaker.service_model import check_request
 from byohpo_core.journal import open_journal
 
 EVERYTHING = {
@@ -309,20 +309,20 @@ def test_what_the_service_would_refuse_is_refused_here(change, message):
     request = {"TrainingJobName": "job", **REQUEST, **change}
     request = {name: value for name, value in request.items() if value is not None}
     with pytest.raises(InvalidInput, match=message) as caught:
-        check(request)
+        check_request(request)
     assert "\n" not in str(caught.value)
 
 
 def test_a_good_request_is_let_through():
     """Also tags in other alphabets."""
-    check({"TrainingJobName": "job", **EVERYTHING, "Tags": [{"Key": "équipe", "Value": "видение 2"}]})
+    check_request({"TrainingJobName": "job", **EVERYTHING, "Tags": [{"Key": "équipe", "Value": "видение 2"}]})
 
 
 def test_money_is_set_aside_for_the_dearest_case():
     """The highest price of the list, all instances, the longest run, the time to stop, and the warm pool."""
     prices = Prices({"ml.m5.large": 1.0, "ml.m5.xlarge": 2.0})
-    assert reservation(EVERYTHING, prices, []) == pytest.approx(2 * 1.0 * (3600 + 300 + 600) / 3600)
-    assert reservation(EVERYTHING, prices, ["ml.m5.large", "ml.m5.xlarge"]) == pytest.approx(2 * 2.0 * 4500 / 3600)
+    assert prices.reservation(EVERYTHING, []) == pytest.approx(2 * 1.0 * (3600 + 300 + 600) / 3600)
+    assert prices.reservation(EVERYTHING, ["ml.m5.large", "ml.m5.xlarge"]) == pytest.approx(2 * 2.0 * 4500 / 3600)
     groups = {
         "InstanceGroups": [
             {"InstanceGroupName": "a", "InstanceType": "ml.m5.large", "InstanceCount": 2},
@@ -345,7 +345,7 @@ def test_each_instance_preference_counts_its_own_instances():
     ]
     request = {**REQUEST, "ResourceConfig": {"InstancePreferences": preferences, "VolumeSizeInGB": 10}}
     assert prices.highest(request) == 8.0
-    assert reservation(request, prices, []) == pytest.approx(8.0 * (7200 + 300) / 3600)
+    assert prices.reservation(request, []) == pytest.approx(8.0 * (7200 + 300) / 3600)
 
 
 class SdkEstimator:

@@ -1,22 +1,34 @@
 """Evaluate a Python function: in threads of this process, or in processes of its own."""
 
-import math
 import queue
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import attrs
 
 from byohpo_core.backends.function.process import Worker
-from byohpo_core.backendspecs import NOTHING, Ended, Estimator, JobSettings, Outcome, Update
+from byohpo_core.backendspecs import NOTHING, Backend, Ended, Estimator, JobSettings, Outcome, Update
 from byohpo_core.errors import InvalidInput
-from byohpo_core.importable import folder_of, import_function, is_importable, kept_name, qualified_name, study_name
+from byohpo_core.importable import (
+    folder_of,
+    is_importable,
+    kept_name,
+    load_function,
+    qualified_name,
+    restore_function,
+    study_name,
+)
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
-from byohpo_core.validate import frozen_mapping, plain
+from byohpo_core.validate import flag, frozen_mapping, nearest, plain
+
+_KEYS = ("target", "processes")
+_TARGET = '"work:train" for train in work.py'
 
 
 @attrs.frozen
@@ -52,11 +64,7 @@ class PythonFunction(Estimator):
     def functions(self) -> Sequence[Callable[..., Any]]:
         return (self.function,)
 
-    def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:
-        """None: the function returns metrics by name."""
-        return ()
-
-    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:
+    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple["PythonFunction", JobSettings]:
         if inputs:
             raise InvalidInput("a Python function has no input channels: leave out fit's inputs")
         if settings.metric_definitions:
@@ -75,19 +83,40 @@ class PythonFunction(Estimator):
     def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:
         folder = description.get("folder")
         return given or cls(
-            import_function(description["function"], folder), processes=description["processes"], folder=folder
+            restore_function(description["function"], folder), processes=description["processes"], folder=folder
         )
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], beside: Path) -> "PythonFunction":
+        """*target*, a function's name such as "work:train" for train in work.py beside the file, and *processes*."""
+        for key in table:
+            if key not in _KEYS:
+                raise InvalidInput(f"unknown key {key}{nearest(key, _KEYS, 'known')}")
+        if "target" not in table:
+            raise InvalidInput(f"target is missing: name a function, such as {_TARGET}")
+        target, processes = table["target"], flag("processes", table.get("processes", False))
+        if not isinstance(target, str) or not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", target):
+            raise InvalidInput(f"target is {target!r}, not a function's name, such as {_TARGET}")
+        folder = str(beside)
+        try:
+            function = load_function(target, folder)
+        except InvalidInput as error:
+            raise InvalidInput(f"target is {target!r}: {error}") from error
+        return cls(function, processes=processes, folder=folder)
+
+    @classmethod
+    def in_code(cls, function: str) -> str:
+        """A `Tuner` takes a function as it is."""
+        return function
 
     def connect(self, study: Study, settings: JobSettings) -> "FunctionBackend":
         return FunctionBackend(self, study.problem.max_parallel_jobs, study.problem.objectives[0].metric)
 
 
-class FunctionBackend:
+class FunctionBackend(Backend):
     """As many threads as slots. Evaluations die with the driver."""
 
-    poll_seconds = 1.0
     jobs_survive = False
-    slots = math.inf
 
     def __init__(self, estimator: PythonFunction, slots: int, objective: str) -> None:
         self._estimator = estimator
@@ -96,9 +125,6 @@ class FunctionBackend:
         self._news: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._workers: dict[str, Worker] = {}
         self._stopped: set[str] = set()
-
-    def now(self) -> float:
-        return time.time()
 
     def launch(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
@@ -125,9 +151,6 @@ class FunctionBackend:
             worker = self._workers.get(job_name)
             if worker is not None:
                 worker.kill()
-
-    def withdraw(self) -> None:
-        """What was launched has begun."""
 
     def close(self) -> None:
         """Wait for what runs."""

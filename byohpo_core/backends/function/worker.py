@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import Any
 
-from byohpo_core.importable import import_function
+from byohpo_core.importable import load_function
 from byohpo_core.validate import plain
 
 
@@ -20,7 +20,7 @@ def main(function: str, request: int, answer: int) -> None:
     threading.Thread(target=_leave_with_the_driver, args=(request,), daemon=True).start()
     reply: dict[str, Any]
     try:
-        reply = {"answer": _as_json(import_function(function)(json.loads(line)))}
+        reply = {"answer": _as_json(load_function(function)(json.loads(line)))}
     except BaseException as error:  # noqa: BLE001 - it is told to the driver
         reply = {"failure": f"{type(error).__name__}: {error}"}
     with os.fdopen(answer, "w", encoding="utf-8") as answers:

@@ -1,7 +1,6 @@
 """Run a SageMaker script-mode training script on this machine: a folder per job, processes that outlive the driver."""
 
 import json
-import math
 import os
 import re
 import shutil
@@ -10,13 +9,22 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import attrs
 
 from byohpo_core.backends.local.supervisor import EXIT, STOP, is_abandoned, write_durably
-from byohpo_core.backends.local.watch import _Watch
-from byohpo_core.backendspecs import Ended, Estimator, JobSettings, Outcome, Reported, Update
+from byohpo_core.backends.local.watch import Watch
+from byohpo_core.backendspecs import (
+    Backend,
+    Ended,
+    Estimator,
+    JobSettings,
+    Outcome,
+    Reported,
+    Update,
+    checked_arguments,
+)
 from byohpo_core.container import channels
 from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.journal.place import journal_files
@@ -68,7 +76,7 @@ class TrainingScript(Estimator):
         """`metric=0.5` or `metric: 0.5` in the log."""
         return [(metric, default_regex(metric)) for metric in objectives]
 
-    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple[Self, JobSettings]:
+    def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple["TrainingScript", JobSettings]:
         if not self.script.is_file():
             raise InvalidInput(f"there is no training script {self.script}")
         if self.source_dir is not None and _normal(self.source_dir) not in self.script.parents:
@@ -104,8 +112,12 @@ class TrainingScript(Estimator):
         }
 
     @classmethod
-    def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:
-        return given or cls(**{name: value for name, value in description.items() if name != "kind"})
+    def from_table(cls, table: Mapping[str, Any], beside: Path) -> "TrainingScript":
+        """The constructor's arguments; *source_dir* or, without one, *entry_point* is relative to the file."""
+        arguments = checked_arguments(cls, table)
+        place = "source_dir" if "source_dir" in arguments else "entry_point"
+        arguments[place] = str(beside / text(place, arguments[place]))
+        return cls(**arguments)
 
     def connect(self, study: Study, settings: JobSettings) -> "LocalBackend":
         return LocalBackend(self, study, settings)
@@ -120,12 +132,8 @@ def _local(place: str) -> Path:
     return Path(place.removeprefix("file://")).absolute()
 
 
-class LocalBackend:
+class LocalBackend(Backend):
     """The jobs of one study: orders, supervisors' claims, logs and exit statuses in the study's folder."""
-
-    poll_seconds = 1.0
-    jobs_survive = True
-    slots = math.inf
 
     def __init__(self, estimator: TrainingScript, study: Study, settings: JobSettings) -> None:
         self._estimator = estimator
@@ -134,12 +142,9 @@ class LocalBackend:
         self._metrics = compile_metrics(settings.metric_definitions)
         self._channels = {channel: str(_local(place)) for channel, place in settings.inputs.items()}
         self._cpus = max(1, (os.cpu_count() or 1) // study.problem.max_parallel_jobs)
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[str, Watch] = {}
         self._not_started: dict[str, str] = {}
         self._snapshot()
-
-    def now(self) -> float:
-        return time.time()
 
     def launch(self, trials: Sequence[Trial]) -> None:
         """Start a supervisor for each job; where one has the job already, the new one leaves."""
@@ -174,12 +179,6 @@ class LocalBackend:
             folder = self._job_folder(trial)
             folder.mkdir(exist_ok=True)  # where no supervisor has come to it
             (folder / STOP).touch()
-
-    def withdraw(self) -> None:
-        """What was launched has begun."""
-
-    def close(self) -> None:
-        """Nothing is held: jobs and their supervisors go on."""
 
     def _snapshot(self) -> None:
         """Copy the source once per study, whole or not at all."""
@@ -250,7 +249,7 @@ class LocalBackend:
                 reason = f"its supervisor did not start: {self._not_started.pop(job_name)}"
                 ended.append(Ended(job_name, Outcome.Interrupted, reason=reason))
                 continue
-            watch = self._watches.setdefault(job_name, _Watch(self._job_folder(trial), self._metrics))
+            watch = self._watches.setdefault(job_name, Watch(self._job_folder(trial), self._metrics))
             over = (watch.folder / EXIT).exists()
             abandoned = not over and is_abandoned(watch.folder)
             if points := watch.read(ended=over or abandoned):

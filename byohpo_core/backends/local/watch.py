@@ -17,8 +17,8 @@ from byohpo_core.study.trial import Trial
 _TAIL_BYTES = 4096
 
 
-class _Watch:
-    """What is known of a running job's log."""
+class Watch:
+    """One running job, by the files in its folder."""
 
     def __init__(self, folder: Path, metrics: Mapping[str, re.Pattern[str]]) -> None:
         self.folder = folder

@@ -11,19 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from byohpo_core.backends.sagemaker import index
-from byohpo_core.backends.sagemaker.aws import SEARCHES_PER_SECOND, Aws, Refused, WallClock, is_configured
-from byohpo_core.backends.sagemaker.request import NAME_TAG, STUDY_TAG
-from byohpo_core.errors import ByohpoError, StudyBusy, StudyExists, UnknownStudy
+from byohpo_core.backends.sagemaker.aws import Aws, Refused
+from byohpo_core.errors import StudyBusy
 from byohpo_core.journal.log import EventLog, StudyRecord, journaled_event
-from byohpo_core.journal.studies import Journal
 from byohpo_core.study.events import Event, EventKind
 
 _DIGITS = 9
 _NEAR = 1000
 """How many events are looked through for the newest commit: more than there are in one, save after a resume."""
-_SEARCH_ATTEMPTS = 3
-"""Few: perhaps the name is misspelt, and AWS has nothing to do with it."""
 
 
 class Mirror:
@@ -31,8 +26,7 @@ class Mirror:
 
     def __init__(self, aws: Aws, output_path: str, study_id: str) -> None:
         self._aws = aws
-        place = re.sub(r"^(s3|https)://", "", output_path).rstrip("/")
-        self._bucket, _, prefix = place.partition("/")
+        self._bucket, prefix = _place(output_path)
         self._prefix = f"{prefix}/byohpo/{study_id}".lstrip("/")
         self._study_id = study_id
         self._token = aws.token
@@ -108,6 +102,27 @@ class Mirror:
         return json.loads(self._read(name))
 
 
+def studies_at(aws: Aws, output_path: str, name: str) -> list[str]:
+    """The ids of the studies of this name, or with this id, whose mirrors lie below an output path."""
+    bucket, prefix = _place(output_path)
+    found: set[str] = set()
+    token: dict[str, str] = {}
+    while True:
+        request = {"Bucket": bucket, "Prefix": f"{prefix}/byohpo/{name}".lstrip("/"), "Delimiter": "/study.json"}
+        page = aws.call("s3", "list_objects_v2", **request, **token)
+        found |= {it["Prefix"].split("/")[-2] for it in page.get("CommonPrefixes", ())}
+        if not page.get("IsTruncated"):
+            break
+        token = {"ContinuationToken": page["NextContinuationToken"]}
+    return sorted(it for it in found if name in (it, it.rpartition("-")[0]))
+
+
+def _place(output_path: str) -> tuple[str, str]:
+    """Bucket and prefix."""
+    bucket, _, prefix = re.sub(r"^(s3|https)://", "", output_path).rstrip("/").partition("/")
+    return bucket, prefix
+
+
 class MirroredLog(EventLog):
     """A log each of whose commits is also in the mirror before `append` returns; for a driver."""
 
@@ -177,52 +192,3 @@ def _rows(events: Sequence[Event]) -> list[list[Any]]:
 def _last_before(commits: Sequence[int], count: int) -> int:
     """The place of the last commit that begins within the first *count* events."""
     return max(0, sum(commit < count for commit in commits) - 1)
-
-
-def find_and_fetch(journal: Journal, name: str) -> EventLog | None:
-    """Bring a study that this journal lacks from its mirror, found by its name's or id's tag on its training jobs.
-
-    None where there are no such jobs, or this user has no AWS account. Raises `UnknownStudy` if there are several
-    studies, or it cannot be looked for or read, and `StudyExists` if the journal has another one of its name.
-    """
-    if not is_configured():
-        return None
-    aws = Aws(None, WallClock(), calls_per_second=SEARCHES_PER_SECOND, first_attempts=_SEARCH_ATTEMPTS)
-    try:
-        outputs = dict(_outputs(aws, name))
-    except ByohpoError as error:
-        raise UnknownStudy(f"{_unknown(journal, name)}; nor can it be looked for on SageMaker: {error}") from error
-    if not outputs:
-        return None
-    if len(outputs) > 1:
-        raise UnknownStudy(f"several studies are named {name!r}: attach to one by its id: {', '.join(sorted(outputs))}")
-    ((study_id, output),) = outputs.items()
-    mirror = Mirror(aws, output, study_id)
-    try:
-        record = mirror.record()
-        events = [event for commit in mirror.commits() for event in mirror.events(commit)]
-    except ByohpoError as error:
-        raise UnknownStudy(f"study {study_id!r} cannot be read from {mirror}: {error}") from error
-    try:
-        return journal.take(record, events)
-    except StudyExists as error:
-        raise StudyExists(
-            f"journal {journal.path} has another study named {record.name!r}: attach to {record.id!r} with another "
-            "journal=..."
-        ) from error
-
-
-def _unknown(journal: Journal, name: str) -> str:
-    """What the journal says of a study that it lacks."""
-    try:
-        return f"journal {journal.path} has study {journal.find(name).id!r} by now"
-    except UnknownStudy as unknown:
-        return str(unknown)
-
-
-def _outputs(aws: Aws, name: str) -> Iterator[tuple[str, str]]:
-    """Pairs (study id, output path) of the studies with this name or id."""
-    for job in index.search(aws, [index.tagged(tag, name) for tag in (STUDY_TAG, NAME_TAG)], "Or"):
-        tags = {tag["Key"]: tag["Value"] for tag in job.get("Tags", ())}
-        if STUDY_TAG in tags:
-            yield tags[STUDY_TAG], job["OutputDataConfig"]["S3OutputPath"]

@@ -31,6 +31,10 @@ class Prices:
             possible = [*((name, count) for name in types), *own]
         return max(self._of(name) * count for name, count in possible)
 
+    def reservation(self, request: Mapping[str, Any], types: Sequence[str] = ()) -> float:
+        """The most that one job can cost."""
+        return self.highest(request, types) * longest_billed(request) / 3600
+
     def paid(self, job: Mapping[str, Any], ceiling: float) -> float | None:
         """What a job that is over has cost, as DescribeTrainingJob tells it; a warm pool counts as kept to its end.
 
@@ -67,11 +71,6 @@ def billable_seconds(job: Mapping[str, Any]) -> float:
     if "TrainingStartTime" not in job or "TrainingEndTime" not in job:
         return 0.0
     return float((job["TrainingEndTime"] - job["TrainingStartTime"]).total_seconds())
-
-
-def reservation(request: Mapping[str, Any], prices: Prices, types: Sequence[str]) -> float:
-    """The most that one job can cost."""
-    return prices.highest(request, types) * longest_billed(request) / 3600
 
 
 def longest_billed(request: Mapping[str, Any]) -> float:

@@ -7,10 +7,10 @@ from typing import Any
 
 import attrs
 
+from byohpo_core.backends.sagemaker.prices import Prices
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
-MAX_HYPERPARAMETERS = 100
 MAX_VALUE_LENGTH = 2500
 MAX_TAGS = 50
 STUDY_TAG = "byohpo-study"
@@ -38,11 +38,6 @@ _WRITERS: Mapping[str, Callable[[Any], str]] = {
     "text": str,
     "bare": lambda value: value if isinstance(value, str) else json.dumps(value),
 }
-
-
-def written(encoding: str, value: Any) -> str:
-    """A hyperparameter's value as it is on the wire."""
-    return _WRITERS[encoding](value)
 
 
 def is_built_in(request: Mapping[str, Any]) -> bool:
@@ -90,6 +85,20 @@ class Template:
     """Tags besides the request's own."""
     instance_types: Sequence[str] = ()
     """Tried in turn as the infrastructure fails, instead of the request's own."""
+    prices: Prices = attrs.field(factory=lambda: Prices({}))
+
+    @property
+    def definitions(self) -> list[tuple[str, str]]:
+        """All pairs (metric, regex): the request's own and the study's."""
+        return [*metric_definitions(self.request), *self.metrics]
+
+    def written(self, value: Any) -> str:
+        """A hyperparameter's value as it is on the wire."""
+        return _WRITERS[self.encoding](value)
+
+    def ceiling(self) -> float:
+        """What an hour of a job costs at its dearest; raises `InvalidInput` where a price is missing."""
+        return self.prices.highest(self.request, self.instance_types)
 
     def of_trial(self, study: Study, trial: Trial, unfit: Collection[str] = ()) -> dict[str, Any]:
         """The whole request for a trial's present attempt; all that is not a trial's own is as the user wrote it.
@@ -97,17 +106,15 @@ class Template:
         *unfit* are instance types to do without.
         """
         body = {**self.request, "TrainingJobName": trial.job_name}
-        written = _WRITERS[self.encoding]
-        hyperparameters = {name: written(value) for name, value in trial.proposal.hyperparameters.items()}
+        hyperparameters = {name: self.written(value) for name, value in trial.proposal.hyperparameters.items()}
         body["HyperParameters"] = {**self._fixed(study, trial), **hyperparameters}
         body["Tags"] = self._tags(study)
         # CreateTrainingJob refuses them for SageMaker's own images, even where these run a script ("You can't override
         # the metric definitions for Amazon SageMaker algorithms"); what is missing then is read from the log.
         if self.metrics and not _has_built_in_image(self.request):
-            definitions = [*metric_definitions(self.request), *self.metrics]
             body["AlgorithmSpecification"] = {
                 **self.request["AlgorithmSpecification"],
-                "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in definitions],
+                "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in self.definitions],
             }
         if "CheckpointConfig" in self.request:
             place = self.request["CheckpointConfig"]["S3Uri"].rstrip("/")
@@ -119,12 +126,11 @@ class Template:
         return body
 
     def _fixed(self, study: Study, trial: Trial) -> dict[str, str]:
-        written = _WRITERS[self.encoding]
         mine = self.request.get("HyperParameters", {})
-        fixed = {name: written(value) for name, value in study.problem.space.static.items() if name not in mine}
+        fixed = {name: self.written(value) for name, value in study.problem.space.static.items() if name not in mine}
         fixed |= mine
         if "sagemaker_job_name" in fixed:  # the SDK's v2 tells the script its job's name
-            fixed["sagemaker_job_name"] = written(trial.job_name)
+            fixed["sagemaker_job_name"] = self.written(trial.job_name)
         if is_built_in(self.request):
             fixed[BUILT_IN_METRIC] = study.problem.objectives[0].metric
         return fixed

@@ -9,7 +9,7 @@ from byohpo_core.backends.sagemaker.prices import DEFAULT_MAX_RUNTIME
 from byohpo_core.errors import InvalidInput, one_line
 
 
-def check(request: Mapping[str, Any]) -> None:
+def check_request(request: Mapping[str, Any]) -> None:
     """Raise `InvalidInput` for what CreateTrainingJob would refuse, by its own description in botocore."""
     from botocore.validate import ParamValidator
 

@@ -1,0 +1,89 @@
+"""The account's quota, as far as refusals have shown it: how many slots there are, who waits, and when to try again."""
+
+import logging
+import math
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from byohpo_core.backendspecs import Ended, Outcome
+from byohpo_core.study.trial import Trial
+
+QUOTA_PAUSE_SECONDS = 60.0
+"""How long after a first refusal a job is tried again, even though no job of ours has ended; then twice as long."""
+LONGEST_QUOTA_PAUSE = 960.0
+GROW_SECONDS = 300.0
+_logger = logging.getLogger("byohpo")
+
+
+class Quota:
+    """The jobs that ResourceLimitExceeded did not let start yet, and the number of slots that is left."""
+
+    def __init__(self, now: float) -> None:
+        self.slots: float = math.inf
+        self._waiting: dict[str, Trial] = {}
+        self._withdrawn: set[str] = set()
+        """Those of them that are not to start any more."""
+        self._pause = QUOTA_PAUSE_SECONDS
+        self._try_at = self._grow_at = now
+
+    def __contains__(self, job_name: str) -> bool:
+        """Whether this job waits for a place."""
+        return job_name in self._waiting
+
+    def wait(self, trials: Sequence[Trial]) -> None:
+        """Let the jobs of these trials wait for a place."""
+        self._waiting |= {str(trial.job_name): trial for trial in trials}
+
+    def withdraw(self) -> None:
+        """Give up all jobs that wait."""
+        self._withdrawn |= self._waiting.keys()
+
+    def shrink(self, running: int, now: float) -> None:
+        """After a refusal: as many slots as jobs run, at least one; more are tried from time to time."""
+        before, self.slots = self.slots, max(1, running)
+        self._try_at = now + self._pause * random.uniform(1, 1.2)  # noqa: S311 - jitter
+        self._pause = min(LONGEST_QUOTA_PAUSE, 2 * self._pause)
+        self._grow_at = now + GROW_SECONDS
+        if self.slots != before:
+            _logger.warning(
+                "the account's quota is used up: %d jobs run, %d wait for a place", running, len(self._waiting)
+            )
+
+    def try_now(self, now: float) -> None:
+        """A job has ended, so there may be a place."""
+        self._try_at = now
+
+    def use(self, start: Callable[[Trial], bool], running: Callable[[], int], most: int, now: float) -> None:
+        """Start what waits when its time has come; when nothing waits, try one slot more, up to *most*."""
+        while self._waiting and now >= self._try_at:
+            name, trial = next(iter(self._waiting.items()))
+            if not start(trial):
+                self.shrink(running(), now)
+                return
+            del self._waiting[name]
+            self._pause = QUOTA_PAUSE_SECONDS
+            self._grow_at = now + GROW_SECONDS
+            self.slots = max(self.slots, running())
+        if not self._waiting and self.slots < most and now >= self._grow_at:
+            self.slots += max(1, self.slots // 2)
+            self._grow_at = now + GROW_SECONDS
+
+    def given_up(self, stopping: set[str]) -> Iterator[Ended]:
+        """The jobs that had no place and get none any more, because they are *stopping* or no longer wanted."""
+        for name in [*self._waiting]:
+            if name in stopping:
+                yield Ended(name, Outcome.Stopped, reason="stopped before it had a place")
+            elif name in self._withdrawn:
+                yield Ended(name, Outcome.Lost, reason="it had no place under the account's quota")
+            else:
+                continue
+            del self._waiting[name]
+            stopping.discard(name)
+            self._withdrawn.discard(name)
+
+
+def never_fits(message: str) -> bool:
+    """Whether the limit that a ResourceLimitExceeded tells of is too small for a single job."""
+    limit, needed = re.search(r" is ([\d.]+) \w+, with", message), re.search(r"delta of ([\d.]+) \w+", message)
+    return limit is not None and float(limit[1]) < (1 if needed is None else float(needed[1]))

@@ -1,0 +1,82 @@
+"""What the requests of a study's trials must be, before any job starts: one function a rule."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from byohpo_core.backends.sagemaker.request import BUILT_IN_METRIC, MAX_TAGS, MAX_VALUE_LENGTH, Template, is_built_in
+from byohpo_core.backends.sagemaker.service_model import check_request
+from byohpo_core.backendspecs import JobSettings
+from byohpo_core.errors import InvalidInput
+from byohpo_core.metrics import compile_metrics
+from byohpo_core.space.parameters import CategoricalParameter
+from byohpo_core.space.space import MAX_HYPERPARAMETERS
+from byohpo_core.study.problem import Problem
+
+
+def check_trials(template: Template, problem: Problem, settings: JobSettings) -> None:
+    """Raise `InvalidInput` for what SageMaker would refuse of a trial, or what could not be read from its log."""
+    compile_metrics(template.definitions)
+    _check_objectives(template, problem, curves=settings.curves)
+    _check_hyperparameters(template, problem)
+    _check_tags(template)
+    request = _largest(template)
+    check_request(request)
+    _check_values(template, problem)
+    _check_instance_types(template, request)
+    if template.prices.per_hour:
+        template.ceiling()
+
+
+def _check_objectives(template: Template, problem: Problem, *, curves: bool) -> None:
+    """Every objective has a definition, unless one of SageMaker's own algorithms knows it and no log is read."""
+    names = {name for name, _ in template.definitions}
+    missing = ", ".join(sorted(repr(it.metric) for it in problem.objectives if it.metric not in names))
+    if missing and not is_built_in(template.request):
+        raise InvalidInput(
+            f"no metric definition for {missing}: SageMaker finds a custom image's metrics by "
+            'metric_definitions=[{"Name": ..., "Regex": ...}]'
+        )
+    if missing and curves:
+        raise InvalidInput(
+            f"early stopping reads the jobs' logs, and nothing tells how they print {missing}: give "
+            'metric_definitions=[{"Name": ..., "Regex": ...}] (docs/sagemaker/drop-in.md has those of SageMaker\'s own '
+            "algorithms)"
+        )
+
+
+def _check_hyperparameters(template: Template, problem: Problem) -> None:
+    ours = {BUILT_IN_METRIC} if is_built_in(template.request) else set()
+    count = len({*template.request.get("HyperParameters", {}), *problem.space.parameters, *ours})
+    if count > MAX_HYPERPARAMETERS:
+        raise InvalidInput(f"{count} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
+
+
+def _check_tags(template: Template) -> None:
+    if len(template.tags) + len(template.request.get("Tags", ())) + 2 > MAX_TAGS:
+        raise InvalidInput(f"SageMaker takes at most {MAX_TAGS} tags a job, of which two are ours")
+
+
+def _largest(template: Template) -> Mapping[str, Any]:
+    """A request with all tags of the user's."""
+    tags = [*template.request.get("Tags", ()), *({"Key": key, "Value": value} for key, value in template.tags)]
+    return {**template.request, "TrainingJobName": "byohpo-0-0", "Tags": tags}
+
+
+def _check_values(template: Template, problem: Problem) -> None:
+    """No value that a trial may have is too long as it is sent."""
+    mine = template.request.get("HyperParameters", {})
+    values = {name: [value] for name, value in problem.space.static.items() if name not in mine}
+    for name, parameter in problem.space.tunable.items():
+        values[name] = [*parameter.values] if isinstance(parameter, CategoricalParameter) else []
+    for name, possible in values.items():
+        if any(len(template.written(value)) > MAX_VALUE_LENGTH for value in possible):
+            raise InvalidInput(f"the hyperparameter {name!r} has a value of over {MAX_VALUE_LENGTH} characters")
+
+
+def _check_instance_types(template: Template, request: Mapping[str, Any]) -> None:
+    """Each of the user's instance types may stand in the request."""
+    if template.instance_types and request.get("ResourceConfig", {}).get("InstanceGroups"):
+        raise InvalidInput("instance_types cannot stand beside the job's InstanceGroups: leave one of them out")
+    for name in template.instance_types:
+        resources = {**request.get("ResourceConfig", {}), "InstanceType": name}
+        check_request({**request, "ResourceConfig": resources})

@@ -1,0 +1,210 @@
+"""What is known of each running job, from the service's index, its own descriptions and the logs; and how jobs end."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from byohpo_core.backends.sagemaker import index, logs
+from byohpo_core.backends.sagemaker.aws import Aws
+from byohpo_core.backends.sagemaker.prices import billable_seconds, longest_billed
+from byohpo_core.backends.sagemaker.request import STUDY_TAG, Template
+from byohpo_core.backendspecs import Ended, Outcome, Reported
+from byohpo_core.metrics import MetricScanner, as_float32, compile_metrics
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial
+
+INDEX_LAG_SECONDS = 120.0
+"""How far back each Search looks again, since its index lags behind."""
+ABSENT_SECONDS = 60.0
+"""How long a new job may be absent from the index before it is described."""
+UNSEEN_SECONDS = 600.0
+"""After so long without a word of some job, one Search looks back to the beginning of those that run."""
+LOG_SECONDS = 60.0
+"""How long a log may take to be complete after its job's end."""
+_INFRASTRUCTURE = ("CapacityError", "InternalServerError")
+_OVER = frozenset({"Completed", "Failed", "Stopped"})
+
+
+@attrs.define
+class Watch:
+    """What is known of a running job."""
+
+    seen: float
+    """When the index or a description last told of it."""
+    in_index: bool = False
+    job: Mapping[str, Any] | None = None
+    """What was told last."""
+    judged_at: float | None = None
+    """When its log is complete, where its end did not tell the objective."""
+
+
+class Watching:
+    """The running jobs of one study. *describe* asks the service itself for a job, by its name."""
+
+    def __init__(
+        self,
+        aws: Aws,
+        study: Study,
+        template: Template,
+        describe: Callable[[str], Mapping[str, Any] | None],
+        now: Callable[[], float],
+        *,
+        curves: bool,
+    ) -> None:
+        self._aws = aws
+        self._study = study
+        self._template = template
+        self._describe = describe
+        self._now = now
+        self._ceiling = template.ceiling() if template.prices.per_hour else 0.0
+        self._metrics = compile_metrics(template.definitions)
+        self._objectives = [objective.metric for objective in study.problem.objectives]
+        self._curves = curves and bool(self._metrics)
+        self._log = logs.LogReader(aws, f"{study.id}-")
+        self._scanners: dict[str, MetricScanner] = {}
+        self._watches: dict[str, Watch] = {}
+        self._newest = 0.0
+        """The latest change that a Search has told."""
+
+    def __len__(self) -> int:
+        return len(self._watches)
+
+    def watch(self, job_name: str) -> None:
+        """Expect news of a job."""
+        self._watches[job_name] = Watch(self._now())
+
+    def forget(self, job_name: str) -> None:
+        """Expect no news of a job."""
+        del self._watches[job_name]
+
+    def is_known(self, job_name: str) -> bool:
+        """Whether anything was told of a job that is watched."""
+        return self._watches[job_name].job is not None
+
+    def search(self, since: float | None = None) -> None:
+        """Look once into the index of jobs, for all changes or for those *since* a time."""
+        conditions = [index.tagged(STUDY_TAG, self._study.id)]
+        if since is not None:
+            conditions.append(index.changed_since(since))
+        for job in index.search(self._aws, conditions):
+            self._newest = max(self._newest, job["LastModifiedTime"].timestamp())
+            self.take_in(job, in_index=True)
+
+    def take_in(self, job: Mapping[str, Any], *, in_index: bool = False) -> None:
+        """Keep what was told of a job, unless something newer is known."""
+        watch = self._watches.get(job["TrainingJobName"])
+        if watch is None:  # it is over, and its trial knows
+            return
+        watch.in_index |= in_index
+        watch.seen = self._now()
+        if watch.job is None or watch.job["LastModifiedTime"] <= job["LastModifiedTime"]:
+            watch.job = job
+
+    def look(self, trials: Sequence[Trial]) -> tuple[list[Reported], list[Ended]]:
+        """What is new of these running trials: reports, then ends."""
+        self.search(self._since(trials))
+        self._describe_absent(trials)
+        return [*self._reports()] if self._curves else [], [*self._ended(trials)]
+
+    def _since(self, trials: Sequence[Trial]) -> float | None:
+        """From which change on a Search must tell."""
+        unseen = [self._watches[str(t.job_name)].seen for t in trials if str(t.job_name) in self._watches]
+        if unseen and min(unseen) < self._now() - UNSEEN_SECONDS:
+            started = [trial.started or 0.0 for trial in trials]
+            return min(started) - INDEX_LAG_SECONDS
+        return self._newest - INDEX_LAG_SECONDS if self._newest else None
+
+    def _describe_absent(self, trials: Sequence[Trial]) -> None:
+        """Look at jobs that the index does not know, or not any more, though it should."""
+        for trial in trials:
+            watch = self._watches.get(str(trial.job_name))
+            if watch is None or self._now() < watch.seen + (UNSEEN_SECONDS if watch.in_index else ABSENT_SECONDS):
+                continue
+            job = self._describe(str(trial.job_name))
+            if job is None:
+                watch.job = {
+                    "TrainingJobStatus": "Failed",
+                    "FailureReason": "the training job was deleted; it counts as billed for as long as it may run",
+                    "BillableTimeInSeconds": longest_billed(self._template.request),
+                }
+            else:
+                self.take_in(job)
+
+    def _reports(self) -> Iterator[Reported]:
+        """New points of the curves of running jobs."""
+        lines: dict[str, list[str]] = {}
+        for name, line in self._log.read():
+            if name in self._watches:
+                lines.setdefault(name, []).append(line)
+        for name, printed in lines.items():
+            scanner = self._scanners.setdefault(name, MetricScanner(self._metrics))
+            if points := scanner.feed("".join(f"{line}\n" for line in printed).encode()):
+                yield Reported(name, points)
+
+    def _ended(self, trials: Sequence[Trial]) -> Iterator[Ended]:
+        """The running trials whose jobs are over and whose results are known."""
+        for trial in trials:
+            name = str(trial.job_name)
+            watch = self._watches.get(name)
+            if watch is None or watch.job is None or watch.job["TrainingJobStatus"] not in _OVER:
+                continue
+            outcome, reason = outcome_of(watch.job)
+            metrics = _final_metrics(watch.job)
+            missing = [metric for metric in self._objectives if metric not in metrics]
+            if outcome is Outcome.Completed and missing:
+                if watch.judged_at is None:
+                    watch.judged_at = self._now() + LOG_SECONDS
+                if self._now() < watch.judged_at:
+                    continue
+                metrics = {**self._from_log(name), **metrics}
+                reason = f"nor does its log tell it: {logs.place(name)}"
+            yield Ended(
+                name,
+                outcome,
+                metrics,
+                reason,
+                _time(watch.job, "TrainingStartTime") or _time(watch.job, "CreationTime"),
+                _time(watch.job, "TrainingEndTime") or _time(watch.job, "LastModifiedTime"),
+                self._details(name, watch.job),
+            )
+            del self._watches[name]
+            self._scanners.pop(name, None)
+
+    def _from_log(self, name: str) -> dict[str, float]:
+        scanner = MetricScanner(self._metrics)
+        scanner.feed("".join(f"{line}\n" for line in logs.job_lines(self._aws, name)).encode())
+        return scanner.final
+
+    def _details(self, name: str, job: Mapping[str, Any]) -> dict[str, Any]:
+        details: dict[str, Any] = {"log": logs.place(name), "billable_seconds": billable_seconds(job)}
+        cost = self._template.prices.paid(job, self._ceiling)
+        if cost is not None:
+            details["cost"] = cost
+        if artifacts := job.get("ModelArtifacts", {}).get("S3ModelArtifacts"):
+            details["model_artifacts"] = artifacts
+        return details
+
+
+def outcome_of(job: Mapping[str, Any]) -> tuple[Outcome, str | None]:
+    """How a job ended that is over."""
+    status, secondary, reason = job["TrainingJobStatus"], job.get("SecondaryStatus"), job.get("FailureReason")
+    if status == "Completed":
+        return Outcome.Completed, None
+    if status == "Failed":
+        passing = str(reason).startswith(_INFRASTRUCTURE)
+        return Outcome.Interrupted if passing else Outcome.Failed, reason or "the training job failed"
+    if secondary == "MaxWaitTimeExceeded":
+        return Outcome.Interrupted, "no spot instance within MaxWaitTimeInSeconds"
+    if secondary == "MaxRuntimeExceeded":
+        return Outcome.Failed, "the training job ran longer than MaxRuntimeInSeconds"
+    return Outcome.Stopped, "stopped"
+
+
+def _final_metrics(job: Mapping[str, Any]) -> dict[str, float]:
+    return {metric["MetricName"]: as_float32(metric["Value"]) for metric in job.get("FinalMetricDataList") or ()}
+
+
+def _time(job: Mapping[str, Any], name: str) -> float | None:
+    time = job.get(name)
+    return None if time is None else float(time.timestamp())
