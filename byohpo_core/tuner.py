@@ -13,16 +13,19 @@ from typing import Any
 import attrs
 
 from byohpo_core import validate
-from byohpo_core.advice import what_to_type
 from byohpo_core.backends.estimators import as_estimator, fetch_study, restore_estimator
 from byohpo_core.backendspecs import Estimator, JobSettings
-from byohpo_core.detached import check_detachable, drive_detached
-from byohpo_core.driver import Driver, Policy
+from byohpo_core.driving.detached import check_detachable, drive_detached
+from byohpo_core.driving.driver import Driver
+from byohpo_core.driving.manifest import Manifest
+from byohpo_core.driving.next_step import what_to_type
+from byohpo_core.driving.policy import Policy
+from byohpo_core.driving.replay import manifest_of, replay
+from byohpo_core.driving.warm_start import check_parents, imported
 from byohpo_core.dropin import drop_in
 from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked, UnknownStudy
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
-from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import (
     ALGORITHMS,
     EXTENSIONS,
@@ -35,7 +38,6 @@ from byohpo_core.plugins import (
     restore,
 )
 from byohpo_core.progress import Progress
-from byohpo_core.replay import manifest_of, replay
 from byohpo_core.results import Analytics
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study.events import Event, EventKind
@@ -43,7 +45,6 @@ from byohpo_core.study.fold import Fold
 from byohpo_core.study.naming import check_study_name
 from byohpo_core.study.problem import Direction, Objective, Problem
 from byohpo_core.study.study import Study
-from byohpo_core.warmstart import check_parents, imported
 
 _logger = logging.getLogger("byohpo")
 _TO_BE_CHOSEN: Any = object()

@@ -14,7 +14,8 @@ from byohpo_core import (
     Simulation,
     Tuner,
 )
-from byohpo_core.driver import Driver, Policy
+from byohpo_core.driving.driver import Driver
+from byohpo_core.driving.policy import Policy
 
 SLOTS = 16
 RANGES = {"x": ContinuousParameter(0, 1), "y": ContinuousParameter(0, 1)}

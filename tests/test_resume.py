@@ -30,14 +30,14 @@ from byohpo_core import (
     hookimpl,
     register,
 )
-from byohpo_core.advice import what_to_type
 from byohpo_core.backends.simulated import SimulatedBackend
+from byohpo_core.driving.next_step import what_to_type
+from byohpo_core.driving.replay import manifest_of
 from byohpo_core.importable import import_function
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.memory import MemoryLog
 from byohpo_core.journal.sqlite import SqliteLog
 from byohpo_core.plugins import PluginSpec
-from byohpo_core.replay import manifest_of
 
 
 def simulated(hyperparameters):

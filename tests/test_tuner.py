@@ -27,9 +27,9 @@ from byohpo_core import (
     hookimpl,
     register,
 )
+from byohpo_core.driving.replay import replay
+from byohpo_core.driving.warm_start import imported
 from byohpo_core.journal.sqlite import SqliteJournal
-from byohpo_core.replay import replay
-from byohpo_core.warmstart import imported
 
 
 def objective(hyperparameters):

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from byohpo_core.advice import what_to_type
 from byohpo_core.cli import NO_RESULT
 from byohpo_core.cli.plugins import print_columns
+from byohpo_core.driving.next_step import what_to_type
 from byohpo_core.study.study import Study
 
 if TYPE_CHECKING:
@@ -145,9 +145,9 @@ def _tell(study: Study) -> int:
 
 
 def _studies(options: argparse.Namespace) -> int:
+    from byohpo_core.driving.replay import manifest_of
     from byohpo_core.journal import open_journal
     from byohpo_core.plugins import ALGORITHMS
-    from byohpo_core.replay import manifest_of
 
     journal = open_journal(options.journal)
     table = []

@@ -25,7 +25,7 @@ from byohpo_core import (
     register,
 )
 from byohpo_core.backends.simulated import SimulatedBackend
-from byohpo_core.driver import Driver
+from byohpo_core.driving.driver import Driver
 from byohpo_core.journal.sqlite import SqliteLog
 from byohpo_core.plugins import find, option_parameters
 

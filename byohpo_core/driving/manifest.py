@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from byohpo_core.backendspecs import JobSettings
-from byohpo_core.driver import Policy
+from byohpo_core.driving.policy import Policy
 from byohpo_core.errors import JournalError
 from byohpo_core.plugins import PluginSpec
 from byohpo_core.study import events

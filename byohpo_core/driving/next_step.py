@@ -7,7 +7,7 @@ from byohpo_core.journal.place import command, is_default
 from byohpo_core.plugins import ALGORITHMS
 
 if TYPE_CHECKING:
-    from byohpo_core.manifest import Manifest
+    from byohpo_core.driving.manifest import Manifest
 
 _METHODS = {"resume": "resume", "stop": "stop_tuning_job"}
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from byohpo_core.driving.replay import manifest_of
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.studies import Journal
-from byohpo_core.replay import manifest_of
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study import events
 from byohpo_core.study.events import Event, ImportedTrial

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from byohpo_core.advice import what_to_type
+from byohpo_core.driving.manifest import Manifest
+from byohpo_core.driving.next_step import what_to_type
 from byohpo_core.errors import Diverged
 from byohpo_core.journal.log import EventLog
-from byohpo_core.manifest import Manifest
 from byohpo_core.plugins import PluginSpec, StudyPlugins
 from byohpo_core.study.events import EventKind, ProposalBody
 from byohpo_core.study.fold import Fold

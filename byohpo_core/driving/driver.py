@@ -15,9 +15,8 @@ from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
 
-import attrs
-
 from byohpo_core.backendspecs import Backend, Ended, Outcome, Reported, Update
+from byohpo_core.driving.policy import Policy
 from byohpo_core.errors import PluginError, one_line
 from byohpo_core.journal.log import EventLog
 from byohpo_core.plugins import StudyPlugins
@@ -34,22 +33,6 @@ LOOK_AHEAD = 2
 """In strict order: how many times as many trials as slots may be unobserved."""
 _number = attrgetter("number")
 _MISSING_METRIC = "the job did not report {names}"
-
-
-@attrs.frozen
-class Policy:
-    """How a study treats repeats and lost attempts."""
-
-    duplicates: str = "reuse"
-    """"reuse": a repeated configuration shares the known result; "run": it gets a job of its own."""
-    max_attempts: int = 3
-    """How many attempts of one trial the infrastructure may fail."""
-    max_cost: float | None = None
-    """What all jobs together may cost."""
-    reservation: float = 0.0
-    """The most that one job can cost: set aside before its launch, until it is over and its cost is known."""
-    order: str = "arrival"
-    """"arrival": results are observed as they come; "strict": in the order of their trials, one at a time."""
 
 
 class Driver:

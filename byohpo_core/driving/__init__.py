@@ -1,0 +1,1 @@
+"""A driver lets a study's events happen, in one direction."""
