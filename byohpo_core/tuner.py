@@ -24,6 +24,7 @@ from byohpo_core.driving.replay import manifest_of, replay
 from byohpo_core.driving.warm_start import check_parents, imported
 from byohpo_core.dropin import drop_in
 from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked, UnknownStudy
+from byohpo_core.extensions.progress import Progress
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
 from byohpo_core.plugins import (
@@ -37,7 +38,6 @@ from byohpo_core.plugins import (
     find,
     restore,
 )
-from byohpo_core.progress import Progress
 from byohpo_core.results import Analytics
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study.events import Event, EventKind

@@ -3,7 +3,7 @@
 import io
 
 from byohpo_core import ContinuousParameter, Simulated, Simulation, Tuner, hookimpl
-from byohpo_core.progress import Progress
+from byohpo_core.extensions.progress import Progress
 
 
 class Terminal(io.StringIO):
