@@ -38,7 +38,7 @@ from byohpo_core.plugins import (
     find,
     restore,
 )
-from byohpo_core.results import Analytics
+from byohpo_core.results.analytics import Analytics
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study.events import Event, EventKind
 from byohpo_core.study.fold import Fold

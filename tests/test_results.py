@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from byohpo_core import ContinuousParameter, IntegerParameter, Simulated, Simulation, StaticParameter, Tuner
-from byohpo_core.results import Analytics, as_csv, as_json, as_table, rows
+from byohpo_core.results.analytics import Analytics
+from byohpo_core.results.table import as_csv, as_json, as_table, rows
 
 
 @pytest.fixture

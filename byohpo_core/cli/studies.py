@@ -137,7 +137,7 @@ def _stop(options: argparse.Namespace) -> int:
 
 
 def _tell(study: Study) -> int:
-    from byohpo_core.results import as_table, rows
+    from byohpo_core.results.table import as_table, rows
 
     print(as_table(rows(study)))
     print(f"{study.name}: {study.stop_reason}")
@@ -168,7 +168,7 @@ def _studies(options: argparse.Namespace) -> int:
 
 
 def _results(options: argparse.Namespace) -> int:
-    from byohpo_core.results import as_csv, as_json, as_table, rows
+    from byohpo_core.results.table import as_csv, as_json, as_table, rows
 
     study = _attached(options).study
     table = rows(study) if study is not None else []

@@ -19,7 +19,7 @@ from byohpo_core.backends.sagemaker.quota import never_fits
 from byohpo_core.backends.sagemaker.watching import outcome_of
 from byohpo_core.backendspecs import Outcome
 from byohpo_core.cli import main
-from byohpo_core.results import rows
+from byohpo_core.results.table import rows
 
 SPOT = {
     **REQUEST,

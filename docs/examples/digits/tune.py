@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from byohpo_core import ContinuousParameter, IntegerParameter, StaticParameter, TrainingScript, Tuner
-from byohpo_core.results import as_table, rows
+from byohpo_core.results.table import as_table, rows
 
 
 def main() -> None:

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from byohpo_core.errors import MissingExtra, one_line
+from byohpo_core.errors import one_line
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 Row: TypeAlias = Mapping[str, Any]
 _TIMES = ("TrainingStartTime", "TrainingEndTime")
@@ -111,22 +111,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else one_line(value)
-
-
-class Analytics:
-    """The results of a study, as SageMaker's `HyperparameterTuningJobAnalytics` gives them."""
-
-    def __init__(self, study: Study) -> None:
-        self._study = study
-
-    def dataframe(self) -> "pd.DataFrame":
-        """One row a trial, the best first. Raises `MissingExtra` without pandas."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtra("a data frame needs pandas: pip install 'byohpo-core[pandas]'") from error
-        frame = pd.DataFrame([dict(row) for row in rows(self._study)])
-        for column in _TIMES:
-            if column in frame:
-                frame[column] = pd.to_datetime(frame[column], utc=True, format="ISO8601")
-        return frame

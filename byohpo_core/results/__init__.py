@@ -1,0 +1,1 @@
+"""What came of a study, for people and programs."""
