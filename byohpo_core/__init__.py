@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from byohpo_core.errors import UnknownStudy as UnknownStudy
     from byohpo_core.hookspecs import Traits as Traits
     from byohpo_core.hookspecs import hookimpl as hookimpl
-    from byohpo_core.plugins import option as option
-    from byohpo_core.plugins import register as register
+    from byohpo_core.plugins.finding import register as register
+    from byohpo_core.plugins.options import option as option
     from byohpo_core.space.parameters import CategoricalParameter as CategoricalParameter
     from byohpo_core.space.parameters import ContinuousParameter as ContinuousParameter
     from byohpo_core.space.parameters import IntegerParameter as IntegerParameter
@@ -66,7 +66,8 @@ _HOMES = {
         "UnknownStudy",
     ),
     "hookspecs": ("Traits", "hookimpl"),
-    "plugins": ("option", "register"),
+    "plugins.finding": ("register",),
+    "plugins.options": ("option",),
     "space.parameters": ("CategoricalParameter", "ContinuousParameter", "IntegerParameter", "StaticParameter"),
     "space.space": ("SearchSpace", "remembering"),
     "study.events": ("Event",),

@@ -27,17 +27,9 @@ from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked, UnknownStud
 from byohpo_core.extensions.progress import Progress
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
-from byohpo_core.plugins import (
-    ALGORITHMS,
-    EXTENSIONS,
-    Found,
-    PluginFactory,
-    PluginSpec,
-    StudyPlugins,
-    build,
-    find,
-    restore,
-)
+from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Found, PluginFactory, PluginSpec, find, restore
+from byohpo_core.plugins.hooks import StudyPlugins
+from byohpo_core.plugins.options import build
 from byohpo_core.results.analytics import Analytics
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study.events import Event, EventKind

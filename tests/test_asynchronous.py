@@ -34,7 +34,7 @@ from byohpo_core import (
     TrialStatus,
     Tuner,
 )
-from byohpo_core.plugins import find
+from byohpo_core.plugins.finding import find
 
 ALGORITHMS = ["ga", "es", "de", "pso", "nsga2", "eda", "sa", "paes", "scipy-de"]
 SPACE = {

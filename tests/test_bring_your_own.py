@@ -30,7 +30,7 @@ def run_page(page):
 @pytest.fixture(autouse=True)
 def nothing_registered(monkeypatch):
     """What a page registers is gone after it."""
-    monkeypatch.setattr("byohpo_core.plugins._registered", {})
+    monkeypatch.setattr("byohpo_core.plugins.finding._registered", {})
 
 
 def test_a_class_in_a_program(capsys):

@@ -11,17 +11,9 @@ from pathlib import Path
 import pytest
 
 from byohpo_core import InvalidInput, PluginError, UnknownPlugin, option
-from byohpo_core.plugins import (
-    ALGORITHMS,
-    EXTENSIONS,
-    OURS,
-    find,
-    installed,
-    option_parameters,
-    register,
-    restore,
-    try_to_load,
-)
+from byohpo_core.cli.plugins import try_to_load
+from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, OURS, find, installed, register, restore
+from byohpo_core.plugins.options import option_parameters
 
 GOOD = """
 from byohpo_core import hookimpl
@@ -124,8 +116,8 @@ def test_a_plugin_that_cannot_be_loaded_is_named_with_its_distribution(site, nam
 
 def test_each_plugin_can_be_tried_in_a_process_of_its_own(site, monkeypatch):
     """Even one that sleeps or computes for ever gets an answer."""
-    monkeypatch.setattr("byohpo_core.plugins.LOAD_SECONDS", 2.0)
-    monkeypatch.setattr("byohpo_core.plugins.LAST_RESORT_SECONDS", 30.0)
+    monkeypatch.setattr("byohpo_core.cli.plugins.LOAD_SECONDS", 2.0)
+    monkeypatch.setattr("byohpo_core.cli.plugins.LAST_RESORT_SECONDS", 30.0)
     ship(site, "good-plugin", "good", GOOD)
     ship(site, "endless-plugin", "endless", "while True: pass")
     for name, code in BROKEN.items():
@@ -206,7 +198,7 @@ def test_an_option_checks_its_bounds(bounds, good, bad, complaint):
 
 def test_a_manifests_plugin_is_found_again(monkeypatch):
     """A registered one by its name, a class by module and qualified name; otherwise the way out is told."""
-    monkeypatch.setattr("byohpo_core.plugins._registered", {})
+    monkeypatch.setattr("byohpo_core.plugins.finding._registered", {})
     found = find(Path)
     assert restore(found.spec({})).plugin is Path
 
@@ -227,7 +219,7 @@ def test_a_manifests_plugin_is_found_again(monkeypatch):
 
 def test_a_registered_name_belongs_to_its_group(monkeypatch):
     """It replaces nothing of another group: not the core's early stopping, nor a kind of backend."""
-    monkeypatch.setattr("byohpo_core.plugins._registered", {})
+    monkeypatch.setattr("byohpo_core.plugins.finding._registered", {})
     for name in ("median", "simulated"):
 
         @register(name)

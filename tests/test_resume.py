@@ -37,7 +37,7 @@ from byohpo_core.importable import import_function
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.memory import MemoryLog
 from byohpo_core.journal.sqlite import SqliteLog
-from byohpo_core.plugins import PluginSpec
+from byohpo_core.plugins.finding import PluginSpec
 
 
 def simulated(hyperparameters):

@@ -10,7 +10,7 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import kept_name
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.studies import Journal
-from byohpo_core.plugins import BACKENDS, find
+from byohpo_core.plugins.finding import BACKENDS, find
 
 _logger = logging.getLogger("byohpo")
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from byohpo_core.cli.plugins import print_columns
 from byohpo_core.errors import InvalidInput
-from byohpo_core.plugins import ALGORITHMS, build, find
+from byohpo_core.plugins.finding import ALGORITHMS, find
+from byohpo_core.plugins.options import build
 
 
 def add_commands(commands: Any) -> None:

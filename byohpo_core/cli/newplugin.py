@@ -8,7 +8,7 @@ from string import Template
 from typing import Any
 
 from byohpo_core.errors import InvalidInput
-from byohpo_core.plugins import OURS
+from byohpo_core.plugins.finding import OURS
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _MAX_LENGTH = 40

@@ -2,6 +2,10 @@
 
 import argparse
 import inspect
+import math
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -9,17 +13,8 @@ from typing import Any
 import attrs
 
 from byohpo_core.errors import UnknownPlugin, one_line
-from byohpo_core.plugins import (
-    ALGORITHMS,
-    EXTENSIONS,
-    Found,
-    PluginFactory,
-    find,
-    installed,
-    load,
-    option_parameters,
-    try_to_load,
-)
+from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Found, PluginFactory, find, installed, load
+from byohpo_core.plugins.options import option_parameters
 from byohpo_core.validate import nearest
 
 _LOADERS = 4
@@ -113,3 +108,37 @@ def print_columns(table: list[list[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+LOAD_SECONDS = 10.0
+"""Of processor time, for one plugin's import, so that a busy machine makes none fail."""
+LAST_RESORT_SECONDS = 60.0
+
+
+def try_to_load(entry: EntryPoint) -> str | None:
+    """Load an entry point in a process of its own; what went wrong, or None."""
+    module, _, attribute = entry.value.partition(":")
+    code = (
+        "import sys, operator, resource as r, importlib as i; r.setrlimit(r.RLIMIT_CORE, (0, 0)); "
+        "r.setrlimit(r.RLIMIT_CPU, (int(sys.argv[3]), r.getrlimit(r.RLIMIT_CPU)[1])); "
+        "operator.attrgetter(sys.argv[2])(i.import_module(sys.argv[1]))"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        module.strip(),
+        attribute.split("[")[0].strip(),
+        str(math.ceil(LOAD_SECONDS)),
+    ]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
+            command, capture_output=True, text=True, timeout=LAST_RESORT_SECONDS, check=False, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        return f"still importing after {LAST_RESORT_SECONDS:.0f} s"
+    if done.returncode == -signal.SIGXCPU:
+        return f"still importing after {LOAD_SECONDS:.0f} s of processor time"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    return None

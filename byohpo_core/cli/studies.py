@@ -147,7 +147,7 @@ def _tell(study: Study) -> int:
 def _studies(options: argparse.Namespace) -> int:
     from byohpo_core.driving.replay import manifest_of
     from byohpo_core.journal import open_journal
-    from byohpo_core.plugins import ALGORITHMS
+    from byohpo_core.plugins.finding import ALGORITHMS
 
     journal = open_journal(options.journal)
     table = []

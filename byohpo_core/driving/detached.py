@@ -11,7 +11,7 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import is_importable, qualified_name
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.place import MEMORY
-from byohpo_core.plugins import Found
+from byohpo_core.plugins.finding import Found
 
 
 def check_detachable(journal_path: str, estimator: Estimator, plugins: Iterable[Found]) -> None:

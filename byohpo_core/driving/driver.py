@@ -19,7 +19,7 @@ from byohpo_core.backendspecs import Backend, Ended, Outcome, Reported, Update
 from byohpo_core.driving.policy import Policy
 from byohpo_core.errors import PluginError, one_line
 from byohpo_core.journal.log import EventLog
-from byohpo_core.plugins import StudyPlugins
+from byohpo_core.plugins.hooks import StudyPlugins
 from byohpo_core.study import events
 from byohpo_core.study.events import Event, Happening
 from byohpo_core.study.fold import Fold

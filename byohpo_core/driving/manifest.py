@@ -8,7 +8,7 @@ import attrs
 from byohpo_core.backendspecs import JobSettings
 from byohpo_core.driving.policy import Policy
 from byohpo_core.errors import JournalError
-from byohpo_core.plugins import PluginSpec
+from byohpo_core.plugins.finding import PluginSpec
 from byohpo_core.study import events
 from byohpo_core.study.events import Happening
 from byohpo_core.study.problem import Problem

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from byohpo_core.importable import is_tied
 from byohpo_core.journal.place import command, is_default
-from byohpo_core.plugins import ALGORITHMS
+from byohpo_core.plugins.finding import ALGORITHMS
 
 if TYPE_CHECKING:
     from byohpo_core.driving.manifest import Manifest

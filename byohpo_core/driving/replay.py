@@ -8,7 +8,8 @@ from byohpo_core.driving.manifest import Manifest
 from byohpo_core.driving.next_step import what_to_type
 from byohpo_core.errors import Diverged
 from byohpo_core.journal.log import EventLog
-from byohpo_core.plugins import PluginSpec, StudyPlugins
+from byohpo_core.plugins.finding import PluginSpec
+from byohpo_core.plugins.hooks import StudyPlugins
 from byohpo_core.study.events import EventKind, ProposalBody
 from byohpo_core.study.fold import Fold
 from byohpo_core.study.study import Study

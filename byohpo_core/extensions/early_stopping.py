@@ -5,7 +5,7 @@ from statistics import fmean, median
 import attrs
 
 from byohpo_core.hookspecs import hookimpl
-from byohpo_core.plugins import option
+from byohpo_core.plugins.options import option
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial, TrialStatus

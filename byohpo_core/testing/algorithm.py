@@ -8,7 +8,8 @@ import attrs
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.hookspecs import Traits
-from byohpo_core.plugins import ALGORITHMS, Found, PluginFactory, build, find
+from byohpo_core.plugins.finding import ALGORITHMS, Found, PluginFactory, find
+from byohpo_core.plugins.options import build
 from byohpo_core.space.parameters import (
     CategoricalParameter,
     ContinuousParameter,

@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 from operator import attrgetter
 
-from byohpo_core.plugins import ALGORITHMS, Found
+from byohpo_core.plugins.finding import ALGORITHMS, Found
 from byohpo_core.testing.algorithm import MIXED, Subject
 from byohpo_core.testing.rehearsal import proposals
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from byohpo_core.plugins import PluginFactory
+from byohpo_core.plugins.finding import PluginFactory
 from byohpo_core.testing.algorithm import Subject
 from byohpo_core.testing.behaviours.all import checks
 from byohpo_core.testing.check import NOT_APPLICABLE, PASSED, Check

@@ -10,7 +10,8 @@ from typing import Any, Self
 import attrs
 
 from byohpo_core.errors import PluginError
-from byohpo_core.plugins import StudyPlugins, build
+from byohpo_core.plugins.hooks import StudyPlugins
+from byohpo_core.plugins.options import build
 from byohpo_core.study.events import Event, EventKind
 from byohpo_core.study.fold import Fold
 from byohpo_core.study.problem import Problem

@@ -21,7 +21,7 @@ from typing import Any
 from bookkeeping import Bench, Row, in_turns, loss, ranges, report
 
 from byohpo_core import Blocking, BlockingAlgorithm, Objective, Problem, SearchSpace, Trial, TrialStatus
-from byohpo_core.plugins import option_parameters
+from byohpo_core.plugins.options import option_parameters
 
 FEW, MANY, TRIALS_A_SLOT, BAR = 5, 10, 30, 1.3
 

@@ -27,7 +27,8 @@ from byohpo_core import (
 from byohpo_core.backends.simulated import SimulatedBackend
 from byohpo_core.driving.driver import Driver
 from byohpo_core.journal.sqlite import SqliteLog
-from byohpo_core.plugins import find, option_parameters
+from byohpo_core.plugins.finding import find
+from byohpo_core.plugins.options import option_parameters
 
 RANGES = {
     "x": ContinuousParameter(-5, 5),

@@ -16,7 +16,9 @@ import pytest
 from byohpo_core import ContinuousParameter, Problem, SearchSpace, Tuner
 from byohpo_core.driving.replay import manifest_of, replay
 from byohpo_core.journal import open_journal
-from byohpo_core.plugins import StudyPlugins, build, restore
+from byohpo_core.plugins.finding import restore
+from byohpo_core.plugins.hooks import StudyPlugins
+from byohpo_core.plugins.options import build
 from byohpo_core.study.events import EventKind
 
 JOBS = 10

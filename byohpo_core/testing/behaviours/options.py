@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from byohpo_core.errors import ByohpoError, InvalidInput
-from byohpo_core.plugins import build, option_parameters
+from byohpo_core.plugins.options import build, option_parameters
 from byohpo_core.testing.algorithm import CUBE, Subject
 from byohpo_core.testing.check import NO_NUMERIC_OPTION, NotApplicableError, applicable, check
 from byohpo_core.testing.rehearsal import proposals, rehearse

@@ -139,7 +139,7 @@ def test_mutation_and_crossover_act_on_the_genetic_algorithms_bits():
 
 def test_steps_are_small_in_the_unit_cube():
     """Gaussian mutation's default deviation is 1: here every default is a fraction of the cube."""
-    from byohpo_core.plugins import find
+    from byohpo_core.plugins.finding import find
 
     problem = Problem(SearchSpace(RANGES), (Objective("m", "Minimize"),), 1, 40, 4)
     for name in ("de", "sa", "paes"):

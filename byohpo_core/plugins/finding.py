@@ -1,0 +1,205 @@
+"""Find a plugin by its entry point or its registered name, and keep where it came from."""
+
+import json
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
+from typing import Any, TypeAlias, TypeVar, overload
+
+import attrs
+
+from byohpo_core.errors import InvalidInput, PluginError, UnknownPlugin
+from byohpo_core.importable import load as load_by_name
+from byohpo_core.validate import choice, mapping, nearest, plain
+
+ALGORITHMS = "byohpo.algorithms"
+EXTENSIONS = "byohpo.extensions"
+BACKENDS = "byohpo.backends"
+_GROUPS = ("algorithms", "extensions", "backends")
+_KINDS = {ALGORITHMS: "algorithm", EXTENSIONS: "extension", BACKENDS: "backend"}
+_SCIPY = ("basinhopping", "cobyqa", "direct", "dual-annealing", "nelder-mead", "powell", "shgo")
+OURS: Mapping[str, str] = {
+    **{name: name for name in ("random", "grid", "sobol", "pso", "ga", "de", "es", "eda", "sa", "paes", "nsga2")},
+    "scipy-de": "scipy-de",
+    **{f"scipy-{name}": "scipy" for name in _SCIPY},
+}
+"""Our algorithms, each with the end of the name of the distribution, byohpo-plugin-..., that brings it."""
+SAGEMAKERS = {"bayesian": "gp", "random": "random", "grid": "grid", "hyperband": "hyperband"}
+PluginFactory: TypeAlias = Callable[..., Any]
+"""A plugin's class, or any function that makes one from a `Problem` and options."""
+_registered: dict[tuple[str, str], PluginFactory] = {}
+"""By entry-point group and name, as installed plugins are."""
+_Factory = TypeVar("_Factory", bound=PluginFactory)
+
+
+@overload
+def register(name: str, *, group: str = "algorithms") -> Callable[[_Factory], _Factory]: ...
+
+
+@overload
+def register(name: str, plugin: _Factory, *, group: str = "algorithms") -> _Factory: ...
+
+
+def register(name: str, plugin: _Factory | None = None, *, group: str = "algorithms") -> Any:
+    """Make a plugin's class available under a name in this process, as an entry point would; also a decorator.
+
+    *group* is "algorithms" (names for `strategy=`), "extensions" (for `extensions=`) or "backends". A name belongs to
+    its group: an algorithm named "median" leaves the extension "median" alone. Raises `InvalidInput` for another group.
+    """
+    key = (f"byohpo.{choice('group', group, _GROUPS)}", name)
+    if plugin is None:
+
+        def decorate(decorated: _Factory) -> _Factory:
+            _registered[key] = decorated
+            return decorated
+
+        return decorate
+    _registered[key] = plugin
+    return plugin
+
+
+def registered(group: str) -> list[str]:
+    """The names that this process has registered in a group."""
+    return [name for its_group, name in _registered if its_group == group]
+
+
+@attrs.frozen
+class PluginSpec:
+    """A plugin of a study as the manifest keeps it: enough to build it again."""
+
+    name: str
+    group: str
+    """The entry-point group in which its name is looked up."""
+    target: str
+    """`module:qualname` of its class."""
+    options: Mapping[str, Any]
+    distribution: str | None = None
+    version: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """Who answers for it, for messages."""
+        if self.distribution is None:
+            return f"{self.name!r} ({self.target})"
+        return f"{self.name!r} ({self.distribution} {self.version})"
+
+
+@attrs.frozen
+class Found:
+    """A plugin class and where it came from."""
+
+    plugin: PluginFactory
+    name: str
+    group: str
+    distribution: str | None = None
+    version: str | None = None
+
+    def spec(self, options: Mapping[str, Any]) -> PluginSpec:
+        """The manifest's form."""
+        target = f"{self.plugin.__module__}:{self.plugin.__qualname__}"
+        options = mapping(f"the options of plugin {self.name!r}", options)
+        kept = {name: self._kept(name, value) for name, value in options.items()}
+        return PluginSpec(self.name, self.group, target, kept, self.distribution, self.version)
+
+    def _kept(self, name: str, value: Any) -> Any:
+        """An option's value as the journal keeps it."""
+        try:
+            return json.loads(json.dumps(value, default=_plain_or_refused, allow_nan=False))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InvalidInput(
+                f"plugin {self.name!r}: the option {name} is {value!r}, which cannot be kept in the journal: it takes "
+                "texts, finite numbers, bools, lists and mappings"
+            ) from error
+
+
+def _plain_or_refused(value: Any) -> Any:
+    """What JSON lacks: a NumPy scalar is plain Python, anything else is refused."""
+    if (given := plain(value)) is value:
+        raise TypeError
+    return given
+
+
+def installed(group: str) -> dict[str, list[EntryPoint]]:
+    """Entry points of a group by name; two distributions with one name are both there. Nothing is imported."""
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(entry_points(group=group), key=attrgetter("name")):
+        found.setdefault(entry.name, []).append(entry)
+    return found
+
+
+def find(plugin: str | PluginFactory, group: str = ALGORITHMS) -> Found:
+    """The class that a user's word means: a class itself, a registered name, or an installed entry point."""
+    if not isinstance(plugin, str):
+        if not callable(plugin) or not hasattr(plugin, "__qualname__"):
+            raise InvalidInput(f"{plugin!r} is neither the name of an installed plugin nor a class")
+        return Found(plugin, plugin.__name__, group)
+    if (group, plugin) in _registered:
+        return Found(_registered[group, plugin], plugin, group)
+    known = installed(group)
+    if plugin not in known:
+        raise UnknownPlugin(_unknown(plugin, group, known))
+    entries = known[plugin]
+    if len(entries) > 1:
+        owners = " and ".join(sorted(map(_owner, entries)))
+        raise UnknownPlugin(f"{plugin!r} is provided by {owners}: uninstall one of them")
+    loaded = load(entries[0])
+    distribution = entries[0].dist
+    if distribution is None:
+        return Found(loaded, plugin, group)
+    return Found(loaded, plugin, group, distribution.name, distribution.version)
+
+
+def load(entry: EntryPoint) -> PluginFactory:
+    """Import one entry point's class; whatever goes wrong names its distribution."""
+    try:
+        loaded = entry.load()
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"plugin {entry.name!r} ({_owner(entry)}) cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+    if not callable(loaded):
+        raise PluginError(f"plugin {entry.name!r} ({_owner(entry)}): {entry.value} is not a class")
+    factory: PluginFactory = loaded
+    return factory
+
+
+def restore(spec: PluginSpec) -> Found:
+    """The class of a plugin that a manifest names."""
+    if spec.distribution is not None or (spec.group, spec.name) in _registered:
+        return find(spec.name, spec.group)
+    try:
+        found = load_by_name(spec.target)
+    except InvalidInput as error:
+        give = (
+            "Tuner.attach(..., strategy=TheClass)"
+            if spec.group == ALGORITHMS
+            else f'register({spec.name!r}, TheClass, group="extensions")'
+        )
+        raise UnknownPlugin(
+            f"the study's plugin {spec.name!r} is the class {spec.target}, which this program does not have: use {give}"
+        ) from error
+    return Found(found, spec.name, spec.group)
+
+
+def _unknown(name: str, group: str, known: Mapping[str, Any]) -> str:
+    names = [*known, *registered(group)]
+    message = f"no installed plugin provides {_KINDS[group]} {name!r}{nearest(name, names, 'installed')}"
+    if group != ALGORITHMS:
+        if (ALGORITHMS, name) in _registered:
+            return f'{message}; {name!r} is registered as an algorithm: register({name!r}, ..., group="{group[7:]}")'
+        return message
+    lower = name.lower()
+    if lower in names:
+        return f'{message}; write strategy="{lower}"'
+    if lower in OURS:
+        written = "" if lower == name else f' and write strategy="{lower}"'
+        return f"{message}; pip install byohpo-plugin-{OURS[lower]}{written}"
+    if lower in SAGEMAKERS:
+        first = next((it for it in ("pso", "random", *known) if it in known), None)
+        way_out = f'write strategy="{first}" or another installed one' if first else "pip install byohpo-plugin-pso"
+        return f"{message}; {name} is SageMaker's own and runs only there: {way_out}"
+    return message
+
+
+def _owner(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
