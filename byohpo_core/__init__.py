@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from byohpo_core.study.trial import Proposal as Proposal
     from byohpo_core.study.trial import Trial as Trial
     from byohpo_core.study.trial import TrialStatus as TrialStatus
-    from byohpo_core.tuner import Tuner as Tuner
+    from byohpo_core.tuner.tuner import Tuner as Tuner
 
 _HOMES = {
     "backends.function.function": ("PythonFunction",),
@@ -74,7 +74,7 @@ _HOMES = {
     "study.problem": ("Objective", "Problem"),
     "study.study": ("Study",),
     "study.trial": ("Proposal", "Trial", "TrialStatus"),
-    "tuner": ("Tuner",),
+    "tuner.tuner": ("Tuner",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

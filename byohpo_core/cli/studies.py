@@ -12,7 +12,7 @@ from byohpo_core.driving.next_step import what_to_type
 from byohpo_core.study.study import Study
 
 if TYPE_CHECKING:
-    from byohpo_core.tuner import Tuner
+    from byohpo_core.tuner.tuner import Tuner
 
 _FORMAT = r"""
 A whole file. Keys at the top are the arguments of Tuner; paths are relative to the file, but for `journal`, which is
@@ -109,7 +109,7 @@ def _tune(options: argparse.Namespace) -> int:
 
 
 def _attached(options: argparse.Namespace, *, progress: bool = False) -> "Tuner":
-    from byohpo_core.tuner import Tuner
+    from byohpo_core.tuner.tuner import Tuner
 
     return Tuner.attach(options.name, journal=options.journal, progress=progress)
 

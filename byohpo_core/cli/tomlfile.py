@@ -10,7 +10,7 @@ import attrs
 from byohpo_core.backends.estimators import estimator_class
 from byohpo_core.errors import InvalidInput
 from byohpo_core.space.parameters import CategoricalParameter, ContinuousParameter, IntegerParameter, StaticParameter
-from byohpo_core.tuner import Tuner
+from byohpo_core.tuner.tuner import Tuner
 from byohpo_core.validate import choice, items, nearest, text
 
 _OPTIONAL = (

@@ -10,8 +10,8 @@ import pytest
 
 from byohpo_core import Tuner
 from byohpo_core.backends.sagemaker.capture import kind_of
-from byohpo_core.backends.sagemaker.tunerobject import sdk_argument, tuner_settings
 from byohpo_core.errors import InvalidInput
+from byohpo_core.tuner.tunerobject import sdk_argument, tuner_settings
 
 VERSION = metadata.version("sagemaker").split(".")[0]
 with warnings.catch_warnings():

@@ -9,7 +9,7 @@ from byohpo_core.study.trial import Trial
 from byohpo_core.testing.algorithm import MIXED, Judge, Subject, sometimes_failing, sphere
 from byohpo_core.testing.check import check
 from byohpo_core.testing.rehearsal import Rehearsal, rehearse
-from byohpo_core.tuner import Tuner
+from byohpo_core.tuner.tuner import Tuner
 
 _ADVICE = "let proposals depend only on the seed, the problem and the observed trials"
 

@@ -59,7 +59,7 @@ def sdk_argument(name: str, value: Any) -> dict[str, Any]:
 def _arguments_of_tuner() -> list[str]:
     import inspect
 
-    from byohpo_core.tuner import Tuner
+    from byohpo_core.tuner.tuner import Tuner
 
     return list(inspect.signature(Tuner).parameters)
 

@@ -52,7 +52,7 @@ def _has_default(parameter: inspect.Parameter) -> bool:
 def _in_our_words(given: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     """What the user gave, with the SDKs' objects and words translated."""
     from byohpo_core.backends.sagemaker.capture import kind_of
-    from byohpo_core.backends.sagemaker.tunerobject import sdk_argument, tuner_settings
+    from byohpo_core.tuner.tunerobject import sdk_argument, tuner_settings
 
     settings: dict[str, Any] = {}
     for name, value in theirs.items():

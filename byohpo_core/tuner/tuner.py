@@ -22,7 +22,6 @@ from byohpo_core.driving.next_step import what_to_type
 from byohpo_core.driving.policy import Policy
 from byohpo_core.driving.replay import manifest_of, replay
 from byohpo_core.driving.warm_start import check_parents, imported
-from byohpo_core.dropin import drop_in
 from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked, UnknownStudy
 from byohpo_core.extensions.progress import Progress
 from byohpo_core.journal import open_journal
@@ -37,6 +36,7 @@ from byohpo_core.study.fold import Fold
 from byohpo_core.study.naming import check_study_name
 from byohpo_core.study.problem import Direction, Objective, Problem
 from byohpo_core.study.study import Study
+from byohpo_core.tuner.drop_in import drop_in
 
 _logger = logging.getLogger("byohpo")
 _TO_BE_CHOSEN: Any = object()
