@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from byohpo_sagemaker_emulator import Emulator, SimulatedJob, VirtualClock
-from byohpo_sagemaker_emulator.jobs import Book
+from byohpo_sagemaker_emulator.book import Book
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 

@@ -14,7 +14,7 @@ from byohpo_sagemaker_emulator.errors import invalid
 from byohpo_sagemaker_emulator.validation import service_model
 
 if TYPE_CHECKING:
-    from byohpo_sagemaker_emulator.jobs import Job, State
+    from byohpo_sagemaker_emulator.book import Job, State
 
 _Entry = tuple[float, int, "Job", "State"]
 """Last modified, order of creation, and the job as Search sees it."""
