@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 from botocore.exceptions import ClientError
 from byohpo_sagemaker_emulator import SimulatedJob
-from byohpo_sagemaker_emulator.book import Job, Metric, State, Transition
+from byohpo_sagemaker_emulator.job import Job, Metric, State, Transition
 from byohpo_sagemaker_emulator.search import Index, search
 from hypothesis import given, settings
 from hypothesis import strategies as st

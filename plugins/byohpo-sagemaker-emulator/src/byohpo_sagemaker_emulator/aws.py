@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from byohpo_sagemaker_emulator.book import ACCOUNT
+from byohpo_sagemaker_emulator.job import ACCOUNT
 
 Headers = list[tuple[str, str]]
 

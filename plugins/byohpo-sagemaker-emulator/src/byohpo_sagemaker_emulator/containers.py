@@ -29,7 +29,8 @@ from byohpo_sagemaker_emulator.artifacts import (
     upload_output,
 )
 from byohpo_sagemaker_emulator.aws import Storage
-from byohpo_sagemaker_emulator.book import REASON_LENGTH, Book, Job, Metric
+from byohpo_sagemaker_emulator.book import Book
+from byohpo_sagemaker_emulator.job import REASON_LENGTH, Job, Metric
 from byohpo_sagemaker_emulator.requests import instances, longest_runtime, metric_patterns, model_artifacts
 
 OPT_ML = Path("/opt/ml")

@@ -16,12 +16,13 @@ from xml.sax.saxutils import escape
 import attrs
 
 from byohpo_sagemaker_emulator.aws import Moto, Request, Response, Storage
-from byohpo_sagemaker_emulator.book import ACCOUNT, Book, JobView
+from byohpo_sagemaker_emulator.book import Book
 from byohpo_sagemaker_emulator.clock import Clock, RealClock
 from byohpo_sagemaker_emulator.containers import Containers
 from byohpo_sagemaker_emulator.errors import ConnectionLost, ServiceError
 from byohpo_sagemaker_emulator.faults import Faults, listed
 from byohpo_sagemaker_emulator.iam import any_role, simulate_principal_policy
+from byohpo_sagemaker_emulator.job import ACCOUNT, JobView
 from byohpo_sagemaker_emulator.limits import Rates
 from byohpo_sagemaker_emulator.logs import GROUP
 from byohpo_sagemaker_emulator.server import HOST, Server

@@ -8,17 +8,15 @@ import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from byohpo_sagemaker_emulator.errors import invalid
+from byohpo_sagemaker_emulator.job import Job, State
 from byohpo_sagemaker_emulator.validation import service_model
 
-if TYPE_CHECKING:
-    from byohpo_sagemaker_emulator.book import Job, State
-
-_Entry = tuple[float, int, "Job", "State"]
+_Entry = tuple[float, int, Job, State]
 """Last modified, order of creation, and the job as Search sees it."""
-_Test = Callable[["Job", "State"], bool]
+_Test = Callable[[Job, State], bool]
 _TIMES = ("CreationTime", "LastModifiedTime", "TrainingStartTime", "TrainingEndTime")
 _NUMBERS = ("TrainingTimeInSeconds", "BillableTimeInSeconds")
 _MOST_CONDITIONS = 50
@@ -33,7 +31,7 @@ class Index:
         self._lists: dict[tuple[str, str], list[_Entry]] = {}
         self._entries: dict[str, tuple[_Entry, list[tuple[str, str]]]] = {}
 
-    def put(self, job: "Job", state: "State") -> None:
+    def put(self, job: Job, state: State) -> None:
         """Show a job in a state."""
         self.remove(job)
         entry = (state.modified, job.order, job, state)
@@ -46,7 +44,7 @@ class Index:
                 entries.append(entry)
         self._entries[job.name] = entry, keys
 
-    def remove(self, job: "Job") -> None:
+    def remove(self, job: Job) -> None:
         """Show a job no more."""
         entry, keys = self._entries.pop(job.name, (None, ()))
         for key in keys:
@@ -71,7 +69,7 @@ def _size(expression: Mapping[str, Any]) -> int:
     return len(expression.get("Filters") or ()) + len(inner) + sum(map(_size, inner))
 
 
-def search(index: Index, parameters: Mapping[str, Any]) -> tuple[list[tuple["Job", "State"]], str | None]:
+def search(index: Index, parameters: Mapping[str, Any]) -> tuple[list[tuple[Job, State]], str | None]:
     """One page of what matches, and the token of the next."""
     expression = parameters.get("SearchExpression") or {}
     if _size(expression) > _MOST_CONDITIONS:
@@ -102,7 +100,7 @@ def search(index: Index, parameters: Mapping[str, Any]) -> tuple[list[tuple["Job
 
 def _sorted_page(
     entries: Iterable[_Entry], matches: _Test, sort_by: str, descending: bool, most: int, token: list[Any] | None
-) -> tuple[list[tuple["Job", "State"]], str | None]:
+) -> tuple[list[tuple[Job, State]], str | None]:
     read = _property(sort_by)
     found = [entry[2:] for entry in entries if matches(entry[2], entry[3])]
     having = [pair for pair in found if read(*pair) is not None]
@@ -189,7 +187,7 @@ def _filter(condition: Mapping[str, Any]) -> _Test:
         raise invalid(f"The operator {operator} is not supported for text properties such as {name}.")
     wanted = _time(value) if kind == "time" else _number(value, name)
 
-    def test(job: "Job", state: "State") -> bool:
+    def test(job: Job, state: State) -> bool:
         found = read(job, state)
         if found is None:
             return operator == "NotEquals"
@@ -213,7 +211,7 @@ def _kind(name: str) -> str:
     return "text"
 
 
-def _property(name: str) -> Callable[["Job", "State"], Any]:
+def _property(name: str) -> Callable[[Job, State], Any]:
     """What reads a property: a tag, a hyperparameter, a metric, or what Describe shows, inner members with dots."""
     prefix, _, rest = name.partition(".")
     if prefix == "Tags" and rest:
@@ -229,7 +227,7 @@ def _property(name: str) -> Callable[["Job", "State"], Any]:
     return lambda job, _: _inner(job.request, name.split("."))
 
 
-_OF_STATE: dict[str, Callable[["Job", "State"], Any]] = {
+_OF_STATE: dict[str, Callable[[Job, State], Any]] = {
     "TrainingJobName": lambda job, _: job.name,
     "TrainingJobArn": lambda job, _: job.arn,
     "TrainingJobStatus": lambda _, state: state.status,

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from byohpo_sagemaker_emulator.aws import Storage
-from byohpo_sagemaker_emulator.book import Book, Job, State
+from byohpo_sagemaker_emulator.book import Book
 from byohpo_sagemaker_emulator.errors import ServiceError, invalid
 from byohpo_sagemaker_emulator.faults import listed
+from byohpo_sagemaker_emulator.job import Job, State
 from byohpo_sagemaker_emulator.requests import DEFAULT_RUNTIME, compile_regex, instances
 from byohpo_sagemaker_emulator.search import search
 from byohpo_sagemaker_emulator.validation import validate

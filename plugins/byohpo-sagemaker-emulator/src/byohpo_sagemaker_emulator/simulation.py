@@ -7,7 +7,8 @@ from typing import Any
 import attrs
 
 from byohpo_core.container import MetricScanner
-from byohpo_sagemaker_emulator.book import Book, Job, Metric
+from byohpo_sagemaker_emulator.book import Book
+from byohpo_sagemaker_emulator.job import Job, Metric
 from byohpo_sagemaker_emulator.requests import compile_metrics, longest_runtime, metric_patterns, model_artifacts
 
 
