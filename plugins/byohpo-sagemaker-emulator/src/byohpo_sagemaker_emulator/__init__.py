@@ -7,15 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from byohpo_sagemaker_emulator.calls import Call as Call
     from byohpo_sagemaker_emulator.clock import VirtualClock as VirtualClock
-    from byohpo_sagemaker_emulator.emulator import Call as Call
     from byohpo_sagemaker_emulator.emulator import Emulator as Emulator
     from byohpo_sagemaker_emulator.faults import Faults as Faults
     from byohpo_sagemaker_emulator.job import JobView as JobView
     from byohpo_sagemaker_emulator.simulation import SimulatedJob as SimulatedJob
 
 _MODULES = {
-    "Call": "emulator",
+    "Call": "calls",
     "Emulator": "emulator",
     "Faults": "faults",
     "JobView": "job",

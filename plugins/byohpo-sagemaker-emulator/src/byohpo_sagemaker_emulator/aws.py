@@ -23,6 +23,8 @@ class Request:
     headers: Mapping[str, str]
     """By names in lower case."""
     body: bytes
+    port: int
+    """The port that it came to."""
 
     @property
     def path(self) -> str:
@@ -59,7 +61,7 @@ class Moto:
         with self.lock:
             moto_api_backend.reset()
 
-    def call(self, request: Request, host: str, port: int) -> Response:
+    def call(self, request: Request, host: str) -> Response:
         """Hand a request on."""
         status: list[str] = []
         headers: Headers = []
@@ -76,7 +78,7 @@ class Moto:
             "RAW_URI": request.target,
             "REQUEST_URI": request.target,
             "SERVER_NAME": host,
-            "SERVER_PORT": str(port),
+            "SERVER_PORT": str(request.port),
             "SERVER_PROTOCOL": "HTTP/1.1",
             "CONTENT_LENGTH": str(len(request.body)),
             "wsgi.version": (1, 0),

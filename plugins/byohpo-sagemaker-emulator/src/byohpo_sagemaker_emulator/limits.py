@@ -13,6 +13,11 @@ class Rates:
     calls_per_second: Mapping[str, float]
     _buckets: dict[str, tuple[float, float]] = attrs.field(factory=dict, init=False)
 
+    def change(self, calls_per_second: Mapping[str, float]) -> None:
+        """Set other rates, and fill every bucket."""
+        self.calls_per_second = calls_per_second
+        self._buckets.clear()
+
     def allow(self, operation: str, now: float) -> bool:
         """Whether there is a token for one more call."""
         rate = self.calls_per_second.get(operation, self.calls_per_second.get("*"))

@@ -80,6 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1
     application: Application
+    server: _ThreadingServer
 
     def handle_expect_100(self) -> bool:
         """Say so at once: whoever sends an object waits a second for it."""
@@ -89,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, self.path, headers, self._body(headers))
+        request = Request(self.command, self.path, headers, self._body(headers), self.server.server_port)
         try:
             response = self.application(request)
         except ConnectionLost as lost:
