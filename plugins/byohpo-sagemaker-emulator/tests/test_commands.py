@@ -10,7 +10,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from byohpo_sagemaker_emulator import cli, containers
+from byohpo_sagemaker_emulator import cli, mounts
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```\n\nprints `(.*?)`", README.read_text(), re.DOTALL)
@@ -43,7 +43,7 @@ def test_the_command_serves_until_it_is_told_to_end():
             )
             assert client.list_training_jobs()["TrainingJobSummaries"] == []
             assert "this machine only" in lines[0]
-            assert ("/opt/ml" if containers.mount_command() else "SAGEMAKER_BASE_DIR") in lines[1]
+            assert ("/opt/ml" if mounts.mount_command() else "SAGEMAKER_BASE_DIR") in lines[1]
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0

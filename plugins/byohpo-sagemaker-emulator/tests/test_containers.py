@@ -5,7 +5,7 @@ import math
 import textwrap
 
 import pytest
-from byohpo_sagemaker_emulator import Faults, containers
+from byohpo_sagemaker_emulator import Faults, folders, mounts
 
 TELL = textwrap.dedent("""
     import json, os, pathlib, sys
@@ -45,8 +45,8 @@ DRIVER = textwrap.dedent("""
 def place(request, monkeypatch):
     """Both ways for a container to find its /opt/ml."""
     if request.param == "named":
-        monkeypatch.setattr(containers, "mount_command", lambda: None)
-    elif containers.mount_command() is None:
+        monkeypatch.setattr(folders, "mount_command", lambda: None)
+    elif mounts.mount_command() is None:
         pytest.fail("this machine has no mount namespaces, so half of the emulator cannot be tested here")
     return request.param
 

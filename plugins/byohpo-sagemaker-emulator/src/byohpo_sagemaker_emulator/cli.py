@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from threading import Event
 
-from byohpo_sagemaker_emulator.containers import mount_command
 from byohpo_sagemaker_emulator.emulator import Emulator
+from byohpo_sagemaker_emulator.mounts import mount_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -72,23 +72,26 @@ class Emulator:
         if not self._running.acquire(blocking=False):
             raise RuntimeError("an emulator is running in this process already: close it before you start another")
         try:
-            self._moto = Moto()
-            storage = Storage(self._moto)
-            self._runner = self._make_runner(storage)
-            self._training_jobs = TrainingJobs(self._book, self._runner, storage, self._quota)
-            gateway = Gateway(
-                self._book,
-                self._training_jobs,
-                self._moto,
-                self._rates,
-                check_permission=lambda call: self._check_permission(call),  # noqa: PLW0108 - looked up at each call: tests replace it
-                record=self._record,
-            )
-            self._server = Server(self._port, gateway.handle)
+            self._open()
         except BaseException:
             self._running.release()
             raise
         return self
+
+    def _open(self) -> None:
+        self._moto = Moto()
+        storage = Storage(self._moto)
+        self._runner = self._make_runner(storage)
+        self._training_jobs = TrainingJobs(self._book, self._runner, storage, self._quota)
+        gateway = Gateway(
+            self._book,
+            self._training_jobs,
+            self._moto,
+            self._rates,
+            check_permission=lambda call: self._check_permission(call),  # noqa: PLW0108 - looked up at each call: tests replace it
+            record=self._record,
+        )
+        self._server = Server(self._port, gateway.handle)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,0 +1,62 @@
+"""What a container runs: the command, and the variables that it finds."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from byohpo_core.container import arguments, environment, off_the_wire
+from byohpo_sagemaker_emulator.artifacts import JobError, unpack_source
+from byohpo_sagemaker_emulator.folders import Folders
+from byohpo_sagemaker_emulator.job import Job
+from byohpo_sagemaker_emulator.mounts import OPT_ML
+
+_CPUS = os.cpu_count() or 1
+
+
+def command_of(job: Job, folders: Folders) -> tuple[list[str], dict[str, str]]:
+    """The command, and its part of the environment; script mode's sources are unpacked for it."""
+    specification = job.request.get("AlgorithmSpecification") or {}
+    if entrypoint := specification.get("ContainerEntrypoint"):
+        words = [*entrypoint, *(specification.get("ContainerArguments") or ())]
+        if folders.mount:
+            return words, {}
+        return [word.replace(str(OPT_ML), str(folders.layout.base)) for word in words], {}
+    hyperparameters = off_the_wire(folders.wire)
+    script = hyperparameters.get("sagemaker_program")
+    if script is None:
+        image = specification.get("TrainingImage") or specification.get("AlgorithmName")
+        raise JobError(
+            f"ClientError: the emulator does not have the image {image}, and the request brings no code of its own"
+            " (sagemaker_program, or a ContainerEntrypoint): give Emulator a function, job=, that simulates it"
+        )
+    unpack_source(folders.storage, str(hyperparameters.get("sagemaker_submit_directory")), folders.layout.code)
+    variables = environment(
+        folders.inside, job.name, str(script), hyperparameters, folders.channels, _CPUS, folders.resources
+    )
+    return [*_interpreter(str(script)), *arguments(hyperparameters)], variables
+
+
+def variables_of(job: Job, folders: Folders, account: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """All variables: the emulator's, those that send clients to it, the command's own, and the request's."""
+    return {
+        **os.environ,
+        # The Python that runs the emulator is the one that a container finds.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        **account,
+        "PYTHONUNBUFFERED": "1",
+        "TRAINING_JOB_NAME": job.name,
+        "TRAINING_JOB_ARN": job.arn,
+        "SAGEMAKER_BASE_DIR": str(folders.inside.base),
+        **own,
+        **(job.request.get("Environment") or {}),
+    }
+
+
+def _interpreter(script: str) -> list[str]:
+    """What runs a script, as the training toolkit decides it."""
+    if script.endswith(".py"):
+        return [sys.executable, script]
+    if script.endswith(".sh"):
+        return ["/bin/sh", script]
+    return [sys.executable, "-m", script]
