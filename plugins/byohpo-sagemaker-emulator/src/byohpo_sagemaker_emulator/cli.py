@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _tell(emulator)
             ended.wait()
     except OSError as error:
-        print(f"byohpo-emulator: port {options.port} cannot be used: {error}", file=sys.stderr)  # noqa: T201
+        print(f"byohpo-emulator: port {options.port} cannot be used: {error}", file=sys.stderr)  # noqa: T201 - a command prints
         return 1
     return 0
 
@@ -45,7 +45,7 @@ def _tell(emulator: Emulator) -> None:
         *(f"export {name}={value}" for name, value in emulator.environment.items()),
         "Ctrl-C ends it.",
     ]
-    print("\n".join(lines), flush=True)  # noqa: T201
+    print("\n".join(lines), flush=True)  # noqa: T201 - a command prints
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class Containers:
         self._runs[job.name] = run, thread
         thread.start()
 
-    def stop(self, job: Job, now: float) -> None:  # noqa: ARG002 - these stop in their own time
+    def stop(self, job: Job) -> None:
         self._runs[job.name][0].stopping.set()
 
     def close(self) -> None:

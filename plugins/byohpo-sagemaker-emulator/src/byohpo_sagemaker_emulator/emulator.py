@@ -88,7 +88,7 @@ class Emulator:
             self._training_jobs,
             self._moto,
             self._rates,
-            check_permission=lambda call: self._check_permission(call),  # noqa: PLW0108 - looked up at each call: tests replace it
+            check_permission=lambda call: self._check_permission(call),  # noqa: PLW0108 - looked up at each call
             record=self._record,
         )
         self._server = Server(self._port, gateway.handle)

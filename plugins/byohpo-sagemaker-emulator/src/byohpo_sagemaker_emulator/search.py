@@ -145,9 +145,7 @@ def _expression(expression: Mapping[str, Any]) -> _Test:
         raise invalid("NestedFilters are not supported for the resource TrainingJob by the emulator.")
     tests = [_filter(one) for one in expression.get("Filters") or ()]
     tests += [_expression(one) for one in expression.get("SubExpressions") or ()]
-    if not tests:
-        return lambda job, state: True  # noqa: ARG005
-    if expression.get("Operator", "And") == "Or":
+    if tests and expression.get("Operator", "And") == "Or":
         return lambda job, state: any(test(job, state) for test in tests)
     return lambda job, state: all(test(job, state) for test in tests)
 

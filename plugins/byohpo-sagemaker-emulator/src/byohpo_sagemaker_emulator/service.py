@@ -24,7 +24,8 @@ class Runner(Protocol):
 
     def start(self, job: Job) -> None: ...
 
-    def stop(self, job: Job, now: float) -> None: ...
+    def stop(self, job: Job) -> None:
+        """Bring a job to its end; it has been Stopping since `job.state.modified`."""
 
     def close(self) -> None: ...
 
@@ -37,11 +38,9 @@ class TrainingJobs:
         self._book = book
         self._runner = runner
         self._storage = storage
-        self._operations: dict[str, Callable[[Mapping[str, Any], str, float], Answer]] = {
-            "CreateTrainingJob": self._create,
+        self._operations: dict[str, Callable[[Mapping[str, Any]], Answer]] = {
             "DescribeTrainingJob": self._describe,
             "ListTrainingJobs": self._list,
-            "StopTrainingJob": self._stop,
             "DeleteTrainingJob": self._delete,
             "Search": self._search,
             "AddTags": self._add_tags,
@@ -55,12 +54,16 @@ class TrainingJobs:
             return parameters.get("Resource") == "TrainingJob"
         if operation.endswith("Tags"):
             return ":training-job/" in str(parameters.get("ResourceArn"))
-        return operation in self._operations
+        return operation in self._operations or operation in ("CreateTrainingJob", "StopTrainingJob")
 
     def answer(self, operation: str, parameters: dict[str, Any], region: str, now: float) -> Answer:
         """Do what is asked for, or raise what the service would answer."""
         validate(operation, parameters)
-        return self._operations[operation](parameters, region, now)
+        if operation == "CreateTrainingJob":
+            return self._create(parameters, region, now)
+        if operation == "StopTrainingJob":
+            return self._stop(parameters, now)
+        return self._operations[operation](parameters)
 
     def _create(self, request: Mapping[str, Any], region: str, now: float) -> Answer:
         self._check_meaning(request)
@@ -156,31 +159,31 @@ class TrainingJobs:
             raise invalid("Requested resource not found.")
         return job
 
-    def _describe(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _describe(self, parameters: Mapping[str, Any]) -> Answer:
         job = self._job(parameters)
         return describe(job, job.state)
 
-    def _stop(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _stop(self, parameters: Mapping[str, Any], now: float) -> Answer:
         job = self._job(parameters)
         if job.state.status != "InProgress":
             raise invalid(f"The request was rejected because the training job is in status {job.state.status}.")
         self._book.move(job, "Stopping", now, "Stopping the training job", status="Stopping")
-        self._runner.stop(job, now)
+        self._runner.stop(job)
         return {}
 
-    def _delete(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _delete(self, parameters: Mapping[str, Any]) -> Answer:
         job = self._job(parameters)
         if not job.state.is_over:
             raise ServiceError("ResourceInUse", f"The training job {job.name} is in status {job.state.status}.")
         self._book.delete(job)
         return {}
 
-    def _search(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _search(self, parameters: Mapping[str, Any]) -> Answer:
         page, token = search(self._book.index, parameters)
         records = [{"TrainingJob": describe(job, state) | {"Tags": _tags(job.tags)}} for job, state in page]
         return {"Results": records} | ({"NextToken": token} if token else {})
 
-    def _list(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _list(self, parameters: Mapping[str, Any]) -> Answer:
         """Pages first and filters by status after, as the service does."""
         descending = parameters.get("SortOrder", "Descending") == "Descending"
         keys: dict[str, Callable[[Job], Any]] = {
@@ -200,7 +203,7 @@ class TrainingJobs:
     def _tagged(self, parameters: Mapping[str, Any]) -> Job:
         return self._job({"TrainingJobName": parameters["ResourceArn"].rpartition("/")[2]})
 
-    def _add_tags(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _add_tags(self, parameters: Mapping[str, Any]) -> Answer:
         job = self._tagged(parameters)
         tags = job.tags | {tag["Key"]: tag["Value"] for tag in parameters["Tags"]}
         if len(tags) > _MOST_TAGS:
@@ -208,10 +211,10 @@ class TrainingJobs:
         self._book.tag(job, tags)
         return {"Tags": _tags(tags)}
 
-    def _list_tags(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _list_tags(self, parameters: Mapping[str, Any]) -> Answer:
         return {"Tags": _tags(self._tagged(parameters).tags)}
 
-    def _delete_tags(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:  # noqa: ARG002
+    def _delete_tags(self, parameters: Mapping[str, Any]) -> Answer:
         job = self._tagged(parameters)
         self._book.tag(job, {key: tag for key, tag in job.tags.items() if key not in parameters["TagKeys"]})
         return {}

@@ -50,13 +50,13 @@ class Simulations:
         self._running[job.name] = run
         self._go_on(run, run.live(), job.created)
 
-    def stop(self, job: Job, now: float) -> None:
+    def stop(self, job: Job) -> None:
         """Let a job end before its time."""
         run = self._running[job.name]
         seconds = run.course.stop_seconds
         if "slow_stop" in job.faults:
             seconds += self._book.faults.seconds["slow_stop"]
-        self._book.at(now + seconds, lambda time: self._end_stopped(run, time))
+        self._book.at(job.state.modified + seconds, lambda time: self._end_stopped(run, time))
 
     def close(self) -> None:
         """Nothing is held."""
