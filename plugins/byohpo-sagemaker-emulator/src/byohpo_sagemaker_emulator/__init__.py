@@ -1,6 +1,6 @@
-"""The SageMaker training API on the loopback address, for tests and for trying things out.
+"""An emulator of the SageMaker training API on the loopback address, for tests and experiments.
 
-Names are loaded when they are first used: pytest imports this package at every start, for its fixture.
+Each name is imported at its first use, because pytest imports this package at every start to find its fixture.
 """
 
 from importlib import import_module
@@ -23,7 +23,7 @@ _MODULES = {
     "VirtualClock": "clock",
 }
 
-__all__ = sorted(_MODULES)  # noqa: PLE0605 - one table of names serves here and below
+__all__ = sorted(_MODULES)  # noqa: PLE0605 - the names come from the table above
 
 
 def __getattr__(name: str) -> Any:

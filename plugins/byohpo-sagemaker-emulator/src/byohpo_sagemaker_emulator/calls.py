@@ -1,4 +1,4 @@
-"""Calls: what a request asks for, how its service words a refusal, and the record of it."""
+"""Calls: parse an HTTP request into an operation, format errors for its protocol, and record it."""
 
 import json
 import re
@@ -18,19 +18,19 @@ _CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d+/([^/,]+)/([^/,]+)/aws4_reques
 
 @attrs.frozen
 class Call:
-    """One request that arrived."""
+    """The record of one request. `time` is in seconds since 1970."""
 
     service: str
     operation: str
     time: float
     outcome: str
-    """`ok`, the error's code, or the kind of fault that closed the connection."""
+    """`ok`, the code of the error, or the kind of the fault that closed the connection."""
     parameters: Mapping[str, Any]
 
 
 @attrs.frozen
 class Incoming:
-    """A request, understood as a call of an operation."""
+    """A request, parsed into the service, operation, region and parameters of a call."""
 
     service: str
     operation: str
@@ -59,11 +59,12 @@ class Incoming:
 
     @property
     def subject(self) -> str:
-        """What the call is about, so that one that is repeated can be known."""
+        """The job or the object that the call is about. A repeated call has the same one."""
         about = self.parameters
         return str(about.get("TrainingJobName") or (about.get("Bucket", ""), about.get("Key", "")))
 
     def expired(self) -> ServiceError:
+        """The error that this service returns for expired credentials."""
         if self.service == "s3":
             return ServiceError("ExpiredToken", "The provided token has expired.")
         if self.service in ("iam", "sts"):
@@ -71,7 +72,7 @@ class Incoming:
         return ServiceError("ExpiredTokenException", "The security token included in the request is expired")
 
     def refuse(self, error: ServiceError) -> Response:
-        """An error in the form of the service's protocol."""
+        """Format an error for the protocol of this service."""
         if self.service == "s3":
             told = f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message></Error>"
         elif self.service in ("iam", "sts"):
@@ -89,7 +90,7 @@ _S3_VERBS = {"GET": "Get", "PUT": "Put", "POST": "Post", "DELETE": "Delete", "HE
 
 
 def _s3_operation(request: Request, key: str) -> str:
-    """The name of an S3 call, for the record."""
+    """The operation of an S3 request."""
     verb = _S3_VERBS.get(request.method, request.method)
     query = parse_qs(request.query, keep_blank_values=True)
     if "uploads" in query:
@@ -118,11 +119,11 @@ def _loads(body: bytes) -> dict[str, Any]:
 
 
 def json_response(answer: Mapping[str, Any]) -> Response:
-    """An answer in JSON."""
+    """Format an answer as JSON, with status 200."""
     return Response(200, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(answer).encode())
 
 
 def error_code(response: Response) -> str:
-    """The code in an error that moto made."""
+    """The error code in a response from moto, or its HTTP status if it has none."""
     found = re.search(rb'<Code>(.*?)</Code>|"__type": ?"(?:[^"#]*#)?([^"]*)"', response.body)
     return (found[1] or found[2]).decode() if found else str(response.status)

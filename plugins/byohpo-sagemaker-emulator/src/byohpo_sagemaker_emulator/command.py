@@ -1,4 +1,4 @@
-"""What a container runs: the command, and the variables that it finds."""
+"""The command that a container runs, and its environment variables."""
 
 import os
 import sys
@@ -15,7 +15,10 @@ _CPUS = os.cpu_count() or 1
 
 
 def command_of(job: Job, folders: Folders) -> tuple[list[str], dict[str, str]]:
-    """The command, and its part of the environment; script mode's sources are unpacked for it."""
+    """The command of a job, and the variables that script mode adds. Unpacks the sources of script mode.
+
+    Raises JobError if the request names nothing that can run here.
+    """
     specification = job.request.get("AlgorithmSpecification") or {}
     if entrypoint := specification.get("ContainerEntrypoint"):
         words = [*entrypoint, *(specification.get("ContainerArguments") or ())]
@@ -27,8 +30,8 @@ def command_of(job: Job, folders: Folders) -> tuple[list[str], dict[str, str]]:
     if script is None:
         image = specification.get("TrainingImage") or specification.get("AlgorithmName")
         raise JobError(
-            f"ClientError: the emulator does not have the image {image}, and the request brings no code of its own"
-            " (sagemaker_program, or a ContainerEntrypoint): give Emulator a function, job=, that simulates it"
+            f"ClientError: the emulator cannot run the image {image}, and the request contains no code to run. Set the"
+            " hyperparameter sagemaker_program or a ContainerEntrypoint, or simulate the job with Emulator(job=...)."
         )
     unpack_source(folders.storage, str(hyperparameters.get("sagemaker_submit_directory")), folders.layout.code)
     variables = environment(
@@ -38,10 +41,13 @@ def command_of(job: Job, folders: Folders) -> tuple[list[str], dict[str, str]]:
 
 
 def variables_of(job: Job, folders: Folders, account: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """All variables: the emulator's, those that send clients to it, the command's own, and the request's."""
+    """The whole environment of a container.
+
+    *account* sends AWS clients to the emulator, *own* comes from `command_of`; the request's Environment wins over all.
+    """
     return {
         **os.environ,
-        # The Python that runs the emulator is the one that a container finds.
+        # So `python3` is the Python that runs the emulator.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         **account,
         "PYTHONUNBUFFERED": "1",
@@ -54,7 +60,7 @@ def variables_of(job: Job, folders: Folders, account: Mapping[str, str], own: Ma
 
 
 def _interpreter(script: str) -> list[str]:
-    """What runs a script, as the training toolkit decides it."""
+    """The command that runs a script, by the rules of the SageMaker training toolkit."""
     if script.endswith(".py"):
         return [sys.executable, script]
     if script.endswith(".sh"):

@@ -1,8 +1,9 @@
-"""Training jobs that really run: one process per job, in what it takes for its training container.
+"""Run training jobs as local processes, one process per job, each in its own folders.
 
-Three forms of request can be run: script mode as SDK v2 sends it (the training toolkit's part is played here), SDK
-v3's (whose driver comes along in a channel), and any ContainerEntrypoint. A container has /opt/ml to itself where the
-system has mount namespaces; elsewhere SAGEMAKER_BASE_DIR says where it is, and SDK v3's driver is told so.
+Three forms of request can run: script mode of SDK v2 (this package does the work of the training toolkit), the
+requests of SDK v3 (which send their own driver in a channel), and any ContainerEntrypoint. Where the system has mount
+namespaces, each process has its own /opt/ml. Elsewhere the variable SAGEMAKER_BASE_DIR holds the path of the folder,
+and the paths in SDK v3's driver are changed to it.
 """
 
 import shutil
@@ -25,7 +26,11 @@ from byohpo_sagemaker_emulator.requests import longest_runtime, metric_patterns,
 
 
 class Containers:
-    """Runs each job in a thread and a process of its own."""
+    """Run each job in its own thread and its own process.
+
+    *grace_seconds* is the time between SIGTERM and SIGKILL. *variables* gives the variables that send AWS clients to
+    the emulator.
+    """
 
     def __init__(
         self,
@@ -46,7 +51,7 @@ class Containers:
 
     @property
     def folder(self) -> Path:
-        """Below which each job has its folder: the one given, or a temporary one."""
+        """The parent of all jobs' folders: the given folder, or a temporary one that is made at first use."""
         if self._given is not None:
             return self._given
         if self._made is None:
@@ -64,7 +69,7 @@ class Containers:
         self._runs[job.name][0].stopping.set()
 
     def close(self) -> None:
-        """Kill what runs."""
+        """Kill all processes, and delete the temporary folder."""
         self.closing.set()
         for run, thread in list(self._runs.values()):
             run.stopping.set()
@@ -74,7 +79,7 @@ class Containers:
 
 
 class _Run:
-    """One job from Starting to its end."""
+    """One job, from Starting to its end."""
 
     def __init__(self, containers: Containers, job: Job, folder: Path) -> None:
         self.stopping = Event()
@@ -87,12 +92,12 @@ class _Run:
         self._times: dict[str, float] = {}
 
     def run(self) -> None:
-        """Take the job through its life; whatever goes wrong here is not its code's fault."""
+        """Run the job to its end. An exception here is not the fault of the job's code, and makes the job fail."""
         try:
             self._live()
         except JobError as error:
             self._end("Failed", reason=str(error))
-        except Exception as error:  # noqa: BLE001 - the job must have an end
+        except Exception as error:  # noqa: BLE001 - the job must end
             self._end("Failed", reason=f"InternalServerError: {type(error).__name__}: {error}")
 
     def _live(self) -> None:
@@ -127,7 +132,7 @@ class _Run:
         return self.book.clock.now()
 
     def hear(self, stream: str, line: bytes) -> None:
-        """Take one line that the container printed."""
+        """Log a line that the container has printed, and read metrics from it."""
         text = line.decode("utf-8", errors="replace").rstrip("\r\n")
         if "nan" in self.job.faults:
             for pattern in self._patterns.values():
@@ -150,11 +155,11 @@ class _Run:
 
 
 class _Container:
-    """One container of a job: its folders, and its process in them."""
+    """One container of a job: its folders and its process."""
 
     def __init__(self, run: _Run, folder: Path) -> None:
         self.code: int | None = None
-        """The exit code, once it has run."""
+        """The exit code; None until the process has ended."""
         self._run = run
         self._job = run.job
         self._folders = Folders(run.job, run.all.storage, folder)
@@ -162,7 +167,7 @@ class _Container:
         self._last_line = ""
 
     def run(self, *, again: bool = False, interrupt: bool = False) -> str:
-        """Run it to its end, and tell which: ended, stopped, too long or interrupted."""
+        """Run the container to its end. Return `ended`, `stopped`, `too long` or `interrupted`."""
         run, everywhere, folders = self._run, self._run.all, self._folders
         self._move("Downloading", "Downloading input data")
         folders.fill()
@@ -187,7 +192,7 @@ class _Container:
         return ending
 
     def failure(self) -> str:
-        """Why its code failed, as the service words it."""
+        """The FailureReason of a failed script, in the wording of the service."""
         told = self._folders.layout.failure()
         if told is None and "sagemaker_program" in self._folders.wire:
             command = " ".join(self._command)
@@ -217,13 +222,13 @@ class _Container:
             return "stopped"
         if seconds > longest_runtime(self._job.request):
             return "too long"
-        # A checkpoint is what makes an interruption worth a look, so one is not awaited any longer.
+        # Interrupt at the first checkpoint, or after the planned seconds if there is none.
         if interrupt and (seconds > self._run.book.faults.seconds["spot"] or self._folders.has_checkpoint):
             return "interrupted"
         return None
 
     def _leave(self, ending: str) -> None:
-        """Put into S3 what is to outlive the container."""
+        """Copy checkpoints, model and output to S3."""
         self._folders.save_checkpoints()
         if ending == "interrupted":
             return

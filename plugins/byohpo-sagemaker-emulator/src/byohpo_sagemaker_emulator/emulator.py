@@ -1,4 +1,4 @@
-"""The emulator: one address at which training jobs, S3, Logs, STS and IAM answer."""
+"""The emulator: the object that a test starts and stops."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -22,22 +22,29 @@ from byohpo_sagemaker_emulator.service import Quota, Runner, TrainingJobs
 from byohpo_sagemaker_emulator.simulation import Function, Simulations
 
 _SESSION_LOCK = Lock()
-"""A session may be used by many threads, but make clients in one at a time."""
+"""A boto3 session may create only one client at a time; the clients themselves are thread-safe."""
 
 
 @cache
 def _session() -> Any:
-    """One for all emulators, since to read a service's model takes half a second."""
+    """One session for all emulators, because reading a service's model takes half a second."""
     import boto3
 
     return boto3.session.Session("emulator", "emulator", "emulator", region_name=REGION)
 
 
 class Emulator:
-    """AWS as a training job sees it, on the loopback address while the context lasts; one at a time in a process.
+    """Serve SageMaker, S3, CloudWatch Logs, STS and IAM on the loopback address while the `with` block runs.
 
-    With *job*, a function from a CreateTrainingJob request to a `SimulatedJob`, nothing is run, and the clock may be a
-    `VirtualClock`. Without, jobs run as processes in folders below *folder*.
+    A process can run one emulator at a time; entering a second one raises RuntimeError.
+
+    Without *job*, training jobs run as processes in folders below *folder* (default: a temporary folder). With *job*,
+    a function from a CreateTrainingJob request to a `SimulatedJob`, they are simulated, and *clock* may be a
+    `VirtualClock`.
+
+    *port* 0 takes a free port. *calls_per_second* limits the rate of each operation (`*`: all others). *quota* limits
+    the instances in use: one number for every instance type, or a number by type. A job that is stopped gets SIGTERM,
+    and SIGKILL after *stop_grace_seconds*.
     """
 
     _running: ClassVar[Lock] = Lock()
@@ -56,7 +63,7 @@ class Emulator:
     ) -> None:
         if job is None and clock is not None and not isinstance(clock, RealClock):
             raise ValueError(
-                "processes take their own time: a virtual clock needs job=, a function that simulates them"
+                "jobs that run as processes need the real clock: leave out clock=, or simulate jobs with job="
             )
         self.clock: Clock = clock or RealClock()
         self.calls: list[Call] = []
@@ -70,7 +77,7 @@ class Emulator:
 
     def __enter__(self) -> Self:
         if not self._running.acquire(blocking=False):
-            raise RuntimeError("an emulator is running in this process already: close it before you start another")
+            raise RuntimeError("another Emulator is running in this process: close it before you start this one")
         try:
             self._open()
         except BaseException:
@@ -88,7 +95,7 @@ class Emulator:
             self._training_jobs,
             self._moto,
             self._rates,
-            check_permission=lambda call: self._check_permission(call),  # noqa: PLW0108 - looked up at each call
+            check_permission=lambda call: self._check_permission(call),  # noqa: PLW0108 - tests replace the method
             record=self._record,
         )
         self._server = Server(self._port, gateway.handle)
@@ -111,11 +118,12 @@ class Emulator:
 
     @property
     def url(self) -> str:
+        """The endpoint of all services."""
         return f"http://{HOST}:{self._server.port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that send boto3, the SDKs and the AWS command here."""
+        """The environment variables that send boto3, the SageMaker SDKs and the AWS CLI to this emulator."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "emulator",
@@ -127,13 +135,13 @@ class Emulator:
         }
 
     def client(self, service: str, **options: Any) -> Any:
-        """A boto3 client of this emulator."""
+        """Create a boto3 client that calls this emulator. *options* go to boto3's `Session.client`."""
         with _SESSION_LOCK:
             return _session().client(service, endpoint_url=self.url, **options)
 
     @property
     def faults(self) -> Faults:
-        """The plan of what goes wrong."""
+        """The plan of faults, for calls and for jobs."""
         return self._book.faults
 
     @faults.setter
@@ -142,7 +150,7 @@ class Emulator:
 
     @property
     def quota(self) -> Quota:
-        """Instances that jobs may have at once: in all types each, or by type."""
+        """Instances that jobs may use at once: a number for each type, or one by type; None for no limit."""
         return self._quota
 
     @quota.setter
@@ -152,7 +160,7 @@ class Emulator:
 
     @property
     def calls_per_second(self) -> Mapping[str, float]:
-        """The rate of each operation, `*` for all others."""
+        """Allowed calls per second by operation; `*` is for all operations without their own entry."""
         return self._rates.calls_per_second
 
     @calls_per_second.setter
@@ -161,14 +169,14 @@ class Emulator:
 
     @property
     def jobs(self) -> dict[str, JobView]:
-        """Every job, as it is now."""
+        """Every job by name, as it is now."""
         with self._book.lock:
             self._book.settle()
             return {name: JobView.of(job) for name, job in self._book.jobs.items()}
 
     @property
     def peak_instances(self) -> int:
-        """The most instances in use at once."""
+        """The largest number of instances that were in use at the same time."""
         return self._book.instances.peak
 
     def _record(self, call: Call) -> None:

@@ -1,4 +1,4 @@
-"""The folders of one container: filled from S3 before it starts, copied to S3 after it ends."""
+"""The folders of one container. They are filled from S3 before it starts, and copied to S3 after it ends."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ _DRIVERS = "sm_drivers"
 
 
 class Folders:
-    """A container's /opt/ml: where it lies on this machine, and where the container sees it."""
+    """A container's /opt/ml: `layout` has its paths on this machine, `inside` has them as the container sees them."""
 
     def __init__(self, job: Job, storage: Storage, folder: Path) -> None:
         self.storage = storage
@@ -45,7 +45,10 @@ class Folders:
         return any(self.layout.checkpoints.iterdir())
 
     def fill(self) -> None:
-        """Make the folders, and fill them from S3."""
+        """Create the folders and fill them from S3.
+
+        Raises JobError if a channel or the place of the checkpoints is not supported.
+        """
         layout = self.layout
         layout.prepare(self.wire, self.channels, self.resources)
         for channel in self._request.get("InputDataConfig") or ():
@@ -55,7 +58,9 @@ class Folders:
         if checkpoints := self._request.get("CheckpointConfig"):
             path = Path(checkpoints.get("LocalPath", OPT_ML / "checkpoints"))
             if not path.is_relative_to(OPT_ML):
-                raise JobError(f"ClientError: the emulator keeps checkpoints only below {OPT_ML}, not in {path}")
+                raise JobError(
+                    f"ClientError: CheckpointConfig.LocalPath is {path}, but the emulator needs a path below {OPT_ML}"
+                )
             self._checkpoints = Checkpoints(self.storage, checkpoints["S3Uri"], layout.base / path.relative_to(OPT_ML))
 
     def save_checkpoints(self) -> None:
@@ -64,7 +69,7 @@ class Folders:
             self._checkpoints.save()
 
     def upload(self, *, with_model: bool) -> None:
-        """Copy the output to S3, and the model if it is wanted."""
+        """Copy the output to S3, and also the model if *with_model* is true."""
         if with_model:
             upload_model(self.storage, self._request, self.layout.model)
         upload_output(self.storage, self._request, self.layout.output / "data")

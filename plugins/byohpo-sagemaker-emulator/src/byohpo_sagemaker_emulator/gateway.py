@@ -1,4 +1,4 @@
-"""The way of a request: faults, permissions, then an answer from here or from moto."""
+"""Answer HTTP requests: check faults and permissions, then answer here or let moto answer."""
 
 import traceback
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _FAULTY = frozenset({"sagemaker", "logs", "s3"})
 
 
 class Gateway:
-    """Answers HTTP requests, and hands the record of each call to *record*."""
+    """Answer HTTP requests, and give the record of each call to *record*."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Gateway:
         self._record = record
 
     def handle(self, request: Request) -> Response:
-        """Answer a request, and record it."""
+        """Answer a request and record it. Raises ConnectionLost if a fault closes the connection."""
         call = Incoming.of(request)
         outcome, time = "ok", self._book.clock.now()
         try:
@@ -52,18 +52,20 @@ class Gateway:
         except ConnectionLost as lost:
             outcome = lost.kind
             raise
-        except Exception as error:  # noqa: BLE001 - a mistake of the emulator's own, which is to be seen
+        except Exception as error:  # noqa: BLE001 - a bug in the emulator, answered like one in the service
             traceback.print_exc()
             outcome = type(error).__name__
-            response = call.refuse(ServiceError("InternalFailure", f"the emulator failed: {error!r}", 500))
+            response = call.refuse(ServiceError("InternalFailure", f"bug in byohpo-sagemaker-emulator: {error!r}", 500))
         finally:
             self._record(Call(call.service, call.operation, time, outcome, call.parameters))
         return response
 
     def _answer(self, request: Request, call: Incoming) -> Response:
         if "origin" in request.headers:
-            # A page in a browser on this machine may reach this address, and must not start processes here.
-            raise ServiceError("AccessDenied", "the emulator does not answer browsers", 403)
+            # A web page in a browser on this machine can reach this address, but must not start processes.
+            raise ServiceError(
+                "AccessDenied", "the emulator refuses requests from browsers (with an Origin header)", 403
+            )
         with self._book.lock:
             now = self._book.settle()
             fault = self._fault(call, now)
@@ -83,7 +85,7 @@ class Gateway:
         return response
 
     def _own_answer(self, call: Incoming, now: float) -> Response | None:
-        """What is answered here: training jobs, their logs, and what moto lacks of IAM."""
+        """Answer a call about training jobs, their logs, or a role's permissions. None means that moto answers."""
         if call.service == "sagemaker" and self._training_jobs.answers(call.operation, call.parameters):
             answer = self._training_jobs.answer(call.operation, dict(call.parameters), call.region, now)
             self._book.settle()
@@ -102,7 +104,7 @@ class Gateway:
         return response
 
     def _fault(self, call: Incoming, now: float) -> str | None:
-        """Raise the fault that strikes a call; give the one that strikes later."""
+        """Raise the error of the fault that hits a call. Return `quota` and `timeout`, which act later."""
         if call.service not in _FAULTY:
             if self._book.faults.is_expired(now):
                 raise call.expired()
@@ -133,6 +135,6 @@ class Gateway:
         if call.operation not in answers:
             return None
         if not logs.exist:
-            # As in an account that has never trained anything.
+            # AWS creates the group when the container of an account's first training job starts.
             raise ServiceError("ResourceNotFoundException", "The specified log group does not exist.")
         return json_response(answers[call.operation](call.parameters))

@@ -1,4 +1,4 @@
-"""Training jobs as values: what was asked for, and what became of it."""
+"""A training job: its request, its state, and the view of it that tests read. Times are in seconds since 1970."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ REASON_LENGTH = 1024
 
 
 class Transition(NamedTuple):
-    """One secondary status and when it held."""
+    """One secondary status, its start and its end."""
 
     status: str
     start: float
@@ -21,7 +21,7 @@ class Transition(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """A final metric."""
+    """The final value of a metric, and the time when it was printed."""
 
     name: str
     value: float
@@ -30,7 +30,7 @@ class Metric(NamedTuple):
 
 @attrs.frozen
 class State:
-    """What is known of a job at one moment; Search may show an older one."""
+    """The state of a job at one moment. Search may show an older one than Describe."""
 
     status: str
     modified: float
@@ -54,7 +54,7 @@ class State:
 
 @attrs.define(eq=False)
 class Job:
-    """A training job."""
+    """A training job, which changes as time goes by."""
 
     name: str
     arn: str
@@ -67,7 +67,7 @@ class Job:
     processes_started: int = 0
     spot_restarts: int = 0
     trained: float = 0.0
-    """Seconds on instances, those of interrupted attempts included."""
+    """Seconds of training, including interrupted attempts."""
     training_since: float | None = None
 
     @property
@@ -77,7 +77,7 @@ class Job:
 
 @attrs.frozen
 class JobView:
-    """A job as a test may look at it."""
+    """A read-only view of a job, for tests."""
 
     name: str
     status: str
@@ -87,7 +87,7 @@ class JobView:
     ended: float | None
     request: Mapping[str, Any]
     processes_started: int
-    """How often its container was started; restarts after a spot interruption are counted apart."""
+    """How often its container was started, not counting restarts after spot interruptions."""
     spot_restarts: int
     billable_seconds: int
     instance_count: int

@@ -1,4 +1,4 @@
-"""A mount namespace for each container, so that each has its own /opt/ml."""
+"""Mount namespaces, which give each container its own /opt/ml."""
 
 import subprocess
 import tempfile
@@ -9,12 +9,12 @@ from pathlib import Path
 OPT_ML = Path("/opt/ml")
 _UNSHARE: tuple[tuple[str, ...], ...] = (("unshare", "--mount"), ("unshare", "--mount", "--map-root-user"))
 _ENTER = 'mount --bind "$0" /opt/ml && cd "$1" && shift && exec "$@"'
-"""Run in a namespace of its own: folder, working directory, command."""
+"""A shell script that runs in the new namespace. Arguments: folder, working directory, command."""
 
 
 @cache
 def mount_command() -> tuple[str, ...] | None:
-    """What runs a command with a folder at /opt/ml, or None where the system cannot."""
+    """The command that creates a mount namespace, or None if this system does not allow it."""
     try:
         OPT_ML.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -31,5 +31,5 @@ def mount_command() -> tuple[str, ...] | None:
 
 
 def mounted(mount: Sequence[str], folder: Path, where: Path, command: Sequence[str]) -> list[str]:
-    """A command that runs another one at *where*, with a folder mounted at /opt/ml."""
+    """Wrap a command: it runs in the directory *where*, with *folder* mounted at /opt/ml."""
     return [*mount, "sh", "-c", _ENTER, str(folder), str(where), *command]

@@ -1,4 +1,4 @@
-"""The process of one container, from its start to the end of all that it started."""
+"""The process of one container, and its whole process group."""
 
 import os
 import signal
@@ -15,7 +15,10 @@ _SAVE_SECONDS = 0.5
 
 
 class Process:
-    """A running process; *hear* gets each line that it prints."""
+    """A running process. *hear* is called with each line that it prints, in another thread.
+
+    Raises JobError if the command cannot be started.
+    """
 
     def __init__(
         self, command: Sequence[str], where: Path | None, variables: Mapping[str, str], hear: Callable[[bytes], None]
@@ -23,7 +26,7 @@ class Process:
         self.last_line = ""
         self._hear = hear
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - the user's own code, no shell but what the request asks for
+            self._process = subprocess.Popen(  # noqa: S603 - the user's own code
                 command,
                 cwd=where,
                 env=variables,
@@ -33,26 +36,27 @@ class Process:
                 start_new_session=True,
             )
         except OSError as error:
-            raise JobError(f"ClientError: the container's command cannot be run: {error}") from error
+            raise JobError(f"ClientError: cannot run the container's command: {error}") from error
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
 
     @property
     def code(self) -> int:
-        """The exit code, as a shell tells it: 128 and its number for a signal."""
+        """The exit code in the convention of shells: 128 plus the signal's number if a signal ended the process."""
         code = self._process.returncode
         return code if code >= 0 else 128 - code
 
     def watch(
         self, why_end: Callable[[float], str | None], save: Callable[[], None], closing: Event, grace_seconds: float
     ) -> str:
-        """Wait for the end, or bring it about: SIGTERM, and after the grace SIGKILL.
+        """Wait until the process ends. Return `ended`, or the reason why it was ended from here.
 
-        *why_end* gets the seconds since the start and gives the reason to end the process, if there is one. *save* is
-        called now and then. Returns that reason, or `ended`.
+        *why_end* gets the seconds since the start and returns a reason to end the process, or None. With a reason, the
+        process gets SIGTERM, and SIGKILL after *grace_seconds*. When *closing* is set, it gets SIGKILL at once. *save*
+        is called every half second.
         """
         ending = self._wait(why_end, save, closing, grace_seconds)
-        _signal_group(self._process.pid, signal.SIGKILL)  # a container's end is the end of all that it started
+        _signal_group(self._process.pid, signal.SIGKILL)  # end also the processes that it has started
         self._reader.join()
         if self._process.stdout is not None:
             self._process.stdout.close()

@@ -1,4 +1,4 @@
-"""SageMaker's operations on training jobs."""
+"""The SageMaker operations on training jobs."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -20,18 +20,18 @@ _MOST_TAGS = 50
 
 
 class Runner(Protocol):
-    """Who lets jobs take their course."""
+    """Runs or simulates jobs. All methods but `close` are called under the book's lock."""
 
     def start(self, job: Job) -> None: ...
 
     def stop(self, job: Job) -> None:
-        """Bring a job to its end; it has been Stopping since `job.state.modified`."""
+        """Begin to stop a job. Its status is Stopping since `job.state.modified`."""
 
     def close(self) -> None: ...
 
 
 class TrainingJobs:
-    """Answers requests; every call is made under the book's lock, after the book has settled."""
+    """Answer requests about training jobs. Call it under the book's lock, after `Book.settle`."""
 
     def __init__(self, book: Book, runner: Runner, storage: Storage, quota: Quota) -> None:
         self.quota = quota
@@ -49,7 +49,7 @@ class TrainingJobs:
         }
 
     def answers(self, operation: str, parameters: Mapping[str, Any]) -> bool:
-        """Whether a request is about training jobs."""
+        """Whether this class answers a request."""
         if operation == "Search":
             return parameters.get("Resource") == "TrainingJob"
         if operation.endswith("Tags"):
@@ -57,7 +57,7 @@ class TrainingJobs:
         return operation in self._operations or operation in ("CreateTrainingJob", "StopTrainingJob")
 
     def answer(self, operation: str, parameters: dict[str, Any], region: str, now: float) -> Answer:
-        """Do what is asked for, or raise what the service would answer."""
+        """Answer a request. Raises ServiceError if the service would refuse it."""
         validate(operation, parameters)
         if operation == "CreateTrainingJob":
             return self._create(parameters, region, now)
@@ -80,7 +80,7 @@ class TrainingJobs:
         return {"TrainingJobArn": job.arn}
 
     def _check_meaning(self, request: Mapping[str, Any]) -> None:
-        """The rules that the model does not tell."""
+        """Check the rules that the service's published model does not contain."""
         faults = self._book.faults
         role = request["RoleArn"]
         if listed(role, faults.roles_refused):
@@ -148,7 +148,7 @@ class TrainingJobs:
                 raise over_quota(kind, quota, used, wanted)
 
     def limit(self, request: Mapping[str, Any]) -> ServiceError:
-        """The refusal of a job while all of the quota, which is never nothing, is used here or elsewhere."""
+        """The error for a job while the whole quota is in use. The quota in the message is never 0."""
         kind, wanted = instances(request)[0]
         used = max(wanted, self._book.instances.in_use[kind])
         return over_quota(kind, used, used, wanted)
@@ -184,7 +184,7 @@ class TrainingJobs:
         return {"Results": records} | ({"NextToken": token} if token else {})
 
     def _list(self, parameters: Mapping[str, Any]) -> Answer:
-        """Pages first and filters by status after, as the service does."""
+        """Filter each page by status after cutting it, as the service does. So a page may be short and have a token."""
         descending = parameters.get("SortOrder", "Descending") == "Descending"
         keys: dict[str, Callable[[Job], Any]] = {
             "Name": lambda job: job.name,
@@ -221,7 +221,7 @@ class TrainingJobs:
 
 
 def over_quota(kind: str, quota: int, used: int, wanted: int) -> ServiceError:
-    """The refusal of a job for which there are too few instances."""
+    """The error for a job that needs more instances than the quota allows."""
     return ServiceError(
         "ResourceLimitExceeded",
         f"The account-level service limit '{kind} for training job usage' is {quota} Instances, with current"
@@ -236,11 +236,11 @@ _SHOWN_ALWAYS = {
     "EnableInterContainerTrafficEncryption": False,
     "EnableManagedSpotTraining": False,
 }
-"""The service shows these also where a request left them out; SDK 2 looks for them."""
+"""Describe contains these even if the request does not; SDK v2 reads them."""
 
 
 def describe(job: Job, state: State) -> Answer:
-    """A job as Describe shows it, and Search, which adds the tags."""
+    """The answer of Describe for a job in a state. Search returns the same, with tags."""
     shown: Answer = {**_SHOWN_ALWAYS, **{name: value for name, value in job.request.items() if name != "Tags"}}
     shown |= {
         "OutputDataConfig": {"KmsKeyId": "", **job.request["OutputDataConfig"]},
