@@ -8,7 +8,6 @@ PACKAGES = ("byohpo_core", "byohpo_core.testing", "byohpo_sagemaker_emulator")
 KNOWN = [
     "byohpo_core.cli",
     "byohpo_core.tuner.drop_in",
-    "byohpo_sagemaker_emulator.jobs",
 ]
 """One module of each circle that is still to be untied."""
 

@@ -1,4 +1,4 @@
-"""Emulators, and the requests that are sent to them."""
+"""Fixtures that start emulators and build requests."""
 
 import io
 import tarfile
@@ -16,7 +16,7 @@ ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=30)
 
 
 def request(name, *, tags=None, metrics=("loss",), channels=None, **more):
-    """A CreateTrainingJob request that lacks nothing."""
+    """A complete CreateTrainingJob request."""
     definitions = [{"Name": metric, "Regex": rf"{metric}=([^;\s]+)"} for metric in metrics]
     base = {
         "TrainingJobName": name,
@@ -41,13 +41,13 @@ def request(name, *, tags=None, metrics=("loss",), channels=None, **more):
 
 
 def spot(longest_wait=3600):
-    """What makes a request one for spot instances."""
+    """The members that make a request ask for spot instances."""
     stopping = {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": longest_wait}
     return {"EnableManagedSpotTraining": True, "StoppingCondition": stopping}
 
 
 def archive(**files):
-    """A sourcedir.tar.gz: `train_py="..."` is its train.py."""
+    """The bytes of a sourcedir.tar.gz; the argument `train_py="..."` becomes its file train.py."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
         for name, text in files.items():
@@ -58,7 +58,7 @@ def archive(**files):
 
 
 class Desk:
-    """An emulator with clients that do not repeat a call, and its bucket."""
+    """An emulator with a bucket, and clients that never retry a call."""
 
     def __init__(self, emulator):
         self.emulator = emulator
@@ -83,7 +83,7 @@ class Desk:
         return self.sagemaker.describe_training_job(TrainingJobName=name)
 
     def wait(self, name, statuses=OVER, *, seconds=30):
-        """Describe a job until it has one of some statuses, primary or secondary."""
+        """Describe a job until its status or secondary status is one of *statuses*."""
         deadline = time.monotonic() + seconds
         while True:
             job = self.describe(name)
@@ -101,7 +101,7 @@ class Desk:
         return [record["TrainingJob"]["TrainingJobName"] for record in answer["Results"]]
 
     def lines(self, prefix, **more):
-        """What stands in the log, or nothing before there is any."""
+        """The lines of the log streams with a prefix; empty while the log group does not exist."""
         group = "/aws/sagemaker/TrainingJobs"
         pages = self.logs.get_paginator("filter_log_events").paginate(
             logGroupName=group, logStreamNamePrefix=prefix, **more
@@ -112,7 +112,7 @@ class Desk:
             return []
 
     def script(self, text, name="train.py"):
-        """The hyperparameters that script mode of SDK v2 sends beside the user's own."""
+        """Upload a script; return the hyperparameters that SDK v2 adds in script mode."""
         self.s3.put_object(Bucket=BUCKET, Key="code/sourcedir.tar.gz", Body=archive(**{name.replace(".", "_"): text}))
         return {
             "sagemaker_program": f'"{name}"',
@@ -120,7 +120,7 @@ class Desk:
         }
 
     def unpacked(self, key):
-        """The files in an archive in S3."""
+        """The files of an archive in S3, by name."""
         body = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         with tarfile.open(fileobj=io.BytesIO(body)) as tar:
             return {member.name: tar.extractfile(member).read().decode() for member in tar}
@@ -128,7 +128,7 @@ class Desk:
 
 @pytest.fixture
 def start():
-    """Starts an emulator and gives a desk; what it is started with goes to Emulator."""
+    """Start an emulator and return a Desk. The options go to Emulator."""
     running = []
 
     def start_one(**options):
@@ -144,7 +144,7 @@ def start():
 
 @pytest.fixture
 def virtual(start):
-    """Starts an emulator in virtual time whose jobs take a hundred seconds, or what *job* says."""
+    """Start an emulator in virtual time. Its jobs take a hundred seconds, unless *job* says otherwise."""
 
     def start_one(job=None, **options):
         def hundred(_):
@@ -157,7 +157,7 @@ def virtual(start):
 
 @pytest.fixture
 def faulty(virtual):
-    """Starts one in virtual time with faults."""
+    """Start an emulator in virtual time, with rates of faults."""
 
     def start_one(*, job=None, seed=0, **rates):
         return virtual(job, faults=Faults(seed, rates))

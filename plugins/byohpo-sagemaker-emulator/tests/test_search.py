@@ -1,11 +1,11 @@
-"""Search over training jobs."""
+"""The Search operation for training jobs."""
 
 import datetime as dt
 
 import pytest
 from botocore.exceptions import ClientError
 from byohpo_sagemaker_emulator import SimulatedJob
-from byohpo_sagemaker_emulator.jobs import Job, Metric, State, Transition
+from byohpo_sagemaker_emulator.job import Job, Metric, State, Transition
 from byohpo_sagemaker_emulator.search import Index, search
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ def job(request):
 
 @pytest.fixture
 def desk(virtual):
-    """Jobs 0 to 3 of 10, 20, 30 and 40 seconds, a second apart, looked at after 35: the third failed, the last runs."""
+    """Jobs 0 to 3 take 10 to 40 seconds and start a second apart. After 35 seconds, 2 has failed and 3 still runs."""
     desk = virtual(job)
     for number in range(4):
         seconds = 10 * (number + 1)
@@ -34,7 +34,7 @@ def desk(virtual):
 
 
 def at(desk, seconds):
-    """A time of the desk's day, as a filter has it."""
+    """A time in seconds after the clock's start, in the format of filters."""
     return dt.datetime.fromtimestamp(1.8e9 + seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
@@ -69,7 +69,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_filters_find_what_they_say(desk, name):
-    """Everything that matches, the one changed last first."""
+    """A filter finds every job that matches, the latest change first."""
     filters, found = CASES[name]
     filters = [(*one[:2], at(desk, one[2])) if len(one) > 2 and isinstance(one[2], int) else one for one in filters]
     names = desk.search(*filters)
@@ -79,7 +79,7 @@ def test_filters_find_what_they_say(desk, name):
 
 
 def test_a_filter_without_an_operator_means_equals(desk):
-    """As the reference says."""
+    """Equals is the default operator, as in the API reference."""
     answer = desk.sagemaker.search(
         Resource="TrainingJob", SearchExpression={"Filters": [{"Name": "TrainingJobName", "Value": "job-1"}]}
     )
@@ -87,7 +87,7 @@ def test_a_filter_without_an_operator_means_equals(desk):
 
 
 def test_results_are_whole_jobs_with_their_tags(desk):
-    """So one call tells what Describe and ListTags would."""
+    """A result equals the answer of Describe, plus the tags."""
     filters = [{"Name": "TrainingJobName", "Operator": "Equals", "Value": "job-1"}]
     record = desk.sagemaker.search(Resource="TrainingJob", SearchExpression={"Filters": filters})["Results"][0]
     found, described = record["TrainingJob"], desk.describe("job-1")
@@ -98,7 +98,7 @@ def test_results_are_whole_jobs_with_their_tags(desk):
 
 
 def test_expressions_nest(desk):
-    """Or, And, and expressions in expressions."""
+    """Or, And and nested expressions work; more than 50 conditions are refused."""
     first = {"Filters": [{"Name": "TrainingJobName", "Operator": "Equals", "Value": "job-0"}]}
     failed = {"Filters": [{"Name": "TrainingJobStatus", "Operator": "Equals", "Value": "Failed"}]}
     either = {"Operator": "Or", "SubExpressions": [first, failed]}
@@ -121,14 +121,14 @@ def test_expressions_nest(desk):
     ],
 )
 def test_results_are_sorted(desk, sort_by, order):
-    """By any property, the largest first; a job that lacks it comes last."""
+    """Results can be sorted by any property, the largest first. Jobs without it come last."""
     assert desk.search(("Tags.study", "Equals", "s"), SortBy=sort_by) == [f"job-{number}" for number in order]
 
 
 @pytest.mark.parametrize("order", ["Ascending", "Descending"])
 @pytest.mark.parametrize("sort_by", ["LastModifiedTime", "CreationTime"])
 def test_pages_together_are_the_whole(desk, sort_by, order):
-    """Of any size."""
+    """The pages contain all results in order, none twice."""
     expression = {"Filters": [{"Name": "Tags.study", "Operator": "Equals", "Value": "s"}]}
     pages = list(
         desk.sagemaker.get_paginator("search").paginate(
@@ -145,7 +145,7 @@ def test_pages_together_are_the_whole(desk, sort_by, order):
 
 
 def test_ten_come_when_nobody_says_how_many(desk):
-    """And never more than a hundred."""
+    """A page has 10 results by default, and at most 100."""
     for number in range(10):
         desk.create(f"more-{number}", HyperParameters={"seconds": "1"})
     answer = desk.sagemaker.search(Resource="TrainingJob")
@@ -169,14 +169,14 @@ def test_ten_come_when_nobody_says_how_many(desk):
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 def test_filters_that_mean_nothing_are_refused(desk, filter_, told):
-    """Each for what is wrong with it."""
+    """The error says what is wrong with the filter."""
     with pytest.raises(ClientError, match=told) as caught:
         desk.search(filter_)
     assert caught.value.response["Error"]["Code"] == "ValidationException"
 
 
 def test_a_false_token_is_refused(desk):
-    """Rather than taken for the start."""
+    """An invalid NextToken does not give the first page."""
     with pytest.raises(ClientError, match="NextToken"):
         desk.search(NextToken="bm8=")
 
@@ -190,7 +190,7 @@ CHANGES = st.lists(
 @given(CHANGES, st.integers(1, 4), st.sampled_from(["Ascending", "Descending"]), st.integers(0, 8))
 @settings(max_examples=100, deadline=None)
 def test_the_index_finds_what_a_look_at_everything_finds(changes, size, order, since):
-    """Whatever changed how often, page by page."""
+    """After any changes, the pages from the index equal a search through all jobs."""
     index, jobs = Index(), {}
     for number, tag, status, time in changes:
         job = jobs.setdefault(number, Job(f"job-{number}", "", number, {}, 0.0, {}, frozenset(), None))

@@ -1,4 +1,4 @@
-"""The operations, as a boto3 client sees them."""
+"""The operations of all services, as a boto3 client sees them."""
 
 import datetime as dt
 import json
@@ -24,7 +24,7 @@ def message(caught):
 
 
 def test_a_name_is_taken_once(virtual):
-    """A second request under it starts nothing, whatever it asks for."""
+    """A second request with the same name is refused and starts nothing."""
     desk = virtual()
     desk.create("job")
     with pytest.raises(desk.sagemaker.exceptions.ResourceInUse, match="training job with this name already exists"):
@@ -33,7 +33,7 @@ def test_a_name_is_taken_once(virtual):
 
 
 def test_many_at_once_create_one(virtual):
-    """The same name from eight threads is one job."""
+    """Eight threads that use the same name create one job."""
     desk = virtual()
 
     def create(_):
@@ -49,7 +49,7 @@ def test_many_at_once_create_one(virtual):
 
 
 def test_a_job_is_shown_as_it_was_asked_for(virtual, make_request):
-    """Describe gives back the request, with what the service adds; tags are not in it."""
+    """Describe returns the request and the members that the service adds, but no tags."""
     desk = virtual()
     asked = make_request("job", HyperParameters={"x": "1"}, tags={"study": "s"}, Environment={"A": "b"})
     desk.sagemaker.create_training_job(**asked)
@@ -63,7 +63,7 @@ def test_a_job_is_shown_as_it_was_asked_for(virtual, make_request):
 
 @pytest.mark.parametrize("operation", ["describe_training_job", "stop_training_job", "delete_training_job"])
 def test_an_unknown_job_is_refused(virtual, operation):
-    """In the service's words."""
+    """The error is the one of the service."""
     desk = virtual()
     with pytest.raises(ClientError) as caught:
         getattr(desk.sagemaker, operation)(TrainingJobName="none")
@@ -71,7 +71,7 @@ def test_an_unknown_job_is_refused(virtual, operation):
 
 
 def test_a_finished_job_cannot_be_stopped(virtual):
-    """Nor one that is stopping."""
+    """A job that is stopping or stopped refuses a further stop."""
     desk = virtual(lambda _: SimulatedJob(seconds=10, stop_seconds=5))
     desk.create("job")
     desk.sagemaker.stop_training_job(TrainingJobName="job")
@@ -83,7 +83,7 @@ def test_a_finished_job_cannot_be_stopped(virtual):
 
 
 def test_a_job_can_be_deleted_when_it_is_over(virtual):
-    """Its name is free again then."""
+    """After that, its name is free again and Search does not find it."""
     desk = virtual()
     desk.create("job", tags={"study": "s"})
     with pytest.raises(desk.sagemaker.exceptions.ResourceInUse):
@@ -95,7 +95,7 @@ def test_a_job_can_be_deleted_when_it_is_over(virtual):
 
 
 def test_tags_can_be_changed(virtual):
-    """And Search follows."""
+    """ListTags and Search show the changes; 50 tags are the limit."""
     desk = virtual()
     arn = desk.create("job", tags={"study": "s", "owner": "me"})["TrainingJobArn"]
     desk.sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "study", "Value": "t"}, {"Key": "new", "Value": ""}])
@@ -109,7 +109,7 @@ def test_tags_can_be_changed(virtual):
 
 
 def test_jobs_are_listed_by_pages_and_filtered_after(virtual):
-    """So a page may have less than what there is, and yet a token."""
+    """The filter by status applies to each page, so a page may be empty and still have a token."""
     desk = virtual(lambda request: SimulatedJob(seconds=float(request["TrainingJobName"][4:]) * 10))
     for number in range(5):
         desk.create(f"job-{number}")
@@ -128,7 +128,7 @@ def test_jobs_are_listed_by_pages_and_filtered_after(virtual):
 
 
 def test_log_lines_of_a_study_come_with_one_call(virtual):
-    """By the prefix of its streams, from a time on, a page at a time; those of others do not."""
+    """FilterLogEvents selects by prefix of stream, time and words, one page at a time."""
     desk = virtual(lambda _: SimulatedJob(seconds=100, metrics=[{"loss": 2.0}, {"loss": 1.0}]))
     start = desk.emulator.clock.now()
     for name in ("a-1", "b-1", "a-2"):
@@ -144,7 +144,7 @@ def test_log_lines_of_a_study_come_with_one_call(virtual):
 
 
 def test_there_is_no_log_group_before_the_first_job(virtual):
-    """As in a new account; nor a stream before its container starts."""
+    """A new account has no log group, and a job has no stream before its container starts."""
     desk = virtual(lambda _: SimulatedJob(seconds=10, start_seconds=10))
     desk.create("job")
     with pytest.raises(desk.logs.exceptions.ResourceNotFoundException, match="log group does not exist"):
@@ -156,7 +156,7 @@ def test_there_is_no_log_group_before_the_first_job(virtual):
 
 
 def test_a_page_of_logs_may_be_empty_and_have_a_next(virtual, monkeypatch):
-    """When all that was looked at is somebody else's."""
+    """This happens when all lines that the call has read belong to other streams."""
     monkeypatch.setattr("byohpo_sagemaker_emulator.logs._PAGE", 3)
     desk = virtual()
     for number in range(6):
@@ -170,7 +170,7 @@ def test_a_page_of_logs_may_be_empty_and_have_a_next(virtual, monkeypatch):
 
 
 def test_one_stream_is_read_as_the_sdks_do(virtual):
-    """Streams are found by prefix, read from the head, and a token that stays the same is the end."""
+    """Streams are found by prefix and read from the head. At the end, the token stays the same."""
     desk = virtual(lambda _: SimulatedJob(seconds=30, metrics=[{"loss": float(number)} for number in range(3)]))
     desk.create("job")
     desk.emulator.clock.sleep(30)
@@ -191,7 +191,7 @@ def test_one_stream_is_read_as_the_sdks_do(virtual):
 
 
 def test_s3_writes_what_is_not_there(virtual):
-    """If-None-Match: * loses against what exists, also in a race."""
+    """With If-None-Match: *, only one of several writers succeeds."""
     desk = virtual()
 
     def put(number):
@@ -207,7 +207,7 @@ def test_s3_writes_what_is_not_there(virtual):
 
 
 def test_s3_keeps_large_objects(virtual):
-    """In parts, as boto3 sends them."""
+    """A large object can be written, read and deleted."""
     desk = virtual()
     content = bytes(range(256)) * 4096 * 10
     desk.s3.put_object(Bucket="bucket", Key="large", Body=content)
@@ -220,7 +220,7 @@ def test_s3_keeps_large_objects(virtual):
 
 
 def test_iam_and_sts_answer(virtual):
-    """What the SDKs ask before they start."""
+    """GetCallerIdentity and SimulatePrincipalPolicy answer as the SDKs expect."""
     desk = virtual()
     assert desk.emulator.client("sts").get_caller_identity()["Account"] == "123456789012"
     desk.emulator.faults.denied = {"s3:PutObject"}
@@ -232,7 +232,7 @@ def test_iam_and_sts_answer(virtual):
 
 
 def test_any_role_is_one_that_sagemaker_may_assume(virtual):
-    """Unless it is refused, or was created and says something else: SDK v3 looks before it sends."""
+    """GetRole shows this for every role, unless it is refused or was created with another policy."""
     desk = virtual(faults=Faults(roles_refused=["arn:aws:iam::123456789012:role/refused"]))
     iam = desk.emulator.client("iam")
     policy = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "own"}, "Action": "sts:AssumeRole"}]}
@@ -257,7 +257,7 @@ def test_any_role_is_one_that_sagemaker_may_assume(virtual):
     ids=["role", "role predicate", "image"],
 )
 def test_a_role_or_an_image_may_be_refused(virtual, faults, told):
-    """As the service words it."""
+    """The error has the code and the wording of the service."""
     desk = virtual(faults=faults)
     with pytest.raises(ClientError) as caught:
         desk.create("job")
@@ -266,7 +266,7 @@ def test_a_role_or_an_image_may_be_refused(virtual, faults, told):
 
 
 def test_a_missing_permission_is_named(virtual):
-    """The action, the user and the job."""
+    """The error names the action and the job."""
     desk = virtual(faults=Faults(denied={"sagemaker:CreateTrainingJob", "s3:PutObject", "logs:FilterLogEvents"}))
     with pytest.raises(ClientError) as caught:
         desk.create("job")
@@ -283,7 +283,7 @@ def test_a_missing_permission_is_named(virtual):
 
 
 def test_tags_need_a_permission_of_their_own(virtual):
-    """As the service's reference of actions has it; jobs without tags do not."""
+    """A job with tags needs sagemaker:AddTags; a job without tags does not."""
     desk = virtual(faults=Faults(denied={"sagemaker:AddTags"}))
     with pytest.raises(ClientError) as caught:
         desk.create("tagged", Tags=[{"Key": "team", "Value": "vision"}])
@@ -293,7 +293,7 @@ def test_tags_need_a_permission_of_their_own(virtual):
 
 
 def test_a_quota_is_told_with_its_numbers(virtual):
-    """And may be changed while jobs run."""
+    """The error has the limit and the instances in use. The quota can change while jobs run."""
     desk = virtual(quota={"ml.m5.large": 2})
     desk.create("one")
     resources = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}
@@ -311,7 +311,7 @@ def test_a_quota_is_told_with_its_numbers(virtual):
 
 
 def test_calls_are_limited_by_operation(virtual):
-    """A token bucket on the emulator's clock, for each operation its own."""
+    """Each operation has its own token bucket, which fills on the emulator's clock."""
     desk = virtual(calls_per_second={"Search": 2, "*": 5})
     desk.search()
     desk.search()
@@ -333,11 +333,11 @@ def test_calls_are_limited_by_operation(virtual):
             outcomes.append(desk.create(f"late-{number}") and "ok")
         except ClientError:
             outcomes.append("refused")
-    assert outcomes == ["ok"] * 5 + ["refused"] * 2, "a bucket holds a second's tokens at most"
+    assert outcomes == ["ok"] * 5 + ["refused"] * 2, "a bucket holds at most the tokens of one second"
 
 
 def test_every_call_is_recorded(virtual):
-    """With its time, outcome and parameters."""
+    """A record has the call's time, outcome and parameters."""
     desk = virtual()
     desk.emulator.clock.sleep(7)
     desk.create("job", HyperParameters={"x": "1"})
@@ -357,7 +357,7 @@ def test_every_call_is_recorded(virtual):
 
 
 def test_the_next_emulator_knows_nothing(start):
-    """Of jobs, buckets and calls."""
+    """A new emulator has no jobs, buckets or calls of an earlier one."""
     for _ in range(2):
         with Emulator(job=lambda _: SimulatedJob(seconds=0)) as emulator:
             assert emulator.client("s3").list_buckets()["Buckets"] == []
@@ -367,21 +367,21 @@ def test_the_next_emulator_knows_nothing(start):
 
 
 def test_there_is_one_at_a_time(start):
-    """Since moto has one state for all, and the error says what to do."""
+    """A second emulator is refused, because moto has one state per process."""
     start()
-    with pytest.raises(RuntimeError, match="close it"), Emulator():
+    with pytest.raises(RuntimeError, match="Emulator"), Emulator():
         pass
 
 
 def test_it_listens_on_the_loopback_address_only(start):
-    """Nobody else is to start processes here."""
+    """Other machines cannot start processes here."""
     desk = start()
     assert desk.emulator.url.startswith("http://127.0.0.1:")
     assert desk.emulator._server._server.socket.getsockname()[0] == "127.0.0.1"
 
 
 def test_it_does_not_answer_browsers(start):
-    """A page must not start processes on its reader's machine, so not even the question whether it may is answered."""
+    """A web page cannot start processes: requests with an Origin are refused, also CORS preflight requests."""
     desk = start(job=lambda _: SimulatedJob(seconds=0))
     for method, headers in (("OPTIONS", {}), ("POST", {"X-Amz-Target": "SageMaker.ListTrainingJobs"})):
         request = urllib.request.Request(
@@ -395,7 +395,7 @@ def test_it_does_not_answer_browsers(start):
 
 
 def test_the_fixture_sends_boto3_to_it(sagemaker_emulator):
-    """By the environment alone."""
+    """boto3 finds the emulator through environment variables alone."""
     import boto3
 
     boto3.client("s3").create_bucket(Bucket="bucket")
@@ -404,7 +404,7 @@ def test_the_fixture_sends_boto3_to_it(sagemaker_emulator):
 
 
 def test_the_fixture_costs_nothing_until_it_is_used():
-    """Pytest imports it at every start, in every project of its environment."""
+    """Pytest imports the fixture's module at every start, so it must import almost nothing."""
     look = "import pytest, sys; before = set(sys.modules); import byohpo_sagemaker_emulator.fixture as f"
     print_new = "print(*sorted(name for name in set(sys.modules) - before if '_emulator' not in name), sep='\\n')"
     done = subprocess.run(
@@ -414,7 +414,7 @@ def test_the_fixture_costs_nothing_until_it_is_used():
 
 
 def test_what_it_does_not_know_is_answered_by_moto(virtual):
-    """Such as models, whose tags are not a training job's."""
+    """For example, models can be created and described."""
     desk = virtual()
     desk.sagemaker.create_model(
         ModelName="model", ExecutionRoleArn="arn:aws:iam::123456789012:role/training", PrimaryContainer={"Image": "i"}

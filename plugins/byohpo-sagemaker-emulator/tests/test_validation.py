@@ -1,4 +1,4 @@
-"""Requests that the service would refuse, and those that it would not."""
+"""Validation of requests against the model, and against the rules beyond it."""
 
 import itertools
 
@@ -45,7 +45,7 @@ def fits(shape, text):
 
 
 def sample(shape):
-    """A value of a shape that breaks nothing."""
+    """A valid value of a shape."""
     if shape.type_name == "structure":
         return {name: sample(shape.members[name]) for name in shape.required_members}
     if shape.type_name == "list":
@@ -62,7 +62,7 @@ def sample(shape):
 
 
 def places(shape, wrap, seen):
-    """Every shape below one, once, with what puts a value of it into a request."""
+    """Every shape within a shape, once, with a function that puts a value of it into a request."""
     if shape.name in seen:
         return
     seen.add(shape.name)
@@ -79,7 +79,7 @@ def places(shape, wrap, seen):
 
 
 def broken(shape):
-    """Values that each break one constraint of a shape, with what the refusal says of it."""
+    """Values that each break one constraint of a shape, and a part of the expected message."""
     least, most = shape.metadata.get("min"), shape.metadata.get("max")
     if shape.type_name == "structure":
         for name in shape.required_members:
@@ -120,7 +120,7 @@ OPERATIONS = ["CreateTrainingJob", "Search", "ListTrainingJobs", "StopTrainingJo
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_constraint_of_the_model_is_checked(operation):
-    """A value at its place that breaks one is refused for it; the same place with a good one is not."""
+    """At each place in a request, a valid value is accepted and an invalid one is refused with its constraint."""
     count = 0
     for shape, wrap in shapes_of(operation):
         validate(operation, wrap(sample(shape)))
@@ -135,7 +135,7 @@ def test_every_constraint_of_the_model_is_checked(operation):
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_type_of_the_model_is_checked(operation):
-    """A value of another type cannot be read at all."""
+    """A value of a wrong type gives a SerializationException."""
     wrong = {"structure": [], "list": {}, "map": "text", "string": 1, "boolean": "true", "integer": "1", "long": 1.5}
     for shape, wrap in shapes_of(operation):
         if shape.type_name in wrong:
@@ -149,7 +149,7 @@ def test_every_type_of_the_model_is_checked(operation):
 @given(st.data())
 @settings(max_examples=50, deadline=None)
 def test_a_valid_request_is_accepted(data):
-    """Whatever optional members it has."""
+    """A request with any set of optional members is accepted."""
     operation = service_model().operation_model("CreateTrainingJob")
     optional = data.draw(st.sets(st.sampled_from(sorted(operation.input_shape.members))))
     validate(
@@ -164,7 +164,7 @@ def test_a_valid_request_is_accepted(data):
 
 @given(st.text(alphabet=st.characters(categories=["L", "N"]), min_size=1, max_size=20))
 def test_tags_may_be_in_any_language(text):
-    """Letters and digits of every script; no other signs but a few."""
+    """Tags may contain the letters and digits of every script, and a few other characters."""
     tags = {"ResourceArn": "arn:aws:sagemaker:us-east-1:123456789012:training-job/a"}
     validate("AddTags", tags | {"Tags": [{"Key": text, "Value": f"{text} _.:/=+-@"}]})
     with pytest.raises(ServiceError, match="pattern"):
@@ -172,7 +172,7 @@ def test_tags_may_be_in_any_language(text):
 
 
 def test_all_that_is_wrong_is_told_at_once():
-    """With its place, in the service's words."""
+    """One message lists every broken constraint with its place, in the wording of the service."""
     with pytest.raises(ServiceError) as caught:
         validate(
             "CreateTrainingJob",
@@ -221,7 +221,7 @@ MEANINGLESS = {
 
 @pytest.mark.parametrize(("change", "told"), MEANINGLESS.values(), ids=MEANINGLESS.keys())
 def test_rules_beyond_the_model_are_checked(virtual, change, told):
-    """The ones that a request for training can break."""
+    """A request that breaks such a rule is refused and creates no job."""
     desk = virtual()
     with pytest.raises(ClientError, match=told) as caught:
         desk.create("job", **change)
@@ -230,7 +230,7 @@ def test_rules_beyond_the_model_are_checked(virtual, change, told):
 
 
 def test_a_channel_without_data_is_refused(virtual):
-    """As the service does before it starts anything; and two of one name."""
+    """A channel without objects is refused; with an object it is accepted."""
     desk = virtual()
     with pytest.raises(ClientError, match='No S3 objects found under S3 URL "s3://bucket/data"'):
         desk.create("job", channels={"train": "s3://bucket/data"})
@@ -239,7 +239,7 @@ def test_a_channel_without_data_is_refused(virtual):
 
 
 def test_what_the_rules_allow_is_accepted(virtual):
-    """Preferences without spot, and spot with a wait."""
+    """InstancePreferences without spot, and spot with MaxWaitTimeInSeconds, are accepted."""
     desk = virtual(lambda _: SimulatedJob(seconds=1))
     desk.create("preferences", ResourceConfig=PREFERENCES)
     desk.create("spot", **SPOT, StoppingCondition=STOPPING | {"MaxWaitTimeInSeconds": 100})

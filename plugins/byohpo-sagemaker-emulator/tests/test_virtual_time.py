@@ -1,23 +1,23 @@
-"""Jobs that a function simulates, on a clock that jumps."""
+"""Simulated jobs on a virtual clock."""
 
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from byohpo_sagemaker_emulator import Emulator, SimulatedJob, VirtualClock
-from byohpo_sagemaker_emulator.jobs import Book
+from byohpo_sagemaker_emulator.book import Book
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 
 
 def curve(request):
-    """Three epochs of a hundred seconds each, the loss by the hyperparameter."""
+    """A job of three epochs, a hundred seconds each, whose loss depends on a hyperparameter."""
     start = float(request["HyperParameters"]["start"])
     return SimulatedJob(seconds=300, metrics=[{"loss": start / (epoch + 1)} for epoch in range(3)])
 
 
 def test_a_job_takes_its_time(virtual):
-    """It trains until its seconds are over on the clock, and not a moment longer."""
+    """It ends exactly when its seconds are over on the clock."""
     desk = virtual()
     clock = desk.emulator.clock
     start = clock.now()
@@ -30,14 +30,14 @@ def test_a_job_takes_its_time(virtual):
     clock.sleep(1000)
     job = desk.describe("job")
     assert job["TrainingJobStatus"] == "Completed"
-    assert job["TrainingEndTime"].timestamp() == start + 100, "its own moment, though nobody looked"
+    assert job["TrainingEndTime"].timestamp() == start + 100, "it ends at its own time, although no request asked then"
     assert (job["TrainingTimeInSeconds"], job["BillableTimeInSeconds"]) == (100, 100)
     view = desk.emulator.jobs["job"]
     assert (view.started, view.ended, view.processes_started, view.billable_seconds) == (start, start + 100, 1, 100)
 
 
 def test_a_curve_is_printed_as_time_goes_by(virtual):
-    """Each epoch's line stands in the log at its own time; the last value is the final metric."""
+    """The log line of each epoch has its own time. The last value is the final metric."""
     desk = virtual(curve)
     clock = desk.emulator.clock
     start = clock.now()
@@ -54,7 +54,7 @@ def test_a_curve_is_printed_as_time_goes_by(virtual):
 
 
 def test_metrics_come_through_the_definitions(virtual):
-    """What no regex matches is no metric; without any definition an algorithm has its own."""
+    """Only values that a regex matches are metrics. Without definitions, all printed values are."""
     desk = virtual(lambda _: SimulatedJob(seconds=1, metrics={"loss": 1.0, "accuracy": 2.0}))
     desk.create("some", metrics=("accuracy",))
     desk.create("own", metrics=())
@@ -66,7 +66,7 @@ def test_metrics_come_through_the_definitions(virtual):
 
 
 def test_a_failing_job_tells_why(virtual):
-    """Whether the function says so or raises."""
+    """The reason comes from `failure`, or from an exception in the function."""
 
     def job(request):
         if request["TrainingJobName"] == "raises":
@@ -83,7 +83,7 @@ def test_a_failing_job_tells_why(virtual):
 
 
 def test_a_stopped_job_holds_its_instance_until_it_is_down(virtual):
-    """Stopping takes its time, and what was printed until then is kept."""
+    """Its instance is in use until it has stopped, and the metrics printed until then are kept."""
     desk = virtual(
         lambda _: SimulatedJob(seconds=100, metrics=[{"loss": 2.0}, {"loss": 1.0}], stop_seconds=30), quota=1
     )
@@ -103,7 +103,7 @@ def test_a_stopped_job_holds_its_instance_until_it_is_down(virtual):
 
 
 def test_a_job_that_ends_while_it_is_being_stopped_is_stopped(virtual):
-    """Whatever its code makes of the signal."""
+    """A job whose training ends while it is Stopping ends as Stopped."""
     desk = virtual(lambda _: SimulatedJob(seconds=100, stop_seconds=30))
     desk.create("job")
     desk.emulator.clock.sleep(90)
@@ -114,7 +114,7 @@ def test_a_job_that_ends_while_it_is_being_stopped_is_stopped(virtual):
 
 
 def test_a_job_that_is_being_stopped_is_not_started_again(virtual, spot_settings):
-    """Though its instance is taken away meanwhile."""
+    """A spot interruption does not start it again."""
     desk = virtual(lambda _: SimulatedJob(seconds=100, spot_interruptions=1, stop_seconds=30))
     desk.create("job", **spot_settings())
     desk.emulator.clock.sleep(40)
@@ -127,7 +127,7 @@ def test_a_job_that_is_being_stopped_is_not_started_again(virtual, spot_settings
 
 
 def test_a_job_that_takes_too_long_is_stopped(virtual):
-    """At MaxRuntimeInSeconds."""
+    """The limit is MaxRuntimeInSeconds."""
     desk = virtual(lambda _: SimulatedJob(seconds=4000))
     desk.create("job")
     desk.emulator.clock.sleep(5000)
@@ -140,7 +140,7 @@ def test_a_job_that_takes_too_long_is_stopped(virtual):
 
 
 def test_a_spot_instance_is_taken_away_and_another_found(virtual, spot_settings):
-    """The wait for the next one is not billed, and spot seconds are cheap."""
+    """The wait for the next instance is not billed, and spot seconds cost less."""
     desk = virtual(lambda _: SimulatedJob(seconds=100, spot_interruptions=2, start_seconds=50))
     clock = desk.emulator.clock
     start = clock.now()
@@ -156,7 +156,7 @@ def test_a_spot_instance_is_taken_away_and_another_found(virtual, spot_settings)
 
 
 def test_what_is_due_happens_in_the_order_of_its_times(virtual):
-    """Though it all happens at the next look."""
+    """Jobs that end between two requests end in the order of their times."""
     desk = virtual(lambda request: SimulatedJob(seconds=float(request["HyperParameters"]["seconds"])))
     for name, seconds in {"slow": 300, "fast": 100, "middle": 200}.items():
         desk.create(name, HyperParameters={"seconds": str(seconds)})
@@ -169,7 +169,7 @@ def test_what_is_due_happens_in_the_order_of_its_times(virtual):
 
 
 def test_the_most_instances_at_once_are_known(virtual):
-    """Of all jobs and all their hosts."""
+    """The peak counts the instances of all jobs."""
     desk = virtual()
     resources = {"InstanceType": "ml.m5.large", "InstanceCount": 3, "VolumeSizeInGB": 1}
     desk.create("three", ResourceConfig=resources)
@@ -181,7 +181,7 @@ def test_the_most_instances_at_once_are_known(virtual):
 
 
 def test_a_virtual_clock_is_one_for_all_threads():
-    """No sleep is lost, and none goes back."""
+    """Sleeps in several threads add up, and the clock never goes back."""
     clock = VirtualClock(start=0)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(clock.sleep, [1.0] * 1000))
@@ -193,20 +193,20 @@ def test_a_virtual_clock_is_one_for_all_threads():
 
 
 def test_processes_do_not_run_on_a_virtual_clock():
-    """They take their own time, and the error says what to give."""
+    """Without job=, a virtual clock is refused, and the error names job=."""
     with pytest.raises(ValueError, match="job="):
         Emulator(clock=VirtualClock())
 
 
 def test_simulated_jobs_run_on_the_real_clock(start):
-    """Nothing waits for them; they are over when they are looked at."""
+    """A simulated job on the real clock is over once its seconds have passed."""
     desk = start(job=lambda _: SimulatedJob(seconds=0.05, metrics={"loss": 1.0}))
     desk.create("job")
     assert desk.wait("job")["FinalMetricDataList"][0]["Value"] == 1.0
 
 
 def test_ten_thousand_jobs_cost_no_more_each_than_the_first(virtual, make_request, monkeypatch):
-    """A job moves a bounded number of entries and keeps a few kilobytes, however many there were before."""
+    """The work and the memory for a job do not grow with the number of earlier jobs."""
     desk = virtual(lambda _: SimulatedJob(seconds=100, metrics={"loss": 1.0}))
     emulator = desk.emulator
     answer = emulator._training_jobs.answer

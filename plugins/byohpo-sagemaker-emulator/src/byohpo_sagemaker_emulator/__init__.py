@@ -1,29 +1,29 @@
-"""The SageMaker training API on the loopback address, for tests and for trying things out.
+"""An emulator of the SageMaker training API on the loopback address, for tests and experiments.
 
-Names are loaded when they are first used: pytest imports this package at every start, for its fixture.
+Each name is imported at its first use, because pytest imports this package at every start to find its fixture.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from byohpo_sagemaker_emulator.calls import Call as Call
     from byohpo_sagemaker_emulator.clock import VirtualClock as VirtualClock
-    from byohpo_sagemaker_emulator.emulator import Call as Call
     from byohpo_sagemaker_emulator.emulator import Emulator as Emulator
     from byohpo_sagemaker_emulator.faults import Faults as Faults
-    from byohpo_sagemaker_emulator.jobs import JobView as JobView
+    from byohpo_sagemaker_emulator.job import JobView as JobView
     from byohpo_sagemaker_emulator.simulation import SimulatedJob as SimulatedJob
 
 _MODULES = {
-    "Call": "emulator",
+    "Call": "calls",
     "Emulator": "emulator",
     "Faults": "faults",
-    "JobView": "jobs",
+    "JobView": "job",
     "SimulatedJob": "simulation",
     "VirtualClock": "clock",
 }
 
-__all__ = sorted(_MODULES)  # noqa: PLE0605 - one table of names serves here and below
+__all__ = sorted(_MODULES)  # noqa: PLE0605 - the names come from the table above
 
 
 def __getattr__(name: str) -> Any:

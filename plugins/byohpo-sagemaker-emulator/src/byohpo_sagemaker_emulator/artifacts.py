@@ -1,4 +1,4 @@
-"""What a container takes from S3 and leaves there."""
+"""Copies between S3 and a container's folders: channels, sources, checkpoints, model and output."""
 
 import io
 import tarfile
@@ -11,44 +11,57 @@ from byohpo_sagemaker_emulator.requests import model_artifacts, output_folder
 
 
 class JobError(Exception):
-    """Why a job fails that its own code is not to blame for."""
+    """A job fails for a reason outside its own code; the message becomes its FailureReason."""
 
 
 def download(storage: Storage, uri: str, folder: Path) -> None:
-    """Put every object under a prefix into a folder."""
+    """Copy every object under the S3 prefix *uri* into a folder.
+
+    Raises JobError if an object's key leads out of the folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in storage.read(uri):
         file = (folder / name).resolve()
         if not file.is_relative_to(folder.resolve()):
-            raise JobError(f"ClientError: the object {name} of {uri} would lie outside of its channel")
+            raise JobError(
+                f"ClientError: the object {name} of {uri} would be written outside the folder {folder}; rename it in S3"
+            )
         if not name.endswith("/"):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
 
 
 def download_channel(storage: Storage, channel: Mapping[str, Any], folder: Path) -> None:
-    """Fill a channel's folder."""
+    """Copy a channel's objects into a folder.
+
+    Raises JobError if the channel is not an S3 prefix in File or FastFile mode.
+    """
     name, source = channel["ChannelName"], channel["DataSource"].get("S3DataSource")
     if source is None or source["S3DataType"] != "S3Prefix" or channel.get("InputMode") == "Pipe":
-        raise JobError(f"ClientError: the emulator fills channels from S3 prefixes, as files, and {name} is none")
+        raise JobError(f"ClientError: the emulator needs S3DataType S3Prefix, and no Pipe mode, for channel {name}")
     download(storage, source["S3Uri"], folder)
 
 
 def unpack_source(storage: Storage, uri: str, folder: Path) -> None:
-    """Put the sources that script mode sends as an archive into a folder."""
+    """Unpack the source archive of script mode (sagemaker_submit_directory) into a folder.
+
+    Raises JobError if the archive does not exist or cannot be unpacked.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     archive = next((content for _, content in storage.read(uri)), None)
     if archive is None:
-        raise JobError(f"ClientError: the sources {uri} (sagemaker_submit_directory) are not in S3")
+        raise JobError(f"ClientError: the source archive {uri} (sagemaker_submit_directory) does not exist in S3")
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(folder, filter="data")
     except tarfile.TarError as error:
-        raise JobError(f"ClientError: the sources {uri} cannot be unpacked: {error}") from error
+        raise JobError(
+            f"ClientError: cannot unpack the source archive {uri} (sagemaker_submit_directory): {error}"
+        ) from error
 
 
 def upload_model(storage: Storage, request: Mapping[str, Any], folder: Path) -> None:
-    """Put a model to where the request wants it, packed or not."""
+    """Copy a model to S3: as model.tar.gz, or as single files if the request sets CompressionType NONE."""
     place = model_artifacts(request)
     if not place.endswith("/"):
         storage.write(place, _packed(folder))
@@ -58,13 +71,13 @@ def upload_model(storage: Storage, request: Mapping[str, Any], folder: Path) -> 
 
 
 def upload_output(storage: Storage, request: Mapping[str, Any], folder: Path) -> None:
-    """Put what else a job has left beside its model, if anything."""
+    """Copy a job's output to S3 as output.tar.gz, if there is any."""
     if _files(folder):
         storage.write(f"{output_folder(request)}/output.tar.gz", _packed(folder))
 
 
 class Checkpoints:
-    """A folder that S3 has a copy of."""
+    """A folder that is restored from S3 at the start and copied to S3 at each `save`."""
 
     def __init__(self, storage: Storage, uri: str, folder: Path) -> None:
         self._storage = storage
@@ -75,11 +88,11 @@ class Checkpoints:
         self._changed()
 
     def save(self) -> None:
-        """Copy what is new."""
+        """Copy new and changed files to S3."""
         for file in self._changed():
             try:
                 content = file.read_bytes()
-            except FileNotFoundError:  # written under another name and moved, as careful scripts do
+            except FileNotFoundError:  # the script has renamed or deleted it since the folder was listed
                 continue
             self._storage.write(f"{self._uri}/{file.relative_to(self._folder)}", content)
 
@@ -98,7 +111,7 @@ class Checkpoints:
 
 
 def relocate(folder: Path, old: str, new: str) -> None:
-    """Let the programs in a folder speak of another place."""
+    """Replace the path *old* by *new* in every .py and .sh file of a folder."""
     for file in _files(folder):
         if file.suffix in (".py", ".sh"):
             file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")

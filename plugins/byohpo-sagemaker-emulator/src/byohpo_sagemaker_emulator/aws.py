@@ -1,4 +1,4 @@
-"""What moto provides: S3, IAM, STS, and the rest of AWS as far as it goes."""
+"""The services that moto provides: S3, IAM, STS and, as far as moto implements it, the rest of AWS."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -8,21 +8,23 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from byohpo_sagemaker_emulator.jobs import ACCOUNT
+from byohpo_sagemaker_emulator.job import ACCOUNT
 
 Headers = list[tuple[str, str]]
 
 
 @attrs.frozen
 class Request:
-    """One HTTP request, read to its end."""
+    """One HTTP request with its whole body."""
 
     method: str
     target: str
-    """Path and query, as they came."""
+    """Path and query, still percent-encoded."""
     headers: Mapping[str, str]
-    """By names in lower case."""
+    """Names are in lower case."""
     body: bytes
+    port: int
+    """The port that received it."""
 
     @property
     def path(self) -> str:
@@ -43,7 +45,7 @@ class Response:
 
 
 class Moto:
-    """Moto's WSGI application, one request at a time: most of its services are not safe for threads."""
+    """Moto's WSGI application. It gets one request at a time, because most of its services are not thread-safe."""
 
     def __init__(self) -> None:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -53,14 +55,14 @@ class Moto:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Delete all of moto's state, in every service."""
         from moto.moto_api._internal.models import moto_api_backend
 
         with self.lock:
             moto_api_backend.reset()
 
-    def call(self, request: Request, host: str, port: int) -> Response:
-        """Hand a request on."""
+    def call(self, request: Request, host: str) -> Response:
+        """Let moto answer a request."""
         status: list[str] = []
         headers: Headers = []
 
@@ -76,7 +78,7 @@ class Moto:
             "RAW_URI": request.target,
             "REQUEST_URI": request.target,
             "SERVER_NAME": host,
-            "SERVER_PORT": str(port),
+            "SERVER_PORT": str(request.port),
             "SERVER_PROTOCOL": "HTTP/1.1",
             "CONTENT_LENGTH": str(len(request.body)),
             "wsgi.version": (1, 0),
@@ -101,7 +103,7 @@ class Moto:
 
 
 class Storage:
-    """S3, from inside."""
+    """Direct access to the objects in moto's S3, without HTTP. URIs have the form `s3://bucket/key`."""
 
     def __init__(self, moto: Moto) -> None:
         self._moto = moto
@@ -113,18 +115,18 @@ class Storage:
         return s3_backends[ACCOUNT]["aws"].buckets
 
     def has_bucket(self, uri: str) -> bool:
-        """Whether the bucket of `s3://bucket/...` exists."""
+        """Whether the bucket of *uri* exists."""
         with self._moto.lock:
             return split_uri(uri)[0] in self._buckets
 
     def has_objects(self, uri: str) -> bool:
-        """Whether there is anything under a prefix."""
+        """Whether any object exists under the prefix *uri*."""
         bucket, prefix = split_uri(uri)
         with self._moto.lock:
             return bucket in self._buckets and any(key.startswith(prefix) for key in self._buckets[bucket].keys)
 
     def read(self, uri: str) -> Iterator[tuple[str, bytes]]:
-        """Every object under a prefix: its path below it, and its content."""
+        """Yield every object under the prefix *uri*: its path relative to the prefix, and its content."""
         bucket, prefix = split_uri(uri)
         with self._moto.lock:
             keys = self._buckets[bucket].keys if bucket in self._buckets else {}
@@ -134,7 +136,7 @@ class Storage:
             yield key.removeprefix(prefix).lstrip("/") if inside else key[prefix.rfind("/") + 1 :], content
 
     def write(self, uri: str, content: bytes) -> None:
-        """Put one object."""
+        """Write one object."""
         from moto.s3.models import s3_backends
 
         bucket, key = split_uri(uri)

@@ -1,8 +1,8 @@
-"""What the services answer when they refuse."""
+"""Errors that the emulated services return."""
 
 
 class ServiceError(Exception):
-    """An error as a service would word it."""
+    """An error with the code, message and HTTP status that a service returns."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -12,12 +12,12 @@ class ServiceError(Exception):
 
 
 def invalid(message: str) -> ServiceError:
-    """A request that the service refuses for what it says."""
+    """The error for an invalid request."""
     return ServiceError("ValidationException", message)
 
 
 class ConnectionLost(Exception):
-    """The connection is to be closed without an answer."""
+    """A fault of this *kind* closes the connection without an answer."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)

@@ -1,4 +1,4 @@
-"""What goes wrong, and when: a seeded plan that no patient client can fail on."""
+"""A seeded plan of faults. A client that retries often enough gets through any plan."""
 
 import random
 from collections import Counter, defaultdict
@@ -8,9 +8,9 @@ from typing import Self
 import attrs
 
 CALL_KINDS = ("throttle", "server_error", "timeout", "reset")
-"""Hit a call to SageMaker, Logs or S3. A timeout is answered by nobody, and yet takes effect."""
+"""Faults of single calls to SageMaker, Logs or S3. A call that times out takes effect but gets no answer."""
 WINDOW_KINDS = ("expired", "quota")
-"""Last for a while: the credentials have expired; there is no instance left."""
+"""Faults that last for some time: the credentials have expired; no instance is left in the quota."""
 JOB_KINDS = (
     "capacity",
     "internal",
@@ -22,7 +22,7 @@ JOB_KINDS = (
     "metric_missing",
     "nan",
 )
-"""Befall a job. Spot interruptions befall those that asked for spot instances."""
+"""Faults of single jobs. Only jobs that ask for spot instances are interrupted."""
 _SECONDS = {
     "expired": 60.0,
     "quota": 60.0,
@@ -33,26 +33,28 @@ _SECONDS = {
     "log_delay": 30.0,
 }
 _IN_A_ROW = 2
-"""How often the same call, or another attempt at the same job, is hit before it gets through."""
+"""How many times in a row a fault may hit the same call, or attempts at the same job."""
 _REST = 5
-"""A window stays shut for this many times its length."""
+"""After a window, the next one may open only after this many times its length."""
 _SENSIBLE = {**dict.fromkeys(CALL_KINDS, (0.02, 0.15)), **dict.fromkeys(WINDOW_KINDS, (0.005, 0.02))}
 
 
 def _actions(given: Collection[str]) -> Collection[str]:
     for action in given:
         if ":" not in action:
-            raise ValueError(f"{action!r} is no IAM action such as sagemaker:CreateTrainingJob")
+            raise ValueError(
+                f"denied contains {action!r}, which is not an IAM action such as 'sagemaker:CreateTrainingJob'"
+            )
     return given
 
 
 Listed = Collection[str] | Callable[[str], bool]
-"""Names, or a function that tells whether a name is meant."""
+"""A collection of names, or a function that is true for the names that are meant."""
 
 
 @attrs.define(eq=False)
 class _Order:
-    """A fault that a test asks for."""
+    """A fault that a test has injected, for the next *times* calls or jobs."""
 
     kind: str
     operation: str | None
@@ -63,35 +65,41 @@ def _rates(given: Mapping[str, float] | None) -> dict[str, float]:
     rates = dict(given or {})
     for kind, rate in rates.items():
         if kind not in Faults.KINDS:
-            raise ValueError(f"there is no fault {kind!r}; there are {', '.join(sorted(Faults.KINDS))}")
+            raise ValueError(f"unknown fault {kind!r}; use one of {', '.join(sorted(Faults.KINDS))}")
         if not 0 <= rate <= 1:
-            raise ValueError(f"the rate {rate} of fault {kind!r} is not between 0 and 1")
+            raise ValueError(f"the rate of fault {kind!r} is {rate}, but must be between 0 and 1")
     return rates
 
 
 def _seconds(given: Mapping[str, float]) -> dict[str, float]:
     if unknown := given.keys() - _SECONDS:
-        raise ValueError(f"the faults {', '.join(sorted(unknown))} last no time; {', '.join(_SECONDS)} do")
+        raise ValueError(f"seconds cannot be set for {', '.join(sorted(unknown))}, only for {', '.join(_SECONDS)}")
     return {**_SECONDS, **given}
 
 
 @attrs.define(eq=False, kw_only=True)
 class Faults:
-    """A plan of faults; the same seed and the same calls in the same order give the same ones."""
+    """A plan of faults. The same seed and the same calls in the same order give the same faults.
+
+    Raises ValueError for an unknown kind, a rate outside of [0, 1], seconds for a kind that has no duration, or a
+    denied action that is not of the form `service:Action`.
+    """
 
     KINDS = frozenset(CALL_KINDS + WINDOW_KINDS + JOB_KINDS)
 
     seed: int = attrs.field(default=0, kw_only=False)
     rates: dict[str, float] = attrs.field(default=None, converter=_rates, kw_only=False)
-    """Probability by kind: of a call, or of a job."""
+    """Probability of each kind, per call or per job."""
     seconds: dict[str, float] = attrs.field(factory=dict, converter=_seconds)
-    """How long a kind lasts, or for `spot` how long the container trains before it is interrupted."""
+    """How long each kind lasts; for `spot`, how long the container trains before it is interrupted."""
     roles_refused: Listed = ()
+    """ARNs of roles that SageMaker may not assume."""
     images_missing: Listed = ()
+    """URIs of training images that do not exist."""
     denied: Collection[str] = attrs.field(default=(), converter=_actions)
-    """IAM actions, such as `sagemaker:CreateTrainingJob`, that the user has no permission for."""
+    """IAM actions, such as `sagemaker:CreateTrainingJob`, that the caller may not use."""
     hits: Counter[str] = attrs.field(factory=Counter, init=False)
-    """How often each kind has struck."""
+    """How often each kind has occurred."""
     _randoms: dict[str, random.Random] = attrs.field(factory=dict, init=False)
     _in_a_row: dict[str, int] = attrs.field(factory=lambda: defaultdict(int), init=False)
     _windows: dict[str, float] = attrs.field(factory=dict, init=False)
@@ -99,19 +107,19 @@ class Faults:
 
     @classmethod
     def draw(cls, seed: int, *, at_least: int = 3) -> Self:
-        """A random plan of some kinds, with rates that a study can live with."""
-        chance = random.Random(seed)  # noqa: S311 - no secret
+        """Draw a random plan of *at_least* this many kinds, with rates under which a study can still finish."""
+        chance = random.Random(seed)  # noqa: S311 - not for security
         kinds = sorted(cls.KINDS)
         drawn = chance.sample(kinds, chance.randint(at_least, len(kinds)))
         return cls(seed, {kind: chance.uniform(*_SENSIBLE.get(kind, (0.05, 0.3))) for kind in sorted(drawn)})
 
     def inject(self, kind: str, operation: str | None = None, *, times: int = 1) -> None:
-        """Let a kind strike the next calls (of one operation), or the next jobs, whatever the rates say."""
+        """Hit the next *times* calls (of *operation*, if given) or jobs with a fault, whatever the rates are."""
         _rates({kind: 1})
         self._ordered.append(_Order(kind, operation, times))
 
     def of_call(self, operation: str, subject: str, now: float) -> str | None:
-        """The fault that strikes this call, if any."""
+        """The fault that hits this call, or None. *now* is in seconds since 1970."""
         if self._window("expired", operation, now):
             return "expired"
         if operation == "CreateTrainingJob" and self._window("quota", operation, now):
@@ -119,17 +127,17 @@ class Faults:
         return self._strike(CALL_KINDS, operation, f"{operation} {subject}")
 
     def of_job(self, name: str, *, spot: bool) -> frozenset[str]:
-        """What befalls a new job. Names that differ in their last number are taken for attempts at one job."""
+        """The faults of a new job. Names that differ only after the last hyphen count as attempts at the same job."""
         kinds = [kind for kind in JOB_KINDS if spot or kind != "spot"]
         lethal = self._strike(("capacity", "internal"), None, name.rpartition("-")[0] or name)
         struck = {kind for kind in kinds if kind not in ("capacity", "internal", "nan") and self._drawn(kind, None)}
         lost = self._strike(("nan",), None, "nan")
-        # Those that may come too late to show are counted when they do.
+        # These two may never show, so they are counted when they do.
         self.hits.update(struck - {"spot", "metric_missing"})
         return frozenset(struck | {kind for kind in (lethal, lost) if kind})
 
     def is_expired(self, now: float) -> bool:
-        """Whether the credentials are refused."""
+        """Whether a window of expired credentials is open."""
         return now < self._windows.get("expired", now)
 
     def _strike(self, kinds: Collection[str], operation: str | None, subject: str) -> str | None:
@@ -164,10 +172,10 @@ class Faults:
         if rate == 0:
             return False
         if kind not in self._randoms:
-            self._randoms[kind] = random.Random(f"{self.seed} {kind}")  # noqa: S311 - no secret
+            self._randoms[kind] = random.Random(f"{self.seed} {kind}")  # noqa: S311 - not for security
         return self._randoms[kind].random() < rate
 
 
 def listed(name: str, names: Listed) -> bool:
-    """Whether a name is meant."""
+    """Whether *names* contains a name, or is true for it."""
     return names(name) if callable(names) else name in names

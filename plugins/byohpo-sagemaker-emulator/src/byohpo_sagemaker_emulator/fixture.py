@@ -1,4 +1,4 @@
-"""The pytest fixture; nothing heavy is imported before a test asks for it."""
+"""The pytest fixture. It imports the emulator only when a test uses it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def sagemaker_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Emulator"]:
-    """An emulator that runs jobs below the test's folder; boto3 and the SDKs are sent to it by the environment."""
+    """A running emulator. Environment variables send boto3 and the SageMaker SDKs to it; jobs run below tmp_path."""
     from byohpo_sagemaker_emulator.emulator import Emulator
 
     with Emulator(folder=tmp_path / "sagemaker") as emulator:

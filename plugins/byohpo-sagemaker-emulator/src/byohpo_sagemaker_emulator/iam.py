@@ -1,4 +1,4 @@
-"""The part of IAM that the SDKs ask about a role, where moto has no answer."""
+"""Permission checks, and the IAM operations that the SDKs use but moto does not answer."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -7,12 +7,37 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from byohpo_sagemaker_emulator.aws import Response
+from byohpo_sagemaker_emulator.calls import Incoming
+from byohpo_sagemaker_emulator.errors import ServiceError
+from byohpo_sagemaker_emulator.job import ACCOUNT
 
 _NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 
+def check_permission(call: Incoming, denied: Collection[str]) -> None:
+    """Raise the service's access error if a call needs an action in *denied*."""
+    needed = [f"{call.service}:{call.operation}"]
+    if call.operation == "CreateTrainingJob" and call.parameters.get("Tags"):
+        needed.append("sagemaker:AddTags")
+    action = next((action for action in needed if action in denied), None)
+    if action is None:
+        return
+    resource = "*"
+    if call.service == "sagemaker":
+        name = call.parameters.get("TrainingJobName", "*")
+        resource = f"arn:aws:sagemaker:{call.region}:{ACCOUNT}:training-job/{name}"
+    user = f"arn:aws:iam::{ACCOUNT}:user/emulator"
+    message = (
+        f"User: {user} is not authorized to perform: {action} on resource: {resource}"
+        f" because no identity-based policy allows the {action} action"
+    )
+    if call.service == "s3":
+        raise ServiceError("AccessDenied", message, 403)
+    raise ServiceError("AccessDeniedException", message)
+
+
 def simulate_principal_policy(parameters: Mapping[str, Any], denied: Collection[str]) -> Response:
-    """Everything is allowed that is not denied."""
+    """Answer SimulatePrincipalPolicy: allow every action that is not in *denied*."""
     results = "".join(
         f"<member><EvalActionName>{escape(action)}</EvalActionName><EvalResourceName>*</EvalResourceName>"
         f"<EvalDecision>{'implicitDeny' if action in denied else 'allowed'}</EvalDecision></member>"
@@ -26,7 +51,7 @@ def simulate_principal_policy(parameters: Mapping[str, Any], denied: Collection[
 
 
 def any_role(arn: str, *, trusted: bool) -> Response:
-    """A role that nobody created; SDK v3 looks whether SageMaker may assume it."""
+    """Answer GetRole for a role that nobody created. SDK v3 checks that SageMaker may assume it (*trusted*)."""
     service = "sagemaker.amazonaws.com" if trusted else "ec2.amazonaws.com"
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     policy = quote(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))

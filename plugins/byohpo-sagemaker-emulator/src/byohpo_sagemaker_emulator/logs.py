@@ -1,4 +1,4 @@
-"""The log group of training jobs, as CloudWatch Logs shows it."""
+"""The log group of training jobs in CloudWatch Logs."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
@@ -8,11 +8,11 @@ from byohpo_sagemaker_emulator.errors import ServiceError
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 _PAGE = 10_000
-"""Events that one call returns, and looks at, at most: a page may be empty and yet have a token."""
+"""One call reads at most this many events. So a page may be empty and still have a token."""
 
 
 class Event(NamedTuple):
-    """One line."""
+    """One line of a log."""
 
     time: int
     """In milliseconds."""
@@ -22,7 +22,7 @@ class Event(NamedTuple):
 
 
 class Logs:
-    """All lines in the order of their times, and by stream."""
+    """All lines of the group, sorted by time, as a whole and by stream."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []
@@ -31,15 +31,15 @@ class Logs:
 
     @property
     def exist(self) -> bool:
-        """Whether any container ever started."""
+        """Whether the group exists, which it does once a container has started."""
         return bool(self._streams)
 
     def open(self, stream: str) -> None:
-        """Make a stream known, empty as it is."""
+        """Create an empty stream, if it does not exist."""
         self._streams.setdefault(stream, [])
 
     def put(self, stream: str, time: float, message: str) -> None:
-        """Add a line at a time, which may be earlier than what is there: a delayed line is put late."""
+        """Add a line. Its *time*, in seconds since 1970, may be earlier than that of lines already in the stream."""
         self._count += 1
         event = Event(int(time * 1000), self._count, stream, message or " ")
         for events in (self._events, self._streams.setdefault(stream, [])):
@@ -49,9 +49,9 @@ class Logs:
                 events.append(event)
 
     def filter_log_events(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """What FilterLogEvents answers: by prefix or streams, times and words, a page at a time."""
+        """Answer FilterLogEvents: one page of the lines that match the streams, times and words."""
         if "logStreamNames" in parameters and "logStreamNamePrefix" in parameters:
-            raise ServiceError("InvalidParameterException", "give logStreamNames or logStreamNamePrefix, not both")
+            raise ServiceError("InvalidParameterException", "set logStreamNames or logStreamNamePrefix, not both")
         prefix = parameters.get("logStreamNamePrefix", "")
         names = frozenset(parameters["logStreamNames"]) if "logStreamNames" in parameters else None
         words = _words(parameters.get("filterPattern", ""))
@@ -75,7 +75,7 @@ class Logs:
         return answer
 
     def get_log_events(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """What GetLogEvents answers: one stream, forwards or backwards."""
+        """Answer GetLogEvents: one page of a stream, read forwards or backwards."""
         events = self._streams.get(parameters.get("logStreamName", ""))
         if events is None:
             raise _no_stream()
@@ -97,7 +97,7 @@ class Logs:
         return {"events": shown, "nextForwardToken": f"f/{high}", "nextBackwardToken": f"b/{low}"}
 
     def describe_log_streams(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """What DescribeLogStreams answers: by prefix, a page at a time."""
+        """Answer DescribeLogStreams: one page of the streams with a prefix."""
         prefix = parameters.get("logStreamNamePrefix", "")
         after = parameters.get("nextToken", "")
         names = sorted(name for name in self._streams if name.startswith(prefix) and name > after)
@@ -131,7 +131,9 @@ def _limit(parameters: Mapping[str, Any]) -> int:
 
 def _words(pattern: str) -> Iterable[str]:
     if pattern[:1] in ("{", "[", "%", "?", "-"):
-        raise ServiceError("InvalidParameterException", f"the emulator's filter patterns are plain words: {pattern}")
+        raise ServiceError(
+            "InvalidParameterException", f"the emulator supports only plain words in filterPattern, not {pattern!r}"
+        )
     return [word.strip('"') for word in pattern.split()]
 
 

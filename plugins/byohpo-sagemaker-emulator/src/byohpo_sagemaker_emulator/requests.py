@@ -1,4 +1,4 @@
-"""What a CreateTrainingJob request says about metrics and places."""
+"""Read metrics, S3 locations, limits and instances from a CreateTrainingJob request."""
 
 import json
 import re
@@ -11,13 +11,13 @@ DEFAULT_RUNTIME = 86400
 
 
 def metric_patterns(request: Mapping[str, Any]) -> dict[str, re.Pattern[str]]:
-    """A request's metric definitions, compiled."""
+    """The compiled regexes of a request's metric definitions, by name."""
     definitions = (request.get("AlgorithmSpecification") or {}).get("MetricDefinitions") or ()
     return compile_metrics({one["Name"]: one["Regex"] for one in definitions})
 
 
 def compile_metrics(regexes: Mapping[str, str]) -> dict[str, re.Pattern[str]]:
-    """Regexes by metric, compiled once however many jobs have them."""
+    """Compile regexes by metric name. Jobs with the same definitions share the result."""
     return _compiled(json.dumps(regexes))
 
 
@@ -27,29 +27,29 @@ def _compiled(regexes: str) -> dict[str, re.Pattern[str]]:
 
 
 def compile_regex(regex: str) -> re.Pattern[str]:
-    """A metric's regex, whose first group is the number: the whole match where there is no group."""
+    """Compile a metric's regex. Its first group is the number; a regex without groups becomes one group."""
     pattern = re.compile(regex)
     return pattern if pattern.groups else re.compile(f"({regex})")
 
 
 def output_folder(request: Mapping[str, Any]) -> str:
-    """Where a job's results go."""
+    """The S3 URI of a job's results, without a slash at the end."""
     return f"{request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{request['TrainingJobName']}/output"
 
 
 def model_artifacts(request: Mapping[str, Any]) -> str:
-    """Where a job's model goes."""
+    """The S3 URI of a job's model: an archive, or a prefix that ends with a slash."""
     whole = request["OutputDataConfig"].get("CompressionType") == "NONE"
     return f"{output_folder(request)}/{'model/' if whole else 'model.tar.gz'}"
 
 
 def longest_runtime(request: Mapping[str, Any]) -> float:
-    """After how many seconds of training the service stops a job."""
+    """The seconds of training after which the service stops a job."""
     return float((request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME))
 
 
 def instances(request: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Instance types and how many of each; of preferences, the first."""
+    """The instance types of a request and their numbers. Of InstancePreferences, only the first counts."""
     resources = request.get("ResourceConfig") or {}
     groups = resources.get("InstanceGroups") or (resources.get("InstancePreferences") or [resources])[:1]
     return [(group.get("InstanceType", DEFAULT_INSTANCE), group.get("InstanceCount", 1)) for group in groups]

@@ -1,4 +1,4 @@
-"""Search over training jobs: the service's filters, on sorted lists by tag and by status."""
+"""The Search operation for training jobs, with an index by tag and by status."""
 
 import base64
 import calendar
@@ -8,33 +8,31 @@ import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from byohpo_sagemaker_emulator.errors import invalid
+from byohpo_sagemaker_emulator.job import Job, State
 from byohpo_sagemaker_emulator.validation import service_model
 
-if TYPE_CHECKING:
-    from byohpo_sagemaker_emulator.jobs import Job, State
-
-_Entry = tuple[float, int, "Job", "State"]
-"""Last modified, order of creation, and the job as Search sees it."""
-_Test = Callable[["Job", "State"], bool]
+_Entry = tuple[float, int, Job, State]
+"""Time of the last change, order of creation, and the job with the state that Search shows."""
+_Test = Callable[[Job, State], bool]
 _TIMES = ("CreationTime", "LastModifiedTime", "TrainingStartTime", "TrainingEndTime")
 _NUMBERS = ("TrainingTimeInSeconds", "BillableTimeInSeconds")
 _MOST_CONDITIONS = 50
 _MOST_RESULTS = 10
-"""On a page, when the caller does not say."""
+"""Size of a page when the request does not set MaxResults."""
 
 
 class Index:
-    """Jobs as Search sees them, in the order of their last change."""
+    """The jobs that Search shows, sorted by the time of their last change."""
 
     def __init__(self) -> None:
         self._lists: dict[tuple[str, str], list[_Entry]] = {}
         self._entries: dict[str, tuple[_Entry, list[tuple[str, str]]]] = {}
 
-    def put(self, job: "Job", state: "State") -> None:
-        """Show a job in a state."""
+    def put(self, job: Job, state: State) -> None:
+        """Add a job in a state, in place of an older state."""
         self.remove(job)
         entry = (state.modified, job.order, job, state)
         keys = [("", ""), ("TrainingJobStatus", state.status), *((f"Tags.{key}", tag) for key, tag in job.tags.items())]
@@ -46,8 +44,8 @@ class Index:
                 entries.append(entry)
         self._entries[job.name] = entry, keys
 
-    def remove(self, job: "Job") -> None:
-        """Show a job no more."""
+    def remove(self, job: Job) -> None:
+        """Remove a job, if it is there."""
         entry, keys = self._entries.pop(job.name, (None, ()))
         for key in keys:
             if entry is None:
@@ -58,11 +56,11 @@ class Index:
                 del self._lists[key]
 
     def named(self, name: str) -> list[_Entry]:
-        """One job."""
+        """The job with this name, in a list of at most one entry."""
         return [self._entries[name][0]] if name in self._entries else []
 
     def under(self, key: tuple[str, str]) -> list[_Entry]:
-        """The jobs with a tag or a status, the one changed last at the end."""
+        """The jobs with a tag or a status, the latest change last. `("", "")` gives all jobs."""
         return self._lists.get(key, [])
 
 
@@ -71,8 +69,11 @@ def _size(expression: Mapping[str, Any]) -> int:
     return len(expression.get("Filters") or ()) + len(inner) + sum(map(_size, inner))
 
 
-def search(index: Index, parameters: Mapping[str, Any]) -> tuple[list[tuple["Job", "State"]], str | None]:
-    """One page of what matches, and the token of the next."""
+def search(index: Index, parameters: Mapping[str, Any]) -> tuple[list[tuple[Job, State]], str | None]:
+    """One page of the jobs that match, and the token of the next page.
+
+    Raises ServiceError if the expression or the token is invalid.
+    """
     expression = parameters.get("SearchExpression") or {}
     if _size(expression) > _MOST_CONDITIONS:
         raise invalid(f"The SearchExpression has more than {_MOST_CONDITIONS} filters and subexpressions.")
@@ -84,7 +85,7 @@ def search(index: Index, parameters: Mapping[str, Any]) -> tuple[list[tuple["Job
     entries, low, high = _candidates(index, expression)
     if sort_by != "LastModifiedTime":
         return _sorted_page(entries[low:high], matches, sort_by, descending, most, token)
-    # A token is a place in the order of changes: a job that changes meanwhile moves to the end of that order.
+    # A token is a position in the order of changes. A job that changes between two pages moves to the end.
     if token is not None:
         place = bisect_left(entries, (token[0], token[1]), key=lambda entry: entry[:2])
         low, high = (low, min(high, place)) if descending else (max(low, place), high)
@@ -102,7 +103,7 @@ def search(index: Index, parameters: Mapping[str, Any]) -> tuple[list[tuple["Job
 
 def _sorted_page(
     entries: Iterable[_Entry], matches: _Test, sort_by: str, descending: bool, most: int, token: list[Any] | None
-) -> tuple[list[tuple["Job", "State"]], str | None]:
+) -> tuple[list[tuple[Job, State]], str | None]:
     read = _property(sort_by)
     found = [entry[2:] for entry in entries if matches(entry[2], entry[3])]
     having = [pair for pair in found if read(*pair) is not None]
@@ -114,7 +115,10 @@ def _sorted_page(
 
 
 def _candidates(index: Index, expression: Mapping[str, Any]) -> tuple[list[_Entry], int, int]:
-    """The shortest list that the expression's own filters allow, and the part of it that their times allow."""
+    """The shortest list of the index that contains all matches, and the first and end position to look at.
+
+    The list is chosen by the filters on name, status and tags, the positions by those on LastModifiedTime.
+    """
     entries = index.under(("", ""))
     low, high = 0, None
     if expression.get("Operator", "And") == "Or":
@@ -147,9 +151,7 @@ def _expression(expression: Mapping[str, Any]) -> _Test:
         raise invalid("NestedFilters are not supported for the resource TrainingJob by the emulator.")
     tests = [_filter(one) for one in expression.get("Filters") or ()]
     tests += [_expression(one) for one in expression.get("SubExpressions") or ()]
-    if not tests:
-        return lambda job, state: True  # noqa: ARG005
-    if expression.get("Operator", "And") == "Or":
+    if tests and expression.get("Operator", "And") == "Or":
         return lambda job, state: any(test(job, state) for test in tests)
     return lambda job, state: all(test(job, state) for test in tests)
 
@@ -189,12 +191,12 @@ def _filter(condition: Mapping[str, Any]) -> _Test:
         raise invalid(f"The operator {operator} is not supported for text properties such as {name}.")
     wanted = _time(value) if kind == "time" else _number(value, name)
 
-    def test(job: "Job", state: "State") -> bool:
+    def test(job: Job, state: State) -> bool:
         found = read(job, state)
         if found is None:
             return operator == "NotEquals"
         if kind == "time" and operator in ("Equals", "NotEquals"):
-            found = float(int(found))  # since the filter's times have no fractions
+            found = float(int(found))  # because times in filters are whole seconds
         elif isinstance(found, str):
             try:
                 found = float(found.strip('"'))
@@ -213,8 +215,11 @@ def _kind(name: str) -> str:
     return "text"
 
 
-def _property(name: str) -> Callable[["Job", "State"], Any]:
-    """What reads a property: a tag, a hyperparameter, a metric, or what Describe shows, inner members with dots."""
+def _property(name: str) -> Callable[[Job, State], Any]:
+    """The function that reads a property from a job.
+
+    A property is a tag, a hyperparameter, a metric, or a member of Describe's answer; dots lead to inner members.
+    """
     prefix, _, rest = name.partition(".")
     if prefix == "Tags" and rest:
         return lambda job, _: job.tags.get(rest)
@@ -229,7 +234,7 @@ def _property(name: str) -> Callable[["Job", "State"], Any]:
     return lambda job, _: _inner(job.request, name.split("."))
 
 
-_OF_STATE: dict[str, Callable[["Job", "State"], Any]] = {
+_OF_STATE: dict[str, Callable[[Job, State], Any]] = {
     "TrainingJobName": lambda job, _: job.name,
     "TrainingJobArn": lambda job, _: job.arn,
     "TrainingJobStatus": lambda _, state: state.status,

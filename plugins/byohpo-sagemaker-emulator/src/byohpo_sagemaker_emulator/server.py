@@ -1,4 +1,4 @@
-"""HTTP/1.1 on the loopback address: connections stay open, so that a call is cheap."""
+"""An HTTP/1.1 server on the loopback address. Connections stay open, which makes calls fast."""
 
 import socket
 import struct
@@ -13,12 +13,12 @@ from byohpo_sagemaker_emulator.errors import ConnectionLost
 HOST = "127.0.0.1"
 Application = Callable[[Request], Response]
 _RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time to linger: closing sends a reset."""
+"""The value of SO_LINGER that makes `close` send a reset."""
 _OWN_HEADERS = frozenset({"content-length", "connection", "transfer-encoding", "date", "server"})
 
 
 class Server:
-    """Serves an application in threads until it is closed."""
+    """Serve an application in threads until `close` is called. Port 0 takes a free port."""
 
     def __init__(self, port: int, application: Application) -> None:
         handler = type("Handler", (_Handler,), {"application": staticmethod(application)})
@@ -28,7 +28,7 @@ class Server:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening, and close what is open."""
+        """Stop listening and close all connections."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -46,7 +46,7 @@ class _ThreadingServer(ThreadingHTTPServer):
         self._connections: set[socket.socket] = set()
 
     def server_bind(self) -> None:
-        # The parent would look its own name up, which may take long. A port that was just served may be taken at once.
+        # The parent class looks up the host name, which may be slow. SO_REUSEADDR allows a port that was just in use.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         socket.socket.bind(self.socket, self.server_address)
         self.server_address = self.socket.getsockname()
@@ -63,7 +63,7 @@ class _ThreadingServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no news."""
+        """Print nothing when a client closes its connection."""
 
     def close_connections(self) -> None:
         with self._lock:
@@ -80,16 +80,17 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1
     application: Application
+    server: _ThreadingServer
 
     def handle_expect_100(self) -> bool:
-        """Say so at once: whoever sends an object waits a second for it."""
+        """Send the answer at once: a client that uploads an object waits up to a second for it."""
         going_on = super().handle_expect_100()
         self.wfile.flush()
         return going_on
 
     def _serve(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, self.path, headers, self._body(headers))
+        request = Request(self.command, self.path, headers, self._body(headers), self.server.server_port)
         try:
             response = self.application(request)
         except ConnectionLost as lost:
@@ -109,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not bodiless:
             self.wfile.write(response.body)
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _serve  # noqa: N815
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _serve  # noqa: N815 - the names that http.server calls
 
     def _body(self, headers: dict[str, str]) -> bytes:
         if "chunked" not in headers.get("transfer-encoding", ""):
@@ -119,8 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
             chunks.append(self.rfile.read(size))
             self.rfile.readline()
         while self.rfile.readline().strip():
-            """Trailers."""
+            """Skip trailers."""
         return b"".join(chunks)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
-        """Every call is recorded elsewhere."""
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent class names it so
+        """Print nothing: `Emulator.calls` records every call."""

@@ -1,13 +1,14 @@
-"""SageMaker's operations on training jobs."""
+"""The SageMaker operations on training jobs."""
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from byohpo_sagemaker_emulator.aws import Storage
+from byohpo_sagemaker_emulator.book import Book
 from byohpo_sagemaker_emulator.errors import ServiceError, invalid
 from byohpo_sagemaker_emulator.faults import listed
-from byohpo_sagemaker_emulator.jobs import Book, Job, State
+from byohpo_sagemaker_emulator.job import Job, State
 from byohpo_sagemaker_emulator.requests import DEFAULT_RUNTIME, compile_regex, instances
 from byohpo_sagemaker_emulator.search import search
 from byohpo_sagemaker_emulator.validation import validate
@@ -19,28 +20,27 @@ _MOST_TAGS = 50
 
 
 class Runner(Protocol):
-    """Who lets jobs take their course."""
+    """Runs or simulates jobs. All methods but `close` are called under the book's lock."""
 
     def start(self, job: Job) -> None: ...
 
-    def stop(self, job: Job, now: float) -> None: ...
+    def stop(self, job: Job) -> None:
+        """Begin to stop a job. Its status is Stopping since `job.state.modified`."""
 
     def close(self) -> None: ...
 
 
 class TrainingJobs:
-    """Answers requests; every call is made under the book's lock, after the book has settled."""
+    """Answer requests about training jobs. Call it under the book's lock, after `Book.settle`."""
 
     def __init__(self, book: Book, runner: Runner, storage: Storage, quota: Quota) -> None:
         self.quota = quota
         self._book = book
         self._runner = runner
         self._storage = storage
-        self._operations: dict[str, Callable[[Mapping[str, Any], str, float], Answer]] = {
-            "CreateTrainingJob": self._create,
+        self._operations: dict[str, Callable[[Mapping[str, Any]], Answer]] = {
             "DescribeTrainingJob": self._describe,
             "ListTrainingJobs": self._list,
-            "StopTrainingJob": self._stop,
             "DeleteTrainingJob": self._delete,
             "Search": self._search,
             "AddTags": self._add_tags,
@@ -49,17 +49,21 @@ class TrainingJobs:
         }
 
     def answers(self, operation: str, parameters: Mapping[str, Any]) -> bool:
-        """Whether a request is about training jobs."""
+        """Whether this class answers a request."""
         if operation == "Search":
             return parameters.get("Resource") == "TrainingJob"
         if operation.endswith("Tags"):
             return ":training-job/" in str(parameters.get("ResourceArn"))
-        return operation in self._operations
+        return operation in self._operations or operation in ("CreateTrainingJob", "StopTrainingJob")
 
     def answer(self, operation: str, parameters: dict[str, Any], region: str, now: float) -> Answer:
-        """Do what is asked for, or raise what the service would answer."""
+        """Answer a request. Raises ServiceError if the service would refuse it."""
         validate(operation, parameters)
-        return self._operations[operation](parameters, region, now)
+        if operation == "CreateTrainingJob":
+            return self._create(parameters, region, now)
+        if operation == "StopTrainingJob":
+            return self._stop(parameters, now)
+        return self._operations[operation](parameters)
 
     def _create(self, request: Mapping[str, Any], region: str, now: float) -> Answer:
         self._check_meaning(request)
@@ -76,7 +80,7 @@ class TrainingJobs:
         return {"TrainingJobArn": job.arn}
 
     def _check_meaning(self, request: Mapping[str, Any]) -> None:
-        """The rules that the model does not tell."""
+        """Check the rules that the service's published model does not contain."""
         faults = self._book.faults
         role = request["RoleArn"]
         if listed(role, faults.roles_refused):
@@ -144,7 +148,7 @@ class TrainingJobs:
                 raise over_quota(kind, quota, used, wanted)
 
     def limit(self, request: Mapping[str, Any]) -> ServiceError:
-        """The refusal of a job while all of the quota, which is never nothing, is used here or elsewhere."""
+        """The error for a job while the whole quota is in use. The quota in the message is never 0."""
         kind, wanted = instances(request)[0]
         used = max(wanted, self._book.instances.in_use[kind])
         return over_quota(kind, used, used, wanted)
@@ -155,32 +159,32 @@ class TrainingJobs:
             raise invalid("Requested resource not found.")
         return job
 
-    def _describe(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
+    def _describe(self, parameters: Mapping[str, Any]) -> Answer:
         job = self._job(parameters)
         return describe(job, job.state)
 
-    def _stop(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
+    def _stop(self, parameters: Mapping[str, Any], now: float) -> Answer:
         job = self._job(parameters)
         if job.state.status != "InProgress":
             raise invalid(f"The request was rejected because the training job is in status {job.state.status}.")
         self._book.move(job, "Stopping", now, "Stopping the training job", status="Stopping")
-        self._runner.stop(job, now)
+        self._runner.stop(job)
         return {}
 
-    def _delete(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
+    def _delete(self, parameters: Mapping[str, Any]) -> Answer:
         job = self._job(parameters)
         if not job.state.is_over:
             raise ServiceError("ResourceInUse", f"The training job {job.name} is in status {job.state.status}.")
         self._book.delete(job)
         return {}
 
-    def _search(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
+    def _search(self, parameters: Mapping[str, Any]) -> Answer:
         page, token = search(self._book.index, parameters)
         records = [{"TrainingJob": describe(job, state) | {"Tags": _tags(job.tags)}} for job, state in page]
         return {"Results": records} | ({"NextToken": token} if token else {})
 
-    def _list(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
-        """Pages first and filters by status after, as the service does."""
+    def _list(self, parameters: Mapping[str, Any]) -> Answer:
+        """Filter each page by status after cutting it, as the service does. So a page may be short and have a token."""
         descending = parameters.get("SortOrder", "Descending") == "Descending"
         keys: dict[str, Callable[[Job], Any]] = {
             "Name": lambda job: job.name,
@@ -199,7 +203,7 @@ class TrainingJobs:
     def _tagged(self, parameters: Mapping[str, Any]) -> Job:
         return self._job({"TrainingJobName": parameters["ResourceArn"].rpartition("/")[2]})
 
-    def _add_tags(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
+    def _add_tags(self, parameters: Mapping[str, Any]) -> Answer:
         job = self._tagged(parameters)
         tags = job.tags | {tag["Key"]: tag["Value"] for tag in parameters["Tags"]}
         if len(tags) > _MOST_TAGS:
@@ -207,17 +211,17 @@ class TrainingJobs:
         self._book.tag(job, tags)
         return {"Tags": _tags(tags)}
 
-    def _list_tags(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
+    def _list_tags(self, parameters: Mapping[str, Any]) -> Answer:
         return {"Tags": _tags(self._tagged(parameters).tags)}
 
-    def _delete_tags(self, parameters: Mapping[str, Any], region: str, now: float) -> Answer:
+    def _delete_tags(self, parameters: Mapping[str, Any]) -> Answer:
         job = self._tagged(parameters)
         self._book.tag(job, {key: tag for key, tag in job.tags.items() if key not in parameters["TagKeys"]})
         return {}
 
 
 def over_quota(kind: str, quota: int, used: int, wanted: int) -> ServiceError:
-    """The refusal of a job for which there are too few instances."""
+    """The error for a job that needs more instances than the quota allows."""
     return ServiceError(
         "ResourceLimitExceeded",
         f"The account-level service limit '{kind} for training job usage' is {quota} Instances, with current"
@@ -232,11 +236,11 @@ _SHOWN_ALWAYS = {
     "EnableInterContainerTrafficEncryption": False,
     "EnableManagedSpotTraining": False,
 }
-"""The service shows these also where a request left them out; SDK 2 looks for them."""
+"""Describe contains these even if the request does not; SDK v2 reads them."""
 
 
 def describe(job: Job, state: State) -> Answer:
-    """A job as Describe shows it, and Search, which adds the tags."""
+    """The answer of Describe for a job in a state. Search returns the same, with tags."""
     shown: Answer = {**_SHOWN_ALWAYS, **{name: value for name, value in job.request.items() if name != "Tags"}}
     shown |= {
         "OutputDataConfig": {"KmsKeyId": "", **job.request["OutputDataConfig"]},

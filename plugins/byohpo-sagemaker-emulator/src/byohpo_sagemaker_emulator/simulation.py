@@ -1,4 +1,4 @@
-"""Jobs of which only their course is known: a function tells how long they take and what they print."""
+"""Simulated jobs: a function says how long each job takes and which metrics it prints."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,33 +7,37 @@ from typing import Any
 import attrs
 
 from byohpo_core.metrics import MetricScanner
-from byohpo_sagemaker_emulator.jobs import Book, Job, Metric
+from byohpo_sagemaker_emulator.book import Book
+from byohpo_sagemaker_emulator.job import Job, Metric
 from byohpo_sagemaker_emulator.requests import compile_metrics, longest_runtime, metric_patterns, model_artifacts
 
 
 @attrs.frozen
 class SimulatedJob:
-    """What a training job would do."""
+    """What a simulated training job does."""
 
     seconds: float = attrs.field(validator=attrs.validators.ge(0))
-    """How long it trains."""
+    """How long it trains, at least 0."""
     metrics: Mapping[str, float] | Sequence[Mapping[str, float]] = attrs.field(factory=dict)
-    """Printed at the end; or a curve, printed at equal distances of time."""
+    """Metrics that it prints at the end, or a sequence of them that it prints in equal intervals of time."""
     failure: str | None = None
-    """Why the script fails, at the end."""
+    """Why the script fails at the end; None if it succeeds."""
     spot_interruptions: int = 0
-    """How often a spot instance is taken away; it goes on from its checkpoint."""
+    """How often a spot instance is reclaimed. The job then goes on where it was."""
     start_seconds: float = 0.0
-    """From the request to the container's start."""
+    """Seconds from the request to the start of the container."""
     stop_seconds: float = 0.0
-    """From the request to stop to the container's end."""
+    """Seconds from the request to stop to the end of the container."""
 
 
 Function = Callable[[dict[str, Any]], SimulatedJob]
 
 
 class Simulations:
-    """Lets jobs take the course that a function tells."""
+    """Simulate each job as *function* says.
+
+    *function* gets the CreateTrainingJob request. If it raises an exception, the job fails with it.
+    """
 
     def __init__(self, book: Book, function: Function) -> None:
         self._book = book
@@ -43,29 +47,29 @@ class Simulations:
     def start(self, job: Job) -> None:
         try:
             course = self._function(dict(job.request))
-        except Exception as error:  # noqa: BLE001 - as for a training script: its failure is the job's
+        except Exception as error:  # noqa: BLE001 - an exception in the function makes the job fail
             course = SimulatedJob(seconds=0, failure=f"{type(error).__name__}: {error}")
         run = _Run(self._book, job, course)
         self._running[job.name] = run
         self._go_on(run, run.live(), job.created)
 
-    def stop(self, job: Job, now: float) -> None:
-        """Let a job end before its time."""
+    def stop(self, job: Job) -> None:
+        """Plan the end of a job that is being stopped."""
         run = self._running[job.name]
         seconds = run.course.stop_seconds
         if "slow_stop" in job.faults:
             seconds += self._book.faults.seconds["slow_stop"]
-        self._book.at(now + seconds, lambda time: self._end_stopped(run, time))
+        self._book.at(job.state.modified + seconds, lambda time: self._end_stopped(run, time))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: simulated jobs hold no resources."""
 
     def _end_stopped(self, run: "_Run", time: float) -> None:
         run.end("Stopped", time)
         self._running.pop(run.job.name, None)
 
     def _go_on(self, run: "_Run", life: Iterator[float], time: float) -> None:
-        """Let a job live until it waits for its next moment."""
+        """Run a job up to the next moment that lies in the future, and plan the rest."""
         while not run.job.state.is_over:
             moment = next(life, None)
             if moment is None:
@@ -77,7 +81,7 @@ class Simulations:
 
 
 class _Run:
-    """One job's course."""
+    """The simulation of one job."""
 
     def __init__(self, book: Book, job: Job, course: SimulatedJob) -> None:
         self.job = job
@@ -89,7 +93,7 @@ class _Run:
         self._times: dict[str, float] = {}
 
     def live(self) -> Iterator[float]:
-        """The moments at which something happens; what happens then comes after each."""
+        """Yield the time of each event, then perform the event when resumed."""
         book, job, course = self._book, self.job, self.course
         delay = course.start_seconds + (book.faults.seconds["slow_start"] if "slow_start" in job.faults else 0.0)
         time = job.created + delay
@@ -132,13 +136,13 @@ class _Run:
                 self.end("Completed", moment)
 
     def end(self, status: str, time: float, *, secondary: str | None = None, reason: str | None = None) -> None:
-        """Give the job its end, with the metrics printed so far."""
+        """End the job with the metrics printed so far."""
         metrics = tuple(Metric(name, value, self._times[name]) for name, value in self._scanner.final.items())
         model = model_artifacts(self.job.request) if status == "Completed" else ""
         self._book.end(self.job, status, time, secondary=secondary, metrics=metrics, reason=reason, model=model)
 
     def _happenings(self, start: float, delay: float) -> list[tuple[float, Any]]:
-        """Everything from the container's start on, in order."""
+        """All events after the container's start, as pairs of time and event, sorted by time."""
         job, seconds, points = self.job, self.course.seconds, len(self._curve)
         interruptions = self.course.spot_interruptions + ("spot" in job.faults) if job.spot else 0
         trained: list[tuple[float, Any]] = [
@@ -170,5 +174,5 @@ class _Run:
 
 
 def _by_name(curve: Sequence[Mapping[str, float]]) -> dict[str, re.Pattern[str]]:
-    """Metrics of an algorithm that brings its own definitions."""
+    """Regexes for a request without metric definitions, such as one for a built-in algorithm."""
     return compile_metrics({name: f"(?:^|;){re.escape(name)}=(.*?);" for name in (curve[-1] if curve else ())})

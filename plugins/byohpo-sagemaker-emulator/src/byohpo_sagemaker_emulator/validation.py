@@ -1,7 +1,7 @@
-"""Whether a request fits the service's published model: types, required members, lengths, ranges, patterns, values.
+"""Check a request against the service's published model: types, required members, lengths, ranges, patterns, enums.
 
-The SDK checks part of this before it sends. The service checks all of it, and so does this, from botocore's copy of
-the model. It shares nothing with the client's own checks on purpose: each finds the other's mistakes.
+The SDK checks a part of this before it sends a request. The service checks all of it, and so does this module, with
+the model in botocore. It shares no code with botocore's own checks, so that each can reveal mistakes of the other.
 """
 
 import re
@@ -12,9 +12,9 @@ from typing import Any
 from byohpo_sagemaker_emulator.errors import ServiceError, invalid
 
 _Check = Callable[[Any, str], Iterator[str]]
-"""Gives the broken constraints of a value at a place."""
+"""Gets a value and its place in the request; yields a text for each constraint that the value breaks."""
 
-# Java's classes of characters, as the model's patterns use them inside brackets, in Python's nearest.
+# The character classes of Java that the model's patterns use in brackets, and the nearest in Python.
 _CLASSES = {
     r"\p{L}": r"\w",
     r"\p{N}": r"\d",
@@ -37,14 +37,14 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 
 @cache
 def service_model() -> Any:
-    """Botocore's model of SageMaker."""
+    """The model of SageMaker in botocore."""
     import botocore.session
 
     return botocore.session.get_session().get_service_model("sagemaker")
 
 
 def validate(operation: str, parameters: dict[str, Any]) -> None:
-    """Refuse a request that breaks the model, naming every constraint as the service does."""
+    """Raise ServiceError if a request breaks the model. The message lists every broken constraint."""
     broken = list(_check_for(service_model().operation_model(operation).input_shape.name)(parameters, ""))
     if broken:
         errors = "error" if len(broken) == 1 else "errors"
@@ -138,5 +138,5 @@ _INSIDE = {"structure": _structure, "list": _list, "map": _map}
 
 
 def _join(place: str, name: str) -> str:
-    """A place as the service spells it: `algorithmSpecification.trainingImage`."""
+    """Write a place as the service does: `algorithmSpecification.trainingImage`."""
     return f"{place}.{name[:1].lower()}{name[1:]}" if place else name[:1].lower() + name[1:]

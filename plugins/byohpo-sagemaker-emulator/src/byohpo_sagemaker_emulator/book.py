@@ -1,130 +1,28 @@
-"""Training jobs: what was asked for, what became of it, and what happens when."""
+"""All training jobs of an emulator, their changes of status, and the events planned for later."""
 
 import heapq
 from collections.abc import Callable, Mapping
 from itertools import count
 from threading import RLock
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 
 from byohpo_sagemaker_emulator.clock import Clock
 from byohpo_sagemaker_emulator.faults import Faults
+from byohpo_sagemaker_emulator.job import ACCOUNT, REASON_LENGTH, Job, Metric, State, Transition
 from byohpo_sagemaker_emulator.limits import Instances
 from byohpo_sagemaker_emulator.logs import Logs
 from byohpo_sagemaker_emulator.requests import instances
 from byohpo_sagemaker_emulator.search import Index
 
-ACCOUNT = "123456789012"
 _SPOT_PRICE = 0.3
-"""Of the full price, as the savings that the console shows often come to."""
-REASON_LENGTH = 1024
-
-
-class Transition(NamedTuple):
-    """One secondary status and when it held."""
-
-    status: str
-    start: float
-    end: float | None
-    message: str
-
-
-class Metric(NamedTuple):
-    """A final metric."""
-
-    name: str
-    value: float
-    time: float
-
-
-@attrs.frozen
-class State:
-    """What is known of a job at one moment; Search may show an older one."""
-
-    status: str
-    modified: float
-    transitions: tuple[Transition, ...]
-    started: float | None = None
-    ended: float | None = None
-    metrics: tuple[Metric, ...] = ()
-    reason: str | None = None
-    model: str = ""
-    seconds: int = 0
-    billable_seconds: int = 0
-
-    @property
-    def secondary_status(self) -> str:
-        return self.transitions[-1].status
-
-    @property
-    def is_over(self) -> bool:
-        return self.status in ("Completed", "Failed", "Stopped")
-
-
-@attrs.define(eq=False)
-class Job:
-    """A training job."""
-
-    name: str
-    arn: str
-    order: int
-    request: Mapping[str, Any]
-    created: float
-    tags: dict[str, str]
-    faults: frozenset[str]
-    state: State
-    processes_started: int = 0
-    spot_restarts: int = 0
-    trained: float = 0.0
-    """Seconds on instances, those of interrupted attempts included."""
-    training_since: float | None = None
-
-    @property
-    def spot(self) -> bool:
-        return bool(self.request.get("EnableManagedSpotTraining"))
-
-
-@attrs.frozen
-class JobView:
-    """A job as a test may look at it."""
-
-    name: str
-    status: str
-    secondary_status: str
-    created: float
-    started: float | None
-    ended: float | None
-    request: Mapping[str, Any]
-    processes_started: int
-    """How often its container was started; restarts after a spot interruption are counted apart."""
-    spot_restarts: int
-    billable_seconds: int
-    instance_count: int
-    reason: str | None
-
-    @classmethod
-    def of(cls, job: Job) -> "JobView":
-        state = job.state
-        return cls(
-            job.name,
-            state.status,
-            state.secondary_status,
-            job.created,
-            state.started,
-            state.ended,
-            job.request,
-            job.processes_started,
-            job.spot_restarts,
-            state.billable_seconds,
-            sum(number for _, number in instances(job.request)),
-            state.reason,
-        )
+"""Billed share of a spot job's training seconds: a typical value of the savings that the console shows."""
 
 
 @attrs.define(eq=False)
 class Book:
-    """All jobs of an emulator, under one lock, with an agenda of what is still to happen."""
+    """All jobs of an emulator, and an agenda of planned actions. Hold `lock` during every call."""
 
     clock: Clock
     faults: Faults
@@ -137,11 +35,11 @@ class Book:
     _order: Any = attrs.field(factory=count)
 
     def at(self, time: float, action: Callable[[float], None]) -> None:
-        """Do something when its time has come."""
+        """Plan an action. `settle` calls it with its time, in seconds since 1970, once that time has come."""
         heapq.heappush(self._agenda, (time, next(self._order), action))
 
     def settle(self) -> float:
-        """Let everything happen that is due, each at its own time, and give the time."""
+        """Run every action that is due, in the order of their times, and return the current time."""
         now = self.clock.now()
         agenda = self._agenda
         while agenda and agenda[0][0] <= now:
@@ -150,7 +48,7 @@ class Book:
         return now
 
     def create(self, request: Mapping[str, Any], region: str, now: float) -> Job:
-        """Enter a new job, which is Starting."""
+        """Add a new job with the secondary status Starting, and take its instances."""
         name = request["TrainingJobName"]
         transition = Transition("Starting", now, None, "Starting the training job")
         job = Job(
@@ -169,7 +67,7 @@ class Book:
         return job
 
     def move(self, job: Job, secondary: str, time: float, message: str = "", **changes: Any) -> None:
-        """Give a job its next secondary status, and whatever changes with it."""
+        """Give a job its next secondary status. *changes* are other fields of its `State` that change with it."""
         last = job.state.transitions[-1]._replace(end=time)
         following = Transition(secondary, time, None, message)
         transitions = (*job.state.transitions[:-1], last, following)
@@ -177,7 +75,7 @@ class Book:
         self._show(job, time)
 
     def train(self, job: Job, time: float, *, again: bool = False) -> None:
-        """The container starts."""
+        """Record that a job's container starts; *again* means after a spot interruption."""
         if again:
             job.spot_restarts += 1
         else:
@@ -192,7 +90,7 @@ class Book:
         )
 
     def interrupt(self, job: Job, time: float) -> None:
-        """The spot instance is taken away, and another is looked for."""
+        """Record that a job has lost its spot instance and waits for another one."""
         self._count_seconds(job, time)
         if "spot" in job.faults:
             self.faults.hits["spot"] += 1
@@ -210,11 +108,14 @@ class Book:
         reason: str | None = None,
         model: str = "",
     ) -> None:
-        """A job is over, and its instances are free."""
+        """End a job and give its instances back. Does nothing if the job is over.
+
+        A job in status Stopping always ends as Stopped, whatever *status* says.
+        """
         if job.state.is_over:
             return
         if job.state.status == "Stopping":
-            status, secondary, reason = "Stopped", None, None  # whatever its code made of the signal
+            status, secondary, reason = "Stopped", None, None  # however its code reacts to SIGTERM
         self._count_seconds(job, time)
         self.instances.give_back(instances(job.request))
         if "metric_missing" in job.faults and metrics:
@@ -236,7 +137,7 @@ class Book:
         )
 
     def delete(self, job: Job) -> None:
-        """Forget a job."""
+        """Remove a job from the book and from Search."""
         del self.jobs[job.name]
         self.index.remove(job)
 
@@ -247,7 +148,7 @@ class Book:
         self.index.put(job, job.state)
 
     def log(self, job: Job, stream: str, time: float, message: str) -> None:
-        """Put a line into a job's log, late if the fault plan wants so."""
+        """Add a line to a job's log; a `log_delay` fault makes it appear later."""
         if "log_delay" not in job.faults:
             self.logs.put(stream, time, message)
             return
@@ -259,7 +160,7 @@ class Book:
             job.training_since = None
 
     def _show(self, job: Job, now: float) -> None:
-        """Let Search see the job as it is now, or after a while."""
+        """Show the job's present state to Search; a `search_lag` fault makes it appear later."""
         state = job.state
         if "search_lag" not in job.faults:
             self.index.put(job, state)

@@ -1,0 +1,129 @@
+"""Calls: parse an HTTP request into an operation, format errors for its protocol, and record it."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, unquote
+from xml.sax.saxutils import escape
+
+import attrs
+
+from byohpo_sagemaker_emulator.aws import Request, Response
+from byohpo_sagemaker_emulator.errors import ServiceError
+
+REGION = "us-east-1"
+_CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d+/([^/,]+)/([^/,]+)/aws4_request")
+
+
+@attrs.frozen
+class Call:
+    """The record of one request. `time` is in seconds since 1970."""
+
+    service: str
+    operation: str
+    time: float
+    outcome: str
+    """`ok`, the code of the error, or the kind of the fault that closed the connection."""
+    parameters: Mapping[str, Any]
+
+
+@attrs.frozen
+class Incoming:
+    """A request, parsed into the service, operation, region and parameters of a call."""
+
+    service: str
+    operation: str
+    region: str
+    parameters: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, request: Request) -> "Incoming":
+        signed = _CREDENTIAL.search(request.headers.get("authorization", "")) or _CREDENTIAL.search(
+            unquote(request.query).replace("X-Amz-Credential=", "Credential=")
+        )
+        region, service = (signed[2], signed[3]) if signed else (REGION, "s3")
+        target = request.headers.get("x-amz-target")
+        if target:
+            parameters = _loads(request.body)
+            return cls(service, target.rpartition(".")[2], region, parameters)
+        form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        if form and service != "s3":
+            values = {name: texts[0] for name, texts in parse_qs(request.body.decode()).items()}
+            return cls(service, values.pop("Action", ""), region, values)
+        if service == "s3":
+            bucket, _, key = unquote(request.path).lstrip("/").partition("/")
+            place = {name: value for name, value in (("Bucket", bucket), ("Key", key)) if value}
+            return cls("s3", _s3_operation(request, key), region, place)
+        return cls(service, f"{request.method} {request.path}", region, {})
+
+    @property
+    def subject(self) -> str:
+        """The job or the object that the call is about. A repeated call has the same one."""
+        about = self.parameters
+        return str(about.get("TrainingJobName") or (about.get("Bucket", ""), about.get("Key", "")))
+
+    def expired(self) -> ServiceError:
+        """The error that this service returns for expired credentials."""
+        if self.service == "s3":
+            return ServiceError("ExpiredToken", "The provided token has expired.")
+        if self.service in ("iam", "sts"):
+            return ServiceError("ExpiredToken", "The security token included in the request is expired", 403)
+        return ServiceError("ExpiredTokenException", "The security token included in the request is expired")
+
+    def refuse(self, error: ServiceError) -> Response:
+        """Format an error for the protocol of this service."""
+        if self.service == "s3":
+            told = f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message></Error>"
+        elif self.service in ("iam", "sts"):
+            told = (
+                f"<ErrorResponse><Error><Type>Sender</Type><Code>{error.code}</Code>"
+                f"<Message>{escape(error.message)}</Message></Error></ErrorResponse>"
+            )
+        else:
+            answer = {"__type": error.code, "message": error.message}
+            return attrs.evolve(json_response(answer), status=error.status)
+        return Response(error.status, [("Content-Type", "application/xml")], told.encode())
+
+
+_S3_VERBS = {"GET": "Get", "PUT": "Put", "POST": "Post", "DELETE": "Delete", "HEAD": "Head"}
+
+
+def _s3_operation(request: Request, key: str) -> str:
+    """The operation of an S3 request."""
+    verb = _S3_VERBS.get(request.method, request.method)
+    query = parse_qs(request.query, keep_blank_values=True)
+    if "uploads" in query:
+        return "CreateMultipartUpload" if verb == "Post" else "ListMultipartUploads"
+    if "uploadId" in query:
+        return {"Put": "UploadPart", "Post": "CompleteMultipartUpload", "Delete": "AbortMultipartUpload"}.get(
+            verb, verb
+        )
+    if key:
+        return "CopyObject" if "x-amz-copy-source" in request.headers else f"{verb}Object"
+    if "delete" in query:
+        return "DeleteObjects"
+    if verb == "Get" and request.path.strip("/"):
+        return "ListObjectsV2" if "list-type" in query else f"GetBucket{next(iter(query), '').title()}"
+    if verb == "Get":
+        return "ListBuckets"
+    return {"Put": "CreateBucket", "Delete": "DeleteBucket", "Head": "HeadBucket"}.get(verb, verb)
+
+
+def _loads(body: bytes) -> dict[str, Any]:
+    try:
+        parameters = json.loads(body or b"{}")
+    except ValueError:
+        parameters = None
+    return parameters if isinstance(parameters, dict) else {}
+
+
+def json_response(answer: Mapping[str, Any]) -> Response:
+    """Format an answer as JSON, with status 200."""
+    return Response(200, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(answer).encode())
+
+
+def error_code(response: Response) -> str:
+    """The error code in a response from moto, or its HTTP status if it has none."""
+    found = re.search(rb'<Code>(.*?)</Code>|"__type": ?"(?:[^"#]*#)?([^"]*)"', response.body)
+    return (found[1] or found[2]).decode() if found else str(response.status)
