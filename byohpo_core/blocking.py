@@ -133,7 +133,7 @@ class Blocking:
     def observe(self, study: Study, trials: Sequence[Trial]) -> None:
         """Keep the results of this optimiser's own points until it takes them."""
         for trial in trials:
-            if trial.foreign:
+            if trial.prior:
                 self._learn(trial)
             elif (key := self._keys.pop(trial.number, None)) is not None:
                 self._results[key] = trial.losses

@@ -76,7 +76,7 @@ class HookSpecs(Protocol):
         """Newly finished trials, each exactly once, in the order of the journal.
 
         Failed (`trial.losses` is None), pruned, reused and other plugins' trials are among them, and foreign ones
-        (`trial.foreign`): results of an earlier epoch or another study, whose `proposal.key` means nothing here.
+        (`trial.prior`): results of an earlier epoch or another study, whose `proposal.key` means nothing here.
         `trial.losses` has one value per objective, smaller is better.
         """
 

@@ -368,7 +368,7 @@ class NothingAtFirst(Climber):
 
     @hookimpl
     def propose(self, study, count):
-        return super().propose(study, count) if study.finished else []
+        return super().propose(study, count) if study.finished_count else []
 
 
 @seeded("waits-patiently")
@@ -547,7 +547,7 @@ class FailsWhenAllFail(Climber):
 
     @hookimpl
     def propose(self, study, count):
-        if study.finished >= 8:
+        if study.finished_count >= 8:
             min(self.seen)
         return super().propose(study, count)
 
@@ -622,7 +622,7 @@ class FailsWithForeignOnes(Climber):
     """Raises an error for a trial of an earlier study."""
 
     def learn(self, trial):
-        if trial.foreign:
+        if trial.prior:
             raise KeyError(trial.number)
         super().learn(trial)
 
@@ -743,7 +743,7 @@ class GivesUp(Climber):
 
     @hookimpl
     def stop(self, study):
-        return "good enough" if study.finished > 4 else None
+        return "good enough" if study.finished_count > 4 else None
 
 
 @seeded("being-asked-to-stop-changes-nothing")

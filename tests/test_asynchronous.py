@@ -81,7 +81,7 @@ def tune(strategy, *, slots=6, jobs=90, failing=0.0, space=SPACE, seed=1, duplic
 
 def busy(study):
     """The share of the slots' time that is used until the last trial starts."""
-    ran = [trial for trial in study.trials if trial.started is not None and trial.shares is None]
+    ran = [trial for trial in study.trials if trial.started is not None and trial.result_of is None]
     last = max(trial.started for trial in ran)
     return sum(min(trial.ended, last) - trial.started for trial in ran) / (study.problem.max_parallel_jobs * last)
 
@@ -209,7 +209,7 @@ def test_half_of_a_first_swarm_is_known():
         algorithm = slots_of("pso", 10, mode=mode)
         known = [algorithm.problem.space.decode([generator.random() for _ in SPACE]) for _ in range(100)]
         foreign = [
-            Trial(number, Proposal(it), "other", it, TrialStatus.Completed, values=(1.0,), losses=(1.0,), foreign=True)
+            Trial(number, Proposal(it), "other", it, TrialStatus.Completed, values=(1.0,), losses=(1.0,), prior=True)
             for number, it in enumerate(known)
         ]
         study = SimpleNamespace(trials=[])

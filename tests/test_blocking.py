@@ -141,7 +141,7 @@ def test_trials_of_others_and_foreign_ones_are_ignored(blocking, ask):
     algorithm = blocking(lambda evaluate: got.extend(evaluate([[0.1]])))
     (mine,) = ask(algorithm, 1)
     other, foreign = finished([Proposal({"x": 0.5}), mine], [(7.0,), (8.0,)])
-    algorithm.observe(None, [other, foreign.but(foreign=True)])
+    algorithm.observe(None, [other, foreign.but(prior=True)])
     assert ask(algorithm, 1) == []
     algorithm.observe(None, finished([mine], [(9.0,)]))
     ask(algorithm, 1)

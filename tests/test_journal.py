@@ -65,7 +65,9 @@ def test_every_prefix_of_a_journal_is_a_study(cut):
         study.apply(event)
     journal.close()
     waiting, running = len(study.waiting), len(study.running)
-    assert study.finished == sum(trial.finished for trial in study.trials) == len(study.trials) - waiting - running
+    assert (
+        study.finished_count == sum(trial.finished for trial in study.trials) == len(study.trials) - waiting - running
+    )
     assert study.jobs == sum(1 for trial in study.trials if trial.job_name or trial.attempt or trial.started)
     best = [t.losses[0] for t in study.trials if t.status == "Completed"]
     assert (study.best.losses[0] if study.best else None) == (min(best) if best else None)

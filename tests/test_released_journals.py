@@ -38,7 +38,7 @@ def outcomes(study):
 def test_an_asynchronous_swarm_goes_on(attached):
     """Its proposals are repeated from the journal; then it goes on as if it had never been interrupted."""
     old = attached("swarm")
-    assert (old.study.jobs, old.study.finished, old.study.stop_reason) == (14, 11, None)
+    assert (old.study.jobs, old.study.finished_count, old.study.stop_reason) == (14, 11, None)
     study = old.resume()
     whole = tuner("pso", max_jobs=24, max_parallel_jobs=4, early_stopping_type="Auto").fit()
     assert outcomes(study) == outcomes(whole)
@@ -51,7 +51,7 @@ def test_a_study_goes_on_in_its_second_epoch(attached):
     assert (old.study.jobs, old.study.epoch_start, old.study.problem.max_jobs) == (16, 10, 16)
     study = old.resume()
     assert (study.jobs, study.stop_reason) == (16, "max_jobs (16) reached")
-    assert [trial.foreign for trial in study.trials] == [True] * 10 + [False] * 6
+    assert [trial.prior for trial in study.trials] == [True] * 10 + [False] * 6
     first = tuner("random", max_jobs=10, max_parallel_jobs=3).fit()
     assert outcomes(study)[:10] == outcomes(first)
 

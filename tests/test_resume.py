@@ -237,7 +237,7 @@ def test_ctrl_c_waits_for_what_runs_and_resume_goes_on():
         except KeyboardInterrupt as interrupt:
             print(interrupt)
         study = Tuner.attach("s", estimator=objective, progress=False).study
-        print(study.finished, study.running, study.stop_reason)
+        print(study.finished_count, study.running, study.stop_reason)
         print(Tuner.attach("s", estimator=objective, progress=False).resume().stop_reason)
     """
     Path("script.py").write_text(textwrap.dedent(script))
@@ -294,7 +294,7 @@ def test_a_plugin_that_changed_its_mind_is_named_and_can_be_restarted(monkeypatc
     study = attach().resume(restart_algorithm=True)
     assert study.stop_reason == "max_jobs (16) reached"
     assert study.epoch_start == before
-    assert all(trial.foreign == (trial.number < before) for trial in study.trials)
+    assert all(trial.prior == (trial.number < before) for trial in study.trials)
     assert all(1e-10 < trial.hyperparameters["x"] % 0.25 < 1e-8 for trial in study.trials[before:])
 
 
@@ -325,7 +325,7 @@ def test_limits_are_raised_in_a_new_epoch():
 
         @hookimpl
         def observe(self, study, trials):
-            seen.append([(trial.number, trial.foreign) for trial in trials])
+            seen.append([(trial.number, trial.prior) for trial in trials])
 
     register("listener", Listener)
     tuner("listener", max_jobs=5).fit(job_name="s")

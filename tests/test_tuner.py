@@ -226,7 +226,7 @@ class TestRepeats:
         assert sorted(calls) == [1, 2, 3]
         for trial in study.trials:
             if trial.status == "Reused":
-                assert trial.value == study.trials[trial.shares].value == trial.hyperparameters["n"]
+                assert trial.value == study.trials[trial.result_of].value == trial.hyperparameters["n"]
                 assert trial.job_name is None
 
     def test_duplicates_can_be_run(self):
@@ -292,7 +292,7 @@ class TestRepeats:
 
         study = tune(Simulated(first_fails), strategy=Triplets, max_jobs=9, failure_limit=False).study
         assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed", "Reused"]
-        assert (study.jobs, len(calls), study.trials[2].shares) == (2, 2, 1)
+        assert (study.jobs, len(calls), study.trials[2].result_of) == (2, 2, 1)
 
 
 class TestFailures:
@@ -609,7 +609,7 @@ def test_a_running_study_is_stopped_from_another_thread():
     )
     thread = threading.Thread(target=tuner.fit)
     thread.start()
-    while tuner.study is None or tuner.study.finished < 10:
+    while tuner.study is None or tuner.study.finished_count < 10:
         time.sleep(0.001)
     tuner.stop_tuning_job()
     thread.join(30)
@@ -660,13 +660,13 @@ def test_the_words_for_a_state_are_sagemakers(cut_short):
 
         @hookimpl
         def happened(self, study, event):
-            if cut_short and study.finished == 1:
+            if cut_short and study.finished_count == 1:
                 tuner.stop_tuning_job()
             states.append(tuner.describe()["HyperParameterTuningJobStatus"])
 
         @hookimpl
         def stop(self, study):
-            return "enough" if study.finished and not cut_short else None
+            return "enough" if study.finished_count and not cut_short else None
 
     tuner = Tuner(
         Simulated(lambda h: Simulation({"loss": 1.0}, 1000 * h["x"])),
@@ -765,4 +765,4 @@ def test_repeats_beside_a_running_job_are_no_end():
         Simulated(simulated), {"x": ContinuousParameter(0, 1)}, strategy=OneAtRest, max_jobs=9, max_parallel_jobs=2
     ).study
     assert study.stop_reason == "max_jobs (9) reached"
-    assert 10 <= sum(trial.shares is not None for trial in study.trials) < 200
+    assert 10 <= sum(trial.result_of is not None for trial in study.trials) < 200

@@ -66,9 +66,9 @@ def test_what_an_algorithm_starts_from_is_no_new_configuration(strategy, mode):
     study = tuner(
         strategy, ranges, warm_start_from=["parent"], max_jobs=20, max_parallel_jobs=2, strategy_options=options
     ).fit(job_name="child")
-    own = [trial.hyperparameters for trial in study.trials if trial.job_name and not trial.foreign]
+    own = [trial.hyperparameters for trial in study.trials if trial.job_name and not trial.prior]
     assert not [it for it in own if any(near(it, typed) for typed in TYPED)]
-    assert any(trial.shares is not None for trial in study.trials)
+    assert any(trial.result_of is not None for trial in study.trials)
 
 
 def near(one, other):
@@ -78,7 +78,7 @@ def near(one, other):
 def test_known_results_come_first_as_foreign_trials(parent):
     """With their values and jobs; the budget is for new ones."""
     study = tuner(random_seed=2, warm_start_from=["parent"]).fit(job_name="child")
-    foreign = [trial for trial in study.trials if trial.foreign]
+    foreign = [trial for trial in study.trials if trial.prior]
     told = [(dict(t.hyperparameters), t.status, t.values, t.job_name) for t in foreign]
     assert {t.reason for t in foreign if t.status is TrialStatus.Completed} == {"from study parent"}
     assert {t.reason for t in foreign if t.status is TrialStatus.Failed} <= {"from study parent: diverged"}
@@ -111,7 +111,7 @@ def test_plugins_observe_them_before_they_are_asked(parent):
 
         @hookimpl
         def observe(self, study, trials):
-            calls.append([(trial.foreign, trial.losses is None) for trial in trials])
+            calls.append([(trial.prior, trial.losses is None) for trial in trials])
 
     tuner("listener", max_jobs=1, max_parallel_jobs=1, warm_start_from=["parent"]).fit(job_name="child")
     assert calls[0] == [(True, trial.losses is None) for trial in parent.trials]
@@ -142,9 +142,9 @@ def test_an_algorithm_that_wraps_a_library_starts_from_the_best_of_them(strategy
     study = tuner(
         strategy, ranges, random_seed=2, max_jobs=8, warm_start_from=["parent"], strategy_options=options
     ).fit(job_name="child")
-    first = next(trial for trial in study.trials if not trial.foreign)
+    first = next(trial for trial in study.trials if not trial.prior)
     assert first.hyperparameters == best.hyperparameters
-    assert (first.status, study.trials[first.shares].values) == (TrialStatus.Reused, best.values)
+    assert (first.status, study.trials[first.result_of].values) == (TrialStatus.Reused, best.values)
 
 
 @pytest.mark.parametrize("strategy", ["nsga2", "paes"])
@@ -166,7 +166,7 @@ def test_with_several_objectives_it_starts_from_the_pareto_front(strategy):
     assert len(front) == 3
     options = {"mode": "generational", "population": 6}
     child = study(strategy, max_jobs=6, strategy_options=options, warm_start_from=["parent"]).fit(job_name="child")
-    first = [trial.hyperparameters for trial in child.trials if not trial.foreign][:3]
+    first = [trial.hyperparameters for trial in child.trials if not trial.prior][:3]
     assert sorted(map(str, first)) == sorted(map(str, front))
 
 
@@ -200,7 +200,7 @@ def test_they_are_known_from_the_study_s_first_moment(parent, monkeypatch):
     Tuner.attach("parent", journal="studies.db", estimator=Simulated(job), progress=False).resume(max_jobs=14)
     again = Tuner.attach("child", journal="studies.db", estimator=Simulated(job), progress=False)
     study = again.resume(max_jobs=6)
-    assert sum(trial.foreign for trial in study.trials) == len(study.trials[:12]) == 12
+    assert sum(trial.prior for trial in study.trials) == len(study.trials[:12]) == 12
     assert study.jobs == 6
 
 

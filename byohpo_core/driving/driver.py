@@ -131,7 +131,7 @@ class Driver:
         trials = self.study.unobserved
         if self._policy.order == "arrival" or not trials:
             return trials
-        if foreign := [trial for trial in trials if trial.foreign]:
+        if foreign := [trial for trial in trials if trial.prior]:
             return foreign
         first = min(trials, key=_number)
         unfinished = (*self.study.running, *self.study.waiting)
@@ -179,7 +179,7 @@ class Driver:
             return
         jobs = [trial for trial in study.running if not study.stopping(trial)]
         stop_jobs = bool(jobs) and (request is not None or self._interrupts > 1)
-        if stop_jobs or (study.stop_reason is None and (request is not None or not study.interrupted)):
+        if stop_jobs or (study.stop_reason is None and (request is not None or not study.left_by_user)):
             self._stop(study.stop_reason or request, jobs=request is not None or stop_jobs)
             self._commit()
         if stop_jobs:
@@ -315,11 +315,11 @@ class Driver:
         pruning = study.pruning(trial)
         if ended.outcome in (Outcome.Interrupted, Outcome.Lost) and not study.stopping(trial):
             counted = ended.outcome is Outcome.Interrupted
-            if trial.failures + counted < self._policy.max_attempts or not counted:
+            if trial.interruptions + counted < self._policy.max_attempts or not counted:
                 why = one_line(ended.reason or "the job was lost")
                 self._record(events.retried(trial.number, why, counted=counted, details=ended.details))
                 return
-            attempts = f"{trial.failures + 1} attempts failed, the last: {ended.reason}"
+            attempts = f"{trial.interruptions + 1} attempts failed, the last: {ended.reason}"
             self._finish(trial, TrialStatus.Failed, ended, ended.metrics, attempts)
         elif ended.outcome is Outcome.Completed:
             status, reason = self._verdict(ended)

@@ -37,7 +37,7 @@ def imported(journal: Journal, ids: Sequence[str]) -> list[Event]:
 
 
 def _results(parent: Study) -> list[ImportedTrial]:
-    return [_result(trial, parent) for trial in parent.trials if trial.status in _RESULTS and trial.shares is None]
+    return [_result(trial, parent) for trial in parent.trials if trial.status in _RESULTS and trial.result_of is None]
 
 
 def _result(trial: Trial, parent: Study) -> ImportedTrial:

@@ -26,7 +26,7 @@ class Fold(Study):
         self.sequence = event.sequence + 1
 
     def _opened(self, _: Event) -> None:
-        self.interrupted &= self.stop_reason is not None
+        self.left_by_user &= self.stop_reason is not None
 
     def _asked(self, event: Event) -> None:
         plugin, answer = event.body["plugin"], event.body["answer"]
@@ -40,7 +40,7 @@ class Fold(Study):
     def _imported(self, event: Event) -> None:
         for body in event.body["trials"]:
             trial = self._new_trial(body["plugin"], body)
-            self._settle(trial.but(foreign=True, job_name=body["job"]), event, body)
+            self._settle(trial.but(prior=True, job_name=body["job"]), event, body)
             if body["status"] == TrialStatus.Completed:
                 self._duplicates.know(trial)
         self.finished_since_best = 0
@@ -91,7 +91,7 @@ class Fold(Study):
             attempt=trial.attempt + 1,
             job_name=None,
             started=None,
-            failures=trial.failures + event.body["counted"],
+            interruptions=trial.interruptions + event.body["counted"],
             details=_with_spent(event.body.get("details"), trial.details),
         )
 
@@ -119,7 +119,7 @@ class Fold(Study):
             started=body.get("started", trial.started),
             ended=body.get("ended", event.time),
             details=_with_spent(body.get("details"), trial.details),
-            shares=shares,
+            result_of=shares,
         )
         self._unobserved[trial.number] = None
         self._rank(trial)
@@ -127,23 +127,23 @@ class Fold(Study):
     def _observed(self, event: Event) -> None:
         for number in event.body["trials"]:
             self._unobserved.pop(number, None)
-            self.reused_in_a_row = self.reused_in_a_row + 1 if self._trials[number].shares is not None else 0
+            self.reused_in_a_row = self.reused_in_a_row + 1 if self._trials[number].result_of is not None else 0
         self._silent.clear()
 
     def _stopped(self, event: Event) -> None:
         self.stop_reason, jobs = event.body["reason"], event.body.get("jobs", False)
-        self.interrupted |= jobs or self.stop_reason is None
+        self.left_by_user |= jobs or self.stop_reason is None
         if jobs:
             self._stopping.update(self._running)
 
     def _epoch(self, event: Event) -> None:
         self.problem = Problem.from_json(event.body["problem"])
         self.stop_reason = None
-        self.interrupted = False
+        self.left_by_user = False
         self.epoch_start = len(self._trials)
         self.reused_in_a_row = self.finished_since_best = 0
         self._silent.clear()
-        self._trials[:] = [trial.but(foreign=True) for trial in self._trials]
+        self._trials[:] = [trial.but(prior=True) for trial in self._trials]
         self._unobserved = {trial.number: None for trial in self._trials if trial.finished}
 
     def _leave(self, number: int) -> Trial:

@@ -53,7 +53,7 @@ class Study:
         self.problem = problem
         self.stop_reason: str | None = None
         """Why nothing more is proposed; None while the study can go on."""
-        self.interrupted = False
+        self.left_by_user = False
         """Whether the user cut it short, by Ctrl-C or `stop_tuning_job`, and it has not gone on since."""
         self.jobs = 0
         """Trials that had a job of their own: what `max_jobs` limits."""
@@ -115,9 +115,19 @@ class Study:
         return tuple(map(self._trials.__getitem__, self._unobserved))
 
     @property
-    def finished(self) -> int:
+    def finished_count(self) -> int:
         """How many trials are over, however they ended."""
         return len(self._trials) - len(self._waiting) - len(self._running)
+
+    @property
+    def finished(self) -> int:
+        """The old name of `finished_count`."""
+        return self.finished_count
+
+    @property
+    def interrupted(self) -> bool:
+        """The old name of `left_by_user`."""
+        return self.left_by_user
 
     @property
     def elapsed_seconds(self) -> float:
@@ -132,6 +142,10 @@ class Study:
         """The earlier trial, not failed, that has or waits for the job of this unfinished one's configuration."""
         number = self._duplicates.of(trial.number)
         return None if number is None else self._trials[number]
+
+    def twin(self, trial: Trial) -> Trial | None:
+        """The old name of `duplicate_of`."""
+        return self.duplicate_of(trial)
 
     def pruning(self, trial: Trial) -> str | None:
         """Why this running trial was asked to stop early, if it was."""

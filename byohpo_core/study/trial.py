@@ -70,11 +70,11 @@ class Trial:
     ended: float | None = None
     details: Mapping[str, Any] = MappingProxyType({})
     """What the backend adds: `log`, `model_artifacts`, and `billable_seconds` and `cost` of all attempts together."""
-    shares: int | None = None
+    result_of: int | None = None
     """The number of the trial whose result this one reuses."""
-    failures: int = 0
+    interruptions: int = 0
     """Attempts that the infrastructure failed."""
-    foreign: bool = False
+    prior: bool = False
     """A result from before the study's present epoch, or from another study."""
 
     def but(self, **changes: Any) -> "Trial":
@@ -104,6 +104,21 @@ class Trial:
     @property
     def cost(self) -> float | None:
         return self.details.get("cost")
+
+    @property
+    def shares(self) -> int | None:
+        """The old name of `result_of`."""
+        return self.result_of
+
+    @property
+    def failures(self) -> int:
+        """The old name of `interruptions`."""
+        return self.interruptions
+
+    @property
+    def foreign(self) -> bool:
+        """The old name of `prior`."""
+        return self.prior
 
     @property
     def model_artifacts(self) -> str | None:

@@ -374,7 +374,7 @@ class Tuner:
         manifest = manifest_of(log)
         study = log.study()
         _check_raised(limits, study)
-        ended = study.stop_reason is not None and study.finished == len(study.trials)
+        ended = study.stop_reason is not None and study.finished_count == len(study.trials)
         if ended and not (restart_algorithm or _changed(limits, manifest)):
             self.study = study
             return study
@@ -484,11 +484,11 @@ class _Work:
 
 def _status(study: Study) -> str:
     """A study's state in SageMaker's words; one that was left by Ctrl-C is stopped until somebody goes on."""
-    if study.stop_reason is None and not study.interrupted:
+    if study.stop_reason is None and not study.left_by_user:
         return "InProgress"
     if study.running:
         return "Stopping"
-    return "Stopped" if study.interrupted else "Completed"
+    return "Stopped" if study.left_by_user else "Completed"
 
 
 def _check_raised(limits: Mapping[str, int], study: Study) -> None:

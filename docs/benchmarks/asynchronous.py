@@ -264,7 +264,7 @@ class Cell:
     """What the runs of one algorithm on one task have come to, by way; a row is a seed."""
 
     busy: Mapping[str, Any]
-    """The `Run.shares`."""
+    """The `Run.result_of`."""
     spent: Mapping[str, Any]
     """What `Run.spent` says of the target."""
     better: Mapping[str, Any]
@@ -301,7 +301,7 @@ def cell(job: tuple[str, str, int, int]) -> Cell:
         return 1 + min(value, 0) if strategy == "nsga2" else rank(losses, value)
 
     return Cell(
-        {way: np.array([it.shares for it in found]) for way, found in runs.items()},
+        {way: np.array([it.result_of for it in found]) for way, found in runs.items()},
         {way: np.array([it.spent(target) for it in found], dtype=float) for way, found in runs.items()},
         {
             "100": pairs(runs["ours"], runs["library"], after(100)),
@@ -436,7 +436,7 @@ def drain(slots: int, tasks: Sequence[str], seeds: int) -> str:
     """What the end costs anybody: the last trials run out, however well the slots were used before."""
     runs = [run(name, "random", slots, {}, seed) for name in tasks for seed in range(seeds)]
     busy, to_the_end, at_best, _ = (
-        statistics.fmean(shares) for shares in zip(*(it.shares for it in runs), strict=True)
+        statistics.fmean(shares) for shares in zip(*(it.result_of for it in runs), strict=True)
     )
     return (
         f"Random search, which waits for nothing, keeps {busy:.2f} of the slots busy until its last start and "

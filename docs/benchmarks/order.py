@@ -30,7 +30,7 @@ def busy(order: str, sigma: float, strategy: str, seed: int) -> tuple[float, flo
         journal=":memory:",
         progress=False,
     ).fit()
-    jobs = [trial for trial in study.trials if trial.shares is None]
+    jobs = [trial for trial in study.trials if trial.result_of is None]
     last = max(trial.started for trial in jobs)
     begin, end = min(trial.started for trial in jobs), max(trial.ended for trial in jobs)
     spent = sum(min(trial.ended, last) - trial.started for trial in jobs)

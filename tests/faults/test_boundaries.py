@@ -115,7 +115,17 @@ def outcome(path):
     """All that must be the same, whatever died when."""
     study = Tuner.attach("s", journal=path).study
     trials = [
-        [t.number, dict(t.hyperparameters), str(t.status), t.values, t.attempt, t.started, t.ended, t.shares, t.reason]
+        [
+            t.number,
+            dict(t.hyperparameters),
+            str(t.status),
+            t.values,
+            t.attempt,
+            t.started,
+            t.ended,
+            t.result_of,
+            t.reason,
+        ]
         for t in study.trials
     ]
     return json.loads(json.dumps([trials, study.jobs, study.stop_reason]))
@@ -220,7 +230,7 @@ def test_a_driver_killed_at_any_boundary_resumes_as_if_nothing_had_happened(stra
 def stopped_by_its_user(monkeypatch):
     """Somebody calls `stop_tuning_job` when five trials have finished, and again after a crash."""
     monkeypatch.setattr(
-        Tuner, "_stop_requested", lambda tuner, *_: "stopped" if tuner.study.finished >= FINISHED else None
+        Tuner, "_stop_requested", lambda tuner, *_: "stopped" if tuner.study.finished_count >= FINISHED else None
     )
 
 
@@ -231,7 +241,7 @@ def left_by_ctrl_c(monkeypatch):
     def pressed(driver):
         study = driver.study
         asked = any(map(study.stopping, study.running)) or any(trial.status == "Stopped" for trial in study.trials)
-        if study.finished >= FINISHED and not asked:
+        if study.finished_count >= FINISHED and not asked:
             driver._interrupts = 2
         heed(driver)
 

@@ -129,7 +129,7 @@ def resume(account, name, path):
 def outcome(path, name):
     """All that must be the same, whatever died when."""
     study = Tuner.attach(name, journal=path).study
-    trials = [[t.number, dict(t.hyperparameters), str(t.status), t.values, t.shares] for t in study.trials]
+    trials = [[t.number, dict(t.hyperparameters), str(t.status), t.values, t.result_of] for t in study.trials]
     return json.loads(json.dumps([trials, study.jobs, study.stop_reason]))
 
 

@@ -82,7 +82,7 @@ class Crash:
 
     @hookimpl
     def stop(self, study):
-        if study.finished - len(study.unobserved) >= self.after and len(study.running) == 3:
+        if study.finished_count - len(study.unobserved) >= self.after and len(study.running) == 3:
             raise KeyboardCrash
 
 
@@ -236,7 +236,7 @@ def test_the_quota_shrinks_the_slots_and_lets_them_grow_again(make_account, capl
         @hookimpl
         def stop(self, study):
             most.append(account.emulator.peak_instances)
-            if study.finished == 6:
+            if study.finished_count == 6:
                 account.emulator.quota = 10
 
     study = account.tuner(extensions=[Raise], max_jobs=30, max_parallel_jobs=5).fit(job_name="study")

@@ -88,7 +88,7 @@ def test_the_digits_are_learned_in_training_jobs(real_account):
     job = TrainingJob(request, poll_seconds=0.2)
     settings = {**SETTINGS, "objective_type": "Maximize", "max_jobs": 4, "max_parallel_jobs": 2}
     study = Tuner(job, "Validation-accuracy", ranges, metrics, **settings).fit(job_name="digits")
-    assert [str(trial.status) for trial in study.trials if trial.shares is None] == ["Completed"] * 4
+    assert [str(trial.status) for trial in study.trials if trial.result_of is None] == ["Completed"] * 4
     assert study.best.value > 0.5
 
 

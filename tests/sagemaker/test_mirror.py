@@ -399,7 +399,7 @@ def test_a_study_of_an_earlier_release_goes_on(account):
     released = Path(__file__).parents[1] / "journals" / "0.1.0-2026-11.db"
     Path("studies.db").write_bytes(released.read_bytes())
     old = account.attach("cloud")
-    assert (old.study.jobs, old.study.finished) == (6, 4)
+    assert (old.study.jobs, old.study.finished_count) == (6, 4)
     before = [trial.value for trial in old.study.trials if trial.value is not None]
     study = old.resume()
     assert (study.jobs, study.stop_reason) == (8, "max_jobs (8) reached")

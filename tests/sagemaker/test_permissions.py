@@ -28,7 +28,7 @@ class LeavesOnce:
 
     @hookimpl
     def stop(self, study):
-        if not self.gone and study.finished >= 4:
+        if not self.gone and study.finished_count >= 4:
             LeavesOnce.gone = True
             raise Leave
 

@@ -44,7 +44,7 @@ def test_the_lines_of_the_page_run(emulator, capsys):
     Path("program.py").write_text(page())
     names = runpy.run_path("program.py")
     study = names["study"]
-    assert [str(trial.status) for trial in study.trials if trial.shares is None] == ["Completed"] * 4
+    assert [str(trial.status) for trial in study.trials if trial.result_of is None] == ["Completed"] * 4
     assert emulator.peak_instances == 2
     assert study.best.value > 0.5
     assert "model.tar.gz" in capsys.readouterr().out

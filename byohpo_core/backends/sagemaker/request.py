@@ -121,7 +121,7 @@ class Template:
             continued = f"{place}/{study.id}-{_beginning(study, trial).number}"
             body["CheckpointConfig"] = {**self.request["CheckpointConfig"], "S3Uri": continued}
         if types := [name for name in self.instance_types if name not in unfit]:
-            chosen = types[trial.failures % len(types)]
+            chosen = types[trial.interruptions % len(types)]
             body["ResourceConfig"] = {**self.request["ResourceConfig"], "InstanceType": chosen}
         return body
 

@@ -13,7 +13,7 @@ from byohpo_core.testing.rehearsal import proposals, rehearse
 
 _JOBS = 60
 _OTHERS = {"x0": 0.1, "x1": 0.2, "x2": 0.3}
-_FOREIGN = "do not look up the key of a trial whose trial.foreign is True"
+_FOREIGN = "do not look up the key of a trial whose trial.prior is True"
 _OTHER_PLUGINS = "recognise own trials by trial.number, not by key"
 
 
