@@ -195,4 +195,4 @@ def test_a_library_searches_on_until_the_study_ends():
 def test_a_default_generation_follows_budget_and_slots(jobs, slots, size):
     """So many generations in the budget, at least the slots, at most twenty, and four where there are as many jobs."""
     problem = Problem(SearchSpace(RANGES), (Objective("m", "Minimize"),), 1, jobs, slots)
-    assert generation_size(problem, generations=10) == size
+    assert generation_size(10).of(problem) == size

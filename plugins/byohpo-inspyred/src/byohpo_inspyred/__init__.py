@@ -4,7 +4,6 @@ inspyred (https://aarongarrett.github.io/inspyred/) implements the algorithms; t
 problem as candidates of their kind and takes their evaluations out as trials.
 """
 
-import math
 import random
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
@@ -14,6 +13,39 @@ import attrs
 from inspyred import ec
 
 from byohpo_core import Blocking, InvalidInput, Problem, SearchSpace, remembering
+from byohpo_inspyred.population import (
+    MAX_JOBS,
+    SLOTS,
+    Size,
+    generation_size,
+    largest,
+    population_option,
+    smallest,
+    steady_size,
+)
+
+__all__ = [
+    "MAX_JOBS",
+    "SLOTS",
+    "Candidate",
+    "Encoding",
+    "Flat",
+    "Generator",
+    "Operator",
+    "Size",
+    "Turns",
+    "bit_string",
+    "cube",
+    "evolving",
+    "generation_size",
+    "largest",
+    "pairs",
+    "pareto",
+    "population_option",
+    "smallest",
+    "steady_size",
+    "uniform",
+]
 
 Candidate: TypeAlias = list[Any]
 Operator: TypeAlias = Callable[..., Any]
@@ -178,26 +210,6 @@ def evolving(
 def pareto(losses: Any) -> ec.emo.Pareto:
     """A fitness that compares by dominance; the engine must be told to maximise it (`maximize=True`)."""
     return ec.emo.Pareto(list(losses) if isinstance(losses, tuple) else [losses], maximize=False)
-
-
-def steady_size(problem: Problem, per_slot: float, *, most: int = 20, even: bool = False) -> int:
-    """A default population that proceeds in turns of a few: so many *per_slot*, at least four.
-
-    And at most *most* or a quarter of the budget. A small one, since each result counts at once, while of the trials in
-    the slots nothing is known yet.
-    """
-    size = max(4, min(most, problem.max_jobs // 4, math.ceil(per_slot * problem.max_parallel_jobs)))
-    return size + size % 2 if even else size
-
-
-def generation_size(problem: Problem, *, generations: int = 4, most: int = 20, even: bool = False) -> int:
-    """A default population: so many *generations* in the budget, at most *most*, but at least the slots.
-
-    And at least four where the budget has them: fewer hardly search. Even for engines that pair their parents.
-    """
-    least = max(problem.max_parallel_jobs, min(4, problem.max_jobs))
-    size = max(least, min(most, problem.max_jobs // generations))
-    return size + size % 2 if even else size
 
 
 def pairs(name: str, value: int) -> None:

@@ -5,7 +5,7 @@ Optimization").
 """
 
 import attrs
-from byohpo_inspyred import Turns, evolving, generation_size, pairs, steady_size
+from byohpo_inspyred import Turns, evolving, generation_size, pairs, population_option, steady_size
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
@@ -21,19 +21,12 @@ class DifferentialEvolution(BlockingAlgorithm):
     """
 
     mode: str = mode_option()
-    population: int = option(
-        attrs.Factory(
-            lambda self: (
-                steady_size(self.problem, 0.8, even=True)
-                if self.mode == "asynchronous"
-                else generation_size(self.problem, generations=8, even=True)
-            ),
-            takes_self=True,
-        ),
-        help="configurations kept; default, rounded up to even, 0.8 slots, from 4 to min(20, max_jobs // 4), in "
-        "generational mode max(slots, 4, min(20, max_jobs // 8))",
+    population: int = population_option(
+        "how many configurations are kept",
+        asynchronous=steady_size(0.8),
+        generational=generation_size(8),
         minimum=2,
-        maximum=100_000,
+        even=True,
     )
     num_selected: int = option(
         attrs.Factory(

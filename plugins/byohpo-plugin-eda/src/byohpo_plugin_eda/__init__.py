@@ -4,12 +4,13 @@ Larranaga & Lozano 2001, "Estimation of Distribution Algorithms": the univariate
 """
 
 import attrs
-from byohpo_inspyred import Turns, cube, evolving, generation_size
+from byohpo_inspyred import MAX_JOBS, SLOTS, Turns, cube, evolving, largest, population_option, smallest
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, Problem, mode_option, option
+from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
 
 TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_offspring": 8})
+_GENERATION = (4, SLOTS, smallest(20, MAX_JOBS // 6))
 
 
 @attrs.define(eq=False)
@@ -20,12 +21,12 @@ class EstimationOfDistribution(BlockingAlgorithm):
     """
 
     mode: str = mode_option()
-    population: int = option(
-        attrs.Factory(lambda self: _size(self.problem, self.mode), takes_self=True),
-        help="configurations kept, in generational mode the trials of a generation; default "
-        "max(slots, 4, min(20, max_jobs // 6)), asynchronous at least min(2 slots, max_jobs // 4)",
+    population: int = population_option(
+        "how many configurations are kept; in generational mode also the trials of a generation",
+        # The larger of two, asynchronously: from few points a distribution narrows too early.
+        asynchronous=largest(*_GENERATION, smallest(2 * SLOTS, MAX_JOBS // 4)),
+        generational=largest(*_GENERATION),
         minimum=4,
-        maximum=100_000,
     )
     num_selected: int | None = option(
         None, help="how many of the best the distributions fit; default half of the population", minimum=2
@@ -53,9 +54,3 @@ class EstimationOfDistribution(BlockingAlgorithm):
             num_offspring=self.population,
             num_elites=self.num_elites,
         )
-
-
-def _size(problem: Problem, mode: str) -> int:
-    """The larger of two, asynchronously: from few points a distribution narrows too early."""
-    size = max(4, generation_size(problem, generations=6))
-    return max(size, min(2 * problem.max_parallel_jobs, problem.max_jobs // 4)) if mode == "asynchronous" else size

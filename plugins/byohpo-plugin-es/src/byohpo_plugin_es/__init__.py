@@ -7,7 +7,7 @@ carries the widths of its own mutations, which evolve with it.
 from typing import Any
 
 import attrs
-from byohpo_inspyred import Encoding, Turns, cube, evolving, generation_size, steady_size
+from byohpo_inspyred import Encoding, Turns, cube, evolving, generation_size, population_option, steady_size
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, SearchSpace, mode_option, option
@@ -23,19 +23,11 @@ class EvolutionStrategy(BlockingAlgorithm):
     """
 
     mode: str = mode_option()
-    population: int = option(
-        attrs.Factory(
-            lambda self: (
-                steady_size(self.problem, 0.7)
-                if self.mode == "asynchronous"
-                else generation_size(self.problem, generations=20)
-            ),
-            takes_self=True,
-        ),
-        help="configurations kept; default 0.7 slots, from 4 to min(20, max_jobs // 4), in generational mode, "
-        "where they are its trials, max(slots, 4, min(20, max_jobs // 20))",
+    population: int = population_option(
+        "how many configurations are kept; in generational mode also the trials of a generation",
+        asynchronous=steady_size(0.7),
+        generational=generation_size(20),
         minimum=1,
-        maximum=100_000,
     )
     step: float = option(0.1, help="the width of the first mutations, in the unit cube", minimum=0)
     tau: float | None = option(None, help="how fast each width changes; default 1 / sqrt(2 sqrt(dimension))", minimum=0)

@@ -5,7 +5,7 @@ and Hidden Bias: Gray vs. Binary Coding for Genetic Algorithms".
 """
 
 import attrs
-from byohpo_inspyred import Turns, bit_string, evolving, generation_size, pairs, steady_size
+from byohpo_inspyred import Turns, bit_string, evolving, generation_size, pairs, population_option, steady_size
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
@@ -21,19 +21,12 @@ class GeneticAlgorithm(BlockingAlgorithm):
     """
 
     mode: str = mode_option()
-    population: int = option(
-        attrs.Factory(
-            lambda self: (
-                steady_size(self.problem, 0.6, even=True)
-                if self.mode == "asynchronous"
-                else generation_size(self.problem, generations=10, even=True)
-            ),
-            takes_self=True,
-        ),
-        help="bit strings kept; even; default 0.6 slots, from 4 to min(20, max_jobs // 4), in generational mode, "
-        "where they are its trials, max(slots, 4, min(20, max_jobs // 10))",
+    population: int = population_option(
+        "how many bit strings are kept, an even number; in generational mode also the trials of a generation",
+        asynchronous=steady_size(0.6),
+        generational=generation_size(10),
         minimum=2,
-        maximum=100_000,
+        even=True,
     )
     crossover_rate: float = option(1.0, help="the share of pairs that are crossed", minimum=0, maximum=1)
     num_crossover_points: int = option(2, help="where a pair is cut", minimum=1)

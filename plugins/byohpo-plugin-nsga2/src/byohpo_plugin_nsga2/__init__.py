@@ -7,7 +7,7 @@ on Evolutionary Computation 6(2).
 import random
 
 import attrs
-from byohpo_inspyred import Turns, evolving, generation_size, pairs, pareto, steady_size
+from byohpo_inspyred import Turns, evolving, generation_size, pairs, pareto, population_option, steady_size
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
@@ -24,19 +24,12 @@ class NSGA2(BlockingAlgorithm):
     """
 
     mode: str = mode_option()
-    population: int = option(
-        attrs.Factory(
-            lambda self: (
-                steady_size(self.problem, 0.8, even=True)
-                if self.mode == "asynchronous"
-                else generation_size(self.problem, generations=8, even=True)
-            ),
-            takes_self=True,
-        ),
-        help="configurations kept; even; default 0.8 slots, from 4 to min(20, max_jobs // 4), in generational mode, "
-        "where they are its trials, max(slots, 4, min(20, max_jobs // 8))",
+    population: int = population_option(
+        "how many configurations are kept, an even number; in generational mode also the trials of a generation",
+        asynchronous=steady_size(0.8),
+        generational=generation_size(8),
         minimum=2,
-        maximum=100_000,
+        even=True,
     )
     tournament_size: int = option(2, help="how many compete to be a parent", minimum=1)
     crossover_rate: float = option(1.0, help="the share of pairs that are blended", minimum=0, maximum=1)

@@ -8,7 +8,7 @@ import random
 from types import FunctionType
 
 import attrs
-from byohpo_inspyred import Turns, evolving, pareto
+from byohpo_inspyred import SLOTS, Turns, evolving, pareto, population_option
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
@@ -24,13 +24,8 @@ class ParetoArchivedEvolution(BlockingAlgorithm):
     """
 
     mode: str = mode_option()
-    population: int = option(
-        attrs.Factory(
-            lambda self: 3 if self.mode == "asynchronous" else self.problem.max_parallel_jobs, takes_self=True
-        ),
-        help="parents, and so trials a turn; default 3, in generational mode as many as slots",
-        minimum=1,
-        maximum=100_000,
+    population: int = population_option(
+        "how many parents there are, and so trials in a turn", asynchronous=3, generational=SLOTS, minimum=1
     )
     max_archive_size: int = option(20, help="how many of the best are remembered", minimum=1)
     num_grid_divisions: int = option(3, help="how often the range of each objective is halved", minimum=1, maximum=8)

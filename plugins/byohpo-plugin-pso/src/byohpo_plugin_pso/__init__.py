@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import attrs
-from byohpo_inspyred import Flat, Operator, Turns, evolving, generation_size
+from byohpo_inspyred import MAX_JOBS, SLOTS, Flat, Operator, Turns, evolving, largest, population_option, smallest
 from inspyred import ec, swarm
 
-from byohpo_core import Blocking, BlockingAlgorithm, Problem, mode_option, option
+from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
 
 TURNS = Turns(moves=True)
+_GENERATION = (smallest(4, MAX_JOBS), smallest(20, MAX_JOBS // 4))
 
 
 @attrs.define(eq=False)
@@ -26,13 +27,13 @@ class ParticleSwarm(BlockingAlgorithm):
     """
 
     mode: str = mode_option()
-    population: int = option(
-        attrs.Factory(lambda self: _size(self.problem, self.mode), takes_self=True),
-        help="particles, in asynchronous mode at least the slots; in generational mode the trials of a generation; "
-        "default max(slots, 4, min(20, max_jobs // 4)), asynchronous at least slots + 1 and "
-        "min(2 slots, max_jobs // 4)",
+    population: int = population_option(
+        "how many particles there are, in asynchronous mode at least one for each slot; in generational mode also the "
+        "trials of a generation",
+        # Asynchronously more than the slots: the others move while these are being tried.
+        asynchronous=largest(SLOTS + 1, *_GENERATION, smallest(2 * SLOTS, MAX_JOBS // 4)),
+        generational=largest(2, SLOTS, *_GENERATION),
         minimum=2,
-        maximum=100_000,
     )
     inertia: float = option(0.5, help="how much of its last step a particle repeats", minimum=0, maximum=10)
     cognitive_rate: float = option(
@@ -113,12 +114,3 @@ class _Landed(swarm.PSO):  # type: ignore[misc] # inspyred carries no types
                 self._bests[number : number + 1] = [individual]
             self._numbers.append(number)
         return [self._bests[number] for number in self._numbers]
-
-
-def _size(problem: Problem, mode: str) -> int:
-    """Asynchronously more than the slots: the others move while these are being tried."""
-    size = generation_size(problem)
-    if mode == "generational":
-        return max(2, size)
-    slots = problem.max_parallel_jobs
-    return max(size, slots + 1, min(2 * slots, problem.max_jobs // 4))
