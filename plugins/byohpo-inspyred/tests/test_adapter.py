@@ -35,7 +35,7 @@ def test_every_class_runs_as_when_called_directly(name):
     direct = engine(random.Random(5))
     direct.terminator = inspyred.ec.terminators.evaluation_termination
     direct.evolve(
-        uniform(2),
+        lambda random, args: uniform(2)(random),
         evaluator,
         pop_size=6,
         maximize=False,

@@ -49,7 +49,7 @@ __all__ = [
 
 Candidate: TypeAlias = list[Any]
 Operator: TypeAlias = Callable[..., Any]
-Generator: TypeAlias = Callable[[random.Random, Mapping[str, Any]], Candidate]
+Generator: TypeAlias = Callable[[random.Random], Candidate]
 
 
 class Flat(list[Any]):
@@ -95,7 +95,7 @@ class Turns:
 def uniform(dimension: int, side: float = 1.0) -> Generator:
     """A generator of candidates in a cube: one `random.random()` per dimension."""
 
-    def generate(random: random.Random, args: Mapping[str, Any]) -> Candidate:  # noqa: ARG001 - inspyred's signature
+    def generate(random: random.Random) -> Candidate:
         return [side * random.random() for _ in range(dimension)]
 
     return generate
@@ -121,7 +121,7 @@ def bit_string(space: SearchSpace, bits: int) -> Encoding:
     padding = [0] * (length == 0)  # operators need a bit, which a space of one configuration does not have
     configurations: dict[tuple[int, ...], Mapping[str, Any]] = {}
 
-    def generate(random: random.Random, args: Mapping[str, Any]) -> Candidate:  # noqa: ARG001 - inspyred's signature
+    def generate(random: random.Random) -> Candidate:
         return [random.randint(0, 1) for _ in range(length)] + padding
 
     def encode(configuration: Mapping[str, Any]) -> Candidate:
@@ -171,7 +171,8 @@ def evolving(
         population = max(population, late + 1)
 
     def optimise(evaluate: Callable[[list[Candidate]], list[Any]]) -> None:
-        def evaluator(candidates: list[Candidate], args: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001
+        # inspyred passes its arguments to a generator and an evaluator by keyword, but in ES by position.
+        def evaluator(candidates: list[Candidate], *_: Any, **__: Any) -> list[Any]:
             losses = evaluate(candidates)
             return losses if fitness is None else [fitness(loss) for loss in losses]
 
@@ -186,7 +187,7 @@ def evolving(
             evolution.archiver = turns.archiver or evolution.archiver
         known = search.known[: max(1, population * chains // 2)][chain::chains]
         evolve(
-            generator=lambda random, args: Flat(encoding.generator(random, args)),
+            generator=lambda random, *_, **__: Flat(encoding.generator(random)),
             evaluator=evaluator,
             pop_size=population if moves else population + late,
             seeds=[Flat(encoding.encode(trial.proposal.hyperparameters)) for trial in known],
@@ -225,7 +226,7 @@ def _whole(replacer: Operator, *, pairs: bool) -> Operator:
     def replace(random: random.Random, population: Any, parents: Any, offspring: Any, args: Any) -> Any:
         if not offspring:
             return population
-        survivors = replacer(random, population, parents, offspring, args)
+        survivors = replacer(random=random, population=population, parents=parents, offspring=offspring, args=args)
         return [*survivors, *parents[len(offspring) :]] if pairs else survivors
 
     return replace

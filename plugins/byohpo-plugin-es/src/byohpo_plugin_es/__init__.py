@@ -61,7 +61,7 @@ def _with_steps(space: SearchSpace, step: float) -> Encoding:
     """Points of the unit cube, each followed by the widths of its mutations."""
     points, steps = cube(space), [step] * space.dimension
     return Encoding(
-        lambda random, args: points.generator(random, args) + steps,
+        lambda random: points.generator(random) + steps,
         points.bounder,
         lambda configuration: points.encode(configuration) + steps,
         lambda candidate: points.decode(candidate[: space.dimension]),

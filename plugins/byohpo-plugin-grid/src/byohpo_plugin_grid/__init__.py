@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from byohpo_core import CategoricalParameter, InvalidInput, Problem, Study, Traits, hookimpl
+from byohpo_core import CategoricalParameter, InvalidInput, Problem, Traits, hookimpl
 
 _ORDERS = ("shuffled", "lexicographic")
 _FINEST = 10_000
@@ -46,7 +46,7 @@ class GridSearch:
         self._points = (_point(axes, index) for index in indices)
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:  # noqa: ARG002
+    def propose(self, count: int) -> list[dict[str, Any]]:
         """The next points of the grid; none when it is exhausted."""
         return list(islice(self._points, count))
 

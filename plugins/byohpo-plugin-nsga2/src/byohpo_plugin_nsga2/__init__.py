@@ -38,7 +38,7 @@ class NSGA2(BlockingAlgorithm):
     gaussian_stdev: float = option(0.1, help="how far it is moved, in the unit cube", minimum=0)
 
     def search(self) -> Blocking:
-        if len(self.problem.objectives) < 2:  # noqa: PLR2004 - a front needs two
+        if len(self.problem.objectives) == 1:
             raise InvalidInput("NSGA-II needs two or more objectives; for one, use ga, de or es")
         pairs("population", self.population)
         if self.tournament_size > self.population:

@@ -93,7 +93,7 @@ class _Landed(swarm.PSO):  # type: ignore[misc] # inspyred carries no types
         self._numbers: list[int] = []
         """Whose results are in."""
 
-    def _neighbours(self, random: random.Random, archive: Any, args: Any) -> list[Any]:  # noqa: ARG002
+    def _neighbours(self, random: random.Random, _: Any, args: Any) -> list[Any]:
         neighbours = list(self._topology_of_all(random, self._bests, args))
         return [neighbours[number] for number in self._numbers]
 
@@ -101,12 +101,12 @@ class _Landed(swarm.PSO):  # type: ignore[misc] # inspyred carries no types
         moves = super()._swarm_variator(random, candidates, args)
         return [_Move(*move) for move in zip(moves, self._numbers, self.population, strict=True)]
 
-    def _swarm_replacer(self, random: Any, population: Any, parents: Any, offspring: Any, args: Any) -> Any:  # noqa: ARG002
+    def _swarm_replacer(self, *, offspring: Any, **_: Any) -> Any:
         # Popped, since each would keep the one before it alive.
         self._previous_population = [vars(it.candidate).pop("origin", it) for it in offspring]
         return offspring
 
-    def _swarm_archiver(self, random: Any, population: Any, archive: Any, args: Any) -> list[Any]:  # noqa: ARG002
+    def _swarm_archiver(self, *, population: Any, **_: Any) -> list[Any]:
         self._numbers = []
         for individual in population:
             number = getattr(individual.candidate, "number", len(self._bests))

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from byohpo_core import Problem, Study, Traits, hookimpl
+from byohpo_core import Problem, Traits, hookimpl
 
 
 @attrs.define(eq=False)
@@ -20,6 +20,6 @@ class RandomSearch:
         self._random = random.Random(self.problem.seed)  # noqa: S311 - a search, not a secret
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:  # noqa: ARG002
+    def propose(self, count: int) -> list[dict[str, Any]]:
         """Exactly *count* configurations."""
         return [self.problem.space.sample(self._random) for _ in range(count)]

@@ -23,6 +23,8 @@ TURN = 5
 """How many mixtures are made together in asynchronous mode: one by one each takes SciPy twice as long."""
 LEAST_FOR_RAND2 = 6
 """It mixes five others."""
+MUTATION_LIMIT = 2
+"""SciPy takes a mutation below it only."""
 STRATEGIES = tuple(
     f"{kind}{crossover}"
     for kind in ("best1", "best2", "rand1", "rand2", "randtobest1", "currenttobest1")
@@ -109,8 +111,10 @@ class DifferentialEvolution(BlockingAlgorithm):
                 f"population is {self.population}; it must be at least {LEAST_FOR_RAND2} for {self.strategy}"
             )
         span = self.mutation if isinstance(self.mutation, Sequence) else (self.mutation,)
-        if len(span) not in (1, 2) or not all(type(it) in (int, float) and 0 <= it < 2 for it in span):  # noqa: PLR2004
-            raise InvalidInput(f"mutation is {self.mutation!r}; it must be a number from 0 to below 2, or two of them")
+        if len(span) not in (1, 2) or not all(type(it) in (int, float) and 0 <= it < MUTATION_LIMIT for it in span):
+            raise InvalidInput(
+                f"mutation is {self.mutation!r}; it must be a number from 0 to below {MUTATION_LIMIT}, or two of them"
+            )
         box = Box(self.problem.space)
         self._encode, decode = remembering(box.space, box.encode, box.decode)
         if self.mode == "asynchronous":

@@ -39,6 +39,7 @@ class SteadyState:
     def __init__(self, **settings: Any) -> None:
         # It wants a function, which it would call in its own loop only.
         self._solver = DifferentialEvolutionSolver(np.sum, polish=False, **settings)
+        self._mutate, self._bound, self._scale = (getattr(self._solver, part) for part in PARTS)
         self._rows = list(range(len(self._solver.population)))
         """In which row each member is: SciPy wants the best in row 0."""
         self._energies = [math.inf] * len(self._rows)
@@ -53,8 +54,8 @@ class SteadyState:
         solver = self._solver
         if solver.dither is not None:
             solver.scale = solver.random_number_generator.uniform(*solver.dither)
-        units = solver._mutate_many(np.array([self._rows[member] for member in members]))  # noqa: SLF001 - as said above
-        solver._ensure_constraint(units)  # noqa: SLF001
+        units = self._mutate(np.array([self._rows[member] for member in members]))
+        self._bound(units)
         return self._trials(members, units)
 
     def select(self, trial: Trial, loss: float) -> None:
@@ -72,5 +73,5 @@ class SteadyState:
         self._rows[member], self._rows[former] = 0, row
 
     def _trials(self, members: Sequence[int], units: NDArray[Any]) -> list[Trial]:
-        variables = self._solver._scale_parameters(units).tolist()  # noqa: SLF001
+        variables = self._scale(units).tolist()
         return [Trial(*parts) for parts in zip(members, units, variables, strict=True)]

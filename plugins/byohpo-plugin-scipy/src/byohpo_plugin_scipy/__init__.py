@@ -38,8 +38,13 @@ class NothingNew(Exception):
 class Objective:
     """The objective as SciPy calls it: one new point a trial, and what is known again for nothing."""
 
-    def __init__(self, dimension: int, evaluate: Evaluate) -> None:
+    def __init__(
+        self, evaluate: Evaluate, generator: np.random.Generator, dimension: int, known: Vector | None
+    ) -> None:
+        self.generator = generator
         self.dimension = dimension
+        self.known = known
+        """The best known point of an earlier study."""
         self.box = optimize.Bounds(np.zeros(dimension), np.ones(dimension))
         self._evaluate = evaluate
         self._known_in_a_row = 0
@@ -49,6 +54,13 @@ class Objective:
         self._sums: list[float] = []
         self._points: list[list[float]] = []
         self._losses: list[float] = []
+
+    def starts(self) -> Iterator[Vector]:
+        """Where a local search begins: at the best known point, and when it has converged, at random, for ever."""
+        if self.known is not None:
+            yield self.known
+        while True:
+            yield self.generator.random(self.dimension)
 
     def __call__(self, x: Vector) -> float:
         point = [min(max(coordinate, 0.0), 1.0) for coordinate in x.tolist()]
@@ -70,36 +82,24 @@ class Objective:
         return loss
 
 
-Minimise: TypeAlias = Callable[[Objective, np.random.Generator, Vector | None], object]
-
-
-def one_point_at_a_time(problem: Problem, minimise: Minimise) -> Blocking:
+def one_point_at_a_time(problem: Problem, minimise: Callable[[Objective], object]) -> Blocking:
     """The search that all of them are: one objective, the unit cube, a generator, and where known the best point.
 
-    *minimise* calls SciPy, and is given the best known point as the start; its loss the objective knows.
+    *minimise* calls SciPy; the loss of the best known point the objective knows.
     """
     problem.require_one_objective()
     encode, decode = remembering(problem.space, problem.space.encode, problem.space.decode)
 
     def optimise(evaluate: Evaluate) -> None:
-        known = search.known
-        start = np.array(encode(known[0].proposal.hyperparameters)) if known else None
-        objective = Objective(problem.space.dimension, evaluate)
+        known = np.array(encode(search.known[0].proposal.hyperparameters)) if search.known else None
+        objective = Objective(evaluate, np.random.default_rng(problem.seed), problem.space.dimension, known)
         with suppress(NothingNew):
-            if start is not None:
-                objective(start)
-            minimise(objective, np.random.default_rng(problem.seed), start)
+            if known is not None:
+                objective(known)
+            minimise(objective)
 
     search = Blocking(problem, optimise, decode=decode)
     return search
-
-
-def _starts(objective: Objective, generator: np.random.Generator, start: Vector | None) -> Iterator[Vector]:
-    """Where a local search begins: at the best known point, and when it has converged, at random, for ever."""
-    if start is not None:
-        yield start
-    while True:
-        yield generator.random(objective.dimension)
 
 
 @attrs.define(eq=False)
@@ -119,7 +119,7 @@ class DualAnnealing(BlockingAlgorithm):
     def search(self) -> Blocking:
         return one_point_at_a_time(self.problem, self._minimise)
 
-    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
+    def _minimise(self, objective: Objective) -> None:
         optimize.dual_annealing(
             objective,
             objective.box,
@@ -130,8 +130,8 @@ class DualAnnealing(BlockingAlgorithm):
             visit=self.visit,
             accept=self.accept,
             no_local_search=True,
-            x0=start,
-            rng=generator,
+            x0=objective.known,
+            rng=objective.generator,
         )
 
 
@@ -150,7 +150,7 @@ class Direct(BlockingAlgorithm):
     def search(self) -> Blocking:
         return one_point_at_a_time(self.problem, self._minimise)
 
-    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:  # noqa: ARG002
+    def _minimise(self, objective: Objective) -> None:
         optimize.direct(
             objective,
             objective.box,
@@ -187,12 +187,12 @@ class Shgo(BlockingAlgorithm):
             raise InvalidInput(f"points is {self.points}; for {least - 2} hyperparameters it must be at least {least}")
         return one_point_at_a_time(self.problem, self._minimise)
 
-    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:  # noqa: ARG002
+    def _minimise(self, objective: Objective) -> None:
         dimension = objective.dimension
         points = max(dimension + 2, self.problem.max_jobs // 4) if self.points is None else self.points
         local = 10 * dimension if self.local_evaluations is None else self.local_evaluations
         while True:
-            sobol = qmc.Sobol(dimension, rng=generator)
+            sobol = qmc.Sobol(dimension, rng=objective.generator)
             optimize.shgo(
                 objective,
                 objective.box,
@@ -221,21 +221,21 @@ class BasinHopping(BlockingAlgorithm):
     def search(self) -> Blocking:
         return one_point_at_a_time(self.problem, self._minimise)
 
-    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
+    def _minimise(self, objective: Objective) -> None:
         dimension = objective.dimension
         local = max(10, 5 * dimension) if self.local_evaluations is None else self.local_evaluations
         optimize.basinhopping(
             objective,
-            next(_starts(objective, generator, start)),
+            next(objective.starts()),
             niter=_FOR_EVER,
             T=self.temperature,
-            take_step=lambda x: np.clip(x + generator.uniform(-self.step, self.step, x.size), 0, 1),
+            take_step=lambda x: np.clip(x + objective.generator.uniform(-self.step, self.step, x.size), 0, 1),
             minimizer_kwargs={
                 "method": _local_search,
                 "bounds": objective.box,
                 "options": {"maxfev": max(local, dimension + 2)},
             },
-            rng=generator,
+            rng=objective.generator,
         )
 
 
@@ -250,8 +250,8 @@ class NelderMead(BlockingAlgorithm):
     def search(self) -> Blocking:
         return one_point_at_a_time(self.problem, self._minimise)
 
-    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
-        for first in _starts(objective, generator, start):
+    def _minimise(self, objective: Objective) -> None:
+        for first in objective.starts():
             corners = np.tile(first, (first.size + 1, 1))
             corners[1:] += np.diag(np.where(first + self.step <= 1, self.step, -self.step))
             optimize.minimize(
@@ -280,8 +280,8 @@ class Powell(BlockingAlgorithm):
     def search(self) -> Blocking:
         return one_point_at_a_time(self.problem, self._minimise)
 
-    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
-        for first in _starts(objective, generator, start):
+    def _minimise(self, objective: Objective) -> None:
+        for first in objective.starts():
             optimize.minimize(
                 objective,
                 first,
@@ -302,8 +302,8 @@ class Cobyqa(BlockingAlgorithm):
     def search(self) -> Blocking:
         return one_point_at_a_time(self.problem, self._minimise)
 
-    def _minimise(self, objective: Objective, generator: np.random.Generator, start: Vector | None) -> None:
-        for first in _starts(objective, generator, start):
+    def _minimise(self, objective: Objective) -> None:
+        for first in objective.starts():
             _cobyqa(objective, first, objective.box, self.step, min(self.tolerance, self.step), _FOR_EVER)
 
 

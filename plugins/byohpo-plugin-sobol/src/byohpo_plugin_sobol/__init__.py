@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import attrs
 from scipy.stats import qmc
 
-from byohpo_core import InvalidInput, Problem, Study, Traits, hookimpl
+from byohpo_core import InvalidInput, Problem, Traits, hookimpl
 
 _BLOCK = 64
 """Points are drawn by so many: SciPy wants the first draw to be a power of two."""
@@ -30,7 +30,7 @@ class SobolSearch:
         self._engine = qmc.Sobol(self.problem.space.dimension, rng=self.problem.seed)
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:  # noqa: ARG002
+    def propose(self, count: int) -> list[dict[str, Any]]:
         """Exactly *count* configurations."""
         while len(self._points) < count:
             self._points += self._engine.random(_BLOCK).tolist()
