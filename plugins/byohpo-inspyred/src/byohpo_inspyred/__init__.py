@@ -39,9 +39,10 @@ __all__ = [
     "evolving",
     "generation_size",
     "largest",
-    "pairs",
     "pareto",
     "population_option",
+    "require_even",
+    "require_within_population",
     "smallest",
     "steady_size",
     "uniform",
@@ -213,10 +214,16 @@ def pareto(losses: Any) -> ec.emo.Pareto:
     return ec.emo.Pareto(list(losses) if isinstance(losses, tuple) else [losses], maximize=False)
 
 
-def pairs(name: str, value: int) -> None:
-    """Refuse an odd number where parents are paired: inspyred's crossovers drop the one that is left over."""
+def require_even(name: str, value: int) -> None:
+    """Refuse an odd number of parents: inspyred's crossovers pair them, and drop the one that is left over."""
     if value % 2:
         raise InvalidInput(f"{name} is {value}; it must be even, since parents are paired")
+
+
+def require_within_population(name: str, value: int, population: int) -> None:
+    """Refuse an option that selects more configurations than the population has."""
+    if value > population:
+        raise InvalidInput(f"{name} is {value}, but the population is {population}")
 
 
 def _whole(replacer: Operator, *, pairs: bool) -> Operator:

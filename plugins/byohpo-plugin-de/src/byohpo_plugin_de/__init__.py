@@ -5,10 +5,18 @@ Optimization").
 """
 
 import attrs
-from byohpo_inspyred import Turns, evolving, generation_size, pairs, population_option, steady_size
+from byohpo_inspyred import (
+    Turns,
+    evolving,
+    generation_size,
+    population_option,
+    require_even,
+    require_within_population,
+    steady_size,
+)
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
+from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
 
 TURNS = Turns()
 
@@ -48,11 +56,9 @@ class DifferentialEvolution(BlockingAlgorithm):
 
     def search(self) -> Blocking:
         self.problem.require_one_objective()
-        pairs("num_selected", self.num_selected)
-        if self.num_selected > self.population:
-            raise InvalidInput(f"num_selected is {self.num_selected}, but the population is {self.population}")
-        if self.tournament_size > self.population:
-            raise InvalidInput(f"tournament_size is {self.tournament_size}, but the population is {self.population}")
+        require_even("num_selected", self.num_selected)
+        require_within_population("num_selected", self.num_selected, self.population)
+        require_within_population("tournament_size", self.tournament_size, self.population)
         return evolving(
             self.problem,
             ec.DEA,

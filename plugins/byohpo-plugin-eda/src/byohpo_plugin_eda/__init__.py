@@ -4,10 +4,20 @@ Larranaga & Lozano 2001, "Estimation of Distribution Algorithms": the univariate
 """
 
 import attrs
-from byohpo_inspyred import MAX_JOBS, SLOTS, Turns, cube, evolving, largest, population_option, smallest
+from byohpo_inspyred import (
+    MAX_JOBS,
+    SLOTS,
+    Turns,
+    cube,
+    evolving,
+    largest,
+    population_option,
+    require_within_population,
+    smallest,
+)
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
+from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
 
 TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_offspring": 8})
 _GENERATION = (4, SLOTS, smallest(20, MAX_JOBS // 6))
@@ -42,8 +52,7 @@ class EstimationOfDistribution(BlockingAlgorithm):
     def search(self) -> Blocking:
         self.problem.require_one_objective()
         selected = self.population // 2 if self.num_selected is None else self.num_selected
-        if selected > self.population:
-            raise InvalidInput(f"num_selected is {selected}, but the population is {self.population}")
+        require_within_population("num_selected", selected, self.population)
         return evolving(
             self.problem,
             ec.EDA,

@@ -5,7 +5,7 @@ and Hidden Bias: Gray vs. Binary Coding for Genetic Algorithms".
 """
 
 import attrs
-from byohpo_inspyred import Turns, bit_string, evolving, generation_size, pairs, population_option, steady_size
+from byohpo_inspyred import Turns, bit_string, evolving, generation_size, population_option, require_even, steady_size
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
@@ -41,7 +41,7 @@ class GeneticAlgorithm(BlockingAlgorithm):
 
     def search(self) -> Blocking:
         self.problem.require_one_objective()
-        pairs("population", self.population)
+        require_even("population", self.population)
         length = max(1, self.problem.space.bit_length(2.0**-self.bits))
         return evolving(
             self.problem,

@@ -7,7 +7,16 @@ on Evolutionary Computation 6(2).
 import random
 
 import attrs
-from byohpo_inspyred import Turns, evolving, generation_size, pairs, pareto, population_option, steady_size
+from byohpo_inspyred import (
+    Turns,
+    evolving,
+    generation_size,
+    pareto,
+    population_option,
+    require_even,
+    require_within_population,
+    steady_size,
+)
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
@@ -40,9 +49,8 @@ class NSGA2(BlockingAlgorithm):
     def search(self) -> Blocking:
         if len(self.problem.objectives) == 1:
             raise InvalidInput("NSGA-II needs two or more objectives; for one, use ga, de or es")
-        pairs("population", self.population)
-        if self.tournament_size > self.population:
-            raise InvalidInput(f"tournament_size is {self.tournament_size}, but the population is {self.population}")
+        require_even("population", self.population)
+        require_within_population("tournament_size", self.tournament_size, self.population)
         return evolving(
             self.problem,
             _engine,
