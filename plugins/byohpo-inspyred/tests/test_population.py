@@ -46,15 +46,15 @@ def test_the_default_population_is_what_the_help_says(name, mode):
 
 @pytest.mark.parametrize("name", [*NAMES, "sa"])
 def test_the_readme_says_what_the_help_says(name):
-    """The table of options has a row with the default and the help text of each."""
+    """The table has a row with the default and the help text of each option; the help of `mode` is the core's."""
     readme = (PLUGINS / f"byohpo-plugin-{name}" / "README.md").read_text(encoding="utf-8")
     rows = [
         f"| `{field.name}` | {'derived' if isinstance(field.default, attrs.Factory) else f'`{field.default!r}`'} | "
         f"{field.metadata['help']} |"
         for field in attrs.fields(find(name).plugin)
-        if "help" in field.metadata
+        if "help" in field.metadata and field.name != "mode"
     ]
-    assert rows == re.findall(r"^\| `.*$", readme, re.MULTILINE)
+    assert rows == re.findall(r"^\| `(?!mode`).*$", readme, re.MULTILINE)
 
 
 def test_a_formula_has_parentheses_where_it_needs_them():

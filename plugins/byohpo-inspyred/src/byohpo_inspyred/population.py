@@ -1,4 +1,4 @@
-"""The option `population`: each default is one formula, which gives both its value and the help text."""
+"""The option `population`: one formula gives both the default and its help text."""
 
 import math
 from collections.abc import Callable
@@ -9,12 +9,12 @@ import attrs
 from byohpo_core import Problem, option
 
 _MAXIMUM = 100_000
-"""Larger populations do not fit into memory."""
+"""A larger population may not fit into memory."""
 
 
 @attrs.frozen
 class Size:
-    """A number that depends on the study, with the formula that `byohpo info` shows for it."""
+    """A number that depends on the study, and the formula that `byohpo info` shows for it."""
 
     formula: str
     of: Callable[[Problem], int]
@@ -54,7 +54,7 @@ def smallest(*sizes: Size | int) -> Size:
 
 
 def steady_size(per_slot: float) -> Size:
-    """A default population for asynchronous mode: *per_slot* times the slots.
+    """A default population for asynchronous mode: *per_slot* times the slots, within limits.
 
     It is small because each result counts at once, and because the trials in the slots have no result yet.
     """
@@ -62,9 +62,10 @@ def steady_size(per_slot: float) -> Size:
 
 
 def generation_size(generations: int) -> Size:
-    """A default population for generational mode: the budget is enough for so many *generations* or more.
+    """A default population for generational mode: the budget divided by *generations*, within limits.
 
-    It is at least the number of slots, so that none stays idle. Fewer than four configurations hardly search.
+    It is at least the number of slots, so that no slot stays idle, and at least four where the budget allows it,
+    because fewer configurations hardly search.
     """
     return largest(SLOTS, smallest(4, MAX_JOBS), smallest(20, MAX_JOBS // generations))
 
@@ -74,7 +75,8 @@ def population_option(
 ) -> Any:
     """The option `population` of an algorithm that has the option `mode` before it.
 
-    *what* says in the help text what a population consists of. With *even* a default is rounded up to an even number.
+    The help text begins with *what*, which says what is counted. With *even*, a default is rounded up to an even
+    number.
     """
     steady, generation = _size(asynchronous), _size(generational)
 

@@ -1,4 +1,4 @@
-"""Estimation of distribution for byohpo, by inspyred.
+"""Estimation of distribution for byohpo, with inspyred's `EDA`.
 
 Larranaga & Lozano 2001, "Estimation of Distribution Algorithms": the univariate Gaussian model, UMDAc.
 """
@@ -25,27 +25,31 @@ _GENERATION = (4, SLOTS, smallest(20, MAX_JOBS // 6))
 
 @attrs.define(eq=False)
 class EstimationOfDistribution(BlockingAlgorithm):
-    """Each generation is drawn from normal distributions that fit the better part of the one before.
+    """Fits normal distributions to the better part of a generation and draws the next generation from them.
 
-    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    Choose `mode="generational"` if trials take nearly equally long, or if their durations must not change the search.
     """
 
     mode: str = mode_option()
     population: int = population_option(
         "how many configurations are kept; in generational mode also the trials of a generation",
-        # The larger of two, asynchronously: from few points a distribution narrows too early.
+        # A distribution that is fitted to few points narrows too early.
         asynchronous=largest(*_GENERATION, smallest(2 * SLOTS, MAX_JOBS // 4)),
         generational=largest(*_GENERATION),
         minimum=4,
     )
     num_selected: int | None = option(
-        None, help="how many of the best the distributions fit; default half of the population", minimum=2
+        None,
+        help="how many of the best configurations the distributions are fitted to; default half of the population",
+        minimum=2,
     )
-    num_elites: int = option(1, help="how many of the best survive a generation, in generational mode", minimum=0)
+    num_elites: int = option(
+        1, help="how many of the best configurations survive each generation; only in generational mode", minimum=0
+    )
     spread: float = option(
         attrs.Factory(lambda self: 5.0 if self.mode == "asynchronous" else 4.0, takes_self=True),
-        help="side of the cube that the library works in: it takes variances for deviations, so more is wider; "
-        "default 5, in generational mode 4",
+        help="the side of the cube in which inspyred works; a larger side gives wider distributions, because inspyred "
+        "uses variances as standard deviations; default 5 in asynchronous mode, 4 in generational mode",
         minimum=0.001,
     )
 

@@ -10,7 +10,7 @@ from byohpo_core import Problem, Traits, hookimpl
 
 @attrs.define(eq=False)
 class RandomSearch:
-    """Draws every configuration at random: one uniform draw per parameter, in the space's order."""
+    """Draws each configuration at random, with one uniform draw per parameter, in the order of the space."""
 
     traits: ClassVar[Traits] = Traits(learns=False)
     problem: Problem
@@ -21,5 +21,5 @@ class RandomSearch:
 
     @hookimpl
     def propose(self, count: int) -> list[dict[str, Any]]:
-        """Exactly *count* configurations."""
+        """Exactly *count* new configurations."""
         return [self.problem.space.sample(self._random) for _ in range(count)]
