@@ -61,8 +61,8 @@ class Progress:
         if event.kind is EventKind.Opened:
             problem = study.problem
             self._line(
-                f"study {study.name} ({study.id}): {study.finished_count} trials finished, up to {problem.max_jobs} jobs, "
-                f"{problem.max_parallel_jobs} in parallel"
+                f"study {study.name} ({study.id}): {study.finished_count} trials finished, up to {problem.max_jobs} "
+                f"jobs, {problem.max_parallel_jobs} in parallel"
             )
         elif event.kind is EventKind.Finished:
             trial = study.trials[event.body["trial"]]

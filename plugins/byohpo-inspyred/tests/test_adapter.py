@@ -24,7 +24,7 @@ def sphere(unit):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_class_runs_as_when_called_directly(name):
-    """The same candidates in the same order, with the class's own operators."""
+    """The adapter evaluates the same candidates in the same order as a direct call."""
     engine, arguments = CLASSES[name]
     seen = []
 
@@ -35,7 +35,7 @@ def test_every_class_runs_as_when_called_directly(name):
     direct = engine(random.Random(5))
     direct.terminator = inspyred.ec.terminators.evaluation_termination
     direct.evolve(
-        uniform(2),
+        lambda random, args: uniform(2)(random),
         evaluator,
         pop_size=6,
         maximize=False,
@@ -64,7 +64,7 @@ def test_every_class_runs_as_when_called_directly(name):
 
 
 def test_an_adapted_engine_waits_in_its_evaluator():
-    """Nothing runs until the study asks, and nothing more is proposed until the generation is in."""
+    """It proposes one generation when asked, and nothing more until all results are in."""
     space = SearchSpace({"x": ContinuousParameter(0, 1)})
     problem = Problem(space, (Objective("loss", "Minimize"),), seed=1, max_jobs=9, max_parallel_jobs=3)
     algorithm = evolving(problem, inspyred.swarm.PSO, population=3)

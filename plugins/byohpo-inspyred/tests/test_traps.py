@@ -1,4 +1,4 @@
-"""Traps of inspyred, each as it was found, and that the plugins do not fall into it."""
+"""inspyred's surprises: each test shows that the plugins avoid one of them."""
 
 import random
 import threading
@@ -48,8 +48,8 @@ def configurations(study):
     return [dict(trial.hyperparameters) for trial in study.trials]
 
 
-def test_a_failed_trial_is_no_none_to_the_swarm():
-    """None would shrink the swarm and misalign its memory; every generation stays whole."""
+def test_failed_trials_do_not_shrink_the_swarm():
+    """inspyred drops a candidate whose fitness is None, so that the swarm no longer matches its memory."""
 
     def loss(hyperparameters):
         return (
@@ -64,13 +64,13 @@ def test_a_failed_trial_is_no_none_to_the_swarm():
 
 @pytest.mark.parametrize("strategy", ["ga", "de", "es", "eda", "sa", "paes", "nsga2", "pso"])
 def test_misspelt_options_do_not_pass_silently(strategy):
-    """inspyred takes any; here the nearest one is named, before any job."""
+    """inspyred ignores an unknown argument; the plugins raise an error before any job."""
     with pytest.raises(InvalidInput, match=f"plugin '{strategy}' .* has no option 'mutaton_rate'"):
         tune(strategy, objectives=1 + (strategy == "nsga2"), strategy_options={"mutaton_rate": 0.1})
 
 
 def test_archived_strategies_in_one_process_do_not_share_their_grid():
-    """inspyred keeps PAES's grid on the archiver function; each study has a copy."""
+    """inspyred stores the grid of PAES on the archiver function; each study uses a copy of the function."""
     vars(inspyred.ec.archivers.adaptive_grid_archiver).pop("grid_population", None)  # from a test of the bare library
     alone = configurations(tune("paes", objectives=2))
     found = {}
@@ -89,7 +89,7 @@ def test_archived_strategies_in_one_process_do_not_share_their_grid():
 
 
 def test_the_archived_strategy_works_with_one_objective_and_fills_its_slots():
-    """It needs Pareto fitness even then, and is a (1+1) strategy unless it has several parents."""
+    """PAES needs a Pareto fitness even for one objective, and several parents to fill several slots."""
     study = tune("paes", max_parallel_jobs=6, max_jobs=36)
     assert study.jobs == 36
     starts = [trial.started for trial in study.trials]
@@ -97,7 +97,7 @@ def test_the_archived_strategy_works_with_one_objective_and_fills_its_slots():
 
 
 def test_annealing_cools_and_always_has_a_temperature():
-    """Without one, inspyred's would rise from 0 to 1, or end in a KeyError."""
+    """Without a temperature inspyred heats up from 0 to 1, or raises a KeyError."""
     assert tune("sa").jobs == 40
     for wrong in ({"temperature": None}, {"cooling_rate": None}, {"cooling_rate": 1.5}):
         with pytest.raises(InvalidInput):
@@ -105,28 +105,28 @@ def test_annealing_cools_and_always_has_a_temperature():
 
 
 def test_annealing_fills_the_slots_by_chains():
-    """inspyred forces one individual; four chains run at once."""
+    """inspyred's annealing has one individual; all four slots are used nevertheless."""
     study = tune("sa", max_parallel_jobs=4)
     assert [trial.started for trial in study.trials].count(0.0) == 4
 
 
 def test_the_ring_is_used_when_its_size_is_given():
-    """The star topology ignores neighborhood_size."""
+    """The star topology ignores neighborhood_size, so the plugin changes the topology."""
     star, ring = (tune("pso", strategy_options=o) for o in ({}, {"neighborhood_size": 3}))
     assert configurations(star) != configurations(ring)
 
 
 def test_differential_evolution_fills_its_slots():
-    """inspyred makes two offspring a generation unless it is told otherwise."""
+    """inspyred's default is two children per generation; the plugin asks for more."""
     study = tune("de", max_parallel_jobs=6, max_jobs=60)
     assert [trial.started for trial in study.trials].count(study.trials[12].started) >= 4
 
 
 def test_mutation_and_crossover_act_on_the_genetic_algorithms_bits():
-    """Bit-flip mutation does nothing to genes that are not 0 or 1."""
+    """inspyred's bit-flip mutation ignores genes that are not 0 or 1; the plugin's genes are bits."""
     space = SearchSpace({"x": ContinuousParameter(0, 1), "n": IntegerParameter(1, 6)})
     encoding = bit_string(space, 10)
-    candidate = encoding.generator(random.Random(1), {})
+    candidate = encoding.generator(random.Random(1))
     assert set(candidate) <= {0, 1}
     mutant = inspyred.ec.variators.bit_flip_mutation(random.Random(1), [candidate], {"mutation_rate": 0.5})[0]
     assert encoding.decode(mutant) != encoding.decode(candidate)
@@ -138,7 +138,7 @@ def test_mutation_and_crossover_act_on_the_genetic_algorithms_bits():
 
 
 def test_steps_are_small_in_the_unit_cube():
-    """Gaussian mutation's default deviation is 1: here every default is a fraction of the cube."""
+    """inspyred's default standard deviation is 1, the whole cube; the plugins' defaults are at most 0.2."""
     from byohpo_core.plugins.finding import find
 
     problem = Problem(SearchSpace(RANGES), (Objective("m", "Minimize"),), 1, 40, 4)
@@ -150,15 +150,15 @@ def test_steps_are_small_in_the_unit_cube():
     ("strategy", "options", "told"),
     [
         ("ga", {"population": 1}, "population is 1; it must be from 2 to 100000"),
-        ("ga", {"population": 7}, "population is 7; it must be even"),
+        ("ga", {"population": 7}, "population is 7.* even"),
         ("eda", {"population": 3}, "population is 3; it must be from 4 to 100000"),
-        ("eda", {"population": 6, "num_selected": 7}, "num_selected is 7, but the population is 6"),
-        ("de", {"num_selected": 3}, "num_selected is 3; it must be even"),
-        ("de", {"population": 4, "num_selected": 6}, "num_selected is 6, but the population is 4"),
+        ("eda", {"population": 6, "num_selected": 7}, "num_selected is 7.* population, 6"),
+        ("de", {"num_selected": 3}, "num_selected is 3.* even"),
+        ("de", {"population": 4, "num_selected": 6}, "num_selected is 6.* population, 4"),
         ("pso", {"inertia": -0.1}, "inertia is -0.1; it must be from 0 to 10"),
         ("pso", {"social_rate": 1e300}, r"social_rate is 1e\+300; it must be from 0 to 10"),
-        ("de", {"tournament_size": 90}, "tournament_size is 90, but the population is"),
-        ("nsga2", {"population": 5}, "population is 5; it must be even"),
+        ("de", {"tournament_size": 90}, "tournament_size is 90.* population"),
+        ("nsga2", {"population": 5}, "population is 5.* even"),
         ("sa", {"chains": 10**9}, "chains is 1000000000; it must be from 1 to 100000"),
         *(
             (name, {"population": 10**9}, "population is 1000000000; it must be from . to 100000")
@@ -168,31 +168,31 @@ def test_steps_are_small_in_the_unit_cube():
     ids=str,
 )
 def test_populations_that_the_library_does_not_bear_are_refused(strategy, options, told):
-    """GA fails with one individual, EDA with less than four, crossovers drop an odd parent; memory has an end."""
+    """GA needs 2 individuals, EDA needs 4, a crossover needs pairs, and a population must fit into memory."""
     with pytest.raises(InvalidInput, match=told):
         tune(strategy, objectives=1 + (strategy == "nsga2"), strategy_options=options)
 
 
 @pytest.mark.parametrize("strategy", ["ga", "de", "es", "eda", "sa", "pso"])
 def test_several_objectives_are_refused_by_those_for_one(strategy):
-    """In one line that names them, before any job."""
+    """The error names the objectives and an algorithm for them, before any job."""
     with pytest.raises(InvalidInput, match=r"plugin '\w+' .*has one objective, and the study 2 \(m0, m1\): nsga2"):
         tune(strategy, objectives=2)
 
 
 def test_one_objective_is_refused_by_nsga2():
-    """It says what to use instead."""
-    with pytest.raises(InvalidInput, match="two or more objectives; for one, use ga, de or es"):
+    """The error names algorithms for one objective."""
+    with pytest.raises(InvalidInput, match=r"plugin 'nsga2' .*: .*\bga, de or es"):
         tune("nsga2")
 
 
 def test_a_library_searches_on_until_the_study_ends():
-    """Without a terminator inspyred would end after one generation."""
+    """Without a terminator inspyred ends after one generation."""
     assert tune("ga", max_jobs=80, strategy_options={"population": 4}).jobs == 80
 
 
 @pytest.mark.parametrize(("jobs", "slots", "size"), [(100, 5, 10), (18, 6, 6), (1, 1, 1), (6, 1, 4), (10_000, 3, 20)])
 def test_a_default_generation_follows_budget_and_slots(jobs, slots, size):
-    """So many generations in the budget, at least the slots, at most twenty, and four where there are as many jobs."""
+    """The budget divided by the generations, at most 20, but at least the slots, and at least 4 if there are 4 jobs."""
     problem = Problem(SearchSpace(RANGES), (Objective("m", "Minimize"),), 1, jobs, slots)
-    assert generation_size(problem, generations=10) == size
+    assert generation_size(10).of(problem) == size

@@ -38,7 +38,7 @@ def points(study):
 
 
 def test_every_point_is_tried_once_and_then_the_study_ends():
-    """Whatever the order; continuous values are spaced as the scale has it."""
+    """This holds for both orders; continuous values are evenly spaced on the parameter's scale."""
     for order in ("shuffled", "lexicographic"):
         study = tune({"resolution": {"rate": 5}, "order": order})
         assert sorted(points(study)) == [
@@ -48,7 +48,7 @@ def test_every_point_is_tried_once_and_then_the_study_ends():
 
 
 def test_the_orders_are_what_they_are_called():
-    """The last parameter varies fastest; shuffled by the seed."""
+    """In lexicographic order the last parameter varies fastest; the seed decides the shuffled order."""
     small = {"n": IntegerParameter(1, 2), "m": IntegerParameter(5, 7)}
     assert points(tune({"order": "lexicographic"}, small)) == [(n, m) for n in (1, 2) for m in (5, 6, 7)]
     shuffled = [points(tune({}, small, random_seed=seed)) for seed in (1, 1, 2)]
@@ -56,13 +56,13 @@ def test_the_orders_are_what_they_are_called():
 
 
 def test_a_grid_larger_than_any_memory_is_no_trouble():
-    """Points are made when they are asked for."""
+    """Points are computed when they are proposed."""
     many = {f"n{axis}": IntegerParameter(1, 1000) for axis in range(20)}
     assert len(set(points(tune({}, many, max_jobs=50)))) == 50
 
 
 def test_a_resolution_limits_integers_too():
-    """At most so many values, the bounds among them."""
+    """An integer gets at most as many values as the resolution, the bounds included."""
     study = tune({"resolution": 3, "order": "lexicographic"}, {"n": IntegerParameter(0, 100)})
     assert [n for (n,) in points(study)] == [0, 50, 100]
 
@@ -70,28 +70,28 @@ def test_a_resolution_limits_integers_too():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({}, "rate is continuous: give the grid a resolution"),
-        ({"resolution": 0}, "the resolution of rate is 0, not a whole number from 1 to 10000"),
-        ({"resolution": 10**9}, "the resolution of rate is 1000000000, not a whole number from 1 to 10000"),
-        ({"resolution": {"rte": 3}}, "resolution names 'rte', which is no tuned hyperparameter"),
-        ({"resolution": 3, "order": "random"}, "order is 'random'; it must be one of shuffled, lexicographic"),
+        ({}, r"rate is continuous.*'rate': 5"),
+        ({"resolution": 0}, "the resolution of rate is 0, .* 1 to 10000"),
+        ({"resolution": 10**9}, "the resolution of rate is 1000000000, .* 1 to 10000"),
+        ({"resolution": {"rte": 3}}, "resolution names 'rte'"),
+        ({"resolution": 3, "order": "random"}, "order is 'random'.*shuffled, lexicographic"),
     ],
     ids=str,
 )
 def test_bad_options_are_refused_before_any_job(options, told):
-    """In one line."""
+    """The error names the parameter or option."""
     with pytest.raises(InvalidInput, match=told):
         tune(options)
 
 
 def test_a_continuous_parameter_of_one_value_has_that_value():
-    """It needs no resolution, and is not made whole."""
+    """It needs no resolution and is not rounded."""
     for options in ({}, {"resolution": 3}):
         study = tune(options, {"x": ContinuousParameter(2.5, 2.5), "n": IntegerParameter(1, 2)})
         assert [trial.hyperparameters["x"] for trial in study.trials] == [2.5, 2.5]
 
 
 def test_a_resolution_of_categories_is_refused():
-    """All of them are tried."""
-    with pytest.raises(InvalidInput, match="resolution names 'kind', which is categorical"):
+    """The grid tries all categories."""
+    with pytest.raises(InvalidInput, match=r"resolution names 'kind'.*categorical"):
         tune({"resolution": {"kind": 1, "rate": 3}})

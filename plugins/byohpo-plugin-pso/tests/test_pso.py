@@ -23,7 +23,7 @@ def loss(function, unit):
 
 
 def inspyred_called_directly(function, seed, settings, population, evaluations):
-    """The trajectory of the library's own loop on the unit-cube problem."""
+    """The candidates of inspyred's own loop in the unit cube, in order."""
     seen = []
 
     def evaluator(candidates, args):
@@ -73,13 +73,13 @@ def tune(function, seed, settings, direction="Minimize", slots=3, jobs=35, popul
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_trajectory_is_inspyreds_bit_for_bit(function, seed, settings):
-    """Whatever the order in which a generation's results arrive."""
+    """The order in which the results of a generation arrive makes no difference."""
     ours = [list(trial.hyperparameters.values()) for trial in tune(function, seed, settings).trials]
     assert ours == inspyred_called_directly(function, seed, settings, 7, 35)
 
 
 def test_maximising_is_the_mirror_image_of_minimising():
-    """The swarm sees losses only."""
+    """The swarm gets the negated values as losses."""
     low, high = (tune("Sphere", 1, {}, direction) for direction in ("Minimize", "Maximize"))
     assert [dict(t.hyperparameters) for t in low.trials] == [dict(t.hyperparameters) for t in high.trials]
     assert [t.value for t in low.trials] == [-t.value for t in high.trials]
@@ -105,7 +105,7 @@ def test_the_default_population_follows_slots_and_budget(jobs, slots, population
 
 
 def test_failed_trials_neither_shrink_nor_stop_the_swarm():
-    """A third of the trials fail, some generations wholly: the budget is used up."""
+    """A third of the trials fail, in some generations all; the study still uses its whole budget."""
 
     def failing(hyperparameters):
         return Simulation({"loss": hyperparameters["x"]}, 1, failure="bad" if hyperparameters["x"] < 0.4 else None)
@@ -128,19 +128,19 @@ def test_failed_trials_neither_shrink_nor_stop_the_swarm():
 
 
 def test_several_objectives_are_refused():
-    """A swarm has one best."""
+    """The error names the plugin and the objectives."""
     with pytest.raises(InvalidInput, match=r"plugin 'pso' .*: it has one objective, and the study 2 \(a, b\)"):
         Tuner(lambda h: 0.0, ["a", "b"], {"x": ContinuousParameter(0, 1)}, strategy="pso", journal=":memory:")
 
 
 @pytest.mark.parametrize("jobs", [2, 5, 8])
 def test_a_small_budget_is_used_up(jobs):
-    """A swarm of one particle would repeat its first place for ever."""
+    """A swarm of one particle would propose its first position for ever, so there are at least two."""
     study = tune("Sphere", 1, {}, slots=1, jobs=jobs, population=None)
     assert (study.jobs, study.stop_reason) == (jobs, f"max_jobs ({jobs}) reached")
 
 
 def test_a_particle_needs_a_neighbour():
-    """Alone with itself it never leaves its first place."""
+    """A particle without neighbours never leaves its first position."""
     with pytest.raises(InvalidInput, match=r"plugin 'pso' .*: neighborhood_size is 1; it must be at least 2"):
         tune("Sphere", 1, {"neighborhood_size": 1})

@@ -6,7 +6,7 @@ from byohpo_core import CategoricalParameter, ContinuousParameter, IntegerParame
 
 
 def test_each_configuration_is_one_draw_per_parameter_in_order():
-    """Anybody can repeat the search with the standard library."""
+    """The search can be repeated with the standard library's generator."""
     ranges = {
         "x": ContinuousParameter(-5, 5),
         "s": StaticParameter("fixed"),

@@ -1,4 +1,4 @@
-"""SciPy's differential evolution: what its mixtures need."""
+"""SciPy's differential evolution: the sizes of its population."""
 
 import pytest
 
@@ -24,13 +24,13 @@ def tune(**options):
 @pytest.mark.parametrize("mode", ["asynchronous", "generational"])
 @pytest.mark.parametrize("strategy", ["rand2bin", "rand2exp"])
 def test_five_others_are_mixed(strategy, mode):
-    """With fewer members SciPy would fail once the first population is paid for; by default there are enough."""
+    """With fewer than 6 members SciPy fails after the first population is evaluated; the default is large enough."""
     assert tune(strategy=strategy, mode=mode).fit().jobs == 20
     with pytest.raises(ValueError, match=r"plugin 'scipy-de' .*: population is 5; it must be at least 6 for rand2"):
         tune(strategy=strategy, mode=mode, population=5)
 
 
 def test_a_population_beyond_all_memory_is_refused():
-    """Rather than made."""
+    """The error comes before any memory is allocated."""
     with pytest.raises(ValueError, match="population is 1000000000; it must be from 5 to 100000"):
         tune(population=10**9)

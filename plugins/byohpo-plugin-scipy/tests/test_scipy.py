@@ -35,7 +35,7 @@ LOSSES = {
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("name", NAMES)
 def test_no_job_is_paid_for_a_step_too_small_or_outside(name, loss):
-    """Counted over 150 jobs: 0."""
+    """Among 150 jobs there is no point outside the box and none within 1e-6 of another."""
     points = [list(trial.hyperparameters.values()) for trial in tune(name, LOSSES[loss]).trials]
     outside = sum(not all(0 <= v <= 1 for v in point) for point in points)
     near = sum(
@@ -49,14 +49,14 @@ def test_no_job_is_paid_for_a_step_too_small_or_outside(name, loss):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_several_objectives_are_refused(name):
-    """Before any job."""
+    """The error comes before any job."""
     with pytest.raises(InvalidInput, match="has one objective, and the study 2"):
         tune(name, sum, objectives=2)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_search_that_asks_only_for_what_is_known_ends(name, monkeypatch):
-    """It would go round for ever without a trial; here all points are one."""
+    """Here all points count as one, so that the search would go on for ever without a trial."""
     monkeypatch.setattr("byohpo_plugin_scipy.NEAR", 2.0)
     monkeypatch.setattr("byohpo_plugin_scipy._PATIENCE", 500)
     study = tune(name, sum)
@@ -64,7 +64,7 @@ def test_a_search_that_asks_only_for_what_is_known_ends(name, monkeypatch):
 
 
 def test_a_jump_that_leads_nowhere_is_refused():
-    """Basin hopping would hop on the spot."""
+    """With a step of 0 basin hopping would never leave its point."""
     with pytest.raises(InvalidInput, match=r"step is 0; it must be from 0.001 to 1"):
         tune("basinhopping", sum, strategy_options={"step": 0})
 
@@ -74,6 +74,6 @@ def test_a_jump_that_leads_nowhere_is_refused():
     [(2, "for 3 hyperparameters it must be at least 5"), (4, "at least 5"), (10**9, "it must be from 2 to 100000")],
 )
 def test_points_that_are_too_few_or_too_many_are_refused(points, told):
-    """Without a triangle SciPy would evaluate nothing, round after round; it makes all of them at once."""
+    """With too few points SciPy evaluates nothing; it allocates all points at once, so there is a maximum."""
     with pytest.raises(InvalidInput, match=rf"points is {points}; .*{told}"):
         tune("shgo", sum, strategy_options={"points": points})

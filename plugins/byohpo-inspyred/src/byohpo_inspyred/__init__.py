@@ -1,10 +1,9 @@
-"""Run any of inspyred's evolutionary computations, in its own `evolve`, as a byohpo algorithm.
+"""Run any algorithm of inspyred as a byohpo algorithm, in inspyred's own `evolve` loop.
 
-inspyred (https://aarongarrett.github.io/inspyred/) implements the algorithms; this adapter gives them the study's
-problem as candidates of their kind and takes their evaluations out as trials.
+inspyred (https://aarongarrett.github.io/inspyred/) implements the algorithms. This adapter encodes configurations as
+candidates and turns the evaluation of candidates into trials.
 """
 
-import math
 import random
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
@@ -14,14 +13,48 @@ import attrs
 from inspyred import ec
 
 from byohpo_core import Blocking, InvalidInput, Problem, SearchSpace, remembering
+from byohpo_inspyred.population import (
+    MAX_JOBS,
+    SLOTS,
+    Size,
+    generation_size,
+    largest,
+    population_option,
+    smallest,
+    steady_size,
+)
+
+__all__ = [
+    "MAX_JOBS",
+    "SLOTS",
+    "Candidate",
+    "Encoding",
+    "Flat",
+    "Generator",
+    "Operator",
+    "Size",
+    "Turns",
+    "bit_string",
+    "cube",
+    "evolving",
+    "generation_size",
+    "largest",
+    "pareto",
+    "population_option",
+    "require_even",
+    "require_within_population",
+    "smallest",
+    "steady_size",
+    "uniform",
+]
 
 Candidate: TypeAlias = list[Any]
 Operator: TypeAlias = Callable[..., Any]
-Generator: TypeAlias = Callable[[random.Random, Mapping[str, Any]], Candidate]
+Generator: TypeAlias = Callable[[random.Random], Candidate]
 
 
 class Flat(list[Any]):
-    """A candidate, whose items are numbers: for lists of anything inspyred's copies and pickles are most of a turn."""
+    """A candidate whose items are numbers, so that copies and pickles are fast: inspyred makes many of them."""
 
     def __copy__(self) -> "Flat":
         return Flat(self)
@@ -35,42 +68,42 @@ class Flat(list[Any]):
 
 @attrs.frozen
 class Encoding:
-    """How an engine's candidates stand for configurations."""
+    """How configurations are encoded as candidates of an engine."""
 
     generator: Generator
     """Draws a random candidate."""
     bounder: Any
-    """Keeps a varied candidate inside."""
+    """An inspyred bounder: moves a candidate that left the bounds back inside."""
     encode: Callable[[Mapping[str, Any]], Candidate]
     decode: Callable[[Candidate], Mapping[str, Any]]
 
 
 @attrs.frozen
 class Turns:
-    """What an engine does in turns of a few children, where no slot waits for a generation: None is its own way."""
+    """How an engine works in asynchronous mode, in turns of a few children. None means the engine's own operator."""
 
     selector: Operator | None = None
     replacer: Operator | None = None
     archiver: Operator | None = None
     pairs: bool = False
-    """Whether its replacer pairs each parent with one child, and would lose those that have none in a turn."""
+    """True if its replacer pairs each parent with one child: parents without a child in a turn are then kept."""
     moves: bool = False
-    """Whether a child is its parent in another place, and so must come back even if the place is known."""
+    """True if a child is its parent in a new position: then it gets a result even if its configuration is known."""
     arguments: Mapping[str, Any] = attrs.field(factory=dict)
-    """For its `evolve`, such as how many are selected. At least two where they are paired: of one there is no child."""
+    """More arguments for `evolve`, such as `num_selected`, which must be at least 2 where parents are crossed."""
 
 
 def uniform(dimension: int, side: float = 1.0) -> Generator:
-    """A generator of candidates in a cube: one `random.random()` per dimension."""
+    """A generator of random candidates in a cube. It calls `random.random()` once per dimension."""
 
-    def generate(random: random.Random, args: Mapping[str, Any]) -> Candidate:  # noqa: ARG001 - inspyred's signature
+    def generate(random: random.Random) -> Candidate:
         return [side * random.random() for _ in range(dimension)]
 
     return generate
 
 
 def cube(space: SearchSpace, side: float = 1.0) -> Encoding:
-    """Candidates are points of the unit cube, or of one with another side."""
+    """Encode configurations as points of a cube, by default the unit cube."""
     encode, decode = remembering(
         space,
         lambda configuration: [side * unit for unit in space.encode(configuration)],
@@ -80,16 +113,16 @@ def cube(space: SearchSpace, side: float = 1.0) -> Encoding:
 
 
 def bit_string(space: SearchSpace, bits: int) -> Encoding:
-    """Candidates are Gray-coded bit strings, with *bits* for each continuous parameter.
+    """Encode configurations as Gray-coded bit strings, with *bits* bits for each continuous parameter.
 
-    One that was encoded stands for the very configuration that it was encoded from, though others may share its bits.
+    A configuration that was encoded is decoded to itself, even if other configurations share its bits.
     """
     resolution = 2.0**-bits
     length = space.bit_length(resolution)
-    padding = [0] * (length == 0)  # operators need a bit, which a space of one configuration does not have
+    padding = [0] * (length == 0)  # operators need a bit; a space with one configuration has none
     configurations: dict[tuple[int, ...], Mapping[str, Any]] = {}
 
-    def generate(random: random.Random, args: Mapping[str, Any]) -> Candidate:  # noqa: ARG001 - inspyred's signature
+    def generate(random: random.Random) -> Candidate:
         return [random.randint(0, 1) for _ in range(length)] + padding
 
     def encode(configuration: Mapping[str, Any]) -> Candidate:
@@ -99,7 +132,7 @@ def bit_string(space: SearchSpace, bits: int) -> Encoding:
 
     def decode(candidate: Candidate) -> Mapping[str, Any]:
         bits = tuple(candidate)
-        if bits not in configurations:  # a clone need not be decoded again
+        if bits not in configurations:  # clones are not decoded again
             configurations[bits] = space.decode_bits(candidate[:length], resolution)
         return configurations[bits]
 
@@ -119,27 +152,30 @@ def evolving(
     chains: int = 1,
     **arguments: Any,
 ) -> Blocking:
-    """An algorithm from an inspyred class (or a function that sets one up), run unchanged until the study ends.
+    """Make an algorithm from an inspyred class, which runs unchanged until the study ends.
 
-    *engine* is called with `random.Random(problem.seed)`; its selector, variator, topology and so on are its own.
-    *arguments* are handed to its `evolve`. By default candidates are points of the unit cube, and a candidate's fitness
-    is its loss, which is minimised; *fitness* turns a loss (a tuple of them with several objectives) into what the
-    engine compares. The best known configurations of other studies are half of the first population, at
-    most. Number *chain* of several *chains* has a seed of its own.
+    *engine* is the class, or a function that sets up an instance. It is called with `random.Random(problem.seed)` and
+    keeps its own selector, variator, topology and so on. *arguments* are passed to its `evolve`.
 
-    With *turns* it is asynchronous: it goes on while all slots but one are busy. It starts with as many more random
-    candidates as may be late, so that its population is whole from the first turn; where children are moves, those are
-    part of the population.
+    By default candidates are points of the unit cube, and the fitness of a candidate is its loss, which is minimised.
+    *fitness* turns a loss (a tuple of losses with several objectives) into what the engine compares. At most half of
+    the first population are the best known configurations of earlier studies. With several *chains* each *chain* has
+    its own seed.
+
+    With *turns* the algorithm is asynchronous: it goes on as soon as one slot is free, while the trials in the other
+    slots still run. It starts with one more random candidate for each of these trials, so that the population is
+    complete from the first turn. With `Turns(moves=True)` these candidates are part of the population instead.
     """
     encoding = cube(problem.space) if encoding is None else encoding
     seed = problem.seed if chain == 0 else f"{problem.seed}-{chain}"
     late = 0 if turns is None else -(-problem.max_parallel_jobs // chains) - 1
     moves = turns is not None and turns.moves
-    if moves:  # those that are being tried are part of the population
+    if moves:  # candidates that are being tried are part of the population
         population = max(population, late + 1)
 
     def optimise(evaluate: Callable[[list[Candidate]], list[Any]]) -> None:
-        def evaluator(candidates: list[Candidate], args: Mapping[str, Any]) -> list[Any]:  # noqa: ARG001
+        # inspyred passes its arguments to a generator and an evaluator by keyword, but in ES by position.
+        def evaluator(candidates: list[Candidate], *_: Any, **__: Any) -> list[Any]:
             losses = evaluate(candidates)
             return losses if fitness is None else [fitness(loss) for loss in losses]
 
@@ -147,14 +183,14 @@ def evolving(
         evolution.terminator = _never
         evolve, own = evolution.evolve, arguments
         if turns is not None:
-            # Some engines' own would force the size of the population, or derive the turn's from it.
+            # Some engines' own `evolve` sets the size of the population, or derives the size of a turn from it.
             evolve, own = partial(ec.EvolutionaryComputation.evolve, evolution), {**arguments, **turns.arguments}
             evolution.selector = turns.selector or evolution.selector
             evolution.replacer = _whole(turns.replacer or evolution.replacer, pairs=turns.pairs)
             evolution.archiver = turns.archiver or evolution.archiver
         known = search.known[: max(1, population * chains // 2)][chain::chains]
         evolve(
-            generator=lambda random, args: Flat(encoding.generator(random, args)),
+            generator=lambda random, *_, **__: Flat(encoding.generator(random)),
             evaluator=evaluator,
             pop_size=population if moves else population + late,
             seeds=[Flat(encoding.encode(trial.proposal.hyperparameters)) for trial in known],
@@ -176,49 +212,35 @@ def evolving(
 
 
 def pareto(losses: Any) -> ec.emo.Pareto:
-    """A fitness that compares by dominance; the engine must be told to maximise it (`maximize=True`)."""
+    """A fitness that compares losses by dominance. Use it with `maximize=True`."""
     return ec.emo.Pareto(list(losses) if isinstance(losses, tuple) else [losses], maximize=False)
 
 
-def steady_size(problem: Problem, per_slot: float, *, most: int = 20, even: bool = False) -> int:
-    """A default population that proceeds in turns of a few: so many *per_slot*, at least four.
-
-    And at most *most* or a quarter of the budget. A small one, since each result counts at once, while of the trials in
-    the slots nothing is known yet.
-    """
-    size = max(4, min(most, problem.max_jobs // 4, math.ceil(per_slot * problem.max_parallel_jobs)))
-    return size + size % 2 if even else size
-
-
-def generation_size(problem: Problem, *, generations: int = 4, most: int = 20, even: bool = False) -> int:
-    """A default population: so many *generations* in the budget, at most *most*, but at least the slots.
-
-    And at least four where the budget has them: fewer hardly search. Even for engines that pair their parents.
-    """
-    least = max(problem.max_parallel_jobs, min(4, problem.max_jobs))
-    size = max(least, min(most, problem.max_jobs // generations))
-    return size + size % 2 if even else size
-
-
-def pairs(name: str, value: int) -> None:
-    """Refuse an odd number where parents are paired: inspyred's crossovers drop the one that is left over."""
+def require_even(name: str, value: int) -> None:
+    """Refuse an odd number: inspyred's crossovers pair the parents and drop the last one of an odd number."""
     if value % 2:
-        raise InvalidInput(f"{name} is {value}; it must be even, since parents are paired")
+        raise InvalidInput(f"{name} is {value}; it must be even, because parents are paired")
+
+
+def require_within_population(name: str, value: int, population: int) -> None:
+    """Refuse an option that selects more configurations than the population has."""
+    if value > population:
+        raise InvalidInput(f"{name} is {value}; it must be at most the population, {population}")
 
 
 def _whole(replacer: Operator, *, pairs: bool) -> Operator:
-    """A replacer that keeps the population whole in a turn with few children or none."""
+    """Make a replacer that keeps the size of the population in a turn with few children or none."""
 
     @wraps(replacer)
     def replace(random: random.Random, population: Any, parents: Any, offspring: Any, args: Any) -> Any:
         if not offspring:
             return population
-        survivors = replacer(random, population, parents, offspring, args)
+        survivors = replacer(random=random, population=population, parents=parents, offspring=offspring, args=args)
         return [*survivors, *parents[len(offspring) :]] if pairs else survivors
 
     return replace
 
 
 def _never(**_: Any) -> bool:
-    """The study ends the search; without a terminator inspyred would end it after one generation."""
+    """Never terminate: the study ends the search. Without a terminator inspyred stops after one generation."""
     return False

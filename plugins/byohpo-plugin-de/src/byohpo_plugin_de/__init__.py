@@ -1,39 +1,40 @@
-"""Differential evolution for byohpo, by inspyred: its `DEA`, with heuristic crossover in place of differences.
+"""Differential evolution for byohpo, with inspyred's `DEA`.
 
-Storn & Price 1997, "Differential Evolution"; the crossover is Wright's (1991, "Genetic Algorithms for Real Parameter
-Optimization").
+Storn & Price 1997, "Differential Evolution". In place of difference vectors `DEA` uses the heuristic crossover of
+Wright 1991, "Genetic Algorithms for Real Parameter Optimization".
 """
 
 import attrs
-from byohpo_inspyred import Turns, evolving, generation_size, pairs, steady_size
+from byohpo_inspyred import (
+    Turns,
+    evolving,
+    generation_size,
+    population_option,
+    require_even,
+    require_within_population,
+    steady_size,
+)
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, mode_option, option
+from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
 
 TURNS = Turns()
 
 
 @attrs.define(eq=False)
 class DifferentialEvolution(BlockingAlgorithm):
-    """Children beyond the better of two parents, away from the worse; they replace the worst of the population.
+    """Each child lies beyond the better of its two parents, seen from the worse; children replace the worst members.
 
-    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    Choose `mode="generational"` if trials take nearly equally long, or if their durations must not change the search.
     """
 
     mode: str = mode_option()
-    population: int = option(
-        attrs.Factory(
-            lambda self: (
-                steady_size(self.problem, 0.8, even=True)
-                if self.mode == "asynchronous"
-                else generation_size(self.problem, generations=8, even=True)
-            ),
-            takes_self=True,
-        ),
-        help="configurations kept; default, rounded up to even, 0.8 slots, from 4 to min(20, max_jobs // 4), in "
-        "generational mode max(slots, 4, min(20, max_jobs // 8))",
+    population: int = population_option(
+        "how many configurations are kept",
+        asynchronous=steady_size(0.8),
+        generational=generation_size(8),
         minimum=2,
-        maximum=100_000,
+        even=True,
     )
     num_selected: int = option(
         attrs.Factory(
@@ -44,22 +45,21 @@ class DifferentialEvolution(BlockingAlgorithm):
             ),
             takes_self=True,
         ),
-        help="parents, and so trials, a turn; even; default 4, at most half of the population, in generational mode "
-        "as many as slots, rounded up, at most the population",
+        help="how many parents, and so trials, each turn has, an even number; default in asynchronous mode 4, but at "
+        "most half of the population; in generational mode the number of slots, rounded up to an even number, but at "
+        "most the population",
         minimum=2,
     )
-    tournament_size: int = option(2, help="how many compete to be a parent", minimum=1)
-    crossover_rate: float = option(1.0, help="the share of pairs that are crossed", minimum=0, maximum=1)
-    mutation_rate: float = option(0.1, help="the chance of each coordinate to be moved", minimum=0, maximum=1)
-    gaussian_stdev: float = option(0.1, help="how far it is moved, in the unit cube", minimum=0)
+    tournament_size: int = option(2, help="how many configurations compete to become a parent", minimum=1)
+    crossover_rate: float = option(1.0, help="the share of parent pairs that are crossed", minimum=0, maximum=1)
+    mutation_rate: float = option(0.1, help="the probability that a coordinate is mutated", minimum=0, maximum=1)
+    gaussian_stdev: float = option(0.1, help="the standard deviation of a mutation, in the unit cube", minimum=0)
 
     def search(self) -> Blocking:
         self.problem.require_one_objective()
-        pairs("num_selected", self.num_selected)
-        if self.num_selected > self.population:
-            raise InvalidInput(f"num_selected is {self.num_selected}, but the population is {self.population}")
-        if self.tournament_size > self.population:
-            raise InvalidInput(f"tournament_size is {self.tournament_size}, but the population is {self.population}")
+        require_even("num_selected", self.num_selected)
+        require_within_population("num_selected", self.num_selected, self.population)
+        require_within_population("tournament_size", self.tournament_size, self.population)
         return evolving(
             self.problem,
             ec.DEA,
@@ -74,5 +74,5 @@ class DifferentialEvolution(BlockingAlgorithm):
 
 
 def _children(wanted: int, places: int) -> int:
-    """As many as are wanted: even, since parents are paired, and no more than there are places."""
+    """An even number near *wanted*, at most *places* but at least 2: parents are paired."""
     return max(2, min(wanted + wanted % 2, places - places % 2))

@@ -1,48 +1,62 @@
-"""Estimation of distribution for byohpo, by inspyred.
+"""Estimation of distribution for byohpo, with inspyred's `EDA`.
 
 Larranaga & Lozano 2001, "Estimation of Distribution Algorithms": the univariate Gaussian model, UMDAc.
 """
 
 import attrs
-from byohpo_inspyred import Turns, cube, evolving, generation_size
+from byohpo_inspyred import (
+    MAX_JOBS,
+    SLOTS,
+    Turns,
+    cube,
+    evolving,
+    largest,
+    population_option,
+    require_within_population,
+    smallest,
+)
 from inspyred import ec
 
-from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, Problem, mode_option, option
+from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
 
 TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_offspring": 8})
+_GENERATION = (4, SLOTS, smallest(20, MAX_JOBS // 6))
 
 
 @attrs.define(eq=False)
 class EstimationOfDistribution(BlockingAlgorithm):
-    """Each generation is drawn from normal distributions that fit the better part of the one before.
+    """Fits normal distributions to the better part of a generation and draws the next generation from them.
 
-    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    Choose `mode="generational"` if trials take nearly equally long, or if their durations must not change the search.
     """
 
     mode: str = mode_option()
-    population: int = option(
-        attrs.Factory(lambda self: _size(self.problem, self.mode), takes_self=True),
-        help="configurations kept, in generational mode the trials of a generation; default "
-        "max(slots, 4, min(20, max_jobs // 6)), asynchronous at least min(2 slots, max_jobs // 4)",
+    population: int = population_option(
+        "how many configurations are kept; in generational mode also the trials of a generation",
+        # A distribution that is fitted to few points narrows too early.
+        asynchronous=largest(*_GENERATION, smallest(2 * SLOTS, MAX_JOBS // 4)),
+        generational=largest(*_GENERATION),
         minimum=4,
-        maximum=100_000,
     )
     num_selected: int | None = option(
-        None, help="how many of the best the distributions fit; default half of the population", minimum=2
+        None,
+        help="how many of the best configurations the distributions are fitted to; default half of the population",
+        minimum=2,
     )
-    num_elites: int = option(1, help="how many of the best survive a generation, in generational mode", minimum=0)
+    num_elites: int = option(
+        1, help="how many of the best configurations survive each generation; only in generational mode", minimum=0
+    )
     spread: float = option(
         attrs.Factory(lambda self: 5.0 if self.mode == "asynchronous" else 4.0, takes_self=True),
-        help="side of the cube that the library works in: it takes variances for deviations, so more is wider; "
-        "default 5, in generational mode 4",
+        help="the side of the cube in which inspyred works; a larger side gives wider distributions, because inspyred "
+        "uses variances as standard deviations; default 5 in asynchronous mode, 4 in generational mode",
         minimum=0.001,
     )
 
     def search(self) -> Blocking:
         self.problem.require_one_objective()
         selected = self.population // 2 if self.num_selected is None else self.num_selected
-        if selected > self.population:
-            raise InvalidInput(f"num_selected is {selected}, but the population is {self.population}")
+        require_within_population("num_selected", selected, self.population)
         return evolving(
             self.problem,
             ec.EDA,
@@ -53,9 +67,3 @@ class EstimationOfDistribution(BlockingAlgorithm):
             num_offspring=self.population,
             num_elites=self.num_elites,
         )
-
-
-def _size(problem: Problem, mode: str) -> int:
-    """The larger of two, asynchronously: from few points a distribution narrows too early."""
-    size = max(4, generation_size(problem, generations=6))
-    return max(size, min(2 * problem.max_parallel_jobs, problem.max_jobs // 4)) if mode == "asynchronous" else size

@@ -1,13 +1,13 @@
-"""An evolution strategy for byohpo, by inspyred.
+"""An evolution strategy for byohpo, with inspyred's `ES`.
 
-Beyer & Schwefel 2002, "Evolution strategies: a comprehensive introduction", Natural Computing 1: each configuration
-carries the widths of its own mutations, which evolve with it.
+Beyer & Schwefel 2002, "Evolution strategies: a comprehensive introduction", Natural Computing 1. Each configuration
+carries the standard deviations of its own mutations, called steps, which evolve with it.
 """
 
 from typing import Any
 
 import attrs
-from byohpo_inspyred import Encoding, Turns, cube, evolving, generation_size, steady_size
+from byohpo_inspyred import Encoding, Turns, cube, evolving, generation_size, population_option, steady_size
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, SearchSpace, mode_option, option
@@ -17,32 +17,26 @@ TURNS = Turns(selector=ec.selectors.uniform_selection, arguments={"num_selected"
 
 @attrs.define(eq=False)
 class EvolutionStrategy(BlockingAlgorithm):
-    """Each configuration has one mutated child a generation, and the best of both survive.
+    """Each configuration gets one mutated child per generation; the best of parents and children survive.
 
-    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    Choose `mode="generational"` if trials take nearly equally long, or if their durations must not change the search.
     """
 
     mode: str = mode_option()
-    population: int = option(
-        attrs.Factory(
-            lambda self: (
-                steady_size(self.problem, 0.7)
-                if self.mode == "asynchronous"
-                else generation_size(self.problem, generations=20)
-            ),
-            takes_self=True,
-        ),
-        help="configurations kept; default 0.7 slots, from 4 to min(20, max_jobs // 4), in generational mode, "
-        "where they are its trials, max(slots, 4, min(20, max_jobs // 20))",
+    population: int = population_option(
+        "how many configurations are kept; in generational mode also the trials of a generation",
+        asynchronous=steady_size(0.7),
+        generational=generation_size(20),
         minimum=1,
-        maximum=100_000,
     )
-    step: float = option(0.1, help="the width of the first mutations, in the unit cube", minimum=0)
-    tau: float | None = option(None, help="how fast each width changes; default 1 / sqrt(2 sqrt(dimension))", minimum=0)
+    step: float = option(0.1, help="the first step, the standard deviation of a mutation, in the unit cube", minimum=0)
+    tau: float | None = option(
+        None, help="how fast the step of each coordinate changes; default 1 / sqrt(2 sqrt(dimension))", minimum=0
+    )
     tau_prime: float | None = option(
-        None, help="how fast all widths change together; default 1 / sqrt(2 dimension)", minimum=0
+        None, help="how fast the steps of all coordinates change together; default 1 / sqrt(2 dimension)", minimum=0
     )
-    epsilon: float = option(0.00001, help="the smallest width", minimum=0)
+    epsilon: float = option(0.00001, help="the smallest step", minimum=0)
 
     def search(self) -> Blocking:
         self.problem.require_one_objective()
@@ -59,17 +53,20 @@ class EvolutionStrategy(BlockingAlgorithm):
 
 
 class _OwnSteps(ec.ES):  # type: ignore[misc] # inspyred carries no types
-    """inspyred's strategy on candidates that carry their widths already: its own `evolve` would draw them up to 1."""
+    """inspyred's strategy for candidates that already carry their steps.
+
+    `ES.evolve` would draw steps of up to 1, the width of the whole cube.
+    """
 
     def evolve(self, *arguments: Any, **named: Any) -> Any:
         return ec.EvolutionaryComputation.evolve(self, *arguments, **named)
 
 
 def _with_steps(space: SearchSpace, step: float) -> Encoding:
-    """Points of the unit cube, each followed by the widths of its mutations."""
+    """Candidates are points of the unit cube, each followed by its steps."""
     points, steps = cube(space), [step] * space.dimension
     return Encoding(
-        lambda random, args: points.generator(random, args) + steps,
+        lambda random: points.generator(random) + steps,
         points.bounder,
         lambda configuration: points.encode(configuration) + steps,
         lambda candidate: points.decode(candidate[: space.dimension]),

@@ -1,11 +1,11 @@
-"""A genetic algorithm for byohpo, by inspyred.
+"""A genetic algorithm for byohpo, with inspyred's `GA`.
 
-Holland 1975, "Adaptation in Natural and Artificial Systems"; Gray-coded after Caruana & Schaffer 1988, "Representation
-and Hidden Bias: Gray vs. Binary Coding for Genetic Algorithms".
+Holland 1975, "Adaptation in Natural and Artificial Systems". The Gray code follows Caruana & Schaffer 1988,
+"Representation and Hidden Bias: Gray vs. Binary Coding for Genetic Algorithms".
 """
 
 import attrs
-from byohpo_inspyred import Turns, bit_string, evolving, generation_size, pairs, steady_size
+from byohpo_inspyred import Turns, bit_string, evolving, generation_size, population_option, require_even, steady_size
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
@@ -15,40 +15,40 @@ TURNS = Turns(replacer=ec.replacers.plus_replacement, arguments={"num_selected":
 
 @attrs.define(eq=False)
 class GeneticAlgorithm(BlockingAlgorithm):
-    """Bit strings that are selected by rank, crossed at some points and flipped bit by bit.
+    """Selects bit strings by rank, crosses them in pairs and flips single bits.
 
-    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    Choose `mode="generational"` if trials take nearly equally long, or if their durations must not change the search.
     """
 
     mode: str = mode_option()
-    population: int = option(
-        attrs.Factory(
-            lambda self: (
-                steady_size(self.problem, 0.6, even=True)
-                if self.mode == "asynchronous"
-                else generation_size(self.problem, generations=10, even=True)
-            ),
-            takes_self=True,
-        ),
-        help="bit strings kept; even; default 0.6 slots, from 4 to min(20, max_jobs // 4), in generational mode, "
-        "where they are its trials, max(slots, 4, min(20, max_jobs // 10))",
+    population: int = population_option(
+        "how many bit strings are kept, an even number; in generational mode also the trials of a generation",
+        asynchronous=steady_size(0.6),
+        generational=generation_size(10),
         minimum=2,
-        maximum=100_000,
+        even=True,
     )
-    crossover_rate: float = option(1.0, help="the share of pairs that are crossed", minimum=0, maximum=1)
-    num_crossover_points: int = option(2, help="where a pair is cut", minimum=1)
+    crossover_rate: float = option(1.0, help="the share of parent pairs that are crossed", minimum=0, maximum=1)
+    num_crossover_points: int = option(2, help="at how many points a pair is crossed", minimum=1)
     mutation_rate: float | None = option(
         None,
-        help="the chance of each bit to be flipped; default 2.25 / bits of the whole string",
+        help="the probability that a bit is flipped; default 2.25 / (number of bits in the string), at most 1",
         minimum=0,
         maximum=1,
     )
-    num_elites: int = option(1, help="how many of the best survive a generation, in generational mode", minimum=0)
-    bits: int = option(10, help="bits of a continuous parameter, at most of an integer one", minimum=1, maximum=32)
+    num_elites: int = option(
+        1, help="how many of the best bit strings survive each generation; only in generational mode", minimum=0
+    )
+    bits: int = option(
+        10,
+        help="how many bits a continuous parameter has, and how many an integer parameter has at most",
+        minimum=1,
+        maximum=32,
+    )
 
     def search(self) -> Blocking:
         self.problem.require_one_objective()
-        pairs("population", self.population)
+        require_even("population", self.population)
         length = max(1, self.problem.space.bit_length(2.0**-self.bits))
         return evolving(
             self.problem,

@@ -1,4 +1,4 @@
-"""Grid search for byohpo: every combination of some values of each hyperparameter, once."""
+"""Grid search for byohpo: tries every combination of chosen values of the hyperparameters once."""
 
 import math
 import random
@@ -8,25 +8,31 @@ from typing import Any, ClassVar
 
 import attrs
 
-from byohpo_core import CategoricalParameter, InvalidInput, Problem, Study, Traits, hookimpl
+from byohpo_core import CategoricalParameter, InvalidInput, Problem, Traits, hookimpl
 
 _ORDERS = ("shuffled", "lexicographic")
 _FINEST = 10_000
-"""More values of one parameter than anybody pays trials for; they are held in memory."""
+"""The largest resolution of one parameter: its values are held in memory, and nobody pays for more trials."""
 
 
 @attrs.define(eq=False)
 class GridSearch:
-    """Tries every combination of values once and ends; integers and categories give all that they have."""
+    """Tries every combination of values once, then ends; integers and categories take all their values by default."""
 
     traits: ClassVar[Traits] = Traits(learns=False, finite=True, example={"resolution": 4})
     problem: Problem
     resolution: int | Mapping[str, int] | None = attrs.field(
         default=None,
-        metadata={"help": "values of a continuous parameter, at most of an integer: one number, or one for each name"},
+        metadata={
+            "help": "how many values a continuous parameter takes, and how many an integer parameter takes at most: "
+            "one number for all, or a mapping from names to numbers"
+        },
     )
     order: str = attrs.field(
-        default="shuffled", metadata={"help": "shuffled: by the seed; lexicographic: the last parameter varies fastest"}
+        default="shuffled",
+        metadata={
+            "help": "shuffled: a random order, which the seed decides; lexicographic: the last parameter varies fastest"
+        },
     )
     _points: Iterator[dict[str, Any]] = attrs.field(init=False)
 
@@ -36,9 +42,11 @@ class GridSearch:
         if isinstance(self.resolution, Mapping):
             for name in self.resolution:
                 if name not in self.problem.space.tunable:
-                    raise InvalidInput(f"resolution names {name!r}, which is no tuned hyperparameter")
+                    raise InvalidInput(f"resolution names {name!r}, which is not a tuned hyperparameter")
                 if isinstance(self.problem.space.tunable[name], CategoricalParameter):
-                    raise InvalidInput(f"resolution names {name!r}, which is categorical: all its values are tried")
+                    raise InvalidInput(
+                        f"resolution names {name!r}, which is categorical; leave it out, since all its values are tried"
+                    )
         axes = {name: self._values(name) for name in self.problem.space.tunable}
         size = math.prod(map(len, axes.values()))
         generator = random.Random(self.problem.seed)  # noqa: S311 - a search, not a secret
@@ -46,8 +54,8 @@ class GridSearch:
         self._points = (_point(axes, index) for index in indices)
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
-        """The next points of the grid; none when it is exhausted."""
+    def propose(self, count: int) -> list[dict[str, Any]]:
+        """The next points of the grid; an empty list when all were proposed."""
         return list(islice(self._points, count))
 
     def _values(self, name: str) -> list[Any] | range:
@@ -59,7 +67,7 @@ class GridSearch:
             return [parameter.min_value]
         if resolution is None:
             if parameter.cardinality == math.inf:
-                raise InvalidInput(f"{name} is continuous: give the grid a resolution, such as {{{name!r}: 5}}")
+                raise InvalidInput(f"{name} is continuous and needs a resolution, such as {{{name!r}: 5}}")
             return range(int(parameter.min_value), int(parameter.max_value) + 1)
         if isinstance(resolution, bool) or not isinstance(resolution, int) or not 1 <= resolution <= _FINEST:
             raise InvalidInput(f"the resolution of {name} is {resolution!r}, not a whole number from 1 to {_FINEST}")
@@ -70,7 +78,7 @@ class GridSearch:
 
 
 def _point(axes: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """The configuration with a number, of which the last parameter is the lowest digit."""
+    """The configuration number *index*, which is read as digits: the last parameter is the lowest digit."""
     point = {}
     for name, values in reversed(list(axes.items())):
         index, place = divmod(index, len(values))
@@ -79,7 +87,7 @@ def _point(axes: Mapping[str, Any], index: int) -> dict[str, Any]:
 
 
 def _shuffled(size: int, generator: random.Random) -> Iterator[int]:
-    """The numbers below *size* in random order, without a list of them (Fisher & Yates, sparse)."""
+    """The numbers below *size* in random order: a Fisher-Yates shuffle that stores only the numbers that it moved."""
     moved: dict[int, int] = {}
     for last in reversed(range(size)):
         chosen = generator.randint(0, last)

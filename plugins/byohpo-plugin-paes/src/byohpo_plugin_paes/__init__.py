@@ -1,4 +1,4 @@
-"""The Pareto archived evolution strategy for byohpo, by inspyred.
+"""The Pareto archived evolution strategy for byohpo, with inspyred's `PAES`.
 
 Knowles & Corne 2000, "Approximating the Nondominated Front Using the Pareto Archived Evolution Strategy", Evolutionary
 Computation 8(2).
@@ -8,7 +8,7 @@ import random
 from types import FunctionType
 
 import attrs
-from byohpo_inspyred import Turns, evolving, pareto
+from byohpo_inspyred import SLOTS, Turns, evolving, pareto, population_option
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
@@ -18,24 +18,21 @@ TURNS = Turns(pairs=True)
 
 @attrs.define(eq=False)
 class ParetoArchivedEvolution(BlockingAlgorithm):
-    """Parents with one mutated child each, which replaces its parent if it is better or in a less crowded place.
+    """Mutates each parent into one child, which replaces it if the child is better or in a less crowded region.
 
-    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    Choose `mode="generational"` if trials take nearly equally long, or if their durations must not change the search.
     """
 
     mode: str = mode_option()
-    population: int = option(
-        attrs.Factory(
-            lambda self: 3 if self.mode == "asynchronous" else self.problem.max_parallel_jobs, takes_self=True
-        ),
-        help="parents, and so trials a turn; default 3, in generational mode as many as slots",
-        minimum=1,
-        maximum=100_000,
+    population: int = population_option(
+        "how many parents there are, and so trials in each turn", asynchronous=3, generational=SLOTS, minimum=1
     )
-    max_archive_size: int = option(20, help="how many of the best are remembered", minimum=1)
-    num_grid_divisions: int = option(3, help="how often the range of each objective is halved", minimum=1, maximum=8)
-    mutation_rate: float = option(0.4, help="the chance of each coordinate to be moved", minimum=0, maximum=1)
-    gaussian_stdev: float = option(0.15, help="how far it is moved, in the unit cube", minimum=0)
+    max_archive_size: int = option(20, help="how many nondominated configurations the archive keeps", minimum=1)
+    num_grid_divisions: int = option(
+        3, help="how often the grid of the archive halves the range of each objective", minimum=1, maximum=8
+    )
+    mutation_rate: float = option(0.4, help="the probability that a coordinate is mutated", minimum=0, maximum=1)
+    gaussian_stdev: float = option(0.15, help="the standard deviation of a mutation, in the unit cube", minimum=0)
 
     def search(self) -> Blocking:
         return evolving(
@@ -59,8 +56,11 @@ def _engine(generator: random.Random) -> ec.emo.PAES:
 
 
 def _own(archiver: FunctionType) -> FunctionType:
-    """A copy of inspyred's archiver, which keeps its grid on itself and finds itself by its global name."""
-    namespace = {**archiver.__globals__, "dir": vars}  # which is quicker, and has what it asks for
+    """A copy of inspyred's archiver, so that studies do not share a grid.
+
+    The archiver stores its grid as an attribute of itself, and finds itself by its global name.
+    """
+    namespace = {**archiver.__globals__, "dir": vars}  # vars is faster, and has the attributes that it looks for
     own = FunctionType(archiver.__code__, namespace, archiver.__name__, archiver.__defaults__, archiver.__closure__)
     namespace[archiver.__name__] = own
     return own

@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 
 import attrs
 
-from byohpo_core import Problem, Study, Traits, hookimpl
+from byohpo_core import Problem, Traits, hookimpl
 
 
 @attrs.define(eq=False)
 class RandomSearch:
-    """Draws every configuration at random: one uniform draw per parameter, in the space's order."""
+    """Draws each configuration at random, with one uniform draw per parameter, in the order of the space."""
 
     traits: ClassVar[Traits] = Traits(learns=False)
     problem: Problem
@@ -20,6 +20,6 @@ class RandomSearch:
         self._random = random.Random(self.problem.seed)  # noqa: S311 - a search, not a secret
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
-        """Exactly *count* configurations."""
+    def propose(self, count: int) -> list[dict[str, Any]]:
+        """Exactly *count* new configurations."""
         return [self.problem.space.sample(self._random) for _ in range(count)]

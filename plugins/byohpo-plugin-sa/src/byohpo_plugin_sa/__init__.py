@@ -1,7 +1,8 @@
-"""Simulated annealing for byohpo, by inspyred.
+"""Simulated annealing for byohpo, with inspyred's `SA`.
 
-Kirkpatrick, Gelatt & Vecchi 1983, "Optimization by Simulated Annealing", Science 220. Annealing
-takes one step at a time, so parallel slots are filled without waiting for results, or by independent chains.
+Kirkpatrick, Gelatt & Vecchi 1983, "Optimization by Simulated Annealing", Science 220. Annealing takes one step at a
+time. To fill several slots, asynchronous mode takes steps without waiting for all results, and generational mode runs
+independent chains.
 """
 
 import attrs
@@ -15,9 +16,9 @@ TURNS = Turns(pairs=True)
 
 @attrs.define(eq=False)
 class SimulatedAnnealing(BlockingAlgorithm):
-    """Chains of small steps: a better one is always taken, a worse one the more rarely the cooler it has become.
+    """Takes small random steps: always a better one, and a worse one less and less often as the temperature falls.
 
-    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    Choose `mode="generational"` if trials take nearly equally long, or if their durations must not change the search.
     """
 
     mode: str = mode_option()
@@ -25,16 +26,17 @@ class SimulatedAnnealing(BlockingAlgorithm):
         attrs.Factory(
             lambda self: 1 if self.mode == "asynchronous" else self.problem.max_parallel_jobs, takes_self=True
         ),
-        help="independent searches side by side; default 1, in generational mode as many as slots",
+        help="how many independent searches run side by side; default 1 in asynchronous mode, as many as slots in "
+        "generational mode",
         minimum=1,
         maximum=100_000,
     )
     temperature: float = option(
-        0.01, help="the loss, in the objective's unit, that is at first often accepted", minimum=0
+        0.01, help="the increase of the loss that is often accepted at first, in the objective's unit", minimum=0
     )
-    cooling_rate: float = option(0.9, help="what the temperature is multiplied by at each step", minimum=0, maximum=1)
-    mutation_rate: float = option(0.3, help="the chance of each coordinate to be moved", minimum=0, maximum=1)
-    gaussian_stdev: float = option(0.2, help="how far it is moved, in the unit cube", minimum=0)
+    cooling_rate: float = option(0.9, help="each step multiplies the temperature by this", minimum=0, maximum=1)
+    mutation_rate: float = option(0.3, help="the probability that a coordinate is mutated", minimum=0, maximum=1)
+    gaussian_stdev: float = option(0.2, help="the standard deviation of a mutation, in the unit cube", minimum=0)
 
     def search(self) -> Chains:
         self.problem.require_one_objective()

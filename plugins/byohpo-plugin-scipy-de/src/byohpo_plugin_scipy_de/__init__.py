@@ -1,4 +1,4 @@
-"""Differential evolution for byohpo, by SciPy.
+"""Differential evolution for byohpo, with SciPy's `differential_evolution`.
 
 Storn & Price 1997, "Differential Evolution - a Simple and Efficient Heuristic for Global Optimization over Continuous
 Spaces"; https://docs.scipy.org/doc/scipy/reference/generated/scipy.optimize.differential_evolution.html
@@ -20,9 +20,11 @@ from byohpo_core import Blocking, BlockingAlgorithm, InvalidInput, SearchSpace, 
 from byohpo_plugin_scipy_de.steady import STEERABLE, SteadyState, Trial
 
 TURN = 5
-"""How many mixtures are made together in asynchronous mode: one by one each takes SciPy twice as long."""
+"""How many mixtures are made at a time in asynchronous mode. Made one by one, each takes SciPy twice as long."""
 LEAST_FOR_RAND2 = 6
-"""It mixes five others."""
+"""The smallest population for the rand2 strategies, which mix five other members."""
+MUTATION_LIMIT = 2
+"""SciPy accepts only mutation factors below this."""
 STRATEGIES = tuple(
     f"{kind}{crossover}"
     for kind in ("best1", "best2", "rand1", "rand2", "randtobest1", "currenttobest1")
@@ -32,11 +34,11 @@ STRATEGIES = tuple(
 
 @attrs.frozen
 class Box:
-    """SciPy's variables: one a parameter, whole numbers where all values have equal shares, else from 0 to 1."""
+    """SciPy's variables, one for each parameter: whole numbers if all values are equally likely, else from 0 to 1."""
 
     space: SearchSpace
     sizes: tuple[int, ...] = attrs.field(init=False)
-    """How many values each parameter has; 0 for those from 0 to 1."""
+    """How many values each parameter has; 0 if its variable is from 0 to 1."""
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "sizes", tuple(map(_equal_shares, self.space.tunable.values())))
@@ -50,18 +52,18 @@ class Box:
         return [size > 0 for size in self.sizes]
 
     def encode(self, configuration: Mapping[str, Any]) -> list[float]:
-        """The variables of a configuration."""
+        """Convert a configuration to variables."""
         units = self.space.encode(configuration)
         return [unit * size - 0.5 if size else unit for unit, size in zip(units, self.sizes, strict=True)]
 
     def decode(self, variables: Sequence[float]) -> dict[str, Any]:
-        """The configuration for some variables."""
+        """Convert variables to a configuration."""
         return self.space.decode(
             [(value + 0.5) / size if size else value for value, size in zip(variables, self.sizes, strict=True)]
         )
 
     def fill(self, points: NDArray[Any]) -> NDArray[Any]:
-        """Points of the unit cube as variables."""
+        """Scale points of the unit cube to variables."""
         low, high = np.array(self.bounds, dtype=float).T
         scaled: NDArray[Any] = low + points * (high - low)
         return scaled
@@ -69,9 +71,9 @@ class Box:
 
 @attrs.define(eq=False)
 class DifferentialEvolution(BlockingAlgorithm):
-    """Each configuration competes with a mixture of others, and stays if it is better.
+    """Mixes other configurations into a rival for each one, and keeps the better of the two.
 
-    Generational rather than asynchronous if trials take nearly equally long, or if that must not matter: see `mode`.
+    Choose `mode="generational"` if trials take nearly equally long, or if their durations must not change the search.
     """
 
     mode: str = mode_option(possible=STEERABLE)
@@ -84,20 +86,24 @@ class DifferentialEvolution(BlockingAlgorithm):
             ),
             takes_self=True,
         ),
-        help="configurations kept; default max(6, 0.8 slots), in generational mode, where they are its "
-        "trials, max(slots, 6, min(20, max_jobs // 8))",
+        help="how many configurations are kept; in generational mode also the trials of a generation; default: max(6, "
+        "ceil(0.8 * slots)) in asynchronous mode, max(6, slots, min(20, max_jobs // 8)) in generational mode",
         minimum=5,
         maximum=100_000,
     )
-    strategy: str = attrs.field(default="best1bin", metadata={"help": f"how they mix: {', '.join(STRATEGIES)}"})
+    strategy: str = attrs.field(
+        default="best1bin", metadata={"help": f"how configurations are mixed: {', '.join(STRATEGIES)}"}
+    )
     mutation: float | Sequence[float] = attrs.field(
         default=attrs.Factory(lambda self: (0.4, 0.8) if self.mode == "asynchronous" else (0.5, 1.0), takes_self=True),
         metadata={
-            "help": "how far differences reach: a number, or two between which it is drawn; default 0.4 to 0.8, in "
-            "generational mode 0.5 to 1"
+            "help": "the factor for differences between configurations: a number, or two between which it is drawn; "
+            "default 0.4 to 0.8 in asynchronous mode, 0.5 to 1 in generational mode"
         },
     )
-    recombination: float = option(0.7, help="the share of coordinates that a mixture takes", minimum=0, maximum=1)
+    recombination: float = option(
+        0.7, help="the probability that a coordinate is taken from the mixture", minimum=0, maximum=1
+    )
     _encode: Callable[[Mapping[str, Any]], list[float]] = attrs.field(init=False)
 
     def search(self) -> Blocking:
@@ -109,8 +115,10 @@ class DifferentialEvolution(BlockingAlgorithm):
                 f"population is {self.population}; it must be at least {LEAST_FOR_RAND2} for {self.strategy}"
             )
         span = self.mutation if isinstance(self.mutation, Sequence) else (self.mutation,)
-        if len(span) not in (1, 2) or not all(type(it) in (int, float) and 0 <= it < 2 for it in span):  # noqa: PLR2004
-            raise InvalidInput(f"mutation is {self.mutation!r}; it must be a number from 0 to below 2, or two of them")
+        if len(span) not in (1, 2) or not all(type(it) in (int, float) and 0 <= it < MUTATION_LIMIT for it in span):
+            raise InvalidInput(
+                f"mutation is {self.mutation!r}; it must be a number from 0 to below {MUTATION_LIMIT}, or two of them"
+            )
         box = Box(self.problem.space)
         self._encode, decode = remembering(box.space, box.encode, box.decode)
         if self.mode == "asynchronous":
@@ -119,21 +127,21 @@ class DifferentialEvolution(BlockingAlgorithm):
         return Blocking(self.problem, self._evolve, decode=decode)
 
     def _evolve(self, evaluate: Callable[[list[list[float]]], list[float]]) -> None:
-        # Losses may be so large that their deviation, which SciPy looks at, overflows.
+        # SciPy computes the standard deviation of the losses, which overflows for very large losses.
         with np.errstate(over="ignore"):
             differential_evolution(
                 lambda columns: np.array(evaluate(columns.T.tolist())),
                 maxiter=sys.maxsize - 1,
                 tol=0,
-                atol=-1,  # it never counts as converged: the study ends it
-                polish=False,  # a polish would take finite differences, as paid jobs
+                atol=-1,  # never converged: the study ends the search
+                polish=False,  # a polish takes finite differences, and each would cost a job
                 updating="deferred",
                 vectorized=True,
                 **self._settings(),
             )
 
     def _go_on(self, evaluate: Callable[[list[Trial]], list[float]]) -> None:
-        """Each result decides at once; then the next members in turn meet mixtures of the population as it is."""
+        """Select on each result at once, then mix the present population into rivals of the next members in turn."""
         population = SteadyState(**self._settings())
         trials = population.trials()
         turn = cycle(range(self.population))
@@ -143,7 +151,7 @@ class DifferentialEvolution(BlockingAlgorithm):
             trials = population.mix(list(islice(turn, TURN)))
 
     def _settings(self) -> dict[str, Any]:
-        """What SciPy takes in both modes."""
+        """SciPy's arguments, which are the same in both modes."""
         box = Box(self.problem.space)
         generator = np.random.default_rng(self.problem.seed)
         start = qmc.LatinHypercube(self.problem.space.dimension, rng=generator).random(self.population)

@@ -1,7 +1,7 @@
-"""SciPy's differential evolution, some trials at a time, while others are still open.
+"""SciPy's differential evolution, a few trials at a time, while other trials still run.
 
-The public function has its results in the order of its calls only. So this takes the solver behind it, which is not
-public: all that is known of its inside is here, and the tests hold it against the SciPy versions that are installed.
+SciPy's public function needs its results in the order of its calls, so this module uses the private solver class behind
+it. All that byohpo assumes about the solver is in this module, and the tests compare it with the installed SciPy.
 """
 
 import math
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 try:
     from scipy.optimize._differentialevolution import DifferentialEvolutionSolver
-except ImportError:  # a SciPy that has it elsewhere
+except ImportError:  # this SciPy has it in another place
     DifferentialEvolutionSolver = None
 
 PARTS = ("_mutate_many", "_ensure_constraint", "_scale_parameters")
 STEERABLE = all(hasattr(DifferentialEvolutionSolver, part) for part in PARTS)
-"""Whether this SciPy's solver can be steered from outside; otherwise there are generations only."""
+"""Whether this SciPy's solver has the parts that asynchronous mode needs; if not, only generational mode works."""
 
 
 @attrs.frozen(eq=False)
@@ -28,37 +28,38 @@ class Trial:
 
     member: int
     unit: NDArray[Any]
-    """The vector as SciPy keeps it, each coordinate from 0 to 1."""
+    """The vector as SciPy stores it, with coordinates from 0 to 1."""
     variables: list[float]
-    """The same within the bounds, rounded where they are whole numbers."""
+    """The same vector scaled to the bounds, with whole numbers rounded."""
 
 
 class SteadyState:
-    """A population that each result changes at once: SciPy's `updating="immediate"`, for several open trials."""
+    """A population that each result changes at once: SciPy's `updating="immediate"`, but with several open trials."""
 
     def __init__(self, **settings: Any) -> None:
-        # It wants a function, which it would call in its own loop only.
+        # The solver requires a function, but calls it only in its own loop, which is not used.
         self._solver = DifferentialEvolutionSolver(np.sum, polish=False, **settings)
+        self._mutate, self._bound, self._scale = (getattr(self._solver, part) for part in PARTS)
         self._rows = list(range(len(self._solver.population)))
-        """In which row each member is: SciPy wants the best in row 0."""
+        """The row of each member. SciPy expects the best member in row 0."""
         self._energies = [math.inf] * len(self._rows)
-        """The loss in each row: of a member without a result anything is better."""
+        """The loss of each row; infinite until the member has a result."""
 
     def trials(self) -> list[Trial]:
-        """The first population, each for its own place."""
+        """The trials of the first population, each for its own place."""
         return self._trials(range(len(self._rows)), self._solver.population[self._rows])
 
     def mix(self, members: Sequence[int]) -> list[Trial]:
-        """Mixtures that compete with some members."""
+        """Make one mixture to compete with each of *members*."""
         solver = self._solver
         if solver.dither is not None:
             solver.scale = solver.random_number_generator.uniform(*solver.dither)
-        units = solver._mutate_many(np.array([self._rows[member] for member in members]))  # noqa: SLF001 - as said above
-        solver._ensure_constraint(units)  # noqa: SLF001
+        units = self._mutate(np.array([self._rows[member] for member in members]))
+        self._bound(units)
         return self._trials(members, units)
 
     def select(self, trial: Trial, loss: float) -> None:
-        """Let the trial have its member's place, if it is not worse."""
+        """Replace the member by the trial, unless the trial is worse."""
         row = self._rows[trial.member]
         if loss <= self._energies[row]:
             self._solver.population[row], self._energies[row] = trial.unit, loss
@@ -72,5 +73,5 @@ class SteadyState:
         self._rows[member], self._rows[former] = 0, row
 
     def _trials(self, members: Sequence[int], units: NDArray[Any]) -> list[Trial]:
-        variables = self._solver._scale_parameters(units).tolist()  # noqa: SLF001
+        variables = self._scale(units).tolist()
         return [Trial(*parts) for parts in zip(members, units, variables, strict=True)]
