@@ -50,9 +50,10 @@ class Blocking:
     loss so far plus the range seen, 1e30 while none is known, when their results are returned: the order of arrival
     within a batch cannot matter. A pruned trial gives its last value.
 
-    With *late* above 0 `evaluate` does not wait for the last so many results. It puts the points whose results it
-    returns into the list that it was given, in the order in which they were made; the late ones come with later calls.
-    So a call with k points returns k results (the first call *late* fewer), and with *late* = slots - 1 no slot waits.
+    With *pending_allowed* above 0 `evaluate` does not wait for the last so many results. It puts the points whose
+    results it returns into the list that it was given, in the order in which they were made; the others come with later
+    calls. So a call with k points returns k results (the first call *pending_allowed* fewer), and with
+    *pending_allowed* = slots - 1 no slot waits.
     But a point whose configuration was asked for before is dropped, since its result is in or on its way, and copies
     would crowd out the others: a call returns as many results as its other points, or none. An optimiser that needs a
     result for each point says so by *answered*: then it gets the known result again, as soon as there is one.
@@ -60,7 +61,8 @@ class Blocking:
     when the study closes are returned by last calls, whose points are not evaluated any more.
 
     Register it as it is, or say in a `BlockingAlgorithm` which one to run. Where several take part together, each has
-    its place in a `Chains`: it is number *chain* of *chains*, which its proposals' keys tell.
+    its place in a `Chains`: it is number *chain* of *chains*, which its proposals' keys tell. *late* is the old name
+    of *pending_allowed*.
     """
 
     def __init__(
@@ -69,15 +71,16 @@ class Blocking:
         optimise: Callable[[Evaluate], object],
         *,
         decode: Callable[[Any], Mapping[str, Any]] | None = None,
-        late: int = 0,
+        pending_allowed: int = 0,
         answered: bool = False,
         chain: int = 0,
         chains: int = 1,
+        late: int | None = None,
     ) -> None:
         self._optimise = optimise
         self._decode = decode or problem.space.decode
         self._objectives = len(problem.objectives)
-        self._late = late
+        self._pending_allowed = pending_allowed if late is None else late
         self._answered = answered
         self._chains = chains
         self._next = chain
@@ -119,7 +122,7 @@ class Blocking:
         queue = self._queue
         while len(proposals) < count:
             if not queue:
-                if self._over or len(self._results) < len(self._points) - self._late:
+                if self._over or len(self._results) < len(self._points) - self._pending_allowed:
                     break
                 self._optimiser.parent = getcurrent()
                 self._optimiser.switch()  # until it asks for more results or ends; its error is ours
@@ -151,7 +154,7 @@ class Blocking:
         if self._optimiser:  # it has begun and not ended
             self._optimiser.parent = getcurrent()
             with suppress(Exception):  # what it raises on its way out is of no use to anybody
-                if self._late and self._results:
+                if self._pending_allowed and self._results:
                     self._optimiser.switch()  # the call after the last result unwinds it
                 else:
                     self._optimiser.throw(Unwound)
@@ -175,21 +178,21 @@ class Blocking:
         elif not (self._results and points):
             self._leave()
         finished, results = [], []
-        due = len(points) if self._closed else max(0, len(self._points) - self._late)
+        due = len(points) if self._closed else max(0, len(self._points) - self._pending_allowed)
         for key in sorted(self._results)[:due]:
             finished.append(self._points.pop(key))
             results.append(self._results.pop(key))
-        if self._late:
+        if self._pending_allowed:
             points[:] = finished
         losses = self._imputed(results)
         return [loss for (loss,) in losses] if self._objectives == 1 else losses
 
     def _ask(self, points: Points) -> None:
         """Queue proposals for points."""
-        full = len(self._points) >= self._late > 0
+        full = len(self._points) >= self._pending_allowed > 0
         for point in points:
             hyperparameters = self._decode(point)
-            if self._late:
+            if self._pending_allowed:
                 configuration = tuple(hyperparameters.values())
                 if full and configuration in self._asked and self._repeats < _REPEATS:
                     self._repeats += 1

@@ -242,7 +242,7 @@ def loss(proposal):
 def test_late_results_come_with_later_turns_each_with_its_point(blocking, ask):
     """Three may be late: the first of six candidates needs three results, then each turn as many as it made."""
     turns = []
-    algorithm = blocking(evolving(turns), late=3)
+    algorithm = blocking(evolving(turns), pending_allowed=3)
     proposals = ask(algorithm, 10)
     assert len(proposals) == 6
     algorithm.observe(None, finished(proposals[4:], map(loss, proposals[4:])))
@@ -262,7 +262,7 @@ def test_late_results_come_with_later_turns_each_with_its_point(blocking, ask):
 def test_no_slot_waits_and_every_result_is_returned_once(blocking, born, together, ask):
     """Whatever the order of arrival, and also when the study ends: what is still out comes with the last turns."""
     turns, generator, running, told = [], random.Random(born), [], []
-    algorithm = blocking(evolving(turns, born), late=3)
+    algorithm = blocking(evolving(turns, born), pending_allowed=3)
     for _ in range(60):
         running += ask(algorithm, 4 - len(running))
         assert len(running) == 4
@@ -286,7 +286,7 @@ def test_closing_comes_back_from_an_optimiser_that_asks_for_nothing(blocking, as
         while True:
             evaluate([])
 
-    algorithm = blocking(optimise, late=2)
+    algorithm = blocking(optimise, pending_allowed=2)
     proposals = ask(algorithm, 4)
     algorithm.observe(None, finished(proposals, map(loss, proposals)))
     ask(algorithm, 1)
@@ -314,7 +314,7 @@ def test_the_order_within_a_batch_does_not_matter_to_late_results_either(blockin
     made = []
     for turn in (1, -1):
         turns = []
-        algorithm = blocking(evolving(turns), late=3)
+        algorithm = blocking(evolving(turns), pending_allowed=3)
         running = ask(algorithm, 4)
         for _ in range(20):
             algorithm.observe(
@@ -335,7 +335,7 @@ def test_a_point_that_is_being_evaluated_or_known_is_not_proposed_again(blocking
             points = [[value] for value in values]
             turns.append((points, evaluate(points)))
 
-    algorithm = blocking(optimise, late=2)
+    algorithm = blocking(optimise, pending_allowed=2)
     first, *rest = ask(algorithm, 3)
     algorithm.observe(None, finished([first], [(1.0,)]))
     (next_,) = ask(algorithm, 1)
@@ -356,7 +356,7 @@ def test_a_point_that_must_come_back_gets_the_known_result(status, blocking, ask
             points = [[value] for value in values]
             turns.append((points, evaluate(points)))
 
-    algorithm = blocking(optimise, late=2, answered=True)
+    algorithm = blocking(optimise, pending_allowed=2, answered=True)
     first, *rest = ask(algorithm, 3)
     algorithm.observe(None, finished([first], [(1.0,)]))
     (again,) = ask(algorithm, 1)
@@ -377,7 +377,7 @@ def test_an_optimiser_that_only_repeats_itself_may_do_so_in_the_end(blocking, as
         while len(calls) < 100:
             calls.append(evaluate([[0.1]]))
 
-    algorithm = blocking(optimise, late=1)
+    algorithm = blocking(optimise, pending_allowed=1)
     proposals = ask(algorithm, 2)
     algorithm.observe(None, finished(proposals[:1], [(1.0,)]))
     assert [it.hyperparameters["x"] for it in ask(algorithm, 1)] == [0.1]
@@ -387,7 +387,7 @@ def test_an_optimiser_that_only_repeats_itself_may_do_so_in_the_end(blocking, as
 def test_late_failures_are_worse_than_the_worst_that_was_returned(blocking, ask):
     """By the range seen until the turn in which they are returned."""
     turns = []
-    algorithm = blocking(evolving(turns, born=1, first=3), late=1)
+    algorithm = blocking(evolving(turns, born=1, first=3), late=1)  # by its old name
     a, b, c = ask(algorithm, 3)
     algorithm.observe(None, finished([a, b], [None, (4.0,)]))
     ask(algorithm, 1)

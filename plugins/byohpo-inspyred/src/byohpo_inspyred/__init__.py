@@ -203,7 +203,7 @@ def evolving(
         problem,
         optimise,
         decode=encoding.decode,
-        late=late,
+        pending_allowed=late,
         answered=moves,
         chain=chain,
         chains=chains,

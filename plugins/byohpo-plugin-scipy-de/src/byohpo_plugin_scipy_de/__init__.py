@@ -123,7 +123,9 @@ class DifferentialEvolution(BlockingAlgorithm):
         self._encode, decode = remembering(box.space, box.encode, box.decode)
         if self.mode == "asynchronous":
             late = self.problem.max_parallel_jobs - 1
-            return Blocking(self.problem, self._go_on, decode=lambda trial: decode(trial.variables), late=late)
+            return Blocking(
+                self.problem, self._go_on, decode=lambda trial: decode(trial.variables), pending_allowed=late
+            )
         return Blocking(self.problem, self._evolve, decode=decode)
 
     def _evolve(self, evaluate: Callable[[list[list[float]]], list[float]]) -> None:
