@@ -36,7 +36,7 @@ def tune_without(name):
     def others(group):
         return [entry for entry in entry_points(group=group) if entry.name != name]
 
-    with mock.patch("byohpo_core.plugins.hooks.entry_points", others):
+    with mock.patch("byohpo_core.plugins.finding.entry_points", others):
         return tune(strategy=name)
 
 

@@ -14,7 +14,7 @@ from byohpo_core import (
     Simulation,
     Tuner,
 )
-from byohpo_core.driving.driver import Driver
+from byohpo_core.driving.order import observable
 from byohpo_core.driving.policy import Policy
 
 SLOTS = 16
@@ -80,10 +80,8 @@ def test_another_order_is_refused():
         trajectory(1, "random", order="strickt")
 
 
-def test_foreign_results_do_not_take_others_with_them():
+def test_prior_results_do_not_take_others_with_them():
     """A trial from before a raised limit may end late: it is observed at once, and the others wait for their turn."""
-    driver = Driver.__new__(Driver)
-    driver._policy = Policy(order="strict")
-    late, early = (SimpleNamespace(number=number, foreign=number == 3) for number in (3, 9))
-    driver.study = SimpleNamespace(unobserved=[late, early], running=[SimpleNamespace(number=5)], waiting=[])
-    assert driver._observable() == [late]
+    late, early = (SimpleNamespace(number=number, prior=number == 3) for number in (3, 9))
+    study = SimpleNamespace(unobserved=[late, early], running=[SimpleNamespace(number=5)], waiting=[])
+    assert observable(study, Policy(order="strict")) == [late]

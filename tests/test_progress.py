@@ -19,7 +19,7 @@ def simulated(hyperparameters):
 
 
 def tune(monkeypatch, stream, **settings):
-    monkeypatch.setattr("byohpo_core.tuner.tuner.Progress", lambda: Progress(stream))
+    monkeypatch.setattr("byohpo_core.driving.session.Progress", lambda: Progress(stream))
     return Tuner(
         Simulated(simulated),
         "loss",

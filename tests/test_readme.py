@@ -31,7 +31,7 @@ def test_the_readmes_lines_run(capsys, monkeypatch, sagemaker_emulator):
     Path("train.py").write_text(TRAIN)
     Path("data").mkdir()
     Path("data/rows.csv").touch()
-    monkeypatch.setattr("byohpo_core.tuner.tuner.Progress", Silent)
+    monkeypatch.setattr("byohpo_core.driving.session.Progress", Silent)
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert len(blocks) == 5
     program = Path("readme.py")
@@ -56,7 +56,7 @@ PLUGINS = sorted(
 @pytest.mark.parametrize("readme", PLUGINS, ids=lambda readme: readme.parent.name)
 def test_the_examples_of_a_plugin_run(readme, capsys, monkeypatch):
     """Each algorithm's README has an example, which names it and uses its budget."""
-    monkeypatch.setattr("byohpo_core.tuner.tuner.Progress", Silent)
+    monkeypatch.setattr("byohpo_core.driving.session.Progress", Silent)
     blocks = re.findall(r"^```python\n(.*?)^```", readme.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     (block,) = blocks
     Path("example.py").write_text(block)

@@ -31,9 +31,9 @@ from byohpo_core import (
     register,
 )
 from byohpo_core.backends.simulated import SimulatedBackend
-from byohpo_core.driving.next_step import what_to_type
-from byohpo_core.driving.replay import manifest_of
-from byohpo_core.importable import import_function
+from byohpo_core.driving.manifest import Manifest
+from byohpo_core.driving.next_step import next_step
+from byohpo_core.importable import restore_function
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.memory import MemoryLog
 from byohpo_core.journal.sqlite import SqliteLog
@@ -581,17 +581,18 @@ def test_another_function_is_taken_with_a_warning(caplog):
     ],
     ids=str,
 )
-def test_what_to_type_follows_from_the_manifest(backend, targets, resume, stop):
+def test_what_to_type_follows_from_the_manifest(backend, targets, resume, stop, monkeypatch):
     """From its present plugins, by the names under which they are kept."""
+    monkeypatch.setenv("BYOHPO_JOURNAL", "studies.db")
     tuner("random").fit(job_name="s")
-    journal = open_journal("studies.db")
+    log = open_journal().find("s")
     manifest = attrs.evolve(
-        manifest_of(journal.find("s")),
+        Manifest.of(log),
         backend=backend,
         plugins=[PluginSpec("mine", f"byohpo.{group}", target, {}) for group, target in targets.items()],
     )
-    assert what_to_type("resume", "s", "byohpo.db", manifest) == f"`{resume}`"
-    assert what_to_type("stop", "s", "byohpo.db", manifest) == f"`{stop}`"
+    assert next_step("resume", log, manifest) == f"`{resume}`"
+    assert next_step("stop", log, manifest) == f"`{stop}`"
 
 
 def test_two_drivers_of_one_study_are_refused_the_holder_is_named():
@@ -735,5 +736,5 @@ def test_a_function_whose_module_fails_is_told_in_one_line(tmp_path, monkeypatch
     """Whatever the module raises when it is imported."""
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "broken_objective.py").write_text("raise RuntimeError('no such\\ndevice')")
-    with pytest.raises(InvalidInput, match=r"broken_objective:f, .* cannot import \(RuntimeError: no such device\)"):
-        import_function("broken_objective:f")
+    with pytest.raises(InvalidInput, match=r"broken_objective:f, .* cannot import \(.*RuntimeError: no such device\)"):
+        restore_function("broken_objective:f")

@@ -626,8 +626,8 @@ def test_stopping_what_has_ended_does_not_stop_what_goes_on_later():
     assert (study.jobs, study.stop_reason) == (10, "max_jobs (10) reached")
 
 
-@pytest.mark.parametrize("step", [imported, replay])
-def test_a_study_whose_driver_only_prepares_itself_can_be_stopped(step, monkeypatch):
+@pytest.mark.parametrize(("module", "step"), [("tuner.tuner", imported), ("driving.session", replay)])
+def test_a_study_whose_driver_only_prepares_itself_can_be_stopped(module, step, monkeypatch):
     """The request is kept until the driver looks; nobody else tries to drive."""
     at_it, go_on = threading.Event(), threading.Event()
 
@@ -636,7 +636,7 @@ def test_a_study_whose_driver_only_prepares_itself_can_be_stopped(step, monkeypa
         assert go_on.wait(30)
         return step(*arguments)
 
-    monkeypatch.setattr(f"byohpo_core.tuner.{step.__name__}", slow)
+    monkeypatch.setattr(f"byohpo_core.{module}.{step.__name__}", slow)
     tuner = Tuner(
         Simulated(simulated), "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_jobs=9, progress=False
     )

@@ -1,8 +1,4 @@
-"""The `byohpo` command.
-
-Exit codes: 0, 1 when a search brought no result or a listed plugin does not load, 2 for an error of the user's or a
-plugin's (one line on standard error), 130 after Ctrl-C.
-"""
+"""The `byohpo` command."""
 
 import argparse
 import os
@@ -11,11 +7,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
+from byohpo_core.cli.exit_codes import ERROR, INTERRUPTED
 from byohpo_core.errors import ByohpoError, one_line
-
-NO_RESULT = 1
-ERROR = 2
-INTERRUPTED = 130
 
 
 class _Parser(argparse.ArgumentParser):

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from byohpo_core.errors import UnknownPlugin, one_line
-from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Found, PluginFactory, find, installed, load
+from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find, installed, load
 from byohpo_core.plugins.options import option_parameters
 from byohpo_core.validate import nearest
 
@@ -76,7 +76,7 @@ def _info(options: argparse.Namespace) -> int:
     return 0
 
 
-def _found(name: str) -> Found:
+def _found(name: str) -> Loaded:
     """The algorithm of a name or, if there is none, the extension."""
     extensions = installed(EXTENSIONS)
     try:
@@ -97,7 +97,7 @@ def _default(parameter: inspect.Parameter) -> str:
     return "(derived)" if parameter.default is attrs.NOTHING else repr(parameter.default)
 
 
-def _meanings(found: Found) -> dict[str, str]:
+def _meanings(found: Loaded) -> dict[str, str]:
     if not isinstance(found.plugin, type) or not attrs.has(found.plugin):
         return {}
     return {field.alias or field.name: field.metadata.get("help", "") for field in attrs.fields(found.plugin)}

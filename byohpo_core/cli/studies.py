@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from byohpo_core.cli import NO_RESULT
+from byohpo_core.cli.exit_codes import NO_RESULT
 from byohpo_core.cli.plugins import print_columns
-from byohpo_core.driving.next_step import what_to_type
+from byohpo_core.driving.next_step import next_step
 from byohpo_core.study.study import Study
 
 if TYPE_CHECKING:
@@ -145,19 +145,18 @@ def _tell(study: Study) -> int:
 
 
 def _studies(options: argparse.Namespace) -> int:
-    from byohpo_core.driving.replay import manifest_of
+    from byohpo_core.driving.manifest import Manifest
     from byohpo_core.journal import open_journal
-    from byohpo_core.plugins.finding import ALGORITHMS
 
     journal = open_journal(options.journal)
     table = []
     for log in journal.logs():
-        manifest = manifest_of(log)
+        manifest = Manifest.of(log)
         study = log.study()
-        strategy = next(spec.name for spec in manifest.plugins if spec.group == ALGORITHMS)
+        strategy = manifest.algorithm.name
         best = "no result" if study.best is None else f"best {study.best.value:.6g}"
         jobs = f"{study.jobs}/{study.problem.max_jobs} jobs"
-        state = study.stop_reason or f"not ended: {what_to_type('resume', log.name, log.path, manifest)}"
+        state = study.stop_reason or f"not ended: {next_step('resume', log, manifest)}"
         table.append([log.name, log.id, strategy, jobs, best, state])
     if not table:
         missing = "" if Path(journal.path).exists() else ", which does not exist"

@@ -1,5 +1,6 @@
 """A study as a TOML file, for `byohpo tune`, whose help shows one."""
 
+import inspect
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -13,12 +14,10 @@ from byohpo_core.space.parameters import CategoricalParameter, ContinuousParamet
 from byohpo_core.tuner.tuner import Tuner
 from byohpo_core.validate import choice, items, nearest, text
 
-_OPTIONAL = (
-    *("metric_definitions", "objective_type", "max_jobs", "max_parallel_jobs", "max_runtime_in_seconds", "tags"),
-    *("base_tuning_job_name", "early_stopping_type", "random_seed", "strategy_options", "initial_configurations"),
-    *("failure_limit", "duplicates", "max_attempts", "max_cost", "order", "warm_start_from", "journal"),
-)
 _NEEDED = ("strategy", "objective_metric_name")
+_OTHERWISE = ("estimator", "hyperparameter_ranges", "extensions", "progress")
+"""Arguments of `Tuner` that are a table here, or the command's."""
+_OPTIONAL = [name for name in inspect.signature(Tuner).parameters if name not in (*_NEEDED, *_OTHERWISE)]
 _OURS = ("job_name", "inputs", "estimator", "script", "function", "hyperparameter_ranges", "extensions")
 _SHORT_FORMS = {"script": "local", "function": "function"}
 """Tables that need no kind."""

@@ -11,10 +11,10 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import is_importable, qualified_name
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.place import MEMORY
-from byohpo_core.plugins.finding import Found
+from byohpo_core.plugins.finding import Loaded
 
 
-def check_detachable(journal_path: str, estimator: Estimator, plugins: Iterable[Found]) -> None:
+def check_detachable(journal_path: str, estimator: Estimator, plugins: Iterable[Loaded]) -> None:
     """Raise `InvalidInput` if another process could not go on with such a study."""
     if journal_path == MEMORY:
         raise InvalidInput("fit(wait=False) needs a journal on disk, which another process can read")

@@ -5,18 +5,17 @@ proposal, a launch or a result before it is on disk.
 """
 
 import logging
-import math
 import os
-import signal
 import socket
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from byohpo_core.backendspecs import Backend, Ended, Outcome, Reported, Update
+from byohpo_core.backendspecs import Backend, Ended, Reported, Update
+from byohpo_core.driving.budget import allowed_repeats, free_slots, used_up, waits_for_duplicate, wanted
+from byohpo_core.driving.interrupts import Interrupts
+from byohpo_core.driving.order import may_ask, observable
 from byohpo_core.driving.policy import Policy
+from byohpo_core.driving.verdicts import missing_objectives, verdict
 from byohpo_core.errors import PluginError, one_line
 from byohpo_core.journal.log import EventLog
 from byohpo_core.plugins.hooks import StudyPlugins
@@ -24,15 +23,9 @@ from byohpo_core.study import events
 from byohpo_core.study.events import Event, Happening
 from byohpo_core.study.fold import Fold
 from byohpo_core.study.naming import job_name
-from byohpo_core.study.trial import Trial, TrialStatus
+from byohpo_core.study.trial import Report, TrialStatus
 
 _logger = logging.getLogger("byohpo")
-REPEATS_BESIDE_JOBS = 10
-"""How many repeats in a row are proposed while jobs run, before the next result is waited for."""
-LOOK_AHEAD = 2
-"""In strict order: how many times as many trials as slots may be unobserved."""
-_number = attrgetter("number")
-_MISSING_METRIC = "the job did not report {names}"
 
 
 class Driver:
@@ -51,24 +44,24 @@ class Driver:
     ) -> None:
         self.study = study
         self._log = log
-        self._way_on = way_on
         self._plugins = plugins
         self._backend = backend
         self._policy = policy
-        self._pending = [*unwritten]
-        """What the study knows and the disk does not."""
-        self._interrupts = 0
         self._stop_requested = stop_requested
         """Why the user wants the study to end and its jobs to stop, if so."""
-        self._told_missing = False
-        self._repeats = max([100, *(10 * size for size in plugins.populations)])
+        self._way_on = way_on
+        self._pending = [*unwritten]
+        """What the study knows and the disk does not."""
+        self._interrupts = Interrupts(study, way_on)
+        self._repeats = allowed_repeats(plugins.populations)
+        self._warned_of_missing = False
 
     def run(self) -> None:
         """Drive the study until it ends. Raises `KeyboardInterrupt` if the user stopped it first."""
         study, backend = self.study, self._backend
         self._tick()
         self._record(events.opened(socket.gethostname(), os.getpid()))
-        with self._interruptible():
+        with self._interrupts:
             try:
                 if study.running:
                     self._commit()  # whoever was overtaken learns it before it starts a job
@@ -84,12 +77,12 @@ class Driver:
                 if not backend.jobs_survive:
                     self._drain()
                 raise
-            self._heed_the_user()
-            if study.stop_reason is None and not self._interrupts:
+            self._follow_stop_requests()
+            if study.stop_reason is None and not self._interrupts.count:
                 enough = study.jobs >= study.problem.max_jobs
                 self._stop(f"max_jobs ({study.problem.max_jobs}) reached" if enough else "no more proposals")
             self._commit()
-        if self._interrupts and study.stop_reason is None:
+        if self._interrupts.count and study.stop_reason is None:
             raise KeyboardInterrupt(f"study {study.name!r} is interrupted: {self._way_on} goes on")
 
     def _adopt(self) -> None:
@@ -97,7 +90,7 @@ class Driver:
 
         In this order: what is to stop is not started first.
         """
-        self._heed_the_user()
+        self._follow_stop_requests()
         stopping = [trial for trial in self.study.running if self.study.stopping(trial)]
         if stopping:
             self._backend.stop(stopping)
@@ -105,15 +98,18 @@ class Driver:
 
     def _advance(self) -> None:
         """Observe, consider stopping and ask for proposals, until the slots are full or the plugins wait."""
+        study, policy = self.study, self._policy
         while True:
             self._reuse()
             self._observe()
             self._tick()
             if self._should_stop():
                 return
-            while (wanted := self._wanted()) > 0 and self._may_ask() and self._ask(wanted):
+            while (count := wanted(study, policy, self._backend.slots, self._repeats)) > 0:
+                if not (may_ask(study, policy) and self._ask(count)):
+                    break
                 self._reuse()
-            if not self._observable():
+            if not observable(study, policy):
                 return
 
     def _reuse(self) -> None:
@@ -126,24 +122,9 @@ class Driver:
                     reused = TrialStatus.Reused.value
                     self._record(events.finished(trial.number, reused, shares=earlier.number, reason=reason))
 
-    def _observable(self) -> Sequence[Trial]:
-        """The finished trials that it is time to observe; in strict order one, and only after all before it."""
-        trials = self.study.unobserved
-        if self._policy.order == "arrival" or not trials:
-            return trials
-        if foreign := [trial for trial in trials if trial.prior]:
-            return foreign
-        first = min(trials, key=_number)
-        unfinished = (*self.study.running, *self.study.waiting)
-        return [first] if all(trial.number > first.number for trial in unfinished) else []
-
-    def _may_ask(self) -> bool:
-        """Whether a plugin is to propose now: in strict order after each result, else when it knows all results."""
-        return self._policy.order == "strict" or not self.study.unobserved
-
     def _observe(self) -> bool:
         """Whether there was anything to observe."""
-        trials = self._observable()
+        trials = observable(self.study, self._policy)
         if trials:
             self._commit()
             self._record(events.observed([trial.number for trial in trials]))
@@ -151,90 +132,35 @@ class Driver:
         return bool(trials)
 
     def _should_stop(self) -> bool:
+        """Whether nothing more is proposed: the study has a reason to end, or the user leaves it."""
         study = self.study
-        self._heed_the_user()
+        self._follow_stop_requests()
         if study.stop_reason is None:
-            if self._broke():
-                self._stop(
-                    f"budget: {study.cost:.2f} of {self._policy.max_cost:.2f} is spent, and one more job may cost "
-                    f"{self._policy.reservation:.2f}"
-                )
-            elif self._only_repeats() and not self._news_to_come():
-                self._stop(f"nothing new proposed: the last {study.reused_in_a_row} proposals repeat known trials")
-            elif (reason := self._plugins.stop(study)) is not None:
+            reason = used_up(study, self._policy, self._backend.slots, self._repeats) or self._plugins.stop(study)
+            if reason is not None:
                 self._stop(reason)
         if study.stop_reason is not None:
             for trial in study.waiting:
-                if not self._held(trial):
+                if not waits_for_duplicate(study, self._policy, trial):
                     reason = f"the study ended before it had a job: {study.stop_reason}"
                     self._record(events.finished(trial.number, TrialStatus.Stopped.value, reason=reason))
-            while self._observe():
-                """In strict order it is one at a time."""
-        return study.stop_reason is not None or self._interrupts > 0
+            more = True
+            while more:  # in strict order it is one at a time
+                more = self._observe()
+        return study.stop_reason is not None or self._interrupts.count > 0
 
-    def _heed_the_user(self) -> None:
+    def _follow_stop_requests(self) -> None:
         """End the study as `stop_tuning_job` asks, or leave it after a Ctrl-C; after the next one the jobs stop too."""
-        study, request = self.study, self._stop_requested()
-        if request is None and not self._interrupts:
+        study, request, interrupts = self.study, self._stop_requested(), self._interrupts.count
+        if request is None and not interrupts:
             return
         jobs = [trial for trial in study.running if not study.stopping(trial)]
-        stop_jobs = bool(jobs) and (request is not None or self._interrupts > 1)
+        stop_jobs = bool(jobs) and (request is not None or interrupts > 1)
         if stop_jobs or (study.stop_reason is None and (request is not None or not study.left_by_user)):
             self._stop(study.stop_reason or request, jobs=request is not None or stop_jobs)
             self._commit()
         if stop_jobs:
             self._backend.stop(jobs)
-
-    def _only_repeats(self) -> bool:
-        """Whether plugins have long proposed nothing but what is known: a reason to wait for news, or to end."""
-        enough = REPEATS_BESIDE_JOBS if self._news_to_come() else self._repeats
-        return self.study.reused_in_a_row >= enough
-
-    def _news_to_come(self) -> bool:
-        """Whether there are jobs, or will be, whose results may bring something new."""
-        return bool(self.study.running or self.study.waiting)
-
-    def _wanted(self) -> int:
-        """How many more proposals there is a free slot and a job in the budget for."""
-        if self._policy.order == "strict":
-            return self._wanted_in_order()
-        if self._only_repeats():
-            return 0
-        study = self.study
-        waiting = study.waiting
-        free = self._free_slots()
-        budget = study.problem.max_jobs - study.jobs
-        for trial in waiting:
-            free -= not self._held(trial)
-            budget -= trial.attempt == 0
-        return min(free, budget)
-
-    def _wanted_in_order(self) -> int:
-        """The same where the answer may not depend on what has finished, only on what was observed.
-
-        Some proposals are made ahead, so that slots are not idle while the next result in order is awaited. Each takes
-        a job of the budget until it is observed to have shared another's.
-        """
-        study = self.study
-        unobserved = (*study.running, *study.waiting, *study.unobserved)
-        jobs = study.jobs - sum(trial.attempt > 0 or trial.job_name is not None for trial in unobserved)
-        ahead = LOOK_AHEAD * study.problem.max_parallel_jobs
-        return min(ahead, study.problem.max_jobs - jobs) - len(unobserved)
-
-    def _free_slots(self) -> int:
-        """How many jobs could be launched now: there is a slot, and the money for them at their dearest."""
-        slots = min(self.study.problem.max_parallel_jobs, self._backend.slots)
-        policy = self._policy
-        if policy.max_cost is not None:
-            slots = min(slots, (policy.max_cost - self.study.cost) // policy.reservation)
-        return int(slots) - len(self.study.running)
-
-    def _broke(self) -> bool:
-        """Whether there is work but no money for it, and none will come back from jobs that run."""
-        study = self.study
-        if self._policy.max_cost is None or study.running:
-            return False
-        return self._free_slots() < 1 and (study.jobs < study.problem.max_jobs or bool(study.waiting))
 
     def _ask(self, count: int) -> bool:
         """Whether any plugin proposed something; each is asked for what is still missing."""
@@ -249,11 +175,11 @@ class Driver:
     def _launch(self) -> None:
         study = self.study
         self._tick()
-        free = self._free_slots()
+        free = free_slots(study, self._policy, self._backend.slots)
         launched: list[int] = []
-        if not self._interrupts and study.stop_reason is None:
+        if not self._interrupts.count and study.stop_reason is None:
             for trial in study.waiting:
-                if len(launched) < free and not self._held(trial):
+                if len(launched) < free and not waits_for_duplicate(study, self._policy, trial):
                     name = job_name(study.id, trial.number, trial.attempt)
                     self._record(events.intended(trial.number, trial.attempt, name))
                     launched.append(trial.number)
@@ -263,11 +189,6 @@ class Driver:
             self._commit()
             self._backend.launch([study.trials[number] for number in launched])
             self._record(events.launched(launched))
-
-    def _held(self, trial: Trial) -> bool:
-        """Whether this waiting trial needs no slot, as it will share the result of another that is on its way."""
-        earlier = self.study.duplicate_of(trial) if self._policy.duplicates == "reuse" else None
-        return earlier is not None and not earlier.finished
 
     def _prune(self) -> None:
         if not self._plugins.prunes:
@@ -292,90 +213,22 @@ class Driver:
             number = running.get(update.job_name)
             if number is None:
                 continue
+            trial = self.study.trials[number]
             if isinstance(update, Reported):
-                self._report(self.study.trials[number], update)
+                if points := _new_points(self.study.reports(trial), update):
+                    self._record(events.reported(number, points))
             else:
                 del running[update.job_name]
-                self._end(self.study.trials[number], update)
+                if not self._warned_of_missing and (missing := missing_objectives(self.study.problem, update)):
+                    self._warned_of_missing = True  # the others may lack them too
+                    _warn_of_missing(missing, update)
+                self._record(verdict(self.study, trial, update, self._policy))
         self._commit()
-
-    def _report(self, trial: Trial, update: Reported) -> None:
-        known = self.study.reports(trial)
-        points: dict[str, list[Any]] = {}
-        for metric, (start, values) in update.points.items():
-            count = known[metric].count if metric in known else 0
-            fresh = [float(value) for value in values[max(0, count - start) :]]
-            if fresh:
-                points[metric] = [max(start, count), fresh]
-        if points:
-            self._record(events.reported(trial.number, points))
-
-    def _end(self, trial: Trial, ended: Ended) -> None:
-        study = self.study
-        pruning = study.pruning(trial)
-        if ended.outcome in (Outcome.Interrupted, Outcome.Lost) and not study.stopping(trial):
-            counted = ended.outcome is Outcome.Interrupted
-            if trial.interruptions + counted < self._policy.max_attempts or not counted:
-                why = one_line(ended.reason or "the job was lost")
-                self._record(events.retried(trial.number, why, counted=counted, details=ended.details))
-                return
-            attempts = f"{trial.interruptions + 1} attempts failed, the last: {ended.reason}"
-            self._finish(trial, TrialStatus.Failed, ended, ended.metrics, attempts)
-        elif ended.outcome is Outcome.Completed:
-            status, reason = self._verdict(ended)
-            self._finish(trial, status, ended, ended.metrics, reason)
-        elif ended.outcome is Outcome.Failed:
-            self._finish(trial, TrialStatus.Failed, ended, ended.metrics, ended.reason or "the job failed")
-        else:
-            last = {metric: report.last for metric, report in study.reports(trial).items()}
-            metrics = {**last, **ended.metrics}
-            if (not_finite := self._not_finite(metrics)) is not None:
-                self._finish(trial, TrialStatus.Failed, ended, metrics, not_finite)
-                return
-            status = TrialStatus.Stopped if pruning is None else TrialStatus.Pruned
-            self._finish(trial, status, ended, metrics, pruning or ended.reason or "stopped")
-
-    def _finish(
-        self, trial: Trial, status: TrialStatus, ended: Ended, metrics: Mapping[str, float], reason: str | None
-    ) -> None:
-        self._record(
-            events.finished(
-                trial.number,
-                status.value,
-                metrics=metrics,
-                started=ended.started,
-                ended=ended.ended,
-                reason=None if reason is None else one_line(reason),
-                details=ended.details,
-            )
-        )
-
-    def _verdict(self, ended: Ended) -> tuple[TrialStatus, str | None]:
-        """A job that ended well is a completed trial only if its objectives are finite numbers."""
-        objectives = [objective.metric for objective in self.study.problem.objectives]
-        missing = [metric for metric in objectives if metric not in ended.metrics]
-        if missing:
-            reason = _MISSING_METRIC.format(names=", ".join(map(repr, missing)))
-            reason = f"{reason}; {ended.reason}" if ended.reason else reason
-            if not self._told_missing:
-                self._told_missing = True
-                _logger.warning("%s: %s%s", ended.job_name, reason, _log_hint(ended))
-            return TrialStatus.Failed, reason
-        not_finite = self._not_finite(ended.metrics)
-        return (TrialStatus.Completed, None) if not_finite is None else (TrialStatus.Failed, not_finite)
-
-    def _not_finite(self, metrics: Mapping[str, float]) -> str | None:
-        """An objective that is no finite number: no algorithm is to compute with it, however the job ended."""
-        for objective in self.study.problem.objectives:
-            value = metrics.get(objective.metric, 0.0)
-            if not math.isfinite(value):
-                return f"{objective.metric} is {value}"
-        return None
 
     def _drain(self) -> None:
         """Wait for the jobs that would be lost with this driver, and journal their results."""
         while self.study.running:
-            self._heed_the_user()
+            self._follow_stop_requests()
             self._receive(self._backend.poll(self.study.running, self._backend.poll_seconds))
 
     def _stop(self, reason: str | None, *, jobs: bool = False) -> None:
@@ -399,33 +252,19 @@ class Driver:
             self._log.append(pending)
             self._plugins.happened(self.study, pending)
 
-    def _interrupt(self, *_: object) -> None:
-        self._interrupts += 1
-        running = len(self.study.running)
-        if self._interrupts == 1:
-            _logger.warning(
-                "no more jobs are started; %d still run and are waited for. Ctrl-C again stops them. "
-                "%s goes on with the study.",
-                running,
-                self._way_on,
-            )
-        elif self._interrupts == 2:  # noqa: PLR2004 - the second Ctrl-C
-            _logger.warning("stopping %d jobs", running)
-        else:
-            raise KeyboardInterrupt(f"study {self.study.name!r} is left at once: {self._way_on} goes on")
 
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Ctrl-C once: nothing new is launched. Twice: running jobs are stopped. Three times: leave at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        previous = signal.signal(signal.SIGINT, self._interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, previous)
+def _new_points(known: Mapping[str, Report], update: Reported) -> dict[str, list[Any]]:
+    """The points that are not journaled yet: by metric, the index of the first and the values."""
+    points: dict[str, list[Any]] = {}
+    for metric, (start, values) in update.points.items():
+        count = known[metric].count if metric in known else 0
+        fresh = [float(value) for value in values[max(0, count - start) :]]
+        if fresh:
+            points[metric] = [max(start, count), fresh]
+    return points
 
 
-def _log_hint(ended: Ended) -> str:
-    return f" (log: {ended.details['log']})" if "log" in ended.details else ""
+def _warn_of_missing(missing: Sequence[str], ended: Ended) -> None:
+    reason = f"; {ended.reason}" if ended.reason else ""
+    log = f" (log: {ended.details['log']})" if "log" in ended.details else ""
+    _logger.warning("%s: the job did not report %s%s%s", ended.job_name, ", ".join(map(repr, missing)), reason, log)

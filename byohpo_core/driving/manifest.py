@@ -8,7 +8,8 @@ import attrs
 from byohpo_core.backendspecs import JobSettings
 from byohpo_core.driving.policy import Policy
 from byohpo_core.errors import JournalError
-from byohpo_core.plugins.finding import PluginSpec
+from byohpo_core.journal.log import EventLog
+from byohpo_core.plugins.finding import ALGORITHMS, PluginSpec
 from byohpo_core.study import events
 from byohpo_core.study.events import Happening
 from byohpo_core.study.problem import Problem
@@ -28,6 +29,16 @@ class Manifest:
     policy: Policy
     warm_start_from: tuple[str, ...] = ()
     """Ids of the studies in this journal whose results are known from the beginning."""
+
+    @classmethod
+    def of(cls, log: EventLog) -> "Manifest":
+        """The manifest of a study, with the problem and the plugins of its present epoch."""
+        return cls.from_json(log.manifest())
+
+    @property
+    def algorithm(self) -> PluginSpec:
+        """The plugin that the user named as the strategy."""
+        return next(spec for spec in self.plugins if spec.group == ALGORITHMS)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -1,33 +1,31 @@
 """What a user is told to type, to go on with a study or to end it."""
 
-from typing import TYPE_CHECKING
-
+from byohpo_core.backends.estimators import estimator_class
+from byohpo_core.driving.manifest import Manifest
 from byohpo_core.importable import is_tied
-from byohpo_core.journal.place import command, is_default
+from byohpo_core.journal.log import EventLog
+from byohpo_core.journal.place import MEMORY, command, is_default
 from byohpo_core.plugins.finding import ALGORITHMS
-
-if TYPE_CHECKING:
-    from byohpo_core.driving.manifest import Manifest
 
 _METHODS = {"resume": "resume", "stop": "stop_tuning_job"}
 
 
-def what_to_type(verb: str, name: str, journal: str, manifest: "Manifest", *, restart_algorithm: bool = False) -> str:
+def next_step(verb: str, log: EventLog, manifest: Manifest, *, restart_algorithm: bool = False) -> str:
     """A command that resumes or stops a study or, where only a program has what the study is made of, Python code."""
     method = f"{_METHODS[verb]}({'restart_algorithm=True' if restart_algorithm else ''})"
-    if journal == ":memory:":
+    if log.path == MEMORY:
         return f"`{method}` of this program's Tuner"
     function = manifest.backend.get("function", "")
     plugins = [spec for spec in manifest.plugins if spec.distribution is None and is_tied(spec.target)]
     if verb == "stop":  # it asks no plugin
         plugins = []
     if not is_tied(function) and not plugins:
-        return f"`{command(journal, verb, name, *(['--restart-algorithm'] if restart_algorithm else []))}`"
+        return f"`{command(log.path, verb, log.name, *(['--restart-algorithm'] if restart_algorithm else []))}`"
     registered = ""
-    arguments = [repr(name), *([] if is_default(journal) else [f"journal={journal!r}"])]
+    arguments = [repr(log.name), *([] if is_default(log.path) else [f"journal={log.path!r}"])]
     if is_tied(function):
-        called = _called(function, "the_function")
-        arguments.append(f"estimator={f'Simulated({called})' if manifest.backend['kind'] == 'simulated' else called}")
+        estimator = estimator_class(manifest.backend["kind"]).in_code(_called(function, "the_function"))
+        arguments.append(f"estimator={estimator}")
     for spec in plugins:
         if spec.group == ALGORITHMS:
             arguments.append(f"strategy={_called(spec.target, 'TheClass')}")

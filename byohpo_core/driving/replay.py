@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from byohpo_core.driving.manifest import Manifest
-from byohpo_core.driving.next_step import what_to_type
+from byohpo_core.driving.next_step import next_step
 from byohpo_core.errors import Diverged
 from byohpo_core.journal.log import EventLog
 from byohpo_core.plugins.finding import PluginSpec
@@ -18,17 +18,16 @@ from byohpo_core.study.trial import Proposal
 RELATIVE_TOLERANCE = 1e-12
 
 
-def replay(log: EventLog, plugins: StudyPlugins) -> Fold:
-    """The study, with the fresh *plugins* brought to where they were.
+def replay(log: EventLog, manifest: Manifest, plugins: StudyPlugins) -> Fold:
+    """The study of a log and its present manifest, with the fresh *plugins* brought to where they were.
 
     `propose` and `observe` calls of the present epoch are repeated, each with the study as of that event. Raises
     `Diverged` at the first proposal that differs: integers and strings must be equal, floats to 1e-12 relative.
     """
     study = log.blank_study()
     epoch = log.last(EventKind.Epoch)
-    manifest = manifest_of(log)
     versions = {spec.name: spec.version for spec in manifest.plugins}
-    way_on = what_to_type("resume", log.name, log.path, manifest, restart_algorithm=True)
+    way_on = next_step("resume", log, manifest, restart_algorithm=True)
     for event in log.read():
         repeated = event.sequence > epoch
         if repeated and event.kind is EventKind.Asked:
@@ -40,11 +39,6 @@ def replay(log: EventLog, plugins: StudyPlugins) -> Fold:
         if repeated and event.kind is EventKind.Observed:
             plugins.observe(study, [study.trials[number] for number in event.body["trials"]])
     return study
-
-
-def manifest_of(log: EventLog) -> Manifest:
-    """The study's manifest with the problem and the plugins of its present epoch."""
-    return Manifest.from_json(log.manifest())
 
 
 def _compare(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from byohpo_core.driving.replay import manifest_of
+from byohpo_core.driving.manifest import Manifest
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.studies import Journal
 from byohpo_core.space.space import SearchSpace
@@ -20,7 +20,7 @@ def check_parents(journal: Journal, names: Sequence[str], problem: Problem) -> t
     ids = []
     for name in names:
         log = journal.find(name)
-        parent = manifest_of(log).problem
+        parent = Manifest.of(log).problem
         if difference := _difference(parent.space, problem.space) or _other_objectives(parent, problem):
             raise InvalidInput(f"warm_start_from: study {name!r} {difference}")
         ids.append(log.id)

@@ -85,7 +85,7 @@ class PluginSpec:
 
 
 @attrs.frozen
-class Found:
+class Loaded:
     """A plugin class and where it came from."""
 
     plugin: PluginFactory
@@ -127,14 +127,14 @@ def installed(group: str) -> dict[str, list[EntryPoint]]:
     return found
 
 
-def find(plugin: str | PluginFactory, group: str = ALGORITHMS) -> Found:
+def find(plugin: str | PluginFactory, group: str = ALGORITHMS) -> Loaded:
     """The class that a user's word means: a class itself, a registered name, or an installed entry point."""
     if not isinstance(plugin, str):
         if not callable(plugin) or not hasattr(plugin, "__qualname__"):
             raise InvalidInput(f"{plugin!r} is neither the name of an installed plugin nor a class")
-        return Found(plugin, plugin.__name__, group)
+        return Loaded(plugin, plugin.__name__, group)
     if (group, plugin) in _registered:
-        return Found(_registered[group, plugin], plugin, group)
+        return Loaded(_registered[group, plugin], plugin, group)
     known = installed(group)
     if plugin not in known:
         raise UnknownPlugin(_unknown(plugin, group, known))
@@ -145,8 +145,8 @@ def find(plugin: str | PluginFactory, group: str = ALGORITHMS) -> Found:
     loaded = load(entries[0])
     distribution = entries[0].dist
     if distribution is None:
-        return Found(loaded, plugin, group)
-    return Found(loaded, plugin, group, distribution.name, distribution.version)
+        return Loaded(loaded, plugin, group)
+    return Loaded(loaded, plugin, group, distribution.name, distribution.version)
 
 
 def load(entry: EntryPoint) -> PluginFactory:
@@ -163,7 +163,7 @@ def load(entry: EntryPoint) -> PluginFactory:
     return factory
 
 
-def restore(spec: PluginSpec) -> Found:
+def restore(spec: PluginSpec) -> Loaded:
     """The class of a plugin that a manifest names."""
     if spec.distribution is not None or (spec.group, spec.name) in _registered:
         return find(spec.name, spec.group)
@@ -178,7 +178,7 @@ def restore(spec: PluginSpec) -> Found:
         raise UnknownPlugin(
             f"the study's plugin {spec.name!r} is the class {spec.target}, which this program does not have: use {give}"
         ) from error
-    return Found(found, spec.name, spec.group)
+    return Loaded(found, spec.name, spec.group)
 
 
 def _unknown(name: str, group: str, known: Mapping[str, Any]) -> str:

@@ -1,7 +1,4 @@
-"""Find plugins by entry point, load the one asked for, and wire those of one study together.
-
-Looking for a name reads metadata only: no plugin but the selected one is imported, so a broken neighbour cannot hurt.
-"""
+"""The plugins of one study: asked one at a time, their answers checked, a misspelt hook refused."""
 
 import logging
 import math
@@ -13,7 +10,7 @@ import pluggy
 from byohpo_core.errors import InvalidInput, PluginError, one_line
 from byohpo_core.hookspecs import PROJECT, HookSpecs
 from byohpo_core.plugins.finding import ALGORITHMS, PluginSpec
-from byohpo_core.plugins.options import _told
+from byohpo_core.plugins.options import described
 from byohpo_core.study.events import Event
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Proposal, Trial
@@ -139,7 +136,7 @@ class StudyPlugins:
         try:
             answers = self._callers[hook][name](**arguments)
         except (Exception, SystemExit) as error:
-            raise PluginError(f"plugin {self.specs[name].owner} failed in {hook}: {_told(error)}") from error
+            raise PluginError(f"plugin {self.specs[name].owner} failed in {hook}: {described(error)}") from error
         return answers[0] if answers else None
 
     def _reason(self, hook: str, name: str, **arguments: Any) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from byohpo_core.errors import ByohpoError, InvalidInput, PluginError, one_line
-from byohpo_core.plugins.finding import Found, PluginFactory
+from byohpo_core.plugins.finding import Loaded, PluginFactory
 from byohpo_core.study.problem import Problem
 from byohpo_core.validate import nearest, number, whole
 
@@ -33,7 +33,7 @@ def option(
     return attrs.field(default=default, validator=check, metadata={"help": help})
 
 
-def build(found: Found, problem: Problem, options: Mapping[str, Any]) -> Any:
+def build(found: Loaded, problem: Problem, options: Mapping[str, Any]) -> Any:
     """An instance of a plugin for one study; a wrong option fails here, before any job."""
     owner = found.spec(options).owner
     known = option_parameters(found.plugin)
@@ -50,7 +50,7 @@ def build(found: Found, problem: Problem, options: Mapping[str, Any]) -> Any:
     except ByohpoError:
         raise
     except Exception as error:
-        raise PluginError(f"plugin {owner} failed to start: {_told(error)}") from error
+        raise PluginError(f"plugin {owner} failed to start: {described(error)}") from error
     if plugin is None:
         raise PluginError(f"plugin {owner} made nothing: {found.plugin.__qualname__} returned None")
     return plugin
@@ -67,8 +67,8 @@ def option_parameters(plugin: PluginFactory) -> Mapping[str, inspect.Parameter] 
     return {parameter.name: parameter for parameter in rest if parameter.kind is not inspect.Parameter.VAR_POSITIONAL}
 
 
-def _told(error: BaseException) -> str:
-    """An error in one line."""
+def described(error: BaseException) -> str:
+    """An error with its type, in one line."""
     return f"{type(error).__name__}: {one_line(error)}"
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     pass
 
 Row: TypeAlias = Mapping[str, Any]
-_TIMES = ("TrainingStartTime", "TrainingEndTime")
+TIMES = ("TrainingStartTime", "TrainingEndTime")
 _DETAILS = {"BillableTimeInSeconds": "billable_seconds", "Cost": "cost", "ModelArtifacts": "model_artifacts"}
 _IN_TABLE = ("Trial", "TrainingJobStatus", "FinalObjectiveValue", "TrainingElapsedTimeSeconds", "Reason")
 
@@ -90,7 +90,7 @@ def as_table(table: Sequence[Row]) -> str:
     if not table:
         return "no trials"
     first, *rest = table
-    hidden = {*_TIMES, *_DETAILS, "TrainingJobName", "Attempt", "Plugin"}
+    hidden = {*TIMES, *_DETAILS, "TrainingJobName", "Attempt", "Plugin"}
     columns = [
         column
         for column in first

@@ -1,6 +1,6 @@
 """A study as the pure fold of its events: what the driver, replay and the conformance kit write to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -177,6 +177,19 @@ class Fold(Study):
         EventKind.Stopped: _stopped,
         EventKind.Epoch: _epoch,
     }
+
+
+def has_ended(events: Iterable[Event]) -> bool:
+    """Whether a study has a reason to stop and no trial left, as `Fold` would find it, without making one."""
+    left, reason = 0, None
+    for event in events:
+        if event.kind is EventKind.Asked:
+            left += len(event.body["answer"])
+        elif event.kind is EventKind.Finished:
+            left -= 1
+        elif event.kind in (EventKind.Stopped, EventKind.Epoch):
+            reason = event.body.get("reason")
+    return reason is not None and not left
 
 
 def _cost(event: Event) -> float:

@@ -8,7 +8,7 @@ import attrs
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.hookspecs import Traits
-from byohpo_core.plugins.finding import ALGORITHMS, Found, PluginFactory, find
+from byohpo_core.plugins.finding import ALGORITHMS, Loaded, PluginFactory, find
 from byohpo_core.plugins.options import build
 from byohpo_core.space.parameters import (
     CategoricalParameter,
@@ -56,7 +56,7 @@ def sometimes_failing(problem: Problem, trial: Trial) -> Outcome:
 class Subject:
     """The algorithm under test: its class and its options."""
 
-    found: Found
+    found: Loaded
     given: Mapping[str, Any] | None = None
 
     @classmethod

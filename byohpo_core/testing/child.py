@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 from operator import attrgetter
 
-from byohpo_core.plugins.finding import ALGORITHMS, Found
+from byohpo_core.plugins.finding import ALGORITHMS, Loaded
 from byohpo_core.testing.algorithm import MIXED, Subject
 from byohpo_core.testing.rehearsal import proposals
 
@@ -14,7 +14,7 @@ def main(target: str, options: str) -> None:
     """Run a study of the class *target* (`module:name`) with *options* as JSON."""
     module, _, name = target.partition(":")
     plugin = attrgetter(name)(import_module(module))
-    subject = Subject(Found(plugin, name, ALGORITHMS), json.loads(options))
+    subject = Subject(Loaded(plugin, name, ALGORITHMS), json.loads(options))
     sys.stdout.write(json.dumps(proposals(subject, subject.problem(MIXED, seed=1, jobs=30))))
 
 

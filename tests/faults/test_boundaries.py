@@ -236,7 +236,7 @@ def stopped_by_its_user(monkeypatch):
 
 def left_by_ctrl_c(monkeypatch):
     """Somebody presses Ctrl-C twice when five trials have finished, unless jobs were stopped before the crash."""
-    heed = Driver._heed_the_user
+    heed = Driver._follow_stop_requests
 
     def pressed(driver):
         study = driver.study
@@ -245,7 +245,7 @@ def left_by_ctrl_c(monkeypatch):
             driver._interrupts = 2
         heed(driver)
 
-    monkeypatch.setattr(Driver, "_heed_the_user", pressed)
+    monkeypatch.setattr(Driver, "_follow_stop_requests", pressed)
 
 
 FINISHED = 5

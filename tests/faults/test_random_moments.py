@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from byohpo_core import ContinuousParameter, Problem, SearchSpace, Tuner
-from byohpo_core.driving.replay import manifest_of, replay
+from byohpo_core.driving.manifest import Manifest
+from byohpo_core.driving.replay import replay
 from byohpo_core.journal import open_journal
 from byohpo_core.plugins.finding import restore
 from byohpo_core.plugins.hooks import StudyPlugins
@@ -133,13 +134,13 @@ def check(folder, strategy, backend):
     log = journal.find("s")
     finished = Counter(event.body["trial"] for event in log.read() if event.kind is EventKind.Finished)
     assert set(finished.values()) == {1}
-    manifest = manifest_of(log)
+    manifest = Manifest.of(log)
     classes = [restore(spec) for spec in manifest.plugins]
     plugins = StudyPlugins(
         manifest.plugins,
         [build(found, manifest.problem, spec.options) for found, spec in zip(classes, manifest.plugins, strict=True)],
     )
-    replay(log, plugins)  # raises Diverged at the first proposal that differs
+    replay(log, manifest, plugins)  # raises Diverged at the first proposal that differs
     plugins.close()
     journal.close()
     if strategy == "random":

@@ -190,7 +190,7 @@ def test_a_range_takes_the_place_of_a_fixed_value(account):
     """As in SageMaker's own tuner."""
     ranges = {"epochs": ContinuousParameter(1, 2)}
     tuner = account.tuner(ranges=ranges, metric_definitions=METRICS, max_jobs=1, max_parallel_jobs=1)
-    assert list(tuner._manifest.problem.space.tunable) == ["epochs"]
+    assert list(tuner._plan.problem.space.tunable) == ["epochs"]
 
 
 @pytest.mark.parametrize("action", ["sagemaker:Search", "s3:PutObject"])

@@ -129,7 +129,7 @@ def test_values_are_written_as_the_origin_of_the_request_needs(account, encoding
 
     space = {name: CategoricalParameter([value]) for name, value in {"kind": "a", "flag": True, "rate": 1e-05}.items()}
     ranges = {"x": ContinuousParameter(0, 1), **space, "fixed": StaticParameter("w")}
-    study = account.tuner(ranges=ranges, max_jobs=1, max_parallel_jobs=1)._manifest.problem
+    study = account.tuner(ranges=ranges, max_jobs=1, max_parallel_jobs=1)._plan.problem
     assert isinstance(study, Problem)
     study = Study("study-abcd", "study", study, lambda *_: ())
     values = {"x": 0.5, "kind": "a", "flag": True, "rate": 1e-05}
@@ -274,7 +274,9 @@ def test_a_study_that_goes_on_keeps_its_types_and_prices_and_may_be_slower(accou
     slower = account.training_job(calls_per_second=1.0, poll_seconds=60)
     other = Tuner.attach("study", journal="studies.db", estimator=slower, progress=False)
     assert other.resume(max_jobs=4).jobs == 4
-    assert (other._estimator.calls_per_second, other._estimator.poll_seconds) == (1.0, 60)
+    described = open_journal("studies.db").find("study").manifest()["backend"]
+    restored = slower.restore(described, slower)
+    assert (restored.calls_per_second, restored.poll_seconds) == (1.0, 60)
 
 
 @pytest.mark.parametrize(

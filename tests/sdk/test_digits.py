@@ -66,7 +66,7 @@ def test_the_sdks_own_tuner_can_be_given(emulator):
     if VERSION == "3":
         settings = {"objective_metric_name": "a", "hyperparameter_ranges": study.problem.space.tunable}
         again = Tuner(model_trainer=theirs.model_trainer, strategy="random", **settings)
-        assert again._manifest.problem.objectives[0].metric == "a"
+        assert again._plan.problem.objectives[0].metric == "a"
 
 
 THEIRS = {

@@ -11,7 +11,7 @@ import pytest
 from byohpo_core import Tuner
 from byohpo_core.backends.sagemaker.capture import kind_of
 from byohpo_core.errors import InvalidInput
-from byohpo_core.tuner.tunerobject import sdk_argument, tuner_settings
+from byohpo_core.tuner import drop_in
 
 VERSION = metadata.version("sagemaker").split(".")[0]
 with warnings.catch_warnings():
@@ -43,6 +43,17 @@ IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/an-image:1"
 ROLE = "arn:aws:iam::123456789012:role/a-role"
 RANGES = {"rate": ContinuousParameter(0.001, 0.1)}
 TAGS = [{"Key": "team", "Value": "blue"}]
+
+
+OURS = [*inspect.signature(Tuner).parameters]
+
+
+def argument(name, value):
+    return drop_in.sdk_argument(name, value, OURS)
+
+
+def settings_of(tuner):
+    return drop_in.tuner_settings(tuner, OURS)
 
 
 @pytest.fixture
@@ -96,17 +107,17 @@ def test_every_argument_is_known(name):
     if name in OURS:
         assert name not in MEANINGS
     elif name in MEANINGS:
-        assert sdk_argument(name, GIVEN[name]) == MEANINGS[name]
+        assert argument(name, GIVEN[name]) == MEANINGS[name]
     else:
         with pytest.raises(InvalidInput, match=f"^{name} .*: "):
-            sdk_argument(name, "something")
+            argument(name, "something")
 
 
 @pytest.mark.parametrize("name", [name for name in ARGUMENTS if name not in OURS])
 @pytest.mark.parametrize("value", [None, False, []], ids=str)
 def test_what_is_not_given_means_nothing(name, value):
     """The SDK's defaults are no arguments."""
-    assert sdk_argument(name, value) == {}
+    assert argument(name, value) == {}
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
@@ -127,13 +138,13 @@ def test_the_first_arguments_are_in_the_same_order():
 def test_completion_on_convergence_is_refused():
     """It is a rule inside SageMaker's tuner."""
     with pytest.raises(InvalidInput, match=r"complete_on_convergence.* use extensions="):
-        sdk_argument("completion_criteria_config", criteria(converged=True))
+        argument("completion_criteria_config", criteria(converged=True))
 
 
 def test_a_misspelt_argument_is_told():
     """With the nearest one."""
     with pytest.raises(InvalidInput, match=r"Tuner has no argument 'max_job' \(did you mean 'max_jobs'\?"):
-        sdk_argument("max_job", 3)
+        argument("max_job", 3)
 
 
 def test_a_tuner_object_gives_its_settings(job):
@@ -155,7 +166,7 @@ def test_a_tuner_object_gives_its_settings(job):
         random_seed=0,
     )
     assert kind_of(tuner) == f"v{VERSION} tuner"
-    settings = tuner_settings(tuner)
+    settings = settings_of(tuner)
     assert settings == {
         "estimator": job,
         "objective_metric_name": "loss",
@@ -178,7 +189,7 @@ def test_a_tuner_object_gives_its_settings(job):
 def test_what_a_tuner_object_was_not_given_is_left_out(job):
     """So the defaults of `Tuner` hold; one named estimator is one estimator."""
     name = "estimator_name" if VERSION == "2" else "model_trainer_name"
-    plain = tuner_settings(HyperparameterTuner(job, "loss", RANGES))
+    plain = settings_of(HyperparameterTuner(job, "loss", RANGES))
     assert plain == {
         "estimator": job,
         "objective_metric_name": "loss",
@@ -188,7 +199,7 @@ def test_what_a_tuner_object_was_not_given_is_left_out(job):
         "max_parallel_jobs": 1,
         "early_stopping_type": "Off",
     }
-    assert tuner_settings(HyperparameterTuner(job, "loss", RANGES, **{name: "the-one"})) == plain
+    assert settings_of(HyperparameterTuner(job, "loss", RANGES, **{name: "the-one"})) == plain
 
 
 def test_a_tuner_of_several_estimators_is_refused(job):
@@ -201,7 +212,7 @@ def test_a_tuner_of_several_estimators_is_refused(job):
         {name: [{"Name": "loss", "Regex": "loss=(.*);"}] for name in both},
     )
     with pytest.raises(InvalidInput, match=r"the tuner has 2 estimators \(a, b\); a study tunes one"):
-        tuner_settings(tuner)
+        settings_of(tuner)
 
 
 @pytest.mark.parametrize(
@@ -214,4 +225,4 @@ def test_a_setting_that_cannot_be_followed_is_refused(name, value, job):
     tuner = HyperparameterTuner(job, "loss", RANGES)
     setattr(tuner, name, value)
     with pytest.raises(InvalidInput, match="override_resource_config" if name == "instance_configs" else name):
-        tuner_settings(tuner)
+        settings_of(tuner)

@@ -1,0 +1,217 @@
+"""One stretch of driving a study: its driver's place, its log, its estimator and plugins, and the driver itself."""
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+
+import attrs
+
+from byohpo_core.backends.estimators import restore_estimator
+from byohpo_core.backendspecs import Estimator
+from byohpo_core.driving.driver import Driver
+from byohpo_core.driving.manifest import Manifest
+from byohpo_core.driving.next_step import next_step
+from byohpo_core.driving.replay import replay
+from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked
+from byohpo_core.extensions.progress import Progress
+from byohpo_core.importable import on_path
+from byohpo_core.journal.log import EventLog
+from byohpo_core.plugins.finding import Loaded, PluginSpec, restore
+from byohpo_core.plugins.hooks import StudyPlugins
+from byohpo_core.plugins.options import build
+from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.fold import Fold, has_ended
+from byohpo_core.study.study import Study
+
+_logger = logging.getLogger("byohpo")
+_NAMED_JOBS = 10
+_STOPPED = "stopped by stop_tuning_job"
+
+
+@attrs.define(eq=False)
+class StopRequest:
+    """The user's wish that a study ends and its jobs stop; any thread may make it."""
+
+    reason: str | None = None
+
+    def make(self) -> None:
+        """Wish it."""
+        self.reason = _STOPPED
+
+
+class Session:
+    """A study in the hands of this process, from `begin`, `go_on` or `end` until that returns.
+
+    *estimator* is what the user gave, if anything, and *loaded* has the plugins' classes that are known already.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        estimator: Estimator | None,
+        loaded: Mapping[str, Loaded],
+        stop_request: StopRequest,
+        *,
+        progress: bool = True,
+    ) -> None:
+        self.log = log
+        self.study: Study | None = None
+        """The study, once it is driven or found to have ended."""
+        self._stop_request = stop_request
+        self._estimator = estimator
+        self._loaded = dict(loaded)
+        self._progress = progress
+
+    def begin(self, mirrored: EventLog, manifest: Manifest, estimator: Estimator) -> Study:
+        """Drive a new study, whose log the caller holds and has *mirrored*, to its end."""
+        return self._replay_and_drive(mirrored, manifest, estimator)
+
+    def go_on(self, limits: Mapping[str, int], *, restart_algorithm: bool = False, take_over: bool = False) -> Study:
+        """Drive a study on from where it is; one that has ended is returned as it is.
+
+        New *limits* and *restart_algorithm* begin a new epoch. Raises `StudyBusy` while there is another driver.
+        """
+        with self.log.hold(take_over=take_over):
+            manifest = Manifest.of(self.log)
+            changed = _changed(limits, manifest)
+            if limits:
+                _check_raised(limits, self.log.study())
+            if not (changed or restart_algorithm) and has_ended(self.log.read()):
+                self.study = self.log.study()
+                return self.study
+            estimator = restore_estimator(manifest.backend, self._estimator)
+            log, manifest = self._leveled(estimator, manifest)
+            changed = _changed(limits, manifest)
+            if changed or restart_algorithm:
+                return self._drive_new_epoch(log, manifest, estimator, changed)
+            return self._replay_and_drive(log, manifest, estimator)
+
+    def end(self, *, take_over: bool = False) -> bool:
+        """Stop all jobs and end the study, without its plugins; False if a driver at work was asked to do that."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.log.hold(take_over=take_over))
+            except StudyBusy as error:
+                self.log.request_stop()
+                if isinstance(error, StudyLocked):
+                    raise
+                return False
+            self._stop_request.make()
+            manifest = Manifest.of(self.log)
+            if has_ended(self.log.read()):
+                self.study = self.log.study()
+                return True
+            estimator = restore_estimator(manifest.backend, self._estimator)
+            log, manifest = self._leveled(estimator, manifest)
+            self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())
+        return True
+
+    def _leveled(self, estimator: Estimator, manifest: Manifest) -> tuple[EventLog, Manifest]:
+        """The log that the driver writes to; a mirror may have brought the study forward."""
+        before = self.log.last()
+        log = estimator.mirrored(self.log)
+        return log, manifest if log.last() == before else Manifest.of(log)
+
+    def _replay_and_drive(self, log: EventLog, manifest: Manifest, estimator: Estimator) -> Study:
+        """Bring plugins to where the journal ends, and drive the study on."""
+        with closing(self._build(manifest)) as plugins:
+            return self._drive(log, manifest, estimator, plugins, replay(log, manifest, plugins))
+
+    def _drive_new_epoch(
+        self, log: EventLog, manifest: Manifest, estimator: Estimator, limits: Mapping[str, int]
+    ) -> Study:
+        """Drive the study on with fresh plugins, for which all results so far are prior."""
+        study = log.study()
+        _check_raised(limits, study)
+        problem = attrs.evolve(
+            manifest.problem,
+            # Another seed: with the old one the algorithm would first propose again what is known.
+            seed=random.Random(f"{manifest.problem.seed}-{study.sequence}").getrandbits(32),  # noqa: S311
+            max_jobs=limits.get("max_jobs", manifest.problem.max_jobs),
+            max_parallel_jobs=limits.get("max_parallel_jobs", manifest.problem.max_parallel_jobs),
+        )
+        specs = tuple(self._class_of(spec).spec(spec.options) for spec in manifest.plugins)
+        manifest = attrs.evolve(manifest, problem=problem, plugins=specs)
+        with closing(self._build(manifest)) as plugins:
+            epoch = manifest.epoch()
+            event = Event(study.sequence, epoch.kind, study.now, epoch.body)
+            study.apply(event)
+            return self._drive(log, manifest, estimator, plugins, study, [event])
+
+    def _drive(
+        self,
+        log: EventLog,
+        manifest: Manifest,
+        estimator: Estimator,
+        plugins: StudyPlugins,
+        study: Fold,
+        unwritten: Sequence[Event] = (),
+    ) -> Study:
+        with ExitStack() as stack:
+            stack.enter_context(on_path(manifest.backend.get("folder")))  # what a tuned function imports late
+            backend = estimator.connect(study, manifest.settings)
+            stack.callback(backend.close)
+            self.study = study
+            if self._progress:
+                plugins.listen("progress", stack.enter_context(Progress()))
+            if backend.jobs_survive:
+                stack.callback(_tell_running, study, log, manifest)
+            if log.last(EventKind.Opened) < 0:  # nobody was told how it began
+                plugins.happened(study, [*log.read()])
+            way_on = next_step("resume", log, manifest)
+            Driver(study, log, plugins, backend, manifest.policy, self._stop_requested, way_on, unwritten).run()
+            return study
+
+    def _stop_requested(self) -> str | None:
+        if self._stop_request.reason is None and self.log.stop_requested():
+            self._stop_request.reason = f"stopped by `byohpo stop {self.log.name}`"
+        return self._stop_request.reason
+
+    def _build(self, manifest: Manifest) -> StudyPlugins:
+        return build_plugins(manifest, [self._class_of(spec) for spec in manifest.plugins])
+
+    def _class_of(self, spec: PluginSpec) -> Loaded:
+        if spec.name not in self._loaded:
+            self._loaded[spec.name] = restore(spec)
+        return self._loaded[spec.name]
+
+
+def build_plugins(manifest: Manifest, classes: Sequence[Loaded]) -> StudyPlugins:
+    """A manifest's plugins, built from their classes; a wrong option fails here, before any job."""
+    pairs = [*zip(classes, manifest.plugins, strict=True)]
+    specs = [loaded.spec(spec.options) for loaded, spec in pairs]
+    return StudyPlugins(specs, [build(loaded, manifest.problem, spec.options) for loaded, spec in pairs])
+
+
+def mirrored_or_forgotten(estimator: Estimator, log: EventLog, forget: Callable[[EventLog], None]) -> EventLog:
+    """Where a new study's events go; if that cannot be, its name is free again."""
+    try:
+        return estimator.mirrored(log)
+    except BaseException:
+        forget(log)
+        raise
+
+
+def _changed(limits: Mapping[str, int], manifest: Manifest) -> dict[str, int]:
+    """The limits that differ from the study's present ones."""
+    return {name: value for name, value in limits.items() if value != getattr(manifest.problem, name)}
+
+
+def _check_raised(limits: Mapping[str, int], study: Study) -> None:
+    if limits.get("max_jobs", study.jobs) < study.jobs:
+        raise InvalidInput(
+            f"max_jobs is {limits['max_jobs']}, and study {study.name!r} has had {study.jobs} jobs: "
+            "it can only be raised"
+        )
+
+
+def _tell_running(study: Study, log: EventLog, manifest: Manifest) -> None:
+    """What a driver that leaves says of the jobs that it leaves behind."""
+    names = [str(trial.job_name) for trial in study.running]
+    if names:
+        shown = ", ".join(names[:_NAMED_JOBS]) + (", ..." if len(names) > _NAMED_JOBS else "")
+        _logger.warning(
+            "still running, as far as is known: %s (%d in all). %s stops what runs, %s goes on with the study.",
+            *(shown, len(names), *(next_step(verb, log, manifest) for verb in ("stop", "resume"))),
+        )

@@ -1,0 +1,86 @@
+"""From a job's end to its trial's: what becomes of lost jobs, missing metrics and objectives that are no number."""
+
+import math
+from collections.abc import Mapping
+
+from byohpo_core.backendspecs import Ended, Outcome
+from byohpo_core.driving.policy import Policy
+from byohpo_core.errors import one_line
+from byohpo_core.study import events
+from byohpo_core.study.events import Happening
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.study import Study
+from byohpo_core.study.trial import Trial, TrialStatus
+
+
+def verdict(study: Study, trial: Trial, ended: Ended, policy: Policy) -> Happening:
+    """What the end of a running trial's job means: another attempt, or the trial's own end."""
+    lost = ended.outcome in (Outcome.Interrupted, Outcome.Lost)
+    if lost and not study.stopping(trial):
+        return _lost(trial, ended, policy)
+    if ended.outcome is Outcome.Completed:
+        status, reason = _completed(study.problem, ended)
+        return _finished(trial, status, ended, ended.metrics, reason)
+    if ended.outcome is Outcome.Failed:
+        return _finished(trial, TrialStatus.Failed, ended, ended.metrics, ended.reason or "the job failed")
+    return _stopped(study, trial, ended)
+
+
+def missing_objectives(problem: Problem, ended: Ended) -> list[str]:
+    """The objectives that a job which ended well did not report."""
+    if ended.outcome is not Outcome.Completed:
+        return []
+    return [objective.metric for objective in problem.objectives if objective.metric not in ended.metrics]
+
+
+def _lost(trial: Trial, ended: Ended, policy: Policy) -> Happening:
+    """A lost attempt is followed by another, unless the infrastructure has failed too many."""
+    counted = ended.outcome is Outcome.Interrupted
+    if trial.interruptions + counted < policy.max_attempts or not counted:
+        reason = one_line(ended.reason or "the job was lost")
+        return events.retried(trial.number, reason, counted=counted, details=ended.details)
+    attempts = f"{trial.interruptions + 1} attempts failed, the last: {ended.reason}"
+    return _finished(trial, TrialStatus.Failed, ended, ended.metrics, attempts)
+
+
+def _completed(problem: Problem, ended: Ended) -> tuple[TrialStatus, str | None]:
+    """A job that ended well is a completed trial only if its objectives are finite numbers."""
+    if missing := missing_objectives(problem, ended):
+        reason = f"the job did not report {', '.join(map(repr, missing))}"
+        return TrialStatus.Failed, f"{reason}; {ended.reason}" if ended.reason else reason
+    not_finite = _not_finite(problem, ended.metrics)
+    return (TrialStatus.Completed, None) if not_finite is None else (TrialStatus.Failed, not_finite)
+
+
+def _stopped(study: Study, trial: Trial, ended: Ended) -> Happening:
+    """A stopped job keeps what it reported last; a plugin that stopped it early has pruned its trial."""
+    last = {metric: report.last for metric, report in study.reports(trial).items()}
+    metrics = {**last, **ended.metrics}
+    if (not_finite := _not_finite(study.problem, metrics)) is not None:
+        return _finished(trial, TrialStatus.Failed, ended, metrics, not_finite)
+    pruning = study.pruning(trial)
+    status = TrialStatus.Stopped if pruning is None else TrialStatus.Pruned
+    return _finished(trial, status, ended, metrics, pruning or ended.reason or "stopped")
+
+
+def _not_finite(problem: Problem, metrics: Mapping[str, float]) -> str | None:
+    """An objective that is no finite number: no algorithm is to compute with it, however the job ended."""
+    for objective in problem.objectives:
+        value = metrics.get(objective.metric, 0.0)
+        if not math.isfinite(value):
+            return f"{objective.metric} is {value}"
+    return None
+
+
+def _finished(
+    trial: Trial, status: TrialStatus, ended: Ended, metrics: Mapping[str, float], reason: str | None
+) -> Happening:
+    return events.finished(
+        trial.number,
+        status.value,
+        metrics=metrics,
+        started=ended.started,
+        ended=ended.ended,
+        reason=None if reason is None else one_line(reason),
+        details=ended.details,
+    )

@@ -1,0 +1,126 @@
+"""A user's arguments, checked and put together to what a study is made of."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from byohpo_core import validate
+from byohpo_core.backendspecs import Estimator, JobSettings
+from byohpo_core.errors import InvalidInput
+from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find
+from byohpo_core.space.space import SearchSpace
+from byohpo_core.study.problem import Direction, Objective, Problem
+
+Extension = str | PluginFactory | tuple[str | PluginFactory, Mapping[str, Any]]
+Choice = tuple[Loaded, Mapping[str, Any]]
+"""A plugin and the options that it is to be built with."""
+
+
+def problem_of(
+    estimator: Estimator, ranges: Any, names: Any, types: Any, seed: Any, max_jobs: Any, max_parallel_jobs: Any
+) -> Problem:
+    """The search space with the estimator's fixed hyperparameters, the objectives and the limits."""
+    ranges = validate.mapping("hyperparameter_ranges", ranges)
+    return Problem(
+        SearchSpace.of(ranges, estimator.fixed(ranges)),
+        _objectives(names, types),
+        secrets.randbits(32) if seed is None else validate.whole("random_seed", seed, at_least=0),
+        validate.whole("max_jobs", max_jobs),
+        validate.whole("max_parallel_jobs", max_parallel_jobs),
+    )
+
+
+def algorithm_of(strategy: Any, options: Any, configurations: Any) -> list[Choice]:
+    """The algorithm and, in front of it, known configurations."""
+    chosen: list[Choice] = [(find(strategy, ALGORITHMS), {} if options is None else options)]
+    if configurations := validate.items("initial_configurations", configurations):
+        first = {"configurations": [validate.mapping("an initial configuration", it) for it in configurations]}
+        chosen.insert(0, (find("initial-configurations", EXTENSIONS), first))
+    return chosen
+
+
+def extensions_of(
+    extensions: Any, failure_limit: Any, seconds: Any, early_stopping: Any, estimator: Any
+) -> list[Choice]:
+    """The user's extensions, and the core's own that stand behind arguments."""
+    chosen = [_extension(extension) for extension in validate.items("extensions", extensions)]
+    if validate.flag("failure_limit", failure_limit):
+        chosen.append((find("failure-limit", EXTENSIONS), {}))
+    if seconds is not None:
+        chosen.append((find("wall-time", EXTENSIONS), {"seconds": seconds}))
+    if validate.choice("early_stopping_type", early_stopping, ("Off", "Auto")) == "Auto":
+        if not estimator.reports:
+            raise InvalidInput(
+                'early_stopping_type="Auto" goes by what jobs report while they run, and a Python function reports '
+                "nothing before its end: leave it out, or give a TrainingScript"
+            )
+        chosen.append((find("median", EXTENSIONS), {}))
+    return chosen
+
+
+def by_name(chosen: Sequence[Choice]) -> dict[str, Loaded]:
+    """Plugins by name; raises `InvalidInput` if one is named twice."""
+    loaded = {plugin.name: plugin for plugin, _ in chosen}
+    if len(loaded) < len(chosen):
+        names = [plugin.name for plugin, _ in chosen]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidInput(f"the plugin {twice!r} is named twice (failure_limit=False leaves out the core's own)")
+    return loaded
+
+
+def job_settings_of(folder: Path, definitions: Any, tags: Any, problem: Problem, estimator: Estimator) -> JobSettings:
+    """The user's metric definitions with the estimator's own for objectives that have none, and the tags."""
+    given = _pairs("metric_definitions", () if definitions is None else definitions, "Name", "Regex")
+    names = [name for name, _ in given]
+    missing = [objective.metric for objective in problem.objectives if objective.metric not in names]
+    metrics = (*given, *estimator.metric_definitions(missing))
+    return JobSettings(folder, metrics, tags=tuple(_pairs("tags", () if tags is None else tags, "Key", "Value")))
+
+
+def reservation_of(estimator: Estimator, max_cost: float) -> float:
+    """What is set aside for each job; raises `InvalidInput` where `max_cost` could not be kept or used."""
+    reservation = estimator.reservation()
+    if reservation is None:
+        raise InvalidInput("max_cost is for jobs that cost money: training jobs on SageMaker")
+    if reservation > max_cost:
+        raise InvalidInput(
+            f"max_cost is {max_cost:.2f}, but a single job may cost {reservation:.2f}: lower its MaxRuntimeInSeconds "
+            "(the SDK's max_run), or raise max_cost"
+        )
+    return reservation
+
+
+def _objectives(names: Any, types: Any) -> tuple[Objective, ...]:
+    names = [names] if isinstance(names, str) else validate.items("objective_metric_name", names)
+    types = [types] * len(names) if isinstance(types, str) else validate.items("objective_type", types)
+    if len(types) != len(names):
+        raise InvalidInput(f"{len(names)} objective metrics but {len(types)} objective types: give as many")
+    if len(set(map(str, names))) < len(names):
+        raise InvalidInput(f"an objective metric is named twice: {', '.join(map(str, names))}")
+    return tuple(
+        Objective(
+            validate.text("objective_metric_name", name),
+            Direction(validate.choice("objective_type", direction, list(Direction))),
+        )
+        for name, direction in zip(names, types, strict=True)
+    )
+
+
+def _extension(extension: Extension) -> Choice:
+    if not isinstance(extension, tuple):
+        return find(extension, EXTENSIONS), {}
+    if len(extension) != 2:  # noqa: PLR2004 - a pair
+        raise InvalidInput(f"the extension {extension!r} is neither a name nor a pair (name, options)")
+    plugin, options = extension
+    return find(plugin, EXTENSIONS), options
+
+
+def _pairs(name: str, given: Any, first: str, second: str) -> list[tuple[str, str]]:
+    """SageMaker's lists of small mappings, such as [{"Key": ..., "Value": ...}]."""
+    pairs = []
+    for body in validate.items(name, given):
+        if not isinstance(body, Mapping) or first not in body or second not in body:
+            raise InvalidInput(f'{name} has {body!r}; it takes [{{"{first}": ..., "{second}": ...}}, ...]')
+        pairs.append((validate.text(f"{name}: {first}", body[first]), validate.text(f"{name}: {second}", body[second])))
+    return pairs
