@@ -59,9 +59,10 @@ def _span(at_least: float | None, at_most: float | None, above: float | None) ->
 
 def whole(name: str, value: Any, at_least: float | None = None, at_most: float | None = None) -> int:
     """A whole number; 3.0 is none, as its author may have meant another setting."""
-    if isinstance(plain(value), bool) or not isinstance(plain(value), int):
+    given = plain(value)
+    if isinstance(given, bool) or not isinstance(given, int):
         raise InvalidInput(f"{name} is {value!r}, not a whole number")
-    checked: int = number(name, value, at_least=at_least, at_most=at_most)
+    checked: int = number(name, given, at_least=at_least, at_most=at_most)
     return checked
 
 

@@ -95,7 +95,7 @@ def test_a_hook_that_raises_ends_the_study_with_its_name(hook):
         (lambda: [3], "3"),
         (lambda: [Proposal(GOOD, key={1, 2})], "key {1, 2}, which is not JSON-able"),
         (lambda: [Proposal(GOOD, key=float("nan"))], "key nan, which is not JSON-able"),
-        (lambda: [Proposal(GOOD, fidelity=-1)], "the fidelity -1, not a number > 0"),
+        (lambda: [Proposal(GOOD, fidelity=-1)], "fidelity is -1"),
         (lambda: [Proposal(GOOD, resume_from=7)], "to resume from 7, no trial"),
     ],
     ids=[

@@ -1,7 +1,6 @@
 """The plugins of one study: asked one at a time, their answers checked, a misspelt hook refused."""
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -153,10 +152,6 @@ class StudyPlugins:
             raise PluginError(f"plugin {self.specs[name].owner} proposed nonsense: {error}") from error
         if mark is None:
             return Proposal(hyperparameters)
-        if mark.fidelity is not None and not (type(mark.fidelity) in (int, float) and 0 < mark.fidelity < math.inf):
-            raise PluginError(
-                f"plugin {self.specs[name].owner} proposed the fidelity {mark.fidelity!r}, not a number > 0"
-            )
         if mark.resume_from is not None and mark.resume_from not in range(len(study.trials)):
             raise PluginError(f"plugin {self.specs[name].owner} proposed to resume from {mark.resume_from!r}, no trial")
         return Proposal(hyperparameters, self._key(name, mark.key), mark.fidelity, mark.resume_from)

@@ -8,6 +8,7 @@ import attrs
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.space.space import SearchSpace
+from byohpo_core.validate import choice, text, whole
 
 
 class Direction(StrEnum):
@@ -17,16 +18,36 @@ class Direction(StrEnum):
     Minimize = "Minimize"
 
 
+def _metric(value: Any) -> str:
+    return text("objective_metric_name", value)
+
+
+def _direction(value: Any) -> Direction:
+    return Direction(choice("objective_type", value, list(Direction)))
+
+
 @attrs.frozen
 class Objective:
     """A metric to optimise."""
 
-    metric: str
-    direction: Direction = attrs.field(converter=Direction)
+    metric: str = attrs.field(converter=_metric)
+    direction: Direction = attrs.field(converter=_direction)
 
     def loss(self, value: float) -> float:
         """The value with its sign turned so that smaller is better."""
         return -value if self.direction is Direction.Maximize else value
+
+
+def _seed(value: Any) -> int:
+    return whole("random_seed", value, at_least=0)
+
+
+def _max_jobs(value: Any) -> int:
+    return whole("max_jobs", value, at_least=1)
+
+
+def _max_parallel_jobs(value: Any) -> int:
+    return whole("max_parallel_jobs", value)
 
 
 @attrs.frozen
@@ -35,15 +56,17 @@ class Problem:
 
     space: SearchSpace
     objectives: tuple[Objective, ...]
-    seed: int
-    max_jobs: int
-    max_parallel_jobs: int
+    seed: int = attrs.field(converter=_seed)
+    max_jobs: int = attrs.field(converter=_max_jobs)
+    max_parallel_jobs: int = attrs.field(converter=_max_parallel_jobs)
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.space, SearchSpace):
+            raise InvalidInput(f"space is {self.space!r}, not a SearchSpace")
         if not self.objectives:
             raise InvalidInput("a study needs an objective metric")
-        if self.max_jobs < 1:
-            raise InvalidInput(f"max_jobs is {self.max_jobs}; at least one job is needed")
+        if not all(isinstance(objective, Objective) for objective in self.objectives):
+            raise InvalidInput(f"objectives is {self.objectives!r}, not a tuple of Objective")
         if not 1 <= self.max_parallel_jobs <= self.max_jobs:
             raise InvalidInput(
                 f"max_parallel_jobs is {self.max_parallel_jobs}; it must be from 1 to max_jobs ({self.max_jobs})"

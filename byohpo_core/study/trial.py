@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from byohpo_core.study.events import ProposalBody
+from byohpo_core.validate import number, whole
 
 
 @attrs.frozen
@@ -22,6 +23,12 @@ class Proposal:
     """How much of a resource, such as epochs, the trial may use."""
     resume_from: int | None = None
     """The number of a trial whose checkpoint to continue."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.fidelity is not None:
+            object.__setattr__(self, "fidelity", number("fidelity", self.fidelity, above=0))
+        if self.resume_from is not None:
+            object.__setattr__(self, "resume_from", whole("resume_from", self.resume_from, at_least=0))
 
     def to_json(self) -> ProposalBody:
         body: ProposalBody = {"hyperparameters": dict(self.hyperparameters)}

@@ -10,7 +10,7 @@ from byohpo_core.backendspecs import Estimator, JobSettings
 from byohpo_core.errors import InvalidInput
 from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find
 from byohpo_core.space.space import SearchSpace
-from byohpo_core.study.problem import Direction, Objective, Problem
+from byohpo_core.study.problem import Objective, Problem
 
 Extension = str | PluginFactory | tuple[str | PluginFactory, Mapping[str, Any]]
 Choice = tuple[Loaded, Mapping[str, Any]]
@@ -25,9 +25,9 @@ def problem_of(
     return Problem(
         SearchSpace.of(ranges, estimator.fixed(ranges)),
         _objectives(names, types),
-        secrets.randbits(32) if seed is None else validate.whole("random_seed", seed, at_least=0),
-        validate.whole("max_jobs", max_jobs),
-        validate.whole("max_parallel_jobs", max_parallel_jobs),
+        secrets.randbits(32) if seed is None else seed,
+        max_jobs,
+        max_parallel_jobs,
     )
 
 
@@ -98,13 +98,7 @@ def _objectives(names: Any, types: Any) -> tuple[Objective, ...]:
         raise InvalidInput(f"{len(names)} objective metrics but {len(types)} objective types: give as many")
     if len(set(map(str, names))) < len(names):
         raise InvalidInput(f"an objective metric is named twice: {', '.join(map(str, names))}")
-    return tuple(
-        Objective(
-            validate.text("objective_metric_name", name),
-            Direction(validate.choice("objective_type", direction, list(Direction))),
-        )
-        for name, direction in zip(names, types, strict=True)
-    )
+    return tuple(map(Objective, names, types))
 
 
 def _extension(extension: Extension) -> Choice:
