@@ -1,1 +1,1 @@
-"""A driver lets a study's events happen, in one direction."""
+"""Driving a study."""

@@ -1,1 +1,1 @@
-"""Plugins: found by name, built with the user's options, asked one at a time."""
+"""Plugins."""

@@ -1,1 +1,1 @@
-"""What came of a study, for people and programs."""
+"""Results."""

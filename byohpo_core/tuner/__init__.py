@@ -1,1 +1,1 @@
-"""What a user writes."""
+"""The tuner."""

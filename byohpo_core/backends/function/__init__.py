@@ -1,1 +1,1 @@
-"""Trials are calls of a Python function."""
+"""The kind `function`."""

@@ -1,1 +1,1 @@
-"""Trials are training scripts on this machine."""
+"""The kind `local`."""
