@@ -33,7 +33,7 @@ def _new_plugin(options: argparse.Namespace) -> int:
 
 
 def write_plugin(name: str, folder: Path, *, blocking: bool = False) -> Path:
-    """Write the package `byohpo-plugin-NAME` into a folder and give its path; nothing that exists is touched."""
+    """Write the package `byohpo-plugin-NAME` into a folder and return its path. Existing files are not touched."""
     if not _NAME.fullmatch(name) or len(name) > _MAX_LENGTH:
         raise InvalidInput(
             f"{name!r} is no name for an algorithm: lower-case letters, digits and single inner hyphens, at most "

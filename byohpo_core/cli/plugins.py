@@ -31,7 +31,7 @@ def add_commands(commands: Any) -> None:
     backends = commands.add_parser("backends", help="list the installed backends: what can run a study's jobs")
     backends.add_argument("--verbose", action="store_true", help="try to load each, in a process of its own")
     backends.set_defaults(run=_algorithms, group=BACKENDS)
-    info = commands.add_parser("info", help="what a plugin is, its options, their defaults and meaning")
+    info = commands.add_parser("info", help="describe a plugin and its options")
     info.add_argument("name", help="the name of an algorithm, an extension or a backend")
     info.set_defaults(run=_info)
 
@@ -114,19 +114,19 @@ def _meanings(found: Loaded) -> dict[str, str]:
 
 
 def print_columns(table: list[list[str]]) -> None:
-    """Aligned columns, one unwrapped line a row."""
+    """Print aligned columns, one unwrapped line a row."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 LOAD_SECONDS = 10.0
-"""Of processor time, for one plugin's import, so that a busy machine makes none fail."""
+"""The processor time that one plugin's import may take, so that a busy machine makes none fail."""
 LAST_RESORT_SECONDS = 60.0
 
 
 def try_to_load(entry: EntryPoint) -> str | None:
-    """Load an entry point in a process of its own; what went wrong, or None."""
+    """Load an entry point in a separate process. Returns the error, or None if it loads."""
     module, _, attribute = entry.value.partition(":")
     code = (
         "import sys, operator, resource as r, importlib as i; r.setrlimit(r.RLIMIT_CORE, (0, 0)); "

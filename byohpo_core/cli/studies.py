@@ -77,7 +77,7 @@ def add_commands(commands: Any) -> None:
     )
     tune.set_defaults(run=_tune)
 
-    resume = commands.add_parser("resume", help="go on with a study exactly where it was", parents=[journal, running])
+    resume = commands.add_parser("resume", help="resume a study exactly where it was", parents=[journal, running])
     resume.add_argument("name", help="a study's name or id")
     resume.add_argument("--restart-algorithm", action="store_true", help="build the algorithm afresh from the results")
     resume.add_argument("--max-jobs", type=int, metavar="N", help="raise the limit of jobs")

@@ -1,4 +1,4 @@
-"""A study as a TOML file, for `byohpo tune`, whose help shows one."""
+"""Read a study from a TOML file, for `byohpo tune`. Its help shows such a file."""
 
 import inspect
 import tomllib
@@ -16,11 +16,11 @@ from byohpo_core.validate import choice, items, nearest, text
 
 _NEEDED = ("strategy", "objective_metric_name")
 _OTHERWISE = ("estimator", "hyperparameter_ranges", "extensions", "progress")
-"""Arguments of `Tuner` that are a table here, or the command's."""
+"""Arguments of `Tuner` that have a table of their own here or belong to the command."""
 _OPTIONAL = [name for name in inspect.signature(Tuner).parameters if name not in (*_NEEDED, *_OTHERWISE)]
 _OURS = ("job_name", "inputs", "estimator", "script", "function", "hyperparameter_ranges", "extensions")
 _SHORT_FORMS = {"script": "local", "function": "function"}
-"""Tables that need no kind."""
+"""Tables with a kind of their own."""
 _RANGE = ("min_value", "max_value", "scaling_type")
 _PARAMETERS: Mapping[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "continuous": (ContinuousParameter, _RANGE),
@@ -32,7 +32,7 @@ _PARAMETERS: Mapping[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
 
 @attrs.define
 class Description:
-    """What a file says."""
+    """The content of a file."""
 
     settings: dict[str, Any]
     """Keyword arguments of `Tuner`."""
@@ -44,7 +44,7 @@ class Description:
 
 
 def read(file: Path) -> Description:
-    """The study that a file describes; raises `InvalidInput` for anything unknown in it."""
+    """Read the study that a file describes. Raises `InvalidInput` for unknown keys and wrong values."""
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -70,7 +70,7 @@ def read(file: Path) -> Description:
 
 
 def _estimator(file: Path, content: Mapping[str, Any]) -> Any:
-    """What the table [estimator] describes, by its kind, or one of the short forms of our own kinds."""
+    """The estimator of the table [estimator], or of [script] or [function]."""
     tables = [name for name in ("estimator", *_SHORT_FORMS) if name in content]
     if len(tables) != 1:
         given = f", not {' and '.join(f'[{name}]' for name in tables)}" if tables else ""

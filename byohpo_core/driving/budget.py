@@ -1,4 +1,4 @@
-"""How many more jobs: what slots, `max_jobs`, `max_cost` and repeats allow."""
+"""How many more jobs a study may start: the slots, `max_jobs`, `max_cost` and the limit of repeats."""
 
 from collections.abc import Iterable
 
@@ -8,18 +8,18 @@ from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
 REPEATS_BESIDE_JOBS = 10
-"""How many repeats in a row are proposed while jobs run, before the next result is waited for."""
+"""While jobs run, ask for no more proposals after this many repeats in a row; wait for a result instead."""
 
 
 def allowed_repeats(populations: Iterable[int]) -> int:
-    """How many proposals in a row may repeat known trials before the study ends: ten populations, at least 100."""
+    """The number of repeats in a row after which the study ends: ten times the largest population, at least 100."""
     return max([100, *(10 * size for size in populations)])
 
 
 def wanted(study: Study, policy: Policy, slots: float, repeats: int) -> int:
-    """How many more proposals there is a free slot and a job in the budget for.
+    """The number of proposals to ask for now: one for each free slot, within the budget of jobs.
 
-    *slots* are the backend's; *repeats* is how many repeats in a row are allowed.
+    *slots* is the backend's number of slots, *repeats* the number of repeats in a row that are allowed.
     """
     if policy.order == "strict":
         return wanted_in_order(study)
@@ -34,7 +34,7 @@ def wanted(study: Study, policy: Policy, slots: float, repeats: int) -> int:
 
 
 def free_slots(study: Study, policy: Policy, slots: float) -> int:
-    """How many jobs could be launched now: there is a slot, and the money for them at their dearest."""
+    """The number of jobs that can start now: each needs a slot, and money for the most that it can cost."""
     most = min(study.problem.max_parallel_jobs, slots)
     if policy.max_cost is not None:
         most = min(most, (policy.max_cost - study.cost) // policy.reservation)
@@ -42,7 +42,7 @@ def free_slots(study: Study, policy: Policy, slots: float) -> int:
 
 
 def used_up(study: Study, policy: Policy, slots: float, repeats: int) -> str | None:
-    """Why the study must end: there is no money for one more job, or plugins have nothing new to propose."""
+    """The reason to end the study if the money is spent or the plugins only repeat themselves, else None."""
     if out_of_money(study, policy, slots):
         return (
             f"budget: {study.cost:.2f} of {policy.max_cost:.2f} is spent, and one more job may cost "
@@ -54,14 +54,14 @@ def used_up(study: Study, policy: Policy, slots: float, repeats: int) -> str | N
 
 
 def out_of_money(study: Study, policy: Policy, slots: float) -> bool:
-    """Whether there is work but no money for it, and none will come back from jobs that run."""
+    """True if jobs remain to be started, none runs, and the money left does not cover one more."""
     if policy.max_cost is None or study.running:
         return False
     return free_slots(study, policy, slots) < 1 and (study.jobs < study.problem.max_jobs or bool(study.waiting))
 
 
 def waits_for_duplicate(study: Study, policy: Policy, trial: Trial) -> bool:
-    """Whether this waiting trial needs no slot, as it will share the result of another that is on its way."""
+    """True if this waiting trial will share the result of an unfinished one, and so needs no slot."""
     earlier = study.duplicate_of(trial) if policy.duplicates == "reuse" else None
     return earlier is not None and not earlier.finished
 
@@ -72,5 +72,5 @@ def only_repeats(study: Study, repeats: int) -> bool:
 
 
 def news_to_come(study: Study) -> bool:
-    """Whether there are jobs, or will be, whose results may bring something new."""
+    """True while jobs run or wait, since their results may change what plugins propose."""
     return bool(study.running or study.waiting)

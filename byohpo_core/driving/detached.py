@@ -1,4 +1,4 @@
-"""A driver in a process of its own, which goes on when the program that started it has ended: `fit(wait=False)`."""
+"""Start a driver in a separate process that outlives the program that started it: `fit(wait=False)`."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from byohpo_core.plugins.finding import Loaded
 
 
 def check_detachable(journal_path: str, estimator: Estimator, plugins: Iterable[Loaded]) -> None:
-    """Raise `InvalidInput` if another process could not go on with such a study."""
+    """Raise `InvalidInput` if another process could not drive this study."""
     if journal_path == MEMORY:
         raise InvalidInput("fit(wait=False) needs a journal on disk, which another process can read")
     for found in plugins:
@@ -34,7 +34,7 @@ def check_detachable(journal_path: str, estimator: Estimator, plugins: Iterable[
 
 
 def drive_detached(log: EventLog) -> Path:
-    """Start a driver for this study in a session of its own, and give the place of its output."""
+    """Start a driver for this study in a new process session, and return the path of its output."""
     path = Path(log.path).absolute()
     output = Path(f"{path}.{log.id}.log")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)}

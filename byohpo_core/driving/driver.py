@@ -1,7 +1,7 @@
 """The loop that drives a study: propose, launch, poll, finish, observe, stop.
 
-It never sleeps and never reads a clock: `backend.poll` waits and `backend.now` tells the time. Nothing acts on a
-proposal, a launch or a result before it is on disk.
+The driver never sleeps and never reads a clock: `backend.poll` waits and `backend.now` tells the time. Every proposal,
+launch and result is on disk before anything acts on it.
 """
 
 import logging
@@ -29,7 +29,7 @@ _logger = logging.getLogger("byohpo")
 
 
 class Driver:
-    """One driver's work on one study, from its first event or after a replay."""
+    """Drives one study, new or replayed, to its end."""
 
     def __init__(
         self,
@@ -48,10 +48,10 @@ class Driver:
         self._backend = backend
         self._policy = policy
         self._stop_requested = stop_requested
-        """Why the user wants the study to end and its jobs to stop, if so."""
+        """Gives the reason why the user wants the study to end and its jobs to stop, or None."""
         self._way_on = way_on
         self._pending = [*unwritten]
-        """What the study knows and the disk does not."""
+        """Events that are applied to the study but not written yet."""
         self._interrupts = Interrupts(study, way_on)
         self._repeats = allowed_repeats(plugins.populations)
         self._warned_of_missing = False
@@ -64,7 +64,7 @@ class Driver:
         with self._interrupts:
             try:
                 if study.running:
-                    self._commit()  # whoever was overtaken learns it before it starts a job
+                    self._commit()  # a driver that was overtaken must fail here, before it starts a job
                     self._adopt()
                 while True:
                     self._advance()
@@ -86,9 +86,9 @@ class Driver:
             raise KeyboardInterrupt(f"study {study.name!r} is interrupted: {self._way_on} goes on")
 
     def _adopt(self) -> None:
-        """Repeat the stops that an earlier driver may not have come to, and take over its jobs.
+        """Repeat the stops that an earlier driver may have missed, then take over its jobs.
 
-        In this order: what is to stop is not started first.
+        In this order, so that a job that is to stop is not started first.
         """
         self._follow_stop_requests()
         stopping = [trial for trial in self.study.running if self.study.stopping(trial)]
@@ -97,7 +97,7 @@ class Driver:
         self._receive(self._backend.adopt(self.study.running))
 
     def _advance(self) -> None:
-        """Observe, consider stopping and ask for proposals, until the slots are full or the plugins wait."""
+        """Observe results, check whether to stop, and ask for proposals, until slots are full or plugins wait."""
         study, policy = self.study, self._policy
         while True:
             self._reuse()
@@ -113,7 +113,7 @@ class Driver:
                 return
 
     def _reuse(self) -> None:
-        """Finish the waiting trials whose result another trial has brought."""
+        """Finish the waiting trials that repeat a completed one: they share its result."""
         if self._policy.duplicates == "reuse":
             for trial in self.study.waiting:
                 earlier = self.study.duplicate_of(trial)
@@ -123,7 +123,7 @@ class Driver:
                     self._record(events.finished(trial.number, reused, shares=earlier.number, reason=reason))
 
     def _observe(self) -> bool:
-        """Whether there was anything to observe."""
+        """Hand finished trials to the plugins; False if there was none."""
         trials = observable(self.study, self._policy)
         if trials:
             self._commit()
@@ -132,7 +132,7 @@ class Driver:
         return bool(trials)
 
     def _should_stop(self) -> bool:
-        """Whether nothing more is proposed: the study has a reason to end, or the user leaves it."""
+        """True if nothing more is to be proposed: the study has a reason to end, or the user leaves it."""
         study = self.study
         self._follow_stop_requests()
         if study.stop_reason is None:
@@ -145,12 +145,12 @@ class Driver:
                     reason = f"the study ended before it had a job: {study.stop_reason}"
                     self._record(events.finished(trial.number, TrialStatus.Stopped.value, reason=reason))
             more = True
-            while more:  # in strict order it is one at a time
+            while more:  # strict order observes one trial at a time
                 more = self._observe()
         return study.stop_reason is not None or self._interrupts.count > 0
 
     def _follow_stop_requests(self) -> None:
-        """End the study as `stop_tuning_job` asks, or leave it after a Ctrl-C; after the next one the jobs stop too."""
+        """End the study if `stop_tuning_job` asked for it; leave it after one Ctrl-C, and stop its jobs after two."""
         study, request, interrupts = self.study, self._stop_requested(), self._interrupts.count
         if request is None and not interrupts:
             return
@@ -163,7 +163,7 @@ class Driver:
             self._backend.stop(jobs)
 
     def _ask(self, count: int) -> bool:
-        """Whether any plugin proposed something; each is asked for what is still missing."""
+        """Ask each plugin for the proposals that are still missing; False if none came."""
         missing = count
         for name in self._plugins.proposers:
             if missing and not self.study.silent(name):
@@ -206,7 +206,7 @@ class Driver:
             self._backend.stop(pruned)
 
     def _receive(self, updates: Iterable[Update]) -> None:
-        """Journal what the backend tells; it is on disk when this returns, where plugins may read curves."""
+        """Journal the backend's updates. They are on disk when this returns, so that plugins can read curves."""
         self._tick()
         running = {trial.job_name: trial.number for trial in self.study.running}
         for update in updates:
@@ -220,33 +220,33 @@ class Driver:
             else:
                 del running[update.job_name]
                 if not self._warned_of_missing and (missing := missing_objectives(self.study.problem, update)):
-                    self._warned_of_missing = True  # the others may lack them too
+                    self._warned_of_missing = True  # one warning is enough: the other jobs may lack it too
                     _warn_of_missing(missing, update)
                 self._record(verdict(self.study, trial, update, self._policy))
         self._commit()
 
     def _drain(self) -> None:
-        """Wait for the jobs that would be lost with this driver, and journal their results."""
+        """Wait for the jobs that die with this driver, and journal their results."""
         while self.study.running:
             self._follow_stop_requests()
             self._receive(self._backend.poll(self.study.running, self._backend.poll_seconds))
 
     def _stop(self, reason: str | None, *, jobs: bool = False) -> None:
-        """Propose nothing more, only this driver where there is no *reason*; with *jobs* those that run are to stop."""
+        """Record that nothing more is proposed: for good, or until the next driver if *reason* is None."""
         self._record(events.stopped(None if reason is None else one_line(reason), jobs=jobs))
 
     def _tick(self) -> None:
-        """Look at the clock. Time stands still for the study in between, so that a replay can repeat what it was."""
+        """Read the clock. The study's time stands still in between, so that a replay can repeat it."""
         self.study.tick(self._backend.now())
 
     def _record(self, happening: Happening) -> None:
-        """Something happened: the study knows at once, the disk at the next commit."""
+        """Apply an event to the study now and write it with the next commit."""
         event = Event(self.study.sequence, happening.kind, self.study.now, happening.body)
         self.study.apply(event)
         self._pending.append(event)
 
     def _commit(self) -> None:
-        """All that happened is on disk when this returns; then those who listen are told."""
+        """Write all pending events in one transaction, then tell the reporters."""
         pending, self._pending = self._pending, []
         if pending:
             self._log.append(pending)

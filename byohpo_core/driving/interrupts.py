@@ -1,4 +1,4 @@
-"""Ctrl-C once: nothing new is launched. Twice: running jobs are stopped. Three times: leave at once."""
+"""What Ctrl-C does: once, launch nothing more; twice, stop the running jobs; three times, leave at once."""
 
 import logging
 import signal
@@ -12,7 +12,7 @@ _logger = logging.getLogger("byohpo")
 
 
 class Interrupts:
-    """While it is entered in the main thread, Ctrl-C is counted instead of raised; the third raises."""
+    """A context that counts Ctrl-C in the main thread; the third raises `KeyboardInterrupt`."""
 
     def __init__(self, study: Study, way_on: str) -> None:
         self.count = 0
@@ -37,12 +37,12 @@ class Interrupts:
         running = len(self._study.running)
         if self.count == 1:
             _logger.warning(
-                "no more jobs are started; %d still run and are waited for. Ctrl-C again stops them. "
-                "%s goes on with the study.",
+                "no more jobs are started; waiting for the %d that run. Press Ctrl-C again to stop them. "
+                "%s resumes the study.",
                 running,
                 self._way_on,
             )
         elif self.count == 2:  # noqa: PLR2004 - the second Ctrl-C
             _logger.warning("stopping %d jobs", running)
         else:
-            raise KeyboardInterrupt(f"study {self._study.name!r} is left at once: {self._way_on} goes on")
+            raise KeyboardInterrupt(f"study {self._study.name!r} is left at once: {self._way_on} resumes it")

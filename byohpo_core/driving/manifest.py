@@ -1,4 +1,4 @@
-"""What a study was set up with: everything that is needed to go on with it in another process."""
+"""The settings of a study: everything that another process needs to resume it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,25 +19,25 @@ FORMAT = 1
 
 @attrs.frozen
 class Manifest:
-    """A study's settings; frozen at its creation, but for what a later epoch changes."""
+    """A study's settings. They are fixed when it is created; only an epoch changes some of them."""
 
     problem: Problem
     plugins: tuple[PluginSpec, ...]
     backend: Mapping[str, Any]
-    """An estimator's `describe()`."""
+    """The `describe()` of its estimator."""
     settings: JobSettings
     policy: Policy
     warm_start_from: tuple[str, ...] = ()
-    """Ids of the studies in this journal whose results are known from the beginning."""
+    """Ids of the studies in the same journal whose results this one starts from."""
 
     @classmethod
     def of(cls, log: EventLog) -> "Manifest":
-        """The manifest of a study, with the problem and the plugins of its present epoch."""
+        """The manifest of a study as of its newest epoch."""
         return cls.from_json(log.manifest())
 
     @property
     def algorithm(self) -> PluginSpec:
-        """The plugin that the user named as the strategy."""
+        """The plugin that the user chose as the strategy."""
         return next(spec for spec in self.plugins if spec.group == ALGORITHMS)
 
     def to_json(self) -> dict[str, Any]:
@@ -64,5 +64,5 @@ class Manifest:
         )
 
     def epoch(self) -> Happening:
-        """An epoch with what may change during a study's life."""
+        """An epoch event with the parts that may change during a study's life."""
         return events.epoch(self.problem.to_json(), [attrs.asdict(spec) for spec in self.plugins])

@@ -1,4 +1,4 @@
-"""What a user is told to type, to go on with a study or to end it."""
+"""The command or code that resumes or stops a study, for messages."""
 
 from byohpo_core.backends.estimators import estimator_class
 from byohpo_core.driving.manifest import Manifest
@@ -11,7 +11,7 @@ _METHODS = {"resume": "resume", "stop": "stop_tuning_job"}
 
 
 def next_step(verb: str, log: EventLog, manifest: Manifest, *, restart_algorithm: bool = False) -> str:
-    """A command that resumes or stops a study or, where only a program has what the study is made of, Python code."""
+    """A shell command that resumes or stops a study. If its function or class exists only in a program, Python code."""
     method = f"{_METHODS[verb]}({'restart_algorithm=True' if restart_algorithm else ''})"
     if log.path == MEMORY:
         return f"`{method}` of this program's Tuner"
@@ -35,6 +35,6 @@ def next_step(verb: str, log: EventLog, manifest: Manifest, *, restart_algorithm
 
 
 def _called(target: str, otherwise: str) -> str:
-    """What it is called at the top of its program, if it has a name there."""
+    """Its name at the top level of its program, if it has one."""
     qualname = target.rpartition(":")[2]
     return otherwise if "<" in qualname else qualname

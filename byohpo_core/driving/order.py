@@ -1,4 +1,4 @@
-"""What may be observed and asked now: as results arrive, or in the strict order of their trials."""
+"""When results are observed and proposals are asked for: on arrival, or in the strict order of the trials."""
 
 from collections.abc import Sequence
 from operator import attrgetter
@@ -8,12 +8,12 @@ from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
 LOOK_AHEAD = 2
-"""In strict order: how many times as many trials as slots may be unobserved."""
+"""Strict order: at most this many times the number of slots may be unobserved."""
 _number = attrgetter("number")
 
 
 def observable(study: Study, policy: Policy) -> Sequence[Trial]:
-    """The finished trials that it is time to observe; in strict order one, and only after all before it."""
+    """The finished trials to observe now. Strict order gives one, once all trials before it are observed."""
     trials = study.unobserved
     if policy.order == "arrival" or not trials:
         return trials
@@ -25,15 +25,15 @@ def observable(study: Study, policy: Policy) -> Sequence[Trial]:
 
 
 def may_ask(study: Study, policy: Policy) -> bool:
-    """Whether a plugin is to propose now: in strict order after each result, else when it knows all results."""
+    """True if plugins may be asked now: in strict order after each result, else once they know all results."""
     return policy.order == "strict" or not study.unobserved
 
 
 def wanted_in_order(study: Study) -> int:
-    """How many more proposals are wanted where that may depend only on what was observed, not on what has finished.
+    """The number of proposals to ask for in strict order: it depends only on what was observed, not on what finished.
 
-    Some proposals are made ahead, so that slots are not idle while the next result in order is awaited. Each takes a
-    job of the budget until it is observed to have shared another's.
+    Some proposals are made ahead, so that slots stay busy while the next result in order is awaited. Each takes a job
+    of the budget until it is observed to share another trial's result.
     """
     unobserved = (*study.running, *study.waiting, *study.unobserved)
     jobs = study.jobs - sum(trial.attempt > 0 or trial.job_name is not None for trial in unobserved)

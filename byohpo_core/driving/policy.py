@@ -1,4 +1,4 @@
-"""What the user chose about repeats, lost attempts, money and order."""
+"""The user's choices about repeats, lost attempts, money and order."""
 
 from typing import Any
 
@@ -29,15 +29,15 @@ def _order(value: Any) -> str:
 
 @attrs.frozen
 class Policy:
-    """How a study treats repeats and lost attempts; another value than those told raises `InvalidInput`."""
+    """How a study treats repeats, lost attempts, money and order. Raises `InvalidInput` for any other value."""
 
     duplicates: str = attrs.field(default="reuse", converter=_duplicates)
     """"reuse": a repeated configuration shares the known result; "run": it gets a job of its own."""
     max_attempts: int = attrs.field(default=3, converter=_max_attempts)
-    """How many attempts of one trial the infrastructure may fail."""
+    """A trial fails after the infrastructure has failed this many of its attempts."""
     max_cost: float | None = attrs.field(default=None, converter=_max_cost)
-    """What all jobs together may cost."""
+    """The most that all jobs together may cost."""
     reservation: float = attrs.field(default=0.0, converter=_reservation)
-    """The most that one job can cost: set aside before its launch, until it is over and its cost is known."""
+    """The most that one job can cost. It is set aside until the job is over and its cost is known."""
     order: str = attrs.field(default="arrival", converter=_order)
     """"arrival": results are observed as they come; "strict": in the order of their trials, one at a time."""

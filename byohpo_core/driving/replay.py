@@ -1,4 +1,4 @@
-"""Rebuild a study and its plugins from the journal, by giving the plugins exactly the calls they had before."""
+"""Rebuild a study and its plugins from the journal by repeating the calls that the plugins had."""
 
 import math
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ RELATIVE_TOLERANCE = 1e-12
 
 
 def replay(log: EventLog, manifest: Manifest, plugins: StudyPlugins) -> Fold:
-    """The study of a log and its present manifest, with the fresh *plugins* brought to where they were.
+    """Apply all events, and bring the fresh *plugins* to the state that they had.
 
-    `propose` and `observe` calls of the present epoch are repeated, each with the study as of that event. Raises
+    The `propose` and `observe` calls of the newest epoch are repeated, each with the study as of that event. Raises
     `Diverged` at the first proposal that differs: integers and strings must be equal, floats to 1e-12 relative.
     """
     study = log.blank_study()
@@ -54,7 +54,7 @@ def _compare(
         mine, its = (answers[index] if index < len(answers) else None for answers in (now, then))
         if not _same(mine, its):
             raise Diverged(
-                f"study {study.name!r}: plugin {spec.owner} changed its mind about trial {len(study.trials) + index}: "
+                f"study {study.name!r}: plugin {spec.owner} proposes another trial {len(study.trials) + index}: "
                 f"the journal has {_described(its)} (written with version {version}), now it proposes "
                 f"{_described(mine)}; install that version, or go on with {way_on}"
             )

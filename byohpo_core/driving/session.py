@@ -1,4 +1,4 @@
-"""One stretch of driving a study: its driver's place, its log, its estimator and plugins, and the driver itself."""
+"""A session drives a study: it takes the lock, restores the estimator, builds the plugins and runs the driver."""
 
 import logging
 import random
@@ -31,19 +31,19 @@ _STOPPED = "stopped by stop_tuning_job"
 
 @attrs.define(eq=False)
 class StopRequest:
-    """The user's wish that a study ends and its jobs stop; any thread may make it."""
+    """A request to end a study and stop its jobs. Any thread may make it."""
 
     reason: str | None = None
 
     def make(self) -> None:
-        """Wish it."""
+        """Ask for it, in the words of `stop_tuning_job`."""
         self.reason = _STOPPED
 
 
 class Session:
-    """A study in the hands of this process, from `begin`, `go_on` or `end` until that returns.
+    """One study while this process drives it.
 
-    *estimator* is what the user gave, if anything, and *loaded* has the plugins' classes that are known already.
+    *estimator* is the user's estimator, if there is one. *loaded* holds the plugin classes that are known already.
     """
 
     def __init__(
@@ -57,20 +57,20 @@ class Session:
     ) -> None:
         self.log = log
         self.study: Study | None = None
-        """The study, once it is driven or found to have ended."""
+        """The study, from the moment when it is driven or found to have ended."""
         self._stop_request = stop_request
         self._estimator = estimator
         self._loaded = dict(loaded)
         self._progress = progress
 
     def begin(self, mirrored: EventLog, manifest: Manifest, estimator: Estimator) -> Study:
-        """Drive a new study, whose log the caller holds and has *mirrored*, to its end."""
+        """Drive a new study to its end. The caller holds its log, and gives the *mirrored* one."""
         return self._replay_and_drive(mirrored, manifest, estimator)
 
     def go_on(self, limits: Mapping[str, int], *, restart_algorithm: bool = False, take_over: bool = False) -> Study:
-        """Drive a study on from where it is; one that has ended is returned as it is.
+        """Resume a study, or return it as it is if it has ended.
 
-        New *limits* and *restart_algorithm* begin a new epoch. Raises `StudyBusy` while there is another driver.
+        Changed *limits* and *restart_algorithm* begin a new epoch. Raises `StudyBusy` while there is another driver.
         """
         with self.log.hold(take_over=take_over):
             manifest = Manifest.of(self.log)
@@ -88,7 +88,7 @@ class Session:
             return self._replay_and_drive(log, manifest, estimator)
 
     def end(self, *, take_over: bool = False) -> bool:
-        """Stop all jobs and end the study, without its plugins; False if a driver at work was asked to do that."""
+        """Stop all jobs and end the study, without its plugins. Return False if another driver was asked to do it."""
         with ExitStack() as stack:
             try:
                 stack.enter_context(self.log.hold(take_over=take_over))
@@ -108,20 +108,20 @@ class Session:
         return True
 
     def _leveled(self, estimator: Estimator, manifest: Manifest) -> tuple[EventLog, Manifest]:
-        """The log that the driver writes to; a mirror may have brought the study forward."""
+        """The log that the driver writes to, and the manifest. A mirror may have newer events than the journal."""
         before = self.log.last()
         log = estimator.mirrored(self.log)
         return log, manifest if log.last() == before else Manifest.of(log)
 
     def _replay_and_drive(self, log: EventLog, manifest: Manifest, estimator: Estimator) -> Study:
-        """Bring plugins to where the journal ends, and drive the study on."""
+        """Replay the journal, then drive the study."""
         with closing(self._build(manifest)) as plugins:
             return self._drive(log, manifest, estimator, plugins, replay(log, manifest, plugins))
 
     def _drive_new_epoch(
         self, log: EventLog, manifest: Manifest, estimator: Estimator, limits: Mapping[str, int]
     ) -> Study:
-        """Drive the study on with fresh plugins, for which all results so far are prior."""
+        """Drive the study with fresh plugins, for which all results so far are prior ones."""
         study = log.study()
         _check_raised(limits, study)
         problem = attrs.evolve(
@@ -149,7 +149,7 @@ class Session:
         unwritten: Sequence[Event] = (),
     ) -> Study:
         with ExitStack() as stack:
-            stack.enter_context(on_path(manifest.backend.get("folder")))  # what a tuned function imports late
+            stack.enter_context(on_path(manifest.backend.get("folder")))  # for the function's late imports
             backend = estimator.connect(study, manifest.settings)
             stack.callback(backend.close)
             self.study = study
@@ -157,7 +157,7 @@ class Session:
                 plugins.listen("progress", stack.enter_context(Progress()))
             if backend.jobs_survive:
                 stack.callback(_tell_running, study, log, manifest)
-            if log.last(EventKind.Opened) < 0:  # nobody was told how it began
+            if log.last(EventKind.Opened) < 0:  # reporters have not seen the imported results
                 plugins.happened(study, [*log.read()])
             way_on = next_step("resume", log, manifest)
             Driver(study, log, plugins, backend, manifest.policy, self._stop_requested, way_on, unwritten).run()
@@ -178,14 +178,14 @@ class Session:
 
 
 def build_plugins(manifest: Manifest, classes: Sequence[Loaded]) -> StudyPlugins:
-    """A manifest's plugins, built from their classes; a wrong option fails here, before any job."""
+    """Build the plugins of a manifest from their classes. A wrong option fails here, before any job starts."""
     pairs = [*zip(classes, manifest.plugins, strict=True)]
     specs = [loaded.spec(spec.options) for loaded, spec in pairs]
     return StudyPlugins(specs, [build(loaded, manifest.problem, spec.options) for loaded, spec in pairs])
 
 
 def mirrored_or_forgotten(estimator: Estimator, log: EventLog, forget: Callable[[EventLog], None]) -> EventLog:
-    """Where a new study's events go; if that cannot be, its name is free again."""
+    """The log that a new study's driver writes to. On failure, remove the study, so that its name is free again."""
     try:
         return estimator.mirrored(log)
     except BaseException:
@@ -194,7 +194,7 @@ def mirrored_or_forgotten(estimator: Estimator, log: EventLog, forget: Callable[
 
 
 def _changed(limits: Mapping[str, int], manifest: Manifest) -> dict[str, int]:
-    """The limits that differ from the study's present ones."""
+    """The limits that differ from the study's."""
     return {name: value for name, value in limits.items() if value != getattr(manifest.problem, name)}
 
 
@@ -207,11 +207,11 @@ def _check_raised(limits: Mapping[str, int], study: Study) -> None:
 
 
 def _tell_running(study: Study, log: EventLog, manifest: Manifest) -> None:
-    """What a driver that leaves says of the jobs that it leaves behind."""
+    """Warn of the jobs that keep running when the driver leaves."""
     names = [str(trial.job_name) for trial in study.running]
     if names:
         shown = ", ".join(names[:_NAMED_JOBS]) + (", ..." if len(names) > _NAMED_JOBS else "")
         _logger.warning(
-            "still running, as far as is known: %s (%d in all). %s stops what runs, %s goes on with the study.",
+            "jobs may still be running: %s (%d in all). %s stops them, %s resumes the study.",
             *(shown, len(names), *(next_step(verb, log, manifest) for verb in ("stop", "resume"))),
         )

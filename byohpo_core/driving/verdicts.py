@@ -1,4 +1,4 @@
-"""From a job's end to its trial's: what becomes of lost jobs, missing metrics and objectives that are no number."""
+"""How a job's end becomes its trial's: lost jobs, missing metrics, and objectives that are NaN or infinite."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from byohpo_core.study.trial import Trial, TrialStatus
 
 
 def verdict(study: Study, trial: Trial, ended: Ended, policy: Policy) -> Happening:
-    """What the end of a running trial's job means: another attempt, or the trial's own end."""
+    """The event that follows a job's end: another attempt, or the end of its trial."""
     lost = ended.outcome in (Outcome.Interrupted, Outcome.Lost)
     if lost and not study.stopping(trial):
         return _lost(trial, ended, policy)
@@ -27,14 +27,14 @@ def verdict(study: Study, trial: Trial, ended: Ended, policy: Policy) -> Happeni
 
 
 def missing_objectives(problem: Problem, ended: Ended) -> list[str]:
-    """The objectives that a job which ended well did not report."""
+    """The objectives that a completed job did not report."""
     if ended.outcome is not Outcome.Completed:
         return []
     return [objective.metric for objective in problem.objectives if objective.metric not in ended.metrics]
 
 
 def _lost(trial: Trial, ended: Ended, policy: Policy) -> Happening:
-    """A lost attempt is followed by another, unless the infrastructure has failed too many."""
+    """Retry a lost attempt, unless the infrastructure has failed too many."""
     counted = ended.outcome is Outcome.Interrupted
     if trial.interruptions + counted < policy.max_attempts or not counted:
         reason = one_line(ended.reason or "the job was lost")
@@ -44,7 +44,7 @@ def _lost(trial: Trial, ended: Ended, policy: Policy) -> Happening:
 
 
 def _completed(problem: Problem, ended: Ended) -> tuple[TrialStatus, str | None]:
-    """A job that ended well is a completed trial only if its objectives are finite numbers."""
+    """A completed job gives a completed trial only if all objectives are finite numbers."""
     if missing := missing_objectives(problem, ended):
         reason = f"the job did not report {', '.join(map(repr, missing))}"
         return TrialStatus.Failed, f"{reason}; {ended.reason}" if ended.reason else reason
@@ -53,7 +53,7 @@ def _completed(problem: Problem, ended: Ended) -> tuple[TrialStatus, str | None]
 
 
 def _stopped(study: Study, trial: Trial, ended: Ended) -> Happening:
-    """A stopped job keeps what it reported last; a plugin that stopped it early has pruned its trial."""
+    """A stopped job keeps the values that it reported last. Its trial is pruned if a plugin stopped it."""
     last = {metric: report.last for metric, report in study.reports(trial).items()}
     metrics = {**last, **ended.metrics}
     if (not_finite := _not_finite(study.problem, metrics)) is not None:
@@ -64,7 +64,7 @@ def _stopped(study: Study, trial: Trial, ended: Ended) -> Happening:
 
 
 def _not_finite(problem: Problem, metrics: Mapping[str, float]) -> str | None:
-    """An objective that is no finite number: no algorithm is to compute with it, however the job ended."""
+    """The objective that is NaN or infinite, in words; algorithms must never compute with one."""
     for objective in problem.objectives:
         value = metrics.get(objective.metric, 0.0)
         if not math.isfinite(value):

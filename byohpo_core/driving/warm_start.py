@@ -1,4 +1,4 @@
-"""Results of earlier studies, known to a new one from its beginning: `warm_start_from=`."""
+"""Start a study with the results of earlier ones: `warm_start_from=`."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _RESULTS = frozenset({TrialStatus.Completed, TrialStatus.Failed, TrialStatus.Pru
 
 
 def check_parents(journal: Journal, names: Sequence[str], problem: Problem) -> tuple[str, ...]:
-    """The ids of studies to start from; raises `InvalidInput` where one is not about this *problem*."""
+    """The ids of the studies to start from. Raises `InvalidInput` if one has another space or other objectives."""
     ids = []
     for name in names:
         log = journal.find(name)
@@ -30,7 +30,7 @@ def check_parents(journal: Journal, names: Sequence[str], problem: Problem) -> t
 
 
 def imported(journal: Journal, ids: Sequence[str]) -> list[Event]:
-    """The first events of a new study, which bring its parents' results: all but repeats and stopped jobs."""
+    """The first events of a new study: its parents' results, without repeats and stopped jobs."""
     parents = [journal.find(study_id).study() for study_id in ids]
     known = [events.imported(parent.id, _results(parent)) for parent in parents]
     return [Event(number, it.kind, 0.0, it.body) for number, it in enumerate(known)]

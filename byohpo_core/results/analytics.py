@@ -52,7 +52,7 @@ def describe(study: Study) -> dict[str, Any]:
 
 
 def _status(study: Study) -> str:
-    """A study's state in SageMaker's words; one that was left by Ctrl-C is stopped until somebody goes on."""
+    """A study's status in SageMaker's words. After Ctrl-C it is Stopped until somebody resumes it."""
     if study.stop_reason is None and not study.left_by_user:
         return "InProgress"
     if study.running:

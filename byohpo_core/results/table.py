@@ -67,7 +67,7 @@ def _time(seconds: float | None) -> str | None:
 
 
 def as_csv(table: Sequence[Row]) -> str:
-    """Comma-separated values with a header; nothing for None."""
+    """Comma-separated values with a header line; None is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(table[0]) if table else [], lineterminator="\n")
     writer.writeheader()
@@ -76,7 +76,7 @@ def as_csv(table: Sequence[Row]) -> str:
 
 
 def as_json(table: Sequence[Row]) -> str:
-    """A JSON array of objects; null for what JSON cannot say, such as a loss that is no number."""
+    """A JSON array of objects; NaN and infinity become null."""
     plain = [{name: None if _is_no_number(value) else value for name, value in row.items()} for row in table]
     return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
 
@@ -86,7 +86,7 @@ def _is_no_number(value: Any) -> bool:
 
 
 def as_table(table: Sequence[Row]) -> str:
-    """Aligned columns for people, one line a row: the outcome and the hyperparameters that differ."""
+    """Aligned columns for people, one line a row: the outcome and the hyperparameters."""
     if not table:
         return "no trials"
     first, *rest = table

@@ -1,4 +1,4 @@
-"""What users of SageMaker's own tuner write, understood by ours: SDK objects and the SDKs' names of arguments."""
+"""Accept what users of SageMaker's own tuner write: the SDK's objects and its names of arguments."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +16,7 @@ _Tuner = TypeVar("_Tuner")
 def drop_in(init: Callable[Concatenate[_Tuner, _Given], None]) -> Callable[Concatenate[_Tuner, _Given], None]:
     """Let a tuner's constructor take an SDK's HyperparameterTuner as its estimator, and the SDKs' other arguments.
 
-    What the user gives besides such an object comes before what the object says.
+    Arguments that the user gives beside such an object override the object's.
     """
     signature = inspect.signature(init)
     arguments_of_tuner = [name for name in signature.parameters if name != "self"]
@@ -53,7 +53,7 @@ def _has_default(parameter: inspect.Parameter) -> bool:
 
 
 def _in_our_words(given: Mapping[str, Any], theirs: Mapping[str, Any], ours: Collection[str]) -> dict[str, Any]:
-    """What the user gave, with the SDKs' objects and words translated."""
+    """The user's arguments as arguments of `Tuner`."""
     settings: dict[str, Any] = {}
     for name, value in theirs.items():
         _add(settings, sdk_argument(name, value, ours))
@@ -70,7 +70,7 @@ def _is_tuner(given: Any) -> bool:
 
 
 def _add(settings: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Add settings; later ones come before, but extensions add up."""
+    """Add settings: later ones override, but extensions add up."""
     together = [*settings.get("extensions", ()), *more.get("extensions", ())]
     settings.update(more)
     if together:
@@ -81,7 +81,7 @@ _NOT_READ = (
     *("estimator", "objective_metric_name", "hyperparameter_ranges", "metric_definitions", "strategy", "tags"),
     *("strategy_options", "initial_configurations", "extensions", "journal", "progress", "warm_start_from"),
 )
-"""Arguments of `Tuner` that are no attributes of the SDK's tuner, or not of the same meaning."""
+"""Arguments of `Tuner` that the SDK's tuner does not have as attributes of the same meaning."""
 
 
 def tuner_settings(tuner: Any, ours: Collection[str]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def sdk_argument(name: str, value: Any, ours: Collection[str]) -> dict[str, Any]
 
 
 def _only_one(tuner: Any, name: str, *, required: bool = True) -> Any:
-    """An attribute of a tuner of one estimator, which is in a dict if that estimator was given a name."""
+    """An attribute of a tuner with one estimator. It is in a dict if that estimator has a name."""
     value = getattr(tuner, name, None)
     named = getattr(tuner, f"{name}_dict", None)
     if value is not None or not named:
@@ -140,7 +140,7 @@ def _only_one(tuner: Any, name: str, *, required: bool = True) -> Any:
 
 
 def _tag(tag: Any) -> Any:
-    """A tag as boto3 writes it, also where it is an object of SDK 3."""
+    """A tag as boto3 writes it, from a mapping or an object of SDK 3."""
     return tag if isinstance(tag, Mapping) else {"Key": tag.key, "Value": tag.value}
 
 
@@ -156,7 +156,7 @@ def _warm_start(config: Any) -> dict[str, Any]:
 
 
 def _completion(config: Any) -> dict[str, Any]:
-    """Stop rules of the same meaning, found where SDK 2 or where SDK 3 keeps them."""
+    """The stop rules with the same meaning, read from the objects of SDK 2 or 3."""
     converged = getattr(config, "convergence_detected", None)
     if flag := getattr(config, "complete_on_convergence", None) or (
         getattr(converged, "complete_on_convergence", None) == "Enabled"
@@ -187,4 +187,4 @@ _MEANINGS: Mapping[str, str | Callable[[Any], dict[str, Any]]] = {
     "autotune": "lets SageMaker choose the ranges: give them as hyperparameter_ranges={...}",
     "hyperparameters_to_keep_static": "belongs to autotune: what is not in hyperparameter_ranges is static",
 }
-"""Every argument of the SDK's constructor that is none of `Tuner`'s: its meaning, or what to say instead."""
+"""The arguments of the SDK's constructor that `Tuner` does not have: a translation, or the error to raise."""

@@ -1,4 +1,4 @@
-"""A user's arguments, checked and put together to what a study is made of."""
+"""Turn a user's arguments into the parts of a manifest, and check them."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ def problem_of(
 
 
 def algorithm_of(strategy: Any, options: Any, configurations: Any) -> list[Choice]:
-    """The algorithm and, in front of it, known configurations."""
+    """The algorithm, preceded by the initial configurations."""
     chosen: list[Choice] = [(find(strategy, ALGORITHMS), {} if options is None else options)]
     if configurations := validate.items("initial_configurations", configurations):
         first = {"configurations": [validate.mapping("an initial configuration", it) for it in configurations]}
@@ -43,7 +43,7 @@ def algorithm_of(strategy: Any, options: Any, configurations: Any) -> list[Choic
 def extensions_of(
     extensions: Any, failure_limit: Any, seconds: Any, early_stopping: Any, estimator: Any
 ) -> list[Choice]:
-    """The user's extensions, and the core's own that stand behind arguments."""
+    """The user's extensions, and those of the core that arguments ask for."""
     chosen = [_extension(extension) for extension in validate.items("extensions", extensions)]
     if validate.flag("failure_limit", failure_limit):
         chosen.append((find("failure-limit", EXTENSIONS), {}))
@@ -70,7 +70,7 @@ def by_name(chosen: Sequence[Choice]) -> dict[str, Loaded]:
 
 
 def job_settings_of(folder: Path, definitions: Any, tags: Any, problem: Problem, estimator: Estimator) -> JobSettings:
-    """The user's metric definitions with the estimator's own for objectives that have none, and the tags."""
+    """The tags, and the user's metric definitions with the estimator's for objectives that have none."""
     given = _pairs("metric_definitions", () if definitions is None else definitions, "Name", "Regex")
     names = [name for name, _ in given]
     missing = [objective.metric for objective in problem.objectives if objective.metric not in names]
@@ -79,7 +79,7 @@ def job_settings_of(folder: Path, definitions: Any, tags: Any, problem: Problem,
 
 
 def reservation_of(estimator: Estimator, max_cost: float) -> float:
-    """What is set aside for each job; raises `InvalidInput` where `max_cost` could not be kept or used."""
+    """The amount to set aside for each job. Raises `InvalidInput` if `max_cost` cannot be kept or is too small."""
     reservation = estimator.reservation()
     if reservation is None:
         raise InvalidInput("max_cost is for jobs that cost money: training jobs on SageMaker")

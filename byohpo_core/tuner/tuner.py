@@ -70,9 +70,9 @@ class Tuner:
     """
 
     _plan: Manifest | None
-    """What a new study is made of; None for a tuner that is attached to one."""
+    """The manifest of a new study, before `fit` prepares it; None for an attached tuner."""
     _base_name: str | None
-    """From which the study's name is made where the user gives none."""
+    """The base of the study's name if the user gives none."""
 
     @drop_in
     def __init__(
@@ -145,7 +145,7 @@ class Tuner:
         log: EventLog | None = None,
         progress: bool,
     ) -> None:
-        """Give this tuner all that it has, new or attached."""
+        """Set every attribute, for a new tuner and an attached one alike."""
         self._journal = journal
         self._estimator: Any = estimator
         self._loaded = dict(loaded)
@@ -155,11 +155,11 @@ class Tuner:
         self._session: Session | None = None
         self._study: Study | None = None
         self._working: StopRequest | None = None
-        """Set while this tuner drives, or is about to."""
+        """Set while this tuner drives a study or prepares to."""
 
     @property
     def study(self) -> Study | None:
-        """The study, once there is one: live while this tuner drives it, else as it was when this was first asked."""
+        """The study, or None before `fit`: live while this tuner drives it, else as of the first access."""
         if self._session is not None and self._session.study is not None:
             return self._session.study
         if self._study is None and self._log is not None:
@@ -217,7 +217,7 @@ class Tuner:
         mirror: str | None = None,
         progress: bool = True,
     ) -> "Tuner":
-        """A study that exists, by its name or id, even while another driver runs it. Nothing is created.
+        """Attach to an existing study by its name or id, even while another driver runs it. Nothing is created.
 
         *estimator* and *strategy* are needed to resume a study of a function or a class that cannot be imported by
         name. A study that this journal lacks is looked for elsewhere, and brought into the journal, only where
@@ -241,7 +241,7 @@ class Tuner:
         max_parallel_jobs: int | None = None,
         take_over: bool = False,
     ) -> Study:
-        """Go on with the study exactly where it was; one that has ended is returned as it is.
+        """Resume the study exactly where it was. One that has ended is returned as it is.
 
         Limits may be raised, and *restart_algorithm* builds the algorithm afresh from the results so far, where a
         changed plugin would otherwise raise `Diverged`. *take_over* breaks a lock that another host left behind.
@@ -260,7 +260,7 @@ class Tuner:
     def stop_tuning_job(self, *, take_over: bool = False) -> bool:
         """End the study and stop its jobs: from another thread while `fit` runs, or after `attach`.
 
-        Whether that is done; False where a driver at work, in this process or in another, was asked to do it. No
+        Returns True when that is done, False if a driver at work, in this process or another, was asked to do it. No
         algorithm is needed. *take_over* breaks a lock that another host left behind; without it such a study raises
         `StudyLocked`, and the driver is asked all the same, should it still run.
         """
@@ -299,21 +299,21 @@ class Tuner:
         return {**describe(study), "Manifest": Manifest.of(self._known_log()).to_json()}
 
     def _session_of(self, log: EventLog, stop_request: StopRequest) -> Session:
-        """A new stretch of driving this study."""
+        """A new session for this study."""
         self._log, self._study = log, None
         self._session = Session(log, self._estimator, self._loaded, stop_request, progress=self._progress)
         return self._session
 
     def _detached(self, log: EventLog, estimator: Estimator) -> Study:
-        """Let another process drive a new study."""
-        mirrored_or_forgotten(estimator, log, self._journal.forget)  # what is wrong with it is told here
+        """Let another process drive the new study."""
+        mirrored_or_forgotten(estimator, log, self._journal.forget)  # fail here rather than in the other process
         self._log, self._session, self._study = log, None, log.study()
         output = drive_detached(log)
         _logger.warning("study %s is driven by another process, which writes to %s", log.name, output)
         return self._study
 
     def _prepared(self, plan: Manifest, inputs: Any) -> tuple[Manifest, Estimator]:
-        """The manifest of a new study and its estimator, with what only the user's inputs make known."""
+        """The final manifest and estimator of a new study, prepared with the user's inputs."""
         policy = plan.policy
         estimator, job_settings = self._estimator.prepare(plan.problem, plan.settings, inputs)
         if policy.max_cost is not None:
@@ -322,7 +322,7 @@ class Tuner:
 
     @contextmanager
     def _at_work(self) -> Iterator[StopRequest]:
-        """While this tuner drives, or is about to."""
+        """Mark this tuner as driving a study or preparing to."""
         before, self._working = self._working, StopRequest()
         try:
             yield self._working
@@ -342,7 +342,7 @@ class Tuner:
 
 
 def _find(journal: Journal, name: str, estimator: Estimator | None, mirror: str | None) -> EventLog:
-    """The study in this journal or, if it is not there, where the user says that it may be."""
+    """The study in this journal or, if it is not there, at the place that the user names."""
     try:
         return journal.find(name)
     except UnknownStudy as unknown:
@@ -359,6 +359,6 @@ def _find(journal: Journal, name: str, estimator: Estimator | None, mirror: str 
 
 
 def _as_algorithm_of(log: EventLog, loaded: Loaded) -> dict[str, Loaded]:
-    """A class that takes the place of the study's algorithm, under that one's name."""
+    """Plugins by name, with this class in the place of the study's algorithm."""
     name = Manifest.of(log).algorithm.name
     return {name: attrs.evolve(loaded, name=name)}
