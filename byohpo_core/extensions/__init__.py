@@ -1,1 +1,1 @@
-"""The core's own plugins beside algorithms: stop rules, early stopping, known configurations, progress."""
+"""The plugins of the core that are not algorithms: stop rules, early stopping, initial configurations, progress."""

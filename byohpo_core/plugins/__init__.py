@@ -1,1 +1,1 @@
-"""Plugins: found by name, built with the user's options, asked one at a time."""
+"""Find plugins by name, build them with the user's options, and call their hooks one at a time."""

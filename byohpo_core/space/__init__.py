@@ -1,1 +1,1 @@
-"""The search space: what may be tuned, within which bounds, and the coordinates in which algorithms work."""
+"""The search space: parameters, their bounds, and the encodings that algorithms work on."""

@@ -1,1 +1,1 @@
-"""One search: a problem, its trials, and the events that made them what they are."""
+"""The state of one study: its problem, its trials, and the events that they follow from."""
