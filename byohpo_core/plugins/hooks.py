@@ -161,7 +161,7 @@ class StudyPlugins:
             )
         if mark.resume_from is not None and mark.resume_from not in range(len(study.trials)):
             raise PluginError(
-                f"plugin {self.specs[name].owner} proposed to resume from trial {mark.resume_from!r}, which does not exist"
+                f"plugin {self.specs[name].owner} proposed to resume from {mark.resume_from!r}, which is not a trial"
             )
         return Proposal(hyperparameters, self._key(name, mark.key), mark.fidelity, mark.resume_from)
 
