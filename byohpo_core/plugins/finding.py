@@ -196,7 +196,7 @@ def _unknown(name: str, group: str, known: Mapping[str, Any]) -> str:
         return f"{message}; pip install byohpo-plugin-{OURS[lower]}{written}"
     if lower in SAGEMAKERS:
         first = next((it for it in ("pso", "random", *known) if it in known), None)
-        way_out = f'write strategy="{first}" or an installed one' if first else "pip install byohpo-plugin-pso"
+        way_out = f'write strategy="{first}" or another installed one' if first else "pip install byohpo-plugin-pso"
         return f"{message}; {name} is an algorithm of SageMaker and runs only there: {way_out}"
     return message
 
