@@ -1,6 +1,6 @@
 """Tune models with the optimisation algorithm of your choice.
 
-Names are loaded when they are first used: importing this package imports nothing else.
+Each public name is imported when it is first used: `import byohpo_core` alone imports no other module.
 """
 
 from importlib import import_module
@@ -85,7 +85,7 @@ _HOMES = {
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_MODULES)  # noqa: PLE0605 - one table of names serves here and below
+__all__ = sorted(_MODULES)  # noqa: PLE0605 - `__all__` and `__getattr__` share one table of names
 
 
 def __getattr__(name: str) -> Any:

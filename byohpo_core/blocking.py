@@ -1,12 +1,12 @@
-"""Let an optimiser that calls `f(x)` and waits take part in a study, unchanged.
+"""Run an optimiser that calls `f(x)` and waits for the result in a study, without changing it.
 
-`Blocking` turns one such optimiser into `propose` and `observe`; `Chains` runs several side by side;
-`BlockingAlgorithm` is a base for plugin classes that hold either, and `mode` is the option of those that can do without
-waiting for whole generations.
+`Blocking` turns one such optimiser into `propose` and `observe`. `Chains` runs several side by side.
+`BlockingAlgorithm` is a base class for plugins that hold either. `mode_option` is the option `mode` of algorithms that
+need not wait for whole generations.
 
-The optimiser runs on a greenlet, a second stack in the study's thread, and parks in its objective function. One side
-runs at a time, so what it does depends on nothing but its seed and the results in the order in which they are observed.
-After a crash it is rebuilt by running it again on the journaled results.
+The optimiser runs on a greenlet, a second stack in the study's thread. It pauses inside its objective function until
+results are in. Only one side runs at a time, so its behaviour depends only on its seed and on the results in the order
+in which they are observed. After a crash it is rebuilt by running it again on the results in the journal.
 """
 
 import math
@@ -34,35 +34,38 @@ NOTHING_KNOWN = 1e30
 """The loss of a failed trial while no finite loss is known."""
 _PATIENCE = 1000
 _REPEATS = 50
-"""How many points in a row are not proposed since they were before, until one is proposed all the same."""
+"""After this many repeated points in a row, the next one is proposed although it is a repeat."""
 
 
 class Unwound(BaseException):
-    """Raised in the optimiser, at each call, once its study is over."""
+    """Raised in the optimiser by each call of `evaluate` once the study is over."""
 
 
 class Blocking:
-    """An algorithm from *optimise*, a function that is given `evaluate` and returns when its search is over.
+    """An algorithm made from *optimise*, a function that receives `evaluate` and returns when its search is over.
 
-    `evaluate(points)` takes a list of points, by default in the unit cube (each of `problem.space.dimension` floats),
-    blocks until all their results are in, and returns one loss each, smaller is better: a float, or a tuple where the
-    problem has several objectives. *decode* turns a point into hyperparameters. Failed trials get the worst finite
-    loss so far plus the range seen, 1e30 while none is known, when their results are returned: the order of arrival
-    within a batch cannot matter. A pruned trial gives its last value.
+    `evaluate(points)` takes a list of points. By default a point lies in the unit cube and has
+    `problem.space.dimension` floats; *decode* turns a point into hyperparameters. The call blocks until all results are
+    in. It returns one loss per point, smaller is better: a float, or a tuple if the problem has several objectives.
+    A pruned trial returns its last value. A failed trial returns the worst finite loss so far plus the range of losses
+    seen, or 1e30 while no finite loss is known. This value is computed when the batch is returned, so it does not
+    depend on the order of arrival within the batch.
 
-    With *pending_allowed* above 0 `evaluate` does not wait for the last so many results. It puts the points whose
-    results it returns into the list that it was given, in the order in which they were made; the others come with later
-    calls. So a call with k points returns k results (the first call *pending_allowed* fewer), and with
-    *pending_allowed* = slots - 1 no slot waits.
-    But a point whose configuration was asked for before is dropped, since its result is in or on its way, and copies
-    would crowd out the others: a call returns as many results as its other points, or none. An optimiser that needs a
-    result for each point says so by *answered*: then it gets the known result again, as soon as there is one.
-    An *optimise* that goes by the list, as inspyred's loop does, needs no change. No result is lost: those that are in
-    when the study closes are returned by last calls, whose points are not evaluated any more.
+    With *pending_allowed* above 0, `evaluate` returns while up to that many results are still pending. It replaces the
+    content of the list that it was given with the points whose results it returns, in the order in which they were
+    made. The other results come with later calls. So a call with k points returns k results (the first call returns
+    *pending_allowed* fewer), and with *pending_allowed* = slots - 1 no slot is idle. An *optimise* that reads its
+    points from that list, as the loop of inspyred does, needs no change.
 
-    Register it as it is, or say in a `BlockingAlgorithm` which one to run. Where several take part together, each has
-    its place in a `Chains`: it is number *chain* of *chains*, which its proposals' keys tell. *late* is the old name
-    of *pending_allowed*.
+    In this mode a point is dropped if its configuration was asked for before, because its result is known or pending
+    and copies would displace other points. A call then returns as many results as it has other points, possibly none.
+    Set *answered* if the optimiser needs a result for each point: it then gets the known result again, as soon as there
+    is one. No result is lost: when the study closes, final calls return the results that are in, and the points of
+    these calls are not evaluated.
+
+    Register it directly, or return it from the `search` of a `BlockingAlgorithm`. If several run together, put them
+    into a `Chains`: each is number *chain* of *chains*, and the keys of its proposals show which one made them. *late*
+    is the old name of *pending_allowed*.
     """
 
     def __init__(
@@ -84,22 +87,22 @@ class Blocking:
         self._answered = answered
         self._chains = chains
         self._next = chain
-        """The key of the next proposal; keys count on in steps of *chains*."""
+        """The key of the next proposal. Keys increase in steps of *chains*."""
         self._queue: deque[Proposal] = deque()
-        """What has been asked for and not proposed yet."""
+        """Proposals that the optimiser has asked for and that are not handed out yet."""
         self._keys: dict[int, int] = {}
-        """The keys of its own running trials by their numbers: another plugin's may have any key."""
+        """Keys of this optimiser's unfinished trials, by trial number. A trial of another plugin may have any key."""
         self._points: dict[int, Any] = {}
-        """What has been asked for and not returned yet, by key."""
+        """Points whose results are not returned yet, by key."""
         self._results: dict[int, tuple[float, ...] | None] = {}
-        """The losses of those whose trials are finished."""
+        """Losses of these points whose trials are finished, by key."""
         self._asked: dict[tuple[Any, ...], tuple[float, ...] | None] = {}
-        """With late results, the configurations of all; where points are answered, of those with losses, and these."""
+        """Configurations asked for, with *pending_allowed*. With *answered*, only completed ones, and their losses."""
         self._repeats = 0
-        """How many points in a row were dropped or answered."""
+        """How many repeated points in a row were dropped or answered."""
         self._seen = [_Range() for _ in problem.objectives]
         self._fresh: list[tuple[float, ...]] = []
-        """Losses that the ranges seen do not hold yet: those are needed for failed trials only."""
+        """Losses not yet added to `_seen`. Only failed trials need the ranges, so they are updated late."""
         self._optimiser = greenlet(self._body)
         self._over = False
         self._closed = False
@@ -108,16 +111,16 @@ class Blocking:
 
     @property
     def known(self) -> list[Trial]:
-        """Completed foreign trials, the best first: what an optimiser may start from, instead of at random."""
+        """Completed prior trials, best first. An optimiser may start from them instead of at random."""
         return best_first(self._known)
 
     @hookimpl
     def propose(self, study: Study, count: int) -> list[Proposal]:
-        """The next points; the optimiser runs on when enough results are in."""
+        """Return the next points. The optimiser continues when enough results are in."""
         return self.propose_from(len(study.trials), count)
 
     def propose_from(self, number: int, count: int) -> list[Proposal]:
-        """The next points, which will be the trials from this number on."""
+        """Return the next points. They become the trials from *number* on."""
         proposals: list[Proposal] = []
         queue = self._queue
         while len(proposals) < count:
@@ -125,7 +128,7 @@ class Blocking:
                 if self._over or len(self._results) < len(self._points) - self._pending_allowed:
                     break
                 self._optimiser.parent = getcurrent()
-                self._optimiser.switch()  # until it asks for more results or ends; its error is ours
+                self._optimiser.switch()  # until it needs more results or ends; its error propagates
                 continue
             proposal = queue.popleft()
             self._keys[number + len(proposals)] = proposal.key
@@ -134,7 +137,7 @@ class Blocking:
 
     @hookimpl
     def observe(self, study: Study, trials: Sequence[Trial]) -> None:
-        """Keep the results of this optimiser's own points until it takes them."""
+        """Keep the results of this optimiser's own points until `evaluate` returns them."""
         for trial in trials:
             if trial.prior:
                 self._learn(trial)
@@ -144,18 +147,18 @@ class Blocking:
                     self._asked[tuple(trial.proposal.hyperparameters.values())] = trial.losses
 
     def _learn(self, trial: Trial) -> None:
-        """Keep a result from before this search, but no repeat of one."""
+        """Keep a prior trial if it is completed. A reused result would be a repeat."""
         if trial.losses is not None and trial.status is TrialStatus.Completed:
             self._known.append(trial)
 
     def close(self) -> None:
-        """Return what results there are, and unwind the optimiser."""
+        """Give the optimiser the results that are in, then end it."""
         self._closed = True
-        if self._optimiser:  # it has begun and not ended
+        if self._optimiser:  # it has started and not ended
             self._optimiser.parent = getcurrent()
-            with suppress(Exception):  # what it raises on its way out is of no use to anybody
+            with suppress(Exception):  # errors at this stage do not matter: the study is over
                 if self._pending_allowed and self._results:
-                    self._optimiser.switch()  # the call after the last result unwinds it
+                    self._optimiser.switch()  # its next call, without results left, raises Unwound
                 else:
                     self._optimiser.throw(Unwound)
 
@@ -168,9 +171,9 @@ class Blocking:
             self._over = True
 
     def _evaluate(self, points: Points) -> Losses:
-        """The optimiser's side: park until enough results are in."""
+        """Run on the optimiser's side: pause until enough results are in, then return them."""
         if getcurrent() is not self._optimiser:
-            raise ByohpoError("evaluate was called from another thread than the one that the optimiser was started in")
+            raise ByohpoError("evaluate was called from another thread: call it in the optimiser's own thread")
         if not self._closed:
             self._ask(points)
             if self._queue:
@@ -188,7 +191,7 @@ class Blocking:
         return [loss for (loss,) in losses] if self._objectives == 1 else losses
 
     def _ask(self, points: Points) -> None:
-        """Queue proposals for points."""
+        """Queue a proposal for each new point."""
         full = len(self._points) >= self._pending_allowed > 0
         for point in points:
             hyperparameters = self._decode(point)
@@ -209,7 +212,7 @@ class Blocking:
 
     def _leave(self) -> None:
         self._calls_after_close += 1
-        if self._calls_after_close > _PATIENCE:  # it swallows even BaseException: parked for good, it burns no time
+        if self._calls_after_close > _PATIENCE:  # it catches even BaseException: leave it paused for good
             self._to_study()
         raise Unwound
 
@@ -219,7 +222,7 @@ class Blocking:
             study_side.switch()
 
     def _imputed(self, results: list[Any]) -> list[tuple[float, ...]]:
-        """The losses of a batch, with what a failed trial is worth in the place of each None."""
+        """Return the losses of a batch, with a substitute for each failed trial (None)."""
         if None not in results:
             self._fresh += results
             return results
@@ -232,21 +235,21 @@ class Blocking:
 
 
 class Chains:
-    """Several blocking optimisers in one study, whose points fill the slots together: the longest waiting is first."""
+    """Several blocking optimisers that share the slots of one study. The one that has waited longest proposes first."""
 
     def __init__(self, chains: Sequence[Blocking]) -> None:
         self._first = chains[0]
         self._chains = list(chains)
-        """In the order of their last proposals."""
+        """Ordered by the time of the last proposal, oldest first."""
 
     @property
     def known(self) -> list[Trial]:
-        """Completed foreign trials, the best first."""
+        """Completed prior trials, best first."""
         return self._first.known
 
     @hookimpl
     def propose(self, study: Study, count: int) -> list[Proposal]:
-        """What each has to propose, in the order in which they have waited for their turn."""
+        """Return the next points of each optimiser, starting with the one that has waited longest."""
         proposals: list[Proposal] = []
         for chain in list(self._chains):
             number, missing = len(study.trials) + len(proposals), count - len(proposals)
@@ -268,9 +271,10 @@ class Chains:
 
 @attrs.define(eq=False)
 class BlockingAlgorithm(ABC):
-    """A base for plugin classes that run a library's own loop: a subclass adds options, and says in `search` what runs.
+    """A base class for plugins that run a library's own loop.
 
-    The subclass is an attrs class (`@attrs.define(eq=False)`), so that its fields are its options.
+    A subclass adds options and returns from `search` the optimiser to run. Make it an attrs class
+    (`@attrs.define(eq=False)`), so that its fields are its options.
     """
 
     problem: Problem
@@ -281,11 +285,11 @@ class BlockingAlgorithm(ABC):
 
     @abstractmethod
     def search(self) -> "Blocking | Chains":
-        """The optimiser to run, made from the problem and the options; raise `InvalidInput` for what cannot work."""
+        """Return the optimiser to run, made from the problem and the options; raise `InvalidInput` for invalid ones."""
 
     @hookimpl
     def propose(self, study: Study, count: int) -> list[Proposal]:
-        """What is left of the present batch; the next one begins when all its results are in."""
+        """Return the rest of the current batch. The next batch starts when enough results are in."""
         return self._search.propose(study, count)
 
     @hookimpl
@@ -300,9 +304,10 @@ MODES = ("asynchronous", "generational")
 
 
 def mode_option(*, possible: bool = True) -> Any:
-    """The option `mode` of an algorithm that can do without waiting for whole generations; its first field.
+    """Return the option `mode` of an algorithm that need not wait for whole generations. Make it the first field.
 
-    Where asynchronous is not *possible*, as something that was installed does not allow it, there are generations only.
+    Pass *possible* = False if the asynchronous mode cannot work, for example with an installed version of a library:
+    the only mode is then generational.
     """
     modes = MODES if possible else MODES[1:]
 
@@ -322,7 +327,7 @@ def mode_option(*, possible: bool = True) -> Any:
 
 
 class _Range:
-    """The losses seen of one objective."""
+    """The range of losses seen for one objective."""
 
     def __init__(self) -> None:
         self.low, self.high = math.inf, -math.inf
@@ -332,7 +337,7 @@ class _Range:
 
     @property
     def beyond(self) -> float:
-        """What a failed trial is worth: worse than the worst by the range seen."""
+        """The loss of a failed trial: the worst loss seen plus the range seen."""
         if not math.isfinite(self.high):
             return NOTHING_KNOWN
         return min(self.high + (self.high - self.low), sys.float_info.max)

@@ -1,8 +1,8 @@
-"""The contract between SageMaker and a training script, in its script-mode form.
+"""What SageMaker provides to a training script in script mode: folders, files, arguments and variables.
 
-"Using the SageMaker Training Toolkit" (github.com/aws/sagemaker-training-toolkit, ENVIRONMENT_VARIABLES.md) and "How
-Amazon SageMaker Provides Training Information" (developer guide). All who run or imitate a training container do it
-through this module.
+Sources: "Using the SageMaker Training Toolkit" (github.com/aws/sagemaker-training-toolkit, ENVIRONMENT_VARIABLES.md)
+and "How Amazon SageMaker Provides Training Information" (developer guide). All code that runs or imitates a training
+container uses this module.
 """
 
 import json
@@ -23,7 +23,7 @@ class Layout(NamedTuple):
     """The folders of one training container."""
 
     base: Path
-    """What is /opt/ml on SageMaker."""
+    """On SageMaker, /opt/ml."""
 
     @property
     def config(self) -> Path:
@@ -50,7 +50,7 @@ class Layout(NamedTuple):
         return self.base / "checkpoints"
 
     def create(self, hyperparameters: Mapping[str, Any], channels: Mapping[str, str]) -> None:
-        """Make the folders, the configuration files and, as links, the channels."""
+        """Create the folders, the configuration files and a symbolic link for each channel."""
         self.prepare(on_the_wire(hyperparameters), channels)
         for channel, place in channels.items():
             (self.data / channel).symlink_to(place)
@@ -58,7 +58,7 @@ class Layout(NamedTuple):
     def prepare(
         self, hyperparameters: Mapping[str, str], channels: Iterable[str], resources: Mapping[str, Any] | None = None
     ) -> None:
-        """Make the folders and the configuration files, of hyperparameters as they are on the wire."""
+        """Create the folders and the configuration files, from hyperparameters in their form on the wire."""
         for folder in (self.config, self.data, self.model, self.output / "data", self.output / "intermediate"):
             folder.mkdir(parents=True)
         self.checkpoints.mkdir()
@@ -67,7 +67,7 @@ class Layout(NamedTuple):
         (self.config / "inputdataconfig.json").write_text(json.dumps(_input_configuration(channels)))
 
     def failure(self) -> str | None:
-        """What the script wrote to say why it failed, as far as SageMaker shows it."""
+        """Return what the script wrote to its failure file, up to the length that SageMaker shows."""
         file = self.output / "failure"
         if not file.is_file():
             return None
@@ -75,7 +75,10 @@ class Layout(NamedTuple):
 
 
 def resource_configuration(instance_type: str | None = None, network: str = "lo") -> dict[str, Any]:
-    """What `resourceconfig.json` says of a job on one host; SDK v3's driver cannot start without the instance type."""
+    """Return the content of `resourceconfig.json` for a job on one host.
+
+    The driver of SDK v3 cannot start without the instance type.
+    """
     one_host = {"current_host": HOST, "hosts": [HOST], "network_interface_name": network}
     if instance_type is None:
         return one_host
@@ -99,12 +102,12 @@ def _input_configuration(channels: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def on_the_wire(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
-    """Hyperparameters as SDK v2 sends those of a script: each value as JSON text."""
+    """Encode hyperparameters as SDK v2 sends them to a script: each value as JSON text."""
     return {name: json.dumps(value) for name, value in hyperparameters.items()}
 
 
 def off_the_wire(hyperparameters: Mapping[str, str]) -> dict[str, Any]:
-    """Hyperparameters as the toolkit gives them to a script: values that are JSON decoded, all others as they are."""
+    """Decode hyperparameters as the training toolkit does: JSON values are decoded, others are kept as text."""
     return {name: _decoded(value) for name, value in hyperparameters.items()}
 
 
@@ -116,7 +119,7 @@ def _decoded(value: str) -> Any:
 
 
 def arguments(hyperparameters: Mapping[str, Any]) -> list[str]:
-    """The script's command line: `--key value` by key, `-k value` for single letters."""
+    """Return the script's command-line arguments, sorted by key: `--key value`, or `-k value` for a single letter."""
     words: list[str] = []
     for name in sorted(_passed_on(hyperparameters)):
         words += [f"-{name}" if len(name) == 1 else f"--{name}", str(hyperparameters[name])]
@@ -136,7 +139,7 @@ def environment(
     cpus: int,
     resources: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
-    """The variables that a script may read."""
+    """Return the environment variables of a script."""
     resources = resources or resource_configuration()
     passed = _passed_on(hyperparameters)
     channels = sorted(channels)
@@ -195,12 +198,12 @@ def environment(
 
 
 def channels(inputs: Any) -> dict[str, str]:
-    """What a user gave to `fit`, as a mapping from channels to places."""
+    """Return the *inputs* of `fit` as a mapping from channels to locations."""
     given = mapping("inputs", {} if inputs is None else inputs)
     places = {
         channel: os.fspath(place) if isinstance(place, os.PathLike) else place for channel, place in given.items()
     }
     for channel in places:
         if not re.fullmatch(r"[\w-][\w.-]*", channel, re.ASCII):
-            raise InvalidInput(f"the channel {channel!r} cannot be a folder: letters, digits, and `_-.` make its name")
+            raise InvalidInput(f"channel {channel!r} cannot name a folder: use letters, digits, `_`, `-` and `.`")
     return {channel: text(f"channel {channel!r}", place) for channel, place in places.items()}

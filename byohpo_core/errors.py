@@ -1,21 +1,21 @@
-"""Everything byohpo raises on purpose: one line that names the thing, its owner and the way out."""
+"""The exceptions of byohpo. Each message is one line: what is wrong, whose it is, and what to do."""
 
 
 def one_line(text: object) -> str:
-    """A message as errors, listings and logs show it, however many lines its author gave it."""
+    """Return a message as one line, as errors, listings and logs show it."""
     return " ".join(str(text).split())
 
 
 class ByohpoError(Exception):
-    """The base of all errors of byohpo."""
+    """The base class of all byohpo errors."""
 
 
 class InvalidInput(ByohpoError, ValueError):
-    """A setting that cannot work; no job was started."""
+    """A setting is invalid. No job was started."""
 
 
 class UnknownPlugin(InvalidInput):
-    """No installed or registered plugin has this name, or more than one has."""
+    """No installed or registered plugin has this name, or several have it."""
 
 
 class UnknownStudy(ByohpoError, LookupError):
@@ -31,20 +31,20 @@ class StudyBusy(ByohpoError):
 
 
 class StudyLocked(StudyBusy):
-    """A driver on another host has left the study locked, and may be gone."""
+    """A driver on another host left the study locked. It may still be running."""
 
 
 class JournalError(ByohpoError):
-    """The journal cannot be read or written, or is not ours."""
+    """The journal cannot be read or written, or the file is not a byohpo journal."""
 
 
 class PluginError(ByohpoError):
-    """A plugin failed, could not be loaded, or answered nonsense; the journal is intact."""
+    """A plugin failed, could not be loaded, or returned an invalid answer. The journal is intact."""
 
 
 class Diverged(PluginError):
-    """On replay a plugin proposed something else than what the journal holds."""
+    """During a replay, a plugin did not repeat the proposals in the journal."""
 
 
 class MissingExtra(ByohpoError, ImportError):
-    """An optional package is needed for this and is not installed."""
+    """A required optional package is not installed."""

@@ -1,8 +1,9 @@
-"""The plugin API of byohpo: everything that takes part in a study implements some of these five hooks.
+"""The plugin API of byohpo. Every plugin implements one or more of these five hooks.
 
-A plugin is an object of one study. Its class is called with the study's `Problem` and the user's options as keyword
-arguments, its methods are marked with `@hookimpl`, and it is found by its entry point: group `byohpo.algorithms` for
-what `strategy=` names, `byohpo.extensions` for what `extensions=` names. An algorithm, whole:
+A plugin is an object that belongs to one study. Its class is called with the study's `Problem` and with the user's
+options as keyword arguments. Its hook methods are marked with `@hookimpl`. It is found by its entry point: the group
+is `byohpo.algorithms` for names in `strategy=`, and `byohpo.extensions` for names in `extensions=`. A complete
+algorithm:
 
     @attrs.define(eq=False)
     class HouseSpecial:
@@ -15,12 +16,13 @@ what `strategy=` names, `byohpo.extensions` for what `extensions=` names. An alg
         @hookimpl
         def observe(self, study, trials): ...
 
-Plugins are asked one at a time, in the order in which the study names them. The same calls must give the same answers:
-after a crash an algorithm is rebuilt by repeating its `propose` and `observe` calls from the journal, and compared.
-So draw from one generator seeded with `problem.seed`, and read no clock. A hook may leave out arguments that it does
-not need, but may not make them keyword-only.
+Plugins are called one at a time, in the order in which the study names them. The same calls must return the same
+answers: after a crash, the driver rebuilds an algorithm by repeating its `propose` and `observe` calls from the
+journal, and compares its proposals with the journal. So draw random numbers from one generator that is seeded with
+`problem.seed`, and do not read a clock. A hook may leave out arguments that it does not need, but must not make them
+keyword-only.
 
-A plugin that holds something, such as a thread or a file, may have a method `close()`, which is no hook: it is called
+A plugin that holds a resource, such as a thread or a file, may have a method `close()`. It is not a hook. It is called
 without arguments when a driver leaves the study, and also on instances that were built only to check their options.
 """
 
@@ -39,55 +41,58 @@ if TYPE_CHECKING:
 PROJECT = "byohpo"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
-"""Marks a method as a hook; a misspelt hook name is refused when the study starts."""
+"""Marks a method as a hook. A misspelt hook name is an error when the study starts."""
 
 
 @attrs.frozen
 class Traits:
-    """What an algorithm's class may tell of itself, in a class attribute `traits`; `byohpo check` goes by it."""
+    """Properties that an algorithm class may declare in a class attribute `traits`. `byohpo check` relies on them."""
 
     learns: bool = True
-    """Results guide what it proposes."""
+    """Its proposals depend on results."""
     seeded: bool = True
-    """Another seed gives other proposals."""
+    """A different seed gives different proposals."""
     finite: bool = False
-    """It may have nothing more to propose before the budget is spent."""
+    """It may run out of proposals before the budget is spent."""
     sequential: bool = False
-    """It works on one point at a time, however many slots there are."""
+    """It works on one point at a time, even if there are more slots."""
     example: Mapping[str, Any] = MappingProxyType({})
-    """Options for spaces that it would refuse without."""
+    """Options to use with search spaces that it would refuse without them."""
 
 
 class HookSpecs(Protocol):
-    """The five hooks. The first four are decisions: one that raises or answers nonsense ends the study."""
+    """The five hooks. The first four make decisions: if one raises or returns an invalid answer, the study ends."""
 
     @hookspec
     def propose(self, study: "Study", count: int) -> "Sequence[Mapping[str, Any] | Proposal]":
-        """Up to *count* proposals; an empty list means nothing until more results arrive.
+        """Return up to *count* proposals. An empty list means: nothing until more results arrive.
 
-        A proposal is a mapping from every tunable hyperparameter to a value inside the space, or a `Proposal` that
-        carries the algorithm's own mark as well. More than *count* is an error. When nothing is running and nothing
-        is proposed the study ends. An algorithm that works in generations says how large they are in an attribute
+        A proposal is a mapping from every tunable hyperparameter to a value inside the space, or a `Proposal`, which
+        can also carry the algorithm's own key. More than *count* proposals are an error. The study ends when nothing is
+        running and nothing is proposed. An algorithm that works in generations gives their size in an attribute
         `population`.
         """
 
     @hookspec
     def observe(self, study: "Study", trials: "Sequence[Trial]") -> None:
-        """Newly finished trials, each exactly once, in the order of the journal.
+        """Receive newly finished trials, each exactly once, in journal order.
 
-        Failed (`trial.losses` is None), pruned, reused and other plugins' trials are among them, and foreign ones
-        (`trial.prior`): results of an earlier epoch or another study, whose `proposal.key` means nothing here.
-        `trial.losses` has one value per objective, smaller is better.
+        They include failed trials (`trial.losses` is None), pruned trials, reused trials and trials of other plugins.
+        They also include prior trials (`trial.prior`): results of an earlier epoch or of another study, whose
+        `proposal.key` means nothing here. `trial.losses` has one value per objective; smaller is better.
         """
 
     @hookspec
     def stop(self, study: "Study") -> str | None:
-        """A reason to end the study, or None. Running trials still finish and are observed."""
+        """Return a reason to end the study, or None. Running trials still finish and are observed."""
 
     @hookspec
     def prune(self, study: "Study", trial: "Trial") -> str | None:
-        """A reason to stop this running trial early, or None. `study.curve(trial.number)` has what it reported."""
+        """Return a reason to stop this running trial early, or None. `study.curve(trial.number)` has its reports."""
 
     @hookspec
     def happened(self, study: "Study", event: "Event") -> None:
-        """For people and trackers: every journaled event, once, never during a replay; a failure is logged once."""
+        """Receive every journaled event, once and never during a replay, for display or experiment tracking.
+
+        If it raises, the error is logged once and the plugin receives no more events.
+        """

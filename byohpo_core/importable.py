@@ -1,4 +1,7 @@
-"""Functions and classes by name: `module:qualname`, the only form in which they are kept or handed to a process."""
+"""Name functions and classes as `module:qualname`, and import them by that name.
+
+Journals store them in this form only, and other processes receive them in it.
+"""
 
 import re
 import sys
@@ -14,24 +17,30 @@ _Function = Callable[..., Any]
 
 
 def qualified_name(function: _Function) -> str:
-    """`module:qualname`; of a callable object, its class's."""
+    """Return `module:qualname` of a function, or of the class of a callable object."""
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}:{named.__qualname__}"
 
 
 def kept_name(function: _Function) -> str:
-    """The qualified name as a manifest keeps it; in angle brackets, as Python's own, where it leads elsewhere."""
+    """Return the qualified name for a manifest.
+
+    If the name does not lead back to this function, the qualname is in angle brackets, like Python's `<lambda>`.
+    """
     module, _, qualname = qualified_name(function).partition(":")
     return f"{module}:{qualname if _look_up(module, qualname) is function else f'<{qualname}>'}"
 
 
 def is_importable(function: _Function) -> bool:
-    """Whether another process can import it by its name."""
+    """True if another process can import the function by its name."""
     return not is_tied(kept_name(function))
 
 
 def load(name: str, folder: str | None = None) -> Any:
-    """What a qualified name leads to, in a module that may be in a *folder* of its own; raises `InvalidInput`."""
+    """Import the object with this qualified name; raise `InvalidInput` if there is none.
+
+    The module may be in *folder*, which need not be on `sys.path`.
+    """
     module, _, qualname = name.partition(":")
     why: BaseException | None = None
     with on_path(folder):
@@ -44,7 +53,7 @@ def load(name: str, folder: str | None = None) -> Any:
     if found is not None:
         return found
     if isinstance(why, ModuleNotFoundError) and why.name in (module, module.partition(".")[0]):
-        where = "" if folder is None else f", neither in {folder} nor installed"
+        where = "" if folder is None else f" in {folder} or among the installed packages"
         raise InvalidInput(f"there is no module {module}{where}") from None
     if why is not None:
         raise InvalidInput(f"the module {module} cannot be imported: {type(why).__name__}: {one_line(why)}") from why
@@ -53,7 +62,7 @@ def load(name: str, folder: str | None = None) -> Any:
 
 
 def load_function(name: str, folder: str | None = None) -> _Function:
-    """The function of a qualified name; raises `InvalidInput` if there is none, or it is something else."""
+    """Import the function with this qualified name; raise `InvalidInput` if there is none or it is not a function."""
     function = load(name, folder)
     if not callable(function) or isinstance(function, type):
         raise InvalidInput(f"{name.partition(':')[2]} is a {type(function).__name__}, not a function")
@@ -61,19 +70,19 @@ def load_function(name: str, folder: str | None = None) -> _Function:
 
 
 def restore_function(name: str, folder: str | None = None) -> _Function:
-    """The function that a study tunes; raises `InvalidInput`, with the way out, if this process cannot have it."""
+    """Import the function that a study tunes; raise `InvalidInput`, which says what to do, if that fails."""
     try:
         return load_function(name, folder)
     except InvalidInput as error:
         raise InvalidInput(
-            f"the study tunes the function {name}, which this program cannot import ({error}): go to the program "
-            "that has it, where Tuner.attach(..., estimator=...) takes it"
+            f"the study tunes the function {name}, which this program cannot import ({error}): in the "
+            "program that defines it, pass it to Tuner.attach(..., estimator=...)"
         ) from error
 
 
 @contextmanager
 def on_path(folder: str | None) -> Iterator[None]:
-    """While modules may be imported from this folder too."""
+    """Put a folder on `sys.path` for the duration of the block."""
     if folder is None or folder in sys.path:
         yield
         return
@@ -81,12 +90,12 @@ def on_path(folder: str | None) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(ValueError):  # somebody else has taken it away
+        with suppress(ValueError):  # other code has removed it
             sys.path.remove(folder)
 
 
 def folder_of(function: _Function) -> str | None:
-    """The folder from which this program has imported the function's module, if it comes from a file."""
+    """Return the folder on `sys.path` that the function's module was imported from, or None."""
     module = sys.modules.get(function.__module__)
     file = getattr(module, "__file__", None)
     if module is None or file is None:
@@ -97,7 +106,7 @@ def folder_of(function: _Function) -> str | None:
 
 
 def study_name(function: _Function) -> str:
-    """A name for studies of this function, of letters, digits and single hyphens."""
+    """Return a name for studies of this function, made of letters, digits and single hyphens."""
     words = re.findall(r"[a-zA-Z0-9]+", qualified_name(function).rpartition(":")[2].rpartition(".")[2])
     return "-".join(words)[:40].strip("-") or "function"
 
@@ -110,5 +119,8 @@ def _look_up(module: str, qualname: str) -> Any:
 
 
 def is_tied(target: str) -> bool:
-    """Whether a `module:qualname` is of a program itself, or of something inside a function: nobody can import it."""
+    """True if no other process can import this `module:qualname`.
+
+    It is defined in the main program, inside a function, or as a lambda.
+    """
     return target.startswith("__main__:") or "<" in target

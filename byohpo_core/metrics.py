@@ -1,4 +1,4 @@
-"""Metrics in a log: the expressions that find them, the scanner, and the precision that SageMaker keeps."""
+"""Find metrics in a job's log with regular expressions, and round them to the precision that SageMaker keeps."""
 
 import re
 import struct
@@ -14,14 +14,14 @@ MAX_REGEX = 500
 
 
 def default_regex(metric: str) -> str:
-    """What finds `metric=0.5` or `metric: 0.5` in a log, but not at the end of a longer name."""
+    """Return a regex that finds `metric=0.5` or `metric: 0.5` in a log, but not at the end of a longer name."""
     return rf"(?<![\w.:/-]){re.escape(metric)}\s*[=:]\s*({FLOAT})"
 
 
 def compile_metrics(definitions: Sequence[tuple[str, str]]) -> dict[str, re.Pattern[str]]:
-    """Metric definitions as compiled expressions; raises `InvalidInput` for what SageMaker would refuse."""
+    """Compile metric definitions, by name; raise `InvalidInput` for those that SageMaker would refuse."""
     if len(definitions) > MAX_METRICS:
-        raise InvalidInput(f"{len(definitions)} metric definitions; at most {MAX_METRICS} are possible")
+        raise InvalidInput(f"{len(definitions)} metric definitions; SageMaker takes at most {MAX_METRICS}")
     compiled: dict[str, re.Pattern[str]] = {}
     for name, regex in definitions:
         if not 1 <= len(name) <= MAX_METRIC_NAME:
@@ -41,7 +41,7 @@ def compile_metrics(definitions: Sequence[tuple[str, str]]) -> dict[str, re.Patt
 
 
 def as_float32(value: float) -> float:
-    """A metric as the service keeps it: in single precision."""
+    """Round a metric to single precision, as SageMaker stores it."""
     try:
         rounded: float = struct.unpack("f", struct.pack("f", value))[0]
     except OverflowError:
@@ -50,7 +50,7 @@ def as_float32(value: float) -> float:
 
 
 class MetricScanner:
-    """Finds metrics in a log as it grows; every match is a point, the last one the final value."""
+    """Find metrics in a log as it grows. Every match is a point; the last one is the final value."""
 
     def __init__(self, metrics: Mapping[str, re.Pattern[str]]) -> None:
         self._metrics = metrics
@@ -59,7 +59,10 @@ class MetricScanner:
         self.final: dict[str, float] = {}
 
     def feed(self, log: bytes, *, ended: bool = False) -> dict[str, tuple[int, list[float]]]:
-        """New points by metric: (index of the first, values). An unfinished last line waits for its end."""
+        """Return new points by metric: (index of the first, values).
+
+        An incomplete last line is kept until the rest of it arrives or the log has *ended*.
+        """
         lines = (self._rest + log).split(b"\n")
         self._rest = b"" if ended else lines.pop()
         points: dict[str, tuple[int, list[float]]] = {}

@@ -1,4 +1,4 @@
-"""Settings as users give them: each is what it should be, or refused in one line that names it."""
+"""Check the settings that users give. A wrong one raises `InvalidInput`, in one line that names the setting."""
 
 import difflib
 import math
@@ -11,21 +11,21 @@ from byohpo_core.errors import InvalidInput
 
 
 def text(name: str, value: Any) -> str:
-    """A text that is not empty."""
+    """Return a string that is not empty."""
     if not isinstance(value, str) or not value:
-        raise InvalidInput(f"{name} is {value!r}, not a text" if value != "" else f"{name} is empty")
+        raise InvalidInput(f"{name} is {value!r}, not a string" if value != "" else f"{name} is empty")
     return value
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or False."""
+    """Return True or False; refuse 1 and 0."""
     if not isinstance(value, bool):
-        raise InvalidInput(f"{name} is {value!r}, not True or False")
+        raise InvalidInput(f"{name} is {value!r}; it must be True or False")
     return value
 
 
 def plain(value: Any) -> Any:
-    """A NumPy scalar as plain Python, without importing NumPy; anything else as it is."""
+    """Convert a NumPy scalar to plain Python, without importing NumPy. Return anything else as it is."""
     return value.item() if type(value) not in _SCALARS and hasattr(value, "item") else value
 
 
@@ -35,12 +35,12 @@ _SCALARS = (bool, int, float, str)
 def number(
     name: str, value: Any, *, at_least: float | None = None, at_most: float | None = None, above: float | None = None
 ) -> Any:
-    """A finite int or float within inclusive bounds, or *above* one that is excluded."""
+    """Return a finite int or float. *at_least* and *at_most* are inclusive bounds; *above* is exclusive."""
     given = plain(value)
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         raise InvalidInput(f"{name} is {value!r}, not a number")
-    if isinstance(given, int) and abs(given) > sys.float_info.max:  # its digits would fill the screen
-        raise InvalidInput(f"{name} is a whole number of {given.bit_length()} bits; floats end at 1.8e308")
+    if isinstance(given, int) and abs(given) > sys.float_info.max:  # the message would hold hundreds of digits
+        raise InvalidInput(f"{name} is a whole number of {given.bit_length()} bits; the largest float is 1.8e308")
     if not math.isfinite(given):
         raise InvalidInput(f"{name} is {given}, not a finite number")
     inside = (at_least is None or given >= at_least) and (at_most is None or given <= at_most)
@@ -58,7 +58,7 @@ def _span(at_least: float | None, at_most: float | None, above: float | None) ->
 
 
 def whole(name: str, value: Any, at_least: float | None = None, at_most: float | None = None) -> int:
-    """A whole number; 3.0 is none, as its author may have meant another setting."""
+    """Return an int. Refuse 3.0, because its author may have meant another setting."""
     given = plain(value)
     if isinstance(given, bool) or not isinstance(given, int):
         raise InvalidInput(f"{name} is {value!r}, not a whole number")
@@ -67,41 +67,41 @@ def whole(name: str, value: Any, at_least: float | None = None, at_most: float |
 
 
 def amount(name: str, value: Any) -> float:
-    """A finite number above 0."""
+    """Return a finite number above 0, as a float."""
     return float(number(name, value, above=0))
 
 
 def scalar(name: str, value: Any) -> Any:
-    """A text, a finite number or a bool, in plain Python."""
+    """Return a string, a finite number or a bool, as plain Python."""
     given = plain(value)
     if type(given) not in _SCALARS:
-        raise InvalidInput(f"{name} is {value!r}, a {type(value).__name__}; a text, a number or a bool is possible")
+        raise InvalidInput(f"{name} is {value!r}, a {type(value).__name__}; it must be a string, a number or a bool")
     return number(name, given) if isinstance(given, float) else given
 
 
 def mapping(name: str, value: Any) -> dict[str, Any]:
-    """A copy of a mapping from texts."""
+    """Return a copy of a mapping whose keys are strings."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise InvalidInput(f"{name} is {value!r}, not a mapping from names")
+        raise InvalidInput(f"{name} is {value!r}, not a mapping with string keys")
     return dict(value)
 
 
 def items(name: str, value: Any) -> list[Any]:
-    """A list; a text or a mapping is none, though Python could iterate over it."""
+    """Return the items as a list. Refuse a string or a mapping, although Python can iterate over them."""
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
         raise InvalidInput(f"{name} is {value!r}, not a list")
     return list(value)
 
 
 def choice(name: str, value: Any, known: Sequence[str]) -> str:
-    """One of a few words."""
+    """Return the value if it is one of the known words."""
     if value not in known:
         raise InvalidInput(f"{name} is {value!r}{nearest(str(value), known, 'possible')}")
     return str(value)
 
 
 def nearest(word: str, known: Iterable[str], title: str) -> str:
-    """A hint for a misspelt word: the nearest known one and the list."""
+    """Return a hint for a misspelt word: the closest known word and the list of all."""
     known = [str(one) for one in known]
     close = difflib.get_close_matches(word, known, 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
@@ -109,5 +109,5 @@ def nearest(word: str, known: Iterable[str], title: str) -> str:
 
 
 def frozen_mapping(given: Any) -> Mapping[str, Any]:
-    """An estimator's setting that maps names to values, such as its fixed hyperparameters."""
+    """Return a read-only copy of an estimator's setting, such as its fixed hyperparameters; None means empty."""
     return MappingProxyType(mapping("the estimator's setting", {} if given is None else given))

@@ -102,7 +102,7 @@ def test_a_new_package_passes_every_check_as_it_is(blocking, capsys, monkeypatch
     assert failed == []
     capsys.readouterr()
     problem = subject.problem()
-    with pytest.raises(InvalidInput, match="it has one objective"):  # rather than leave one out without a word
+    with pytest.raises(InvalidInput, match="one objective"):  # rather than leave one out without a word
         names["MadeUp"](attrs.evolve(problem, objectives=2 * problem.objectives))
 
 

@@ -142,7 +142,7 @@ def test_every_algorithm_can_be_tried():
         (["tunes"], ["tunes"]),
         (["results", "x", "--format", "xml"], ["xml"]),
         (["resume", "x", "--max-jobs", "many"], ["many"]),
-        (["studies", "--journal", "text.db"], ["text.db is not a journal of byohpo"]),
+        (["studies", "--journal", "text.db"], ["text.db is not a"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -164,8 +164,8 @@ def test_an_error_is_one_line_and_exit_code_2(arguments, words):
         ('type = "continuous"', "", ["hyperparameter_ranges.x needs a type: continuous, integer"]),
         ('"continuous"', '"continous"', ["x.type is 'continous' (did you mean 'continuous'? possible: continuous, "]),
         ('"continuous"', "3", ["x.type is 3 (possible: continuous, integer, categorical, static)"]),
-        ('training = "rows"', "training = 3", ["study.toml: inputs.training is 3, not a text"]),
-        ('source_dir = "source"', "source_dir = 3", ["study.toml: [script] source_dir is 3, not a text"]),
+        ('training = "rows"', "training = 3", ["study.toml: inputs.training is 3"]),
+        ('source_dir = "source"', "source_dir = 3", ["study.toml: [script] source_dir is 3"]),
         ("population = 4", "populations = 4", ["no option 'populations' (did you mean 'population'?"]),
         ("population = 4", "population = 1.5", ["population is 1.5, not a whole number"]),
         ("[script]", "[scripts]", ["unknown key scripts (did you mean 'script'?"]),
@@ -204,7 +204,7 @@ def test_a_function_is_tuned_and_resumed_by_its_name(folder, place):
         ("", "", ["study.toml: [function] target is missing", "such as"]),
         ("", "target = 3", ["[function] target is 3, not a function's name", "such as"]),
         ("", "target = 'work'", ["[function] target is 'work', not a function's name"]),
-        ("", "target = 'nomod:f'", ["[function] target is 'nomod:f': there is no module nomod, neither in"]),
+        ("", "target = 'nomod:f'", ["[function] target is 'nomod:f': there is no module nomod"]),
         ("", "target = 'nomod.sub:f'", ["there is no module nomod.sub"]),
         ("", "target = 'work:f'", ["the module work (", "work.py) has no f"]),
         ("f = 3", "target = 'work:f'", ["f is a int, not a function"]),
@@ -217,7 +217,7 @@ def test_a_function_is_tuned_and_resumed_by_its_name(folder, place):
         ("1 / 0", "target = 'work:f'", ["the module work cannot be imported: ZeroDivisionError: division by zero"]),
         ("raise SystemExit('no GPU')", "target = 'work:f'", ["work cannot be imported: SystemExit: no GPU"]),
         ("def f(h: 1 +", "target = 'work:f'", ["the module work cannot be imported: SyntaxError"]),
-        ("def f(h): 1", "target = 'work:f'\nprocesses = 'yes'", ["[function] processes is 'yes', not True or False"]),
+        ("def f(h): 1", "target = 'work:f'\nprocesses = 'yes'", ["[function] processes is 'yes'", "True or False"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -281,7 +281,7 @@ def test_extensions_are_listed_and_told():
     assert target.split(None, 3)[1:] == [
         "byohpo-core",
         "0.1.0",
-        "End when a trial's (first) objective is as good as the target.",
+        "End when a trial's first objective reaches the target value.",
     ]
     told = byohpo("info", "target-value").stdout
     assert told.startswith("target-value: End when")

@@ -145,7 +145,7 @@ def test_the_default_regex_does_not_take_a_longer_name(log):
         ([("loss", "loss=(")], "the regex 'loss=(' of metric 'loss' does not compile: "),
         ([("loss", "loss=.*")], "the regex 'loss=.*' of metric 'loss' has no group"),
         ([("loss", "(a)"), ("loss", "(b)")], "the metric 'loss' is defined twice"),
-        ([(f"m{i}", "(a)") for i in range(41)], "41 metric definitions; at most 40"),
+        ([(f"m{i}", "(a)") for i in range(41)], "41 metric definitions"),
         ([("x" * 256, "(a)")], "1 to 255 characters"),
         ([("loss", "(" + "a" * 500 + ")")], "1 to 500 characters"),
     ],

@@ -82,7 +82,7 @@ def test_a_hook_that_raises_ends_the_study_with_its_name(hook):
 @pytest.mark.parametrize(
     ("answer", "complaint"),
     [
-        (lambda: [GOOD] * 3, "proposed 3 configurations where 1 were asked for"),
+        (lambda: [GOOD] * 3, "proposed 3 configurations"),
         (lambda: [{**GOOD, "y": 1}], "'y'"),
         (lambda: [{"x": 0.5}], "n"),
         (lambda: [{**GOOD, "x": 1.5}], "x: 1.5 is outside 0"),
@@ -90,13 +90,13 @@ def test_a_hook_that_raises_ends_the_study_with_its_name(hook):
         (lambda: [{**GOOD, "x": float("nan")}], "x: the value is nan"),
         (lambda: [{**GOOD, "n": 2.5}], "n: the value is 2.5"),
         (lambda: [{**GOOD, "n": True}], "n: the value is True"),
-        (lambda: None, "answered None to propose; a list of proposals is expected"),
-        (lambda: GOOD, "to propose; a list of proposals is expected"),
+        (lambda: None, "returned None from propose, not a list of proposals"),
+        (lambda: GOOD, "from propose, not a list of proposals"),
         (lambda: [3], "3"),
-        (lambda: [Proposal(GOOD, key={1, 2})], "key {1, 2}, which is not JSON-able"),
-        (lambda: [Proposal(GOOD, key=float("nan"))], "key nan, which is not JSON-able"),
+        (lambda: [Proposal(GOOD, key={1, 2})], "key {1, 2}"),
+        (lambda: [Proposal(GOOD, key=float("nan"))], "key nan"),
         (lambda: [Proposal(GOOD, fidelity=-1)], "fidelity is -1"),
-        (lambda: [Proposal(GOOD, resume_from=7)], "to resume from 7, no trial"),
+        (lambda: [Proposal(GOOD, resume_from=7)], "to resume from 7"),
     ],
     ids=[
         "too many",
@@ -141,7 +141,9 @@ def test_a_reason_is_a_text_or_none(hook, answer):
     else:
         Unreasonable.prune = hookimpl(lambda self, study, trial: answer)
     getattr(Unreasonable, hook).__name__ = hook
-    with pytest.raises(PluginError, match=rf"plugin 'Unreasonable' \(.*\) answered .* to {hook}; a reason or None"):
+    with pytest.raises(
+        PluginError, match=rf"plugin 'Unreasonable' \(.*\) returned .* from {hook}, not a reason or None"
+    ):
         tune(Unreasonable)
 
 
@@ -194,9 +196,7 @@ def test_a_misspelt_hook_is_refused():
         def obsreve(self, study, trials):
             return None
 
-    expected = (
-        r"marks 'obsreve' with @hookimpl, which is no hook \(did you mean 'observe'\? hooks: propose, observe, stop,"
-    )
+    expected = r"marks 'obsreve' with @hookimpl.* \(did you mean 'observe'\? hooks: propose, observe, stop,"
     with pytest.raises(PluginError, match=rf"plugin 'Misspelt' \(.*\) {expected}"):
         tune(Misspelt)
 

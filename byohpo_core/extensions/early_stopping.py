@@ -1,4 +1,4 @@
-"""Early stopping of running trials: plugins with a `prune` hook."""
+"""Stop running trials early: plugins with a `prune` hook."""
 
 from statistics import fmean, median
 
@@ -13,15 +13,15 @@ from byohpo_core.study.trial import Trial, TrialStatus
 
 @attrs.define(eq=False)
 class Median:
-    """Stop a trial whose value is worse than the median of earlier trials' running averages at the same step.
+    """Stop a trial whose value is worse than the median of completed trials' running averages at the same step.
 
-    The rule of SageMaker's early stopping type "Auto" ("How early stopping works", Amazon SageMaker AI guide), and of
-    Golovin et al. 2017, "Google Vizier", section 3.2.1.
+    This is the rule of SageMaker's early stopping type "Auto" ("How early stopping works", Amazon SageMaker AI guide)
+    and of Golovin et al. 2017, "Google Vizier", section 3.2.1.
     """
 
     problem: Problem
-    min_trials: int = option(3, help="completed trials needed before any is stopped", minimum=1)
-    min_steps: int = option(1, help="steps that every trial may make", minimum=1)
+    min_trials: int = option(3, help="completed trials needed before a trial is stopped", minimum=1)
+    min_steps: int = option(1, help="steps that every trial may complete", minimum=1)
     _curves: dict[int, list[float]] = attrs.field(init=False, factory=dict)
 
     @hookimpl

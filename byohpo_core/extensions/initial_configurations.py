@@ -1,4 +1,4 @@
-"""Known configurations first: a plugin in front of any algorithm, behind `initial_configurations=`."""
+"""Try given configurations before the algorithm's own. `initial_configurations=` adds this plugin to a study."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -16,10 +16,12 @@ NAME = "initial-configurations"
 
 @attrs.define(eq=False)
 class InitialConfigurations:
-    """Propose the given configurations, then nothing more; none that a study has proposed before goes on."""
+    """Propose the given configurations, then nothing more. Skip those that the study has already proposed."""
 
     problem: Problem
-    configurations: Sequence[Mapping[str, Any]] = attrs.field(metadata={"help": "whole ones, tried in this order"})
+    configurations: Sequence[Mapping[str, Any]] = attrs.field(
+        metadata={"help": "complete configurations, tried in this order"}
+    )
     _left: deque[dict[str, Any]] = attrs.field(init=False, factory=deque)
     _begun: bool = attrs.field(init=False, default=False)
 

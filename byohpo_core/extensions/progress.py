@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a bar on a terminal, plain lines elsewhere, on standard error."""
+"""Show progress on standard error: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ _HYPERPARAMETERS_SHOWN = 6
 
 
 class Progress:
-    """A reporter of one study: finished, running and failed trials, the best so far, the time."""
+    """Report the progress of one study: finished, running and failed trials, the best result, and the time."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -70,7 +70,7 @@ class Progress:
             counts = f"{len(study.running)} running, {self._failed} failed"
             self._line(f"{done} trial {trial.number} {_outcome(trial)}; {counts}; {_best(study)}")
         elif event.kind is EventKind.Retried:
-            self._line(f"trial {event.body['trial']} lost an attempt and is tried again: {event.body['reason']}")
+            self._line(f"trial {event.body['trial']} lost an attempt and is retried: {event.body['reason']}")
         elif event.kind is EventKind.Stopped and event.body["reason"] is not None:
             self._line(f"study {study.name}: {event.body['reason']} after {_duration(study.elapsed_seconds)}")
 

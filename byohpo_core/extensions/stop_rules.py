@@ -1,4 +1,4 @@
-"""Stop rules: plugins that give a reason to end a study. Name them in `extensions=`."""
+"""Stop rules: plugins that end a study. Name them in `extensions=`."""
 
 import attrs
 
@@ -11,7 +11,7 @@ from byohpo_core.study.trial import Trial, TrialStatus
 
 @attrs.define(eq=False)
 class TargetValue:
-    """End when a trial's (first) objective is as good as the target."""
+    """End when a trial's first objective reaches the target value."""
 
     problem: Problem
     value: float = option(help="the objective value that is good enough")
@@ -30,7 +30,7 @@ class TargetValue:
 
 @attrs.define(eq=False)
 class NoImprovement:
-    """End when this many trials have finished since the incumbent."""
+    """End when this many trials have finished without a new incumbent."""
 
     problem: Problem
     trials: int = option(help="finished trials without an improvement", minimum=1)
@@ -44,10 +44,10 @@ class NoImprovement:
 
 @attrs.define(eq=False)
 class WallTime:
-    """End after this much time at work, and stop the jobs that still run."""
+    """End when drivers have worked for this long, and stop the jobs that still run."""
 
     problem: Problem
-    seconds: float = option(help="how long drivers may be at work on the study", minimum=0)
+    seconds: float = option(help="how long drivers may work on the study", minimum=0)
 
     @hookimpl
     def stop(self, study: Study) -> str | None:
@@ -65,7 +65,7 @@ class FailureLimit:
     """End when the first trials have all failed, so that a broken script does not use up the budget."""
 
     problem: Problem
-    trials: int | None = option(None, help="how many first trials must have failed; default max(3, slots)", minimum=1)
+    trials: int | None = option(None, help="how many first trials must all fail; default max(3, slots)", minimum=1)
 
     @hookimpl
     def stop(self, study: Study) -> str | None:

@@ -1,4 +1,4 @@
-"""The durable record of studies: events that are only ever appended to, by one driver at a time."""
+"""The journal: a durable, append-only record of the events of studies. Each study has one driver at a time."""
 
 import os
 
@@ -10,7 +10,7 @@ from byohpo_core.journal.studies import Journal
 
 
 def open_journal(path: str | os.PathLike[str] | None = None) -> Journal:
-    """The journal at a path, `":memory:"`, or by default `BYOHPO_JOURNAL` or `byohpo.db` in the working folder."""
+    """Open the journal at a path, or `":memory:"`. Default: `BYOHPO_JOURNAL` or `byohpo.db` in the working folder."""
     path = path or default_journal()
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidInput(f"journal is {path!r}, not a path")

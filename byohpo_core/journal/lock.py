@@ -1,4 +1,4 @@
-"""One driver of a study at a time: a locked file between processes, a registry inside one."""
+"""Allow one driver per study: a locked file between processes, and a registry inside a process."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ _driving_lock = threading.Lock()
 
 @contextmanager
 def one_in_this_process(journal: str, study_id: str) -> Iterator[None]:
-    """A POSIX lock does not hold against one's own process, so a registry does."""
+    """Allow one driver per study in this process; raise `StudyBusy` for a second. A POSIX lock cannot do that."""
     with _driving_lock:
         if (journal, study_id) in _driving:
             raise StudyBusy(f"study {study_id!r} is already being driven by this process")
@@ -31,7 +31,7 @@ def one_in_this_process(journal: str, study_id: str) -> Iterator[None]:
 
 @contextmanager
 def held(lock: Path, study_id: str, *, take_over: bool) -> Iterator[None]:
-    """Be the one driver of a study; raises `StudyBusy`, naming the holder."""
+    """Hold a study's lock as its only driver; raise `StudyBusy`, which names the holder, if it is taken."""
     with one_in_this_process(str(lock), study_id), _locked_file(lock, study_id, take_over=take_over):
         yield
 
@@ -39,7 +39,7 @@ def held(lock: Path, study_id: str, *, take_over: bool) -> Iterator[None]:
 @contextmanager
 def _locked_file(path: Path, study_id: str, *, take_over: bool) -> Iterator[None]:
     host = socket.gethostname()
-    # Only the driver ever opens this file: closing any descriptor of it would drop the process's lock.
+    # Only the driver may open this file: closing any descriptor of it would release the lock of the process.
     with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,8 +48,8 @@ def _locked_file(path: Path, study_id: str, *, take_over: bool) -> Iterator[None
         holder = _holder(file)
         if holder and not holder.endswith(f"on {host}") and not take_over:
             raise StudyLocked(
-                f"study {study_id!r} was left locked by {holder}, which may still run: "
-                "if it does not, say it with --take-over (take_over=True)"
+                f"study {study_id!r} was left locked by {holder}, which may still be running: "
+                "if it is not, use --take-over (take_over=True)"
             )
         _write_holder(file, f"process {os.getpid()} on {host}")
         try:
@@ -58,7 +58,7 @@ def _locked_file(path: Path, study_id: str, *, take_over: bool) -> Iterator[None
             _write_holder(file, "")
 
 
-_UNNAMED = "another process, which begins or ends at this moment"
+_UNNAMED = "another process, which is just starting or ending"
 
 
 def _holder(file: IO[str]) -> str:

@@ -1,4 +1,4 @@
-"""The events of one study, as everybody but the journal itself is handed them."""
+"""The events of one study: the interface that all code outside a journal uses."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,12 +25,12 @@ class StudyRecord:
 
 
 class EventLog(ABC):
-    """One study's record and its events, which only the driver that holds it appends to."""
+    """One study's record and its events. Only the driver that holds the study appends events."""
 
     def __init__(self, record: StudyRecord, path: str) -> None:
         self.record = record
         self.path = path
-        """Where its journal is."""
+        """The path of its journal."""
 
     @property
     def id(self) -> str:
@@ -41,77 +41,77 @@ class EventLog(ABC):
         return self.record.name
 
     def manifest(self) -> Mapping[str, Any]:
-        """What the study is set up with now: its manifest, with what its newest epoch changed."""
+        """Return the study's current settings: its manifest with the changes of its newest epoch."""
         epoch = self.last(EventKind.Epoch)
         return self.record.manifest if epoch < 0 else {**self.record.manifest, **self.event(epoch).body}
 
     def study(self) -> Fold:
-        """The study as its events tell it; no plugin is needed."""
+        """Build the study from its events. This needs no plugins."""
         study = self.blank_study()
         for event in self.read():
             study.apply(event)
         return study
 
     def blank_study(self) -> Fold:
-        """The study before its first event; its curves are read from this log."""
+        """Return the study before its first event. It reads curves from this log."""
         return Fold(self.id, self.name, Problem.from_json(self.record.manifest["problem"]), self.curve)
 
     @abstractmethod
     def append(self, events: Sequence[Event]) -> None:
         """Write events in one transaction; they are on disk when this returns.
 
-        Raises `StudyBusy` if another driver has written meanwhile.
+        Raises `StudyBusy` if another driver has written in the meantime.
         """
 
     @abstractmethod
     def read(self) -> Iterator[Event]:
-        """All events, in order."""
+        """Iterate over all events, in order."""
 
     @abstractmethod
     def event(self, sequence: int) -> Event:
-        """One event."""
+        """Return the event with this sequence number."""
 
     @abstractmethod
     def last(self, kind: EventKind | None = None) -> int:
-        """The sequence number of the last event, or of the last of a kind; -1 if there is none."""
+        """Return the sequence number of the last event, or of the last one of a kind; -1 if there is none."""
 
     @abstractmethod
     def curve(self, trial: int, metric: str, before: int) -> Sequence[float]:
-        """Every value that a trial reported of a metric before an event, oldest first; those of its last attempt."""
+        """Return the values of a metric that a trial's last attempt reported before event *before*, oldest first."""
 
     @abstractmethod
     def hold(self, *, take_over: bool = False) -> AbstractContextManager[None]:
-        """Be the study's one driver; raises `StudyBusy`, naming the holder, while there is another.
+        """Hold the study as its only driver; raise `StudyBusy`, which names the holder, if there is another.
 
-        *take_over* breaks a lock that another host left behind. Older requests to stop are forgotten.
+        *take_over* breaks a lock that another host left behind. Earlier stop requests are discarded.
         """
 
     @abstractmethod
     def request_stop(self) -> None:
-        """Ask the study's driver, whatever process it is, to end the study."""
+        """Ask the study's driver, in whatever process, to end the study."""
 
     @abstractmethod
     def stop_requested(self) -> bool:
-        """Whether somebody asked the study's driver to end it."""
+        """True if the study's driver was asked to end the study."""
 
 
 def journaled_event(study_id: str, sequence: int, kind: str, time: float, body: Any, version: int) -> Event:
-    """An event as it was written; raises `JournalError` for one that this release does not understand."""
+    """Restore an event from the journal; raise `JournalError` if this release does not know its kind or version."""
     if kind not in _KINDS or version > EVENT_VERSION:
         raise JournalError(
-            f"study {study_id!r} has an event {kind!r}, version {version}, which a newer byohpo has written: "
+            f"study {study_id!r} has an event {kind!r}, version {version}, from a newer byohpo: "
             "pip install --upgrade byohpo-core"
         )
     return Event(sequence, _KINDS[kind], time, body, version)
 
 
 def overtaken(study_id: str) -> StudyBusy:
-    """The error of a driver whose place another has taken."""
+    """Return the error to raise in a driver when another driver has taken over its study."""
     return StudyBusy(f"another driver has taken over study {study_id!r}; this one stops")
 
 
 def curve_of(reports: Iterable[Mapping[str, Any]], metric: str) -> tuple[float, ...]:
-    """One metric's values from the points of reports; an attempt that begins again replaces what came before."""
+    """Join the reported points of one metric. An attempt that starts again replaces the earlier values."""
     values: list[float] = []
     for points in reports:
         start, fresh = points.get(metric, (len(values), ()))

@@ -1,4 +1,4 @@
-"""Studies of this process alone, for those who want no file: gone with the journal's object."""
+"""A journal in memory, without a file. Its studies are lost when the journal object is."""
 
 import marshal
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from byohpo_core.study.events import Event, EventKind
 
 
 class MemoryJournal(Journal):
-    """The studies of one object, by name."""
+    """A journal that keeps its studies in this object."""
 
     def __init__(self) -> None:
         super().__init__(MEMORY)
@@ -39,11 +39,11 @@ class MemoryJournal(Journal):
         del self._logs[log.name]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: this journal holds no resources."""
 
 
 class MemoryLog(EventLog):
-    """One study's events, as bytes: of many objects the garbage collector would walk through each."""
+    """One study's events, stored as bytes so that the garbage collector need not visit many objects."""
 
     def __init__(self, record: StudyRecord) -> None:
         super().__init__(record, MEMORY)
@@ -58,7 +58,7 @@ class MemoryLog(EventLog):
         return map(self.event, range(len(self._events)))
 
     def event(self, sequence: int) -> Event:
-        kind, time, version, body = marshal.loads(self._events[sequence])  # noqa: S302 - by _packed
+        kind, time, version, body = marshal.loads(self._events[sequence])  # noqa: S302 - written by _packed
         return journaled_event(self.id, sequence, kind, time, body, version)
 
     def last(self, kind: EventKind | None = None) -> int:
@@ -70,12 +70,12 @@ class MemoryLog(EventLog):
 
     @contextmanager
     def hold(self, *, take_over: bool = False) -> Iterator[None]:
-        """Only this process can hold it, so there is no other host to take it over from."""
+        """Hold the study. *take_over* has no effect, because no other host can hold it."""
         with one_in_this_process(str(id(self)), self.id):
             yield
 
     def request_stop(self) -> None:
-        """No other process knows of these studies."""
+        """Do nothing: no other process can access these studies."""
 
     def stop_requested(self) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Where a journal is: the default one, the files beside it, and the command line that names it."""
+"""Paths of journals: the default path, the files beside a journal, and commands that name it."""
 
 import os
 import re
@@ -12,7 +12,7 @@ NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.
 
 
 def journal_files(study_id: str, names: Iterable[str]) -> set[str]:
-    """Which of a folder's files are the journal of a study that is being driven, SQLite's, and locks and logs."""
+    """Return a folder's files that belong to the journal of a running study: the database, locks, logs and so on."""
     names = set(names)
     lock = f".{study_id}.lock"
     for journal in [name.removesuffix(lock) for name in names if name.endswith(lock)]:
@@ -22,7 +22,7 @@ def journal_files(study_id: str, names: Iterable[str]) -> set[str]:
 
 
 def is_on_network(path: Path) -> bool:
-    """Whether the file lies on a network file system, where SQLite's WAL does not work."""
+    """True if the file is on a network file system, where the WAL mode of SQLite does not work."""
     mounts = Path("/proc/self/mounts")
     if not mounts.exists():
         return False
@@ -36,15 +36,15 @@ def is_on_network(path: Path) -> bool:
 
 
 def command(journal: str, *words: str) -> str:
-    """A command for a shell; a journal that it would not find by itself is named."""
+    """Return a shell command of `byohpo`, with `--journal` unless the journal is the default one."""
     return " ".join(["byohpo", *words, *([] if is_default(journal) else ["--journal", shlex.quote(journal)])])
 
 
 def is_default(journal: str) -> bool:
-    """Whether this journal is used where none is named."""
+    """True if this is the journal that commands use by default."""
     return journal == default_journal()
 
 
 def default_journal() -> str:
-    """`BYOHPO_JOURNAL` or, without it, `byohpo.db` in the working folder."""
+    """Return `BYOHPO_JOURNAL` or, if it is not set, `byohpo.db` in the working folder."""
     return os.environ.get("BYOHPO_JOURNAL") or DEFAULT

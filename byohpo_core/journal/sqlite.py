@@ -1,4 +1,4 @@
-"""Studies in an SQLite file: each event is a row, each commit is on disk before it returns."""
+"""A journal in an SQLite file. Each event is a row, and a commit returns only when it is on disk."""
 
 import json
 import os
@@ -34,9 +34,9 @@ _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class SqliteJournal(Journal):
-    """The studies of one SQLite file.
+    """A journal in one SQLite file.
 
-    A missing or empty file is an empty journal. It is created by the first study, never by reading.
+    A missing or empty file is an empty journal. The first study creates it; reading never does.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -72,7 +72,7 @@ class SqliteJournal(Journal):
         self._connection = self._closing = None
 
     def rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
-        """What a query finds; nothing where there is no file."""
+        """Iterate over the rows of a query; there are none if the file does not exist."""
         connection = self._connect(create=False)
         if connection is None:
             return
@@ -81,10 +81,10 @@ class SqliteJournal(Journal):
 
     @contextmanager
     def transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-        """All or nothing, on disk at its end; only with *create* in a new file."""
+        """Run the block as one transaction, which is on disk at its end. Only *create* makes a missing file."""
         connection = self._connect(create=create)
         if connection is None:
-            raise JournalError(f"journal {self.path} is gone")
+            raise JournalError(f"journal {self.path} does not exist any more")
         with self._explained():
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -127,16 +127,16 @@ class SqliteJournal(Journal):
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         try:
-            # In this order: a file that is not empty has its application id, which comes with the tables.
+            # Check for emptiness first: the application id is committed together with the tables.
             empty = _is_empty(connection)
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.DatabaseError as error:
             if "not a database" not in str(error):
                 raise
-            raise JournalError(f"{self.path} is not a journal of byohpo: choose another file") from error
+            raise JournalError(f"{self.path} is not a byohpo journal: choose another file") from error
         if not empty and application != APPLICATION_ID:
-            raise JournalError(f"{self.path} is an SQLite file, but not a journal of byohpo: choose another file")
+            raise JournalError(f"{self.path} is an SQLite file, but not a byohpo journal: choose another file")
         if version > SCHEMA_VERSION:
             raise JournalError(
                 f"journal {self.path} has schema {version}, written by a newer byohpo; this one reads up to "
@@ -147,14 +147,14 @@ class SqliteJournal(Journal):
         connection.execute("PRAGMA synchronous = FULL")
         if empty:
             connection.execute("BEGIN IMMEDIATE")
-            if _is_empty(connection):  # no other process was faster
+            if _is_empty(connection):  # no other process has created them meanwhile
                 for statement in _SCHEMA:
                     connection.execute(statement)
             connection.execute("COMMIT")
 
 
 class SqliteLog(EventLog):
-    """One study's events in an SQLite file; the lock and the request to stop are files beside it."""
+    """One study's events in an SQLite file. The lock and the stop request are files beside it."""
 
     def __init__(self, journal: SqliteJournal, record: StudyRecord) -> None:
         super().__init__(record, journal.path)
@@ -226,7 +226,7 @@ def _rows_of(study_id: str, events: Sequence[Event]) -> list[tuple[Any, ...]]:
 
 
 def _set_mode(connection: sqlite3.Connection, mode: str) -> None:
-    """Set the journal mode; SQLite itself does not wait for others that are at it, whatever its timeout."""
+    """Set SQLite's journal mode, with retries: here SQLite ignores its timeout if another process holds the lock."""
     deadline = monotonic() + BUSY_SECONDS
     while True:
         try:

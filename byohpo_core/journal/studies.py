@@ -1,4 +1,4 @@
-"""Many studies in one journal: created under a name, listed, and found again."""
+"""The studies in one journal: create them, list them, and find them by name."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from byohpo_core.study.naming import MAX_NAME_LENGTH, check_study_name, draw_id
 
 
 class Journal(ABC):
-    """The studies that are kept in one place, each as an `EventLog`."""
+    """The base class of journals. Each study is an `EventLog`."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -23,46 +23,46 @@ class Journal(ABC):
     @property
     @abstractmethod
     def folder(self) -> Path:
-        """Where backends keep files of these studies."""
+        """The folder where backends keep files of these studies."""
 
     @abstractmethod
     def logs(self) -> list[EventLog]:
-        """All studies, by name."""
+        """Return all studies, sorted by name."""
 
     @abstractmethod
     def take(self, record: StudyRecord, events: Sequence[Event]) -> EventLog:
-        """Add a study with all that happened in it, such as one that was found elsewhere.
+        """Add a study with its events, for example one that was found elsewhere.
 
         Raises `StudyExists` if the name is taken.
         """
 
     @abstractmethod
     def forget(self, log: EventLog) -> None:
-        """Remove a study that could not begin."""
+        """Remove a study that could not start."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what is held; the journal opens again when it is used."""
+        """Release the resources of the journal. It opens again on the next use."""
 
     def create(self, name: str, manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> EventLog:
-        """A new study, and how it begins; its id is the name and four characters drawn now."""
+        """Create a study with its first events. Its id is the name plus four random characters."""
         return self.take(StudyRecord(draw_id(check_study_name(name)), name, manifest), events)
 
     def create_numbered(self, base: str, manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> EventLog:
-        """A new study with the first name of base-1, base-2, ... that is free; a long base is cut."""
+        """Create a study with the first free name of base-1, base-2, ...; a long base is cut."""
         while True:
-            with suppress(StudyExists):  # another process was faster
+            with suppress(StudyExists):  # another process took the name first
                 return self.create(self._free_name(base), manifest, events)
 
     def find(self, name: str) -> EventLog:
-        """The study with this name or id; raises `UnknownStudy`."""
+        """Return the study with this name or id; raise `UnknownStudy` if there is none."""
         logs = self.logs()
         for log in logs:
             if name in (log.name, log.id):
                 return log
         known = ", ".join(log.name for log in logs) or "none"
         missing = "" if self.path == MEMORY or Path(self.path).exists() else ", which does not exist,"
-        another = "" if self.path == MEMORY else ": journal=, --journal or the variable BYOHPO_JOURNAL names another"
+        another = "" if self.path == MEMORY else ": journal=, --journal or the variable BYOHPO_JOURNAL selects another"
         raise UnknownStudy(f"journal {self.path}{missing} has no study named {name!r} (known: {known}){another}")
 
     def _free_name(self, base: str) -> str:
@@ -71,7 +71,7 @@ class Journal(ABC):
         return next(name for name in names if name not in taken)
 
     def _taken(self, name: str) -> StudyExists:
-        told = "" if self.path == MEMORY else f", and `{command(self.path, 'studies')}` says what goes on with it"
+        told = "" if self.path == MEMORY else f" (to continue it, see `{command(self.path, 'studies')}`)"
         return StudyExists(
-            f"journal {self.path} already has a study named {name!r}{told}: choose another job_name for a new one"
+            f"journal {self.path} already has a study named {name!r}{told}: choose another job_name for a new study"
         )

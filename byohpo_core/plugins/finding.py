@@ -1,4 +1,4 @@
-"""Find a plugin by its entry point or its registered name, and keep where it came from."""
+"""Find a plugin by its entry point or registered name, and record where it came from."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -23,12 +23,12 @@ OURS: Mapping[str, str] = {
     "scipy-de": "scipy-de",
     **{f"scipy-{name}": "scipy" for name in _SCIPY},
 }
-"""Our algorithms, each with the end of the name of the distribution, byohpo-plugin-..., that brings it."""
+"""The algorithms of this project: name to the last part of its distribution's name, byohpo-plugin-...."""
 SAGEMAKERS = {"bayesian": "gp", "random": "random", "grid": "grid", "hyperband": "hyperband"}
 PluginFactory: TypeAlias = Callable[..., Any]
-"""A plugin's class, or any function that makes one from a `Problem` and options."""
+"""A plugin class, or any function that makes a plugin from a `Problem` and options."""
 _registered: dict[tuple[str, str], PluginFactory] = {}
-"""By entry-point group and name, as installed plugins are."""
+"""By entry-point group and name, like installed plugins."""
 _Factory = TypeVar("_Factory", bound=PluginFactory)
 
 
@@ -41,10 +41,10 @@ def register(name: str, plugin: _Factory, *, group: str = "algorithms") -> _Fact
 
 
 def register(name: str, plugin: _Factory | None = None, *, group: str = "algorithms") -> Any:
-    """Make a plugin's class available under a name in this process, as an entry point would; also a decorator.
+    """Register a plugin class under a name in this process, as an entry point would. Also works as a decorator.
 
-    *group* is "algorithms" (names for `strategy=`), "extensions" (for `extensions=`) or "backends". A name belongs to
-    its group: an algorithm named "median" leaves the extension "median" alone. Raises `InvalidInput` for another group.
+    *group* is "algorithms" (names for `strategy=`), "extensions" (for `extensions=`) or "backends"; another group
+    raises `InvalidInput`. Each group has its own names: an algorithm "median" does not replace the extension "median".
     """
     key = (f"byohpo.{choice('group', group, _GROUPS)}", name)
     if plugin is None:
@@ -59,13 +59,13 @@ def register(name: str, plugin: _Factory | None = None, *, group: str = "algorit
 
 
 def registered(group: str) -> list[str]:
-    """The names that this process has registered in a group."""
+    """Return the names that this process has registered in a group."""
     return [name for its_group, name in _registered if its_group == group]
 
 
 @attrs.frozen
 class PluginSpec:
-    """A plugin of a study as the manifest keeps it: enough to build it again."""
+    """A plugin of a study as the manifest stores it. It has all that is needed to build the plugin again."""
 
     name: str
     group: str
@@ -78,7 +78,7 @@ class PluginSpec:
 
     @property
     def owner(self) -> str:
-        """Who answers for it, for messages."""
+        """The plugin's name and its distribution or class, for messages."""
         if self.distribution is None:
             return f"{self.name!r} ({self.target})"
         return f"{self.name!r} ({self.distribution} {self.version})"
@@ -95,32 +95,32 @@ class Loaded:
     version: str | None = None
 
     def spec(self, options: Mapping[str, Any]) -> PluginSpec:
-        """The manifest's form."""
+        """Return the plugin in the manifest's form; raise `InvalidInput` for options that JSON cannot hold."""
         target = f"{self.plugin.__module__}:{self.plugin.__qualname__}"
         options = mapping(f"the options of plugin {self.name!r}", options)
         kept = {name: self._kept(name, value) for name, value in options.items()}
         return PluginSpec(self.name, self.group, target, kept, self.distribution, self.version)
 
     def _kept(self, name: str, value: Any) -> Any:
-        """An option's value as the journal keeps it."""
+        """Return an option's value as the journal stores it."""
         try:
             return json.loads(json.dumps(value, default=_plain_or_refused, allow_nan=False))
         except (TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(
-                f"plugin {self.name!r}: the option {name} is {value!r}, which cannot be kept in the journal: it takes "
-                "texts, finite numbers, bools, lists and mappings"
+                f"plugin {self.name!r}: the option {name} is {value!r}, which the journal cannot store: use "
+                "strings, finite numbers, bools, lists and mappings"
             ) from error
 
 
 def _plain_or_refused(value: Any) -> Any:
-    """What JSON lacks: a NumPy scalar is plain Python, anything else is refused."""
+    """Convert a NumPy scalar to plain Python for JSON; raise `TypeError` for anything else."""
     if (given := plain(value)) is value:
         raise TypeError
     return given
 
 
 def installed(group: str) -> dict[str, list[EntryPoint]]:
-    """Entry points of a group by name; two distributions with one name are both there. Nothing is imported."""
+    """Return the entry points of a group, by name, without importing them. Several distributions may share a name."""
     found: dict[str, list[EntryPoint]] = {}
     for entry in sorted(entry_points(group=group), key=attrgetter("name")):
         found.setdefault(entry.name, []).append(entry)
@@ -128,7 +128,7 @@ def installed(group: str) -> dict[str, list[EntryPoint]]:
 
 
 def find(plugin: str | PluginFactory, group: str = ALGORITHMS) -> Loaded:
-    """The class that a user's word means: a class itself, a registered name, or an installed entry point."""
+    """Find a plugin from a class, a registered name, or the name of an installed entry point."""
     if not isinstance(plugin, str):
         if not callable(plugin) or not hasattr(plugin, "__qualname__"):
             raise InvalidInput(f"{plugin!r} is neither the name of an installed plugin nor a class")
@@ -150,7 +150,7 @@ def find(plugin: str | PluginFactory, group: str = ALGORITHMS) -> Loaded:
 
 
 def load(entry: EntryPoint) -> PluginFactory:
-    """Import one entry point's class; whatever goes wrong names its distribution."""
+    """Import the class of an entry point; raise `PluginError`, which names the distribution, if that fails."""
     try:
         loaded = entry.load()
     except (Exception, SystemExit) as error:
@@ -164,7 +164,7 @@ def load(entry: EntryPoint) -> PluginFactory:
 
 
 def restore(spec: PluginSpec) -> Loaded:
-    """The class of a plugin that a manifest names."""
+    """Find the class of a plugin that is named in a manifest."""
     if spec.distribution is not None or (spec.group, spec.name) in _registered:
         return find(spec.name, spec.group)
     try:
@@ -176,7 +176,7 @@ def restore(spec: PluginSpec) -> Loaded:
             else f'register({spec.name!r}, TheClass, group="extensions")'
         )
         raise UnknownPlugin(
-            f"the study's plugin {spec.name!r} is the class {spec.target}, which this program does not have: use {give}"
+            f"the study's plugin {spec.name!r} is the class {spec.target}, which this program cannot import: use {give}"
         ) from error
     return Loaded(found, spec.name, spec.group)
 
@@ -197,7 +197,7 @@ def _unknown(name: str, group: str, known: Mapping[str, Any]) -> str:
     if lower in SAGEMAKERS:
         first = next((it for it in ("pso", "random", *known) if it in known), None)
         way_out = f'write strategy="{first}" or another installed one' if first else "pip install byohpo-plugin-pso"
-        return f"{message}; {name} is SageMaker's own and runs only there: {way_out}"
+        return f"{message}; {name} is an algorithm of SageMaker and runs only there: {way_out}"
     return message
 
 

@@ -1,4 +1,4 @@
-"""The plugins of one study: asked one at a time, their answers checked, a misspelt hook refused."""
+"""Call the hooks of a study's plugins and check their answers."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ _logger = logging.getLogger("byohpo")
 
 
 class StudyPlugins:
-    """The plugins of one study, asked one at a time in their order, so that it is known who answered."""
+    """The plugins of one study. They are called one at a time, in order, so that each answer has a known author."""
 
     def __init__(self, specs: Sequence[PluginSpec], plugins: Sequence[Any]) -> None:
         self.specs = {spec.name: spec for spec in specs}
@@ -37,7 +37,7 @@ class StudyPlugins:
             self.specs[name].owner: caller for name, caller in self._callers["happened"].items()
         }
         self.proposers = tuple(self._callers["propose"])
-        """Names of those that propose, in the order in which they are asked."""
+        """Names of the plugins that propose, in the order in which they are called."""
         self.prunes = bool(self._callers["prune"])
         self.populations = [size for plugin in plugins if isinstance(size := getattr(plugin, "population", None), int)]
 
@@ -50,7 +50,9 @@ class StudyPlugins:
             optional = all(it.optionalhook for it in caller.get_hookimpls() if it.plugin is plugin)
             if not caller.has_spec() and not optional:
                 hint = nearest(caller.name, _HOOKS, "hooks")
-                raise PluginError(f"plugin {spec.owner} marks {caller.name!r} with @hookimpl, which is no hook{hint}")
+                raise PluginError(
+                    f"plugin {spec.owner} marks {caller.name!r} with @hookimpl, which is not the name of a hook{hint}"
+                )
 
     def _hook_callers(self, hook: str) -> dict[str, pluggy.HookCaller]:
         everyone = list(self._manager.list_name_plugin())
@@ -64,31 +66,31 @@ class StudyPlugins:
         }
 
     def propose(self, name: str, study: Study, count: int) -> list[Proposal]:
-        """One plugin's checked and copied proposals, at most *count*."""
+        """Ask one plugin for at most *count* proposals; return checked copies."""
         return self.accept(name, study, count, self.answer(name, study, count))
 
     def answer(self, name: str, study: Study, count: int) -> Any:
-        """What one plugin says when it is asked for *count* proposals, as it is."""
+        """Ask one plugin for *count* proposals; return its answer unchecked."""
         return self._ask("propose", name, study=study, count=count)
 
     def accept(self, name: str, study: Study, count: int, answer: Any) -> list[Proposal]:
-        """An answer to a request for *count* proposals, checked and copied."""
+        """Check and copy a plugin's answer to a request for *count* proposals."""
         if answer is None or isinstance(answer, (str, bytes, Mapping)) or not isinstance(answer, Iterable):
             raise self._nonsense(name, "propose", answer, "a list of proposals")
         answer = list(answer)
         if len(answer) > count:
             raise PluginError(
-                f"plugin {self.specs[name].owner} proposed {len(answer)} configurations where {count} were asked for"
+                f"plugin {self.specs[name].owner} proposed {len(answer)} configurations when asked for {count}"
             )
         return [self._checked(name, study, proposal) for proposal in answer]
 
     def observe(self, study: Study, trials: Sequence[Trial]) -> None:
-        """Hand newly finished trials to every plugin."""
+        """Pass newly finished trials to every plugin."""
         for name in self._callers["observe"]:
             self._ask("observe", name, study=study, trials=trials)
 
     def stop(self, study: Study) -> str | None:
-        """The first reason that any plugin gives to end the study."""
+        """Return the first reason that a plugin gives to end the study, or None."""
         for name in self._callers["stop"]:
             reason = self._reason("stop", name, study=study)
             if reason is not None:
@@ -96,7 +98,7 @@ class StudyPlugins:
         return None
 
     def prune(self, study: Study, trial: Trial) -> tuple[str, str] | None:
-        """(plugin, reason) of the first that wants this running trial to stop early."""
+        """Return (plugin, reason) of the first plugin that stops this running trial early, or None."""
         for name in self._callers["prune"]:
             reason = self._reason("prune", name, study=study, trial=trial)
             if reason is not None:
@@ -104,7 +106,7 @@ class StudyPlugins:
         return None
 
     def happened(self, study: Study, events: Sequence[Event]) -> None:
-        """Tell everybody who listens of each event; one that fails is told of once and dropped."""
+        """Pass each event to every reporter. A reporter that fails is logged once and gets no more events."""
         if not self._reporters:
             return
         for event in events:
@@ -113,16 +115,16 @@ class StudyPlugins:
                     reporter(study=study, event=event)
                 except (Exception, SystemExit):
                     del self._reporters[owner]
-                    _logger.warning("reporter %s failed and is dropped", owner, exc_info=True)
+                    _logger.warning("reporter %s failed and will get no more events", owner, exc_info=True)
 
     def listen(self, owner: str, reporter: object) -> None:
-        """Tell a reporter of this process, such as a progress bar, what `happened`; it is not part of the study."""
+        """Add a reporter, such as a progress bar, that has a `happened` hook but is not a plugin of the study."""
         happened = getattr(reporter, "happened", None)
         if callable(happened):
             self._reporters[owner] = happened
 
     def close(self) -> None:
-        """Let plugins give back what they hold (`close`, if they have it); the study is over, so nothing can fail."""
+        """Call `close` of the plugins that have it. Errors are only logged, because the study is over."""
         for name, plugin in self._plugins.items():
             close = getattr(plugin, "close", None)
             if callable(close):
@@ -149,26 +151,28 @@ class StudyPlugins:
         try:
             hyperparameters = study.problem.space.check(proposal.hyperparameters if mark else proposal)
         except InvalidInput as error:
-            raise PluginError(f"plugin {self.specs[name].owner} proposed nonsense: {error}") from error
+            raise PluginError(f"plugin {self.specs[name].owner} made an invalid proposal: {error}") from error
         if mark is None:
             return Proposal(hyperparameters)
         if mark.resume_from is not None and mark.resume_from not in range(len(study.trials)):
-            raise PluginError(f"plugin {self.specs[name].owner} proposed to resume from {mark.resume_from!r}, no trial")
+            raise PluginError(
+                f"plugin {self.specs[name].owner} proposed to resume from {mark.resume_from!r}, which is not a trial"
+            )
         return Proposal(hyperparameters, self._key(name, mark.key), mark.fidelity, mark.resume_from)
 
     def _key(self, name: str, key: Any) -> Any:
-        """A key must survive the journal unchanged, or it would not be the same after a crash."""
+        """Return a copy of a key that the journal can store unchanged; otherwise it would differ after a crash."""
         if key is None or type(key) in (int, str):
             return key
         if _is_json(key):
             return _copied(key)
         raise PluginError(
-            f"plugin {self.specs[name].owner} proposed the key {key!r}, which is not JSON-able: "
+            f"plugin {self.specs[name].owner} proposed the key {key!r}, which JSON cannot hold: "
             "use strings, finite numbers, lists and dicts with string keys"
         )
 
     def _nonsense(self, name: str, hook: str, answer: object, expected: str) -> PluginError:
-        return PluginError(f"plugin {self.specs[name].owner} answered {answer!r} to {hook}; {expected} is expected")
+        return PluginError(f"plugin {self.specs[name].owner} returned {answer!r} from {hook}, not {expected}")
 
 
 def _is_json(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""A plugin class's options, and an instance built with those that the user gave."""
+"""Declare the options of a plugin class, and build a plugin with the options that the user gives."""
 
 import inspect
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ from byohpo_core.validate import nearest, number, whole
 def option(
     default: Any = attrs.NOTHING,
     *,
-    help: str,  # noqa: A002 - argparse's word
+    help: str,  # noqa: A002 - the name that argparse uses
     minimum: float | None = None,
     maximum: float | None = None,
 ) -> Any:
-    """A numeric option of an algorithm: an attrs field with a meaning for `byohpo info` and inclusive bounds.
+    """Declare a numeric option of a plugin: an attrs field with inclusive bounds. `byohpo info` shows its *help*.
 
-    A field annotated `int` takes whole numbers only; None is possible where it is the default.
+    A field annotated `int` takes whole numbers only. None is allowed if it is the default.
     """
 
     def check(_: object, field: "attrs.Attribute[Any]", value: Any) -> None:
@@ -34,7 +34,7 @@ def option(
 
 
 def build(found: Loaded, problem: Problem, options: Mapping[str, Any]) -> Any:
-    """An instance of a plugin for one study; a wrong option fails here, before any job."""
+    """Build a plugin for one study; raise `InvalidInput` for a wrong option, before any job starts."""
     owner = found.spec(options).owner
     known = option_parameters(found.plugin)
     for name in options:
@@ -42,7 +42,7 @@ def build(found: Loaded, problem: Problem, options: Mapping[str, Any]) -> Any:
             raise InvalidInput(f"plugin {owner} has no option {name!r}{nearest(name, known, 'its options')}")
     for name, parameter in (known or {}).items():
         if parameter.default is inspect.Parameter.empty and name not in options:
-            raise InvalidInput(f"plugin {owner} needs the option {name!r} (byohpo info {found.name})")
+            raise InvalidInput(f"plugin {owner} needs the option {name!r} (see byohpo info {found.name})")
     try:
         plugin = found.plugin(problem, **options)
     except (InvalidInput, TypeError, ValueError) as error:
@@ -52,12 +52,12 @@ def build(found: Loaded, problem: Problem, options: Mapping[str, Any]) -> Any:
     except Exception as error:
         raise PluginError(f"plugin {owner} failed to start: {described(error)}") from error
     if plugin is None:
-        raise PluginError(f"plugin {owner} made nothing: {found.plugin.__qualname__} returned None")
+        raise PluginError(f"plugin {owner} could not be built: {found.plugin.__qualname__} returned None")
     return plugin
 
 
 def option_parameters(plugin: PluginFactory) -> Mapping[str, inspect.Parameter] | None:
-    """A plugin class's options by name, or None if it takes any."""
+    """Return the options of a plugin class by name, or None if it accepts any."""
     try:
         first, *rest = inspect.signature(plugin).parameters.values()
     except (TypeError, ValueError):
@@ -68,7 +68,7 @@ def option_parameters(plugin: PluginFactory) -> Mapping[str, inspect.Parameter] 
 
 
 def described(error: BaseException) -> str:
-    """An error with its type, in one line."""
+    """Return an error's type and message in one line."""
     return f"{type(error).__name__}: {one_line(error)}"
 
 

@@ -1,4 +1,4 @@
-"""Parameters as Gray-coded bit strings, for algorithms that work on bits."""
+"""Encode the value of one parameter as a whole number of a given bit length, for algorithms that work on bits."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ RESOLUTION = 2**-10
 
 
 def code_length(parameter: Tunable, resolution: float) -> int:
-    """How many bits a parameter takes."""
+    """Return how many bits a parameter needs."""
     continuous = math.ceil(-math.log2(resolution))
     if parameter.cardinality == math.inf:
         return continuous
@@ -22,7 +22,7 @@ def _has_code_for_each(parameter: Tunable, length: int) -> bool:
 
 
 def to_code(parameter: Tunable, value: Any, length: int) -> int:
-    """The number, of *length* bits, that stands for a value."""
+    """Encode a value as a number of *length* bits."""
     if not _has_code_for_each(parameter, length):
         return round(parameter.encode(value) * ((1 << length) - 1))
     count = int(parameter.cardinality)
@@ -30,11 +30,11 @@ def to_code(parameter: Tunable, value: Any, length: int) -> int:
         index = parameter.values.index(parameter.check(value))
     else:
         index = int(value - parameter.min_value) if isinstance(parameter, IntegerParameter) else 0
-    return -(-index * (1 << length) // count)  # the first of the codes that from_code takes to it
+    return -(-index * (1 << length) // count)  # the first code that from_code decodes to this value
 
 
 def from_code(parameter: Tunable, code: int, length: int) -> Any:
-    """The value that a number of *length* bits stands for; every number is one."""
+    """Decode a number of *length* bits. Every such number is a valid code."""
     if not _has_code_for_each(parameter, length):
         return parameter.decode(code / ((1 << length) - 1))
     index = code * int(parameter.cardinality) // (1 << length)

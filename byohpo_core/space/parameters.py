@@ -1,4 +1,4 @@
-"""The parameters of a search space: what each may be, and its coordinate on the unit interval."""
+"""The parameters of a search space: their values, and their encoding on the unit interval."""
 
 import math
 import random as random_numbers
@@ -15,7 +15,7 @@ from byohpo_core.space.scaling import Scale, ScalingType, as_scaling, check_rang
 from byohpo_core.validate import items, mapping, number, plain, scalar
 
 MAX_INTEGER = 2**44
-"""Beyond it neighbouring integers could not be told apart in the unit cube."""
+"""Above this, neighbouring integers would have the same coordinate in the unit cube."""
 
 
 def _least(value: Any) -> float:
@@ -35,7 +35,7 @@ def _most_whole(value: Any) -> int:
 
 
 def _integral(name: str, value: Any) -> int:
-    """A whole number; 3.0 is 3, as an optimiser may compute it."""
+    """Return a whole number as an int. Accept 3.0, because an optimiser may compute it."""
     given = number(name, value)
     if given != int(given):
         raise InvalidInput(f"{name} is {given}, not a whole number")
@@ -52,7 +52,7 @@ def _scalars(values: Any) -> tuple[Any, ...]:
 
 @contextmanager
 def naming_hyperparameter(parameter: str) -> Iterator[None]:
-    """Say whose setting is wrong."""
+    """Add the hyperparameter's name to an `InvalidInput` that is raised inside."""
     try:
         yield
     except InvalidInput as error:
@@ -60,10 +60,10 @@ def naming_hyperparameter(parameter: str) -> Iterator[None]:
 
 
 class _Exact(float):
-    """A coordinate that remembers the value which it was made from, where its float alone is decoded to a neighbour.
+    """A coordinate that also stores its value, for a value that its float alone would not decode to.
 
-    Floats lie further apart on the unit interval than the values of most ranges do: on a logarithmic range of six
-    orders of magnitude one value in eleven has a float of its own. What is computed from it is an ordinary float.
+    The unit interval has fewer floats than most ranges have values: on a logarithmic range of six orders of magnitude
+    only one value in eleven has a float of its own. Arithmetic with an `_Exact` gives an ordinary float.
     """
 
     __slots__ = ("parameter", "value")
@@ -72,22 +72,22 @@ class _Exact(float):
 
 
 class _Drawn(ABC):
-    """What all tunable parameters have in common: a random value is a decoded random coordinate."""
+    """The base class of tunable parameters. A random value is a decoded random coordinate."""
 
     __slots__ = ()
 
     def get_value(self, random: random_numbers.Random | None = None) -> Any:
-        """A random value: one `random.random()`, decoded."""
+        """Return a random value. Takes one draw of `random.random()`."""
         return self.decode((random or random_numbers).random())
 
     @property
     @abstractmethod
     def cardinality(self) -> float:
-        """How many values there are."""
+        """The number of values."""
 
     @abstractmethod
     def decode(self, unit: float) -> Any:
-        """The value at a coordinate, clamped into the unit interval; NaN raises `InvalidInput`."""
+        """Return the value at a coordinate, which is clamped to the unit interval; raise `InvalidInput` for NaN."""
 
 
 @attrs.frozen
@@ -114,7 +114,7 @@ class ContinuousParameter(_Drawn):
         return f"a number from {self.min_value} to {self.max_value} ({self.scaling_type})"
 
     def check(self, value: Any) -> float:
-        """The value as a plain float, if it is inside."""
+        """Return the value as a plain float; raise `InvalidInput` if it is out of bounds."""
         if type(value) is float and self.min_value <= value <= self.max_value:
             return value
         inside = float(number("the value", value))
@@ -123,7 +123,7 @@ class ContinuousParameter(_Drawn):
         return inside
 
     def encode(self, value: float) -> float:
-        """The coordinate of a value: `decode` gives exactly that value back, if it is inside."""
+        """Return the coordinate of a value. `decode` returns exactly that value again if it is within the bounds."""
         unit = clamped(self._scale.to_unit(value))
         if self.decode(unit) == value or not self.min_value <= value <= self.max_value:
             return unit
@@ -148,7 +148,7 @@ class ContinuousParameter(_Drawn):
 class IntegerParameter(_Drawn):
     """A whole number from *min_value* to *max_value*, both included.
 
-    Auto scaling as for `ContinuousParameter`; a value's share reaches half a step to either side.
+    Auto scaling is that of `ContinuousParameter`. Each value owns the interval of half a step to either side.
     """
 
     min_value: int = attrs.field(converter=_least_whole)
@@ -161,15 +161,15 @@ class IntegerParameter(_Drawn):
     def __attrs_post_init__(self) -> None:
         check_range(self.min_value, self.max_value, self.scaling_type)
         if self.scaling_type is ScalingType.ReverseLogarithmic:
-            raise InvalidInput("ReverseLogarithmic scaling is for continuous parameters")
+            raise InvalidInput("ReverseLogarithmic scaling is for continuous parameters only: choose another")
         for name, bound in (("min_value", self.min_value), ("max_value", self.max_value)):
             if abs(bound) > MAX_INTEGER:
                 raise InvalidInput(
-                    f"{name} {float(bound):g} is too large: integers beyond 2**44 cannot be told apart in the unit cube"
+                    f"{name} {float(bound):g} is too large: integers beyond 2**44 share coordinates in the unit cube"
                 )
         scaling = effective_scaling(self.min_value, self.max_value, self.scaling_type)
         object.__setattr__(self, "scaling", scaling)
-        # Linear shares are counted from min_value, so that no digit is lost to a large offset.
+        # Linear coordinates are computed relative to min_value, so that a large offset costs no precision.
         offset = self.min_value if self.scaling is ScalingType.Linear else 0
         low, high = self.min_value - offset - 0.5, self.max_value - offset + 0.5
         object.__setattr__(self, "_scale", Scale.between(low, high, self.scaling))
@@ -178,14 +178,14 @@ class IntegerParameter(_Drawn):
         return f"a whole number from {self.min_value} to {self.max_value} ({self.scaling_type})"
 
     def check(self, value: Any) -> int:
-        """The value as a plain int, if it is inside; 3.0 is 3."""
+        """Return the value as a plain int; accept 3.0 as 3. Raise `InvalidInput` if it is out of bounds."""
         inside = value if type(value) is int else _integral("the value", value)
         if not self.min_value <= inside <= self.max_value:
             raise InvalidInput(f"{inside} is outside {self.min_value} to {self.max_value}")
         return inside
 
     def encode(self, value: int) -> float:
-        """The middle of the value's share."""
+        """Return the middle of the value's interval."""
         offset = self.min_value if self.scaling is ScalingType.Linear else 0
         to_unit = self._scale.to_unit
         return clamped((to_unit(value - offset - 0.5) + to_unit(value - offset + 0.5)) / 2)
@@ -204,7 +204,7 @@ class IntegerParameter(_Drawn):
 
 @attrs.frozen
 class CategoricalParameter(_Drawn):
-    """One of several values: texts, numbers or bools, each with an equal share."""
+    """One of several values: strings, numbers or bools. Each owns an equal part of the unit interval."""
 
     values: tuple[Any, ...] = attrs.field(converter=_scalars)
 
@@ -214,21 +214,21 @@ class CategoricalParameter(_Drawn):
             raise InvalidInput("a categorical parameter needs at least one category")
         for index, value in enumerate(values):
             if value in values[:index]:
-                raise InvalidInput(f"the category {value!r} is there twice ({values[values.index(value)]!r} equals it)")
+                raise InvalidInput(f"category {value!r} is listed twice ({values[values.index(value)]!r} equals it)")
 
     def __str__(self) -> str:
         return f"one of {', '.join(map(repr, self.values))}"
 
     def check(self, value: Any) -> Any:
-        """The category that is equal to the value and of its type: 1 is neither True nor "1"."""
+        """Return the category of equal value and type: 1 is neither True nor "1". Others raise `InvalidInput`."""
         given = plain(value)
         for known in self.values:
             if type(known) is type(given) and known == given:
                 return known
-        raise InvalidInput(f"{value!r} is none of the categories {', '.join(map(repr, self.values))}")
+        raise InvalidInput(f"{value!r} is not one of the categories {', '.join(map(repr, self.values))}")
 
     def encode(self, value: Any) -> float:
-        """The middle of the category's share."""
+        """Return the middle of the category's interval."""
         return (self.values.index(self.check(value)) + 0.5) / len(self.values)
 
     def decode(self, unit: float) -> Any:
@@ -241,7 +241,7 @@ class CategoricalParameter(_Drawn):
 
 @attrs.frozen
 class StaticParameter:
-    """A fixed value, handed to every job; it is no part of the search."""
+    """A fixed value that every job receives. It is not part of the search."""
 
     value: Any = attrs.field(converter=_static)
 
@@ -249,7 +249,7 @@ class StaticParameter:
         return f"fixed at {self.value!r}"
 
     def get_value(self, random: random_numbers.Random | None = None) -> Any:
-        """The value; nothing is drawn."""
+        """Return the value. Draws no random number."""
         return self.value
 
 
@@ -258,7 +258,7 @@ Parameter: TypeAlias = Tunable | StaticParameter
 
 
 def _as_parameter(name: str, given: Any) -> Parameter:
-    """One of our parameters, or one of SageMaker's SDKs, which is told by its class's `__name__` attribute."""
+    """Convert a range of a SageMaker SDK, recognised by its `__name__` attribute; return our parameters as they are."""
     if isinstance(given, Parameter):
         return given
     kind = getattr(given, "__name__", None)
@@ -270,11 +270,11 @@ def _as_parameter(name: str, given: Any) -> Parameter:
         if kind == "Categorical":
             return CategoricalParameter(given.values)
     raise InvalidInput(
-        f"hyperparameter {name!r}: {given!r} is no parameter; write ContinuousParameter(0, 1), "
-        "CategoricalParameter([...]) or the like"
+        f"hyperparameter {name!r}: {given!r} is not a parameter; write for example "
+        "ContinuousParameter(0, 1) or CategoricalParameter([...])"
     )
 
 
 def as_parameters(given: Mapping[str, Any]) -> Mapping[str, Parameter]:
-    """A search space as users give it: our parameters or SageMaker's, by name."""
+    """Convert the search space that a user gives: our parameters or SageMaker's, by name."""
     return MappingProxyType({name: _as_parameter(name, it) for name, it in mapping("the search space", given).items()})

@@ -1,4 +1,4 @@
-"""How a range is laid on the unit interval: linearly, logarithmically, or by the logarithm of the distance from 1."""
+"""Map a range to the unit interval: linearly, logarithmically, or by the logarithm of the distance from 1."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,18 +14,18 @@ _LOG_RATIO = 100
 
 
 class ScalingType(StrEnum):
-    """How a range is laid on the unit interval; the names are SageMaker's."""
+    """How a range is mapped to the unit interval. The names are those of SageMaker."""
 
     Auto = "Auto"
     """Logarithmic when min > 0 and max / min >= 100, else Linear."""
     Linear = "Linear"
     Logarithmic = "Logarithmic"
     ReverseLogarithmic = "ReverseLogarithmic"
-    """For values from 0 up to, not including, 1, where what matters is the distance from 1."""
+    """For values from 0 (included) to 1 (excluded), if the distance from 1 matters."""
 
 
 def as_scaling(word: Any) -> ScalingType:
-    """The scaling type of a name; raises `InvalidInput` for another word."""
+    """Return the scaling type with this name; raise `InvalidInput` if there is none."""
     try:
         return ScalingType(str(word))
     except ValueError:
@@ -33,7 +33,7 @@ def as_scaling(word: Any) -> ScalingType:
 
 
 def clamped(value: float) -> float:
-    """A coordinate, clamped into the unit interval."""
+    """Clamp a coordinate to the unit interval; raise `InvalidInput` for NaN."""
     if math.isnan(value):
         raise InvalidInput("a coordinate of the unit cube is nan")
     return min(max(value, 0.0), 1.0)
@@ -60,7 +60,7 @@ _WARPS: Mapping[ScalingType, tuple[Callable[[float], float], Callable[[float], f
 
 @attrs.frozen
 class Scale:
-    """Numbers from *low* to *low + width*, after *warp*, laid on the unit interval."""
+    """A mapping of numbers to the unit interval: after *warp*, they range from *low* to *low + width*."""
 
     low: float
     width: float
@@ -72,7 +72,7 @@ class Scale:
         warp, unwarp = _WARPS[scaling]
         width = warp(high) - warp(low)
         if not math.isfinite(width):
-            raise InvalidInput(f"from min_value {low} to max_value {high} is too wide: no float holds the width")
+            raise InvalidInput(f"from min_value {low} to max_value {high} is too wide: no float can hold the width")
         return cls(warp(low), width, warp, unwarp)
 
     def to_unit(self, value: float) -> float:
@@ -83,7 +83,7 @@ class Scale:
 
 
 def check_range(low: float, high: float, scaling: ScalingType) -> None:
-    """Raise `InvalidInput` for bounds that are no range, or that the scaling cannot lay on the unit interval."""
+    """Raise `InvalidInput` if the bounds are not a range, or if the scaling cannot map them to the unit interval."""
     if low > high:
         raise InvalidInput(f"min_value {low} is above max_value {high}")
     if scaling is ScalingType.Logarithmic and low <= 0:
@@ -95,7 +95,7 @@ def check_range(low: float, high: float, scaling: ScalingType) -> None:
 
 
 def effective_scaling(low: float, high: float, scaling: ScalingType) -> ScalingType:
-    """The scaling in force, where Auto is given too."""
+    """Return the scaling to use: resolve Auto to Linear or Logarithmic."""
     if scaling is not ScalingType.Auto:
         return scaling
     return ScalingType.Logarithmic if low > 0 and high / low >= _LOG_RATIO else ScalingType.Linear

@@ -1,7 +1,7 @@
-"""The search space: parameters, their scaling, and the encodings in which algorithms work.
+"""The search space: parameters, their scaling, and the encodings that algorithms work on.
 
-In the unit cube each parameter has one coordinate from 0 to 1. A value of a discrete parameter has a share of the unit
-interval, and is encoded as the share's middle; with linear scaling all values have equal shares.
+In the unit cube each parameter has one coordinate from 0 to 1. Each value of a discrete parameter owns a part of the
+unit interval and is encoded as the middle of that part. With linear scaling all parts are equally long.
 """
 
 import math
@@ -32,7 +32,7 @@ MAX_NAME_LENGTH = 256
 
 @attrs.frozen(slots=False)
 class SearchSpace:
-    """Parameters by name, in an order that all encodings keep."""
+    """Parameters by name. All encodings keep their order."""
 
     parameters: Mapping[str, Parameter] = attrs.field(converter=as_parameters)
 
@@ -42,10 +42,10 @@ class SearchSpace:
         for name in self.parameters:
             if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME_LENGTH:
                 raise InvalidInput(
-                    f"the hyperparameter name {name!r} must be a text of 1 to {MAX_NAME_LENGTH} characters"
+                    f"the hyperparameter name {name!r} must be a string of 1 to {MAX_NAME_LENGTH} characters"
                 )
         if not self.tunable:
-            raise InvalidInput("no parameters to tune: give at least one range")
+            raise InvalidInput("there are no parameters to tune: give at least one range")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SearchSpace):
@@ -56,11 +56,11 @@ class SearchSpace:
 
     @classmethod
     def of(cls, ranges: Mapping[str, Any], static: Mapping[str, Any]) -> "SearchSpace":
-        """A space of ranges and an estimator's fixed hyperparameters; a name in both is an error."""
+        """Make a space of ranges and an estimator's fixed hyperparameters; raise `InvalidInput` for a name in both."""
         both = [name for name in ranges if name in static]
         if both:
             raise InvalidInput(
-                f"the hyperparameter {both[0]!r} is both fixed by the estimator and tuned: leave it out of one of them"
+                f"the hyperparameter {both[0]!r} is both fixed by the estimator and tuned: remove one of the two"
             )
         fixed = {}
         for name, value in static.items():
@@ -70,7 +70,7 @@ class SearchSpace:
 
     @cached_property
     def tunable(self) -> Mapping[str, Tunable]:
-        """The parameters of the search, in order."""
+        """The parameters to tune, in order."""
         return {name: it for name, it in self.parameters.items() if not isinstance(it, StaticParameter)}
 
     @cached_property
@@ -84,27 +84,28 @@ class SearchSpace:
 
     @property
     def cardinality(self) -> float:
-        """How many configurations there are: infinitely many with a continuous parameter."""
+        """The number of configurations: infinite with a continuous parameter."""
         return math.prod(parameter.cardinality for parameter in self.tunable.values())
 
     def sample(self, random: random_numbers.Random) -> dict[str, Any]:
-        """A random configuration: one draw per parameter, in order."""
+        """Return a random configuration. Takes one draw per parameter, in order."""
         draw = random.random
         return {name: parameter.decode(draw()) for name, parameter in self.tunable.items()}
 
     def check(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
-        """A copy in the space's order and plain Python; raises `InvalidInput` for what is missing, unknown or outside.
+        """Return a copy of the configuration, in the order of the space and with plain Python values.
 
-        Fixed hyperparameters may be given with their own values, and are left out of the copy.
+        Raises `InvalidInput` for a hyperparameter that is missing, unknown or out of bounds. Fixed hyperparameters may
+        be given with their fixed values; they are left out of the copy.
         """
         if not isinstance(configuration, Mapping):
-            raise InvalidInput(f"{configuration!r} is no mapping of hyperparameters")
+            raise InvalidInput(f"{configuration!r} is not a mapping of hyperparameters")
         checked: dict[str, Any] = {}
         for name, parameter in self.tunable.items():
             try:
                 checked[name] = parameter.check(configuration[name])
             except KeyError:
-                self._check_rest(configuration)  # a misspelt name rather than a missing one
+                self._check_rest(configuration)  # report a misspelt name rather than a missing one
                 raise InvalidInput(f"the hyperparameter {name!r} is missing") from None
             except InvalidInput as error:
                 raise InvalidInput(f"{name}: {error}") from None
@@ -121,7 +122,7 @@ class SearchSpace:
                 raise InvalidInput(f"unknown hyperparameter {name!r}{nearest(str(name), self.tunable, 'known')}")
 
     def contains(self, configuration: Mapping[str, Any]) -> bool:
-        """Whether `check` would accept it."""
+        """True if `check` accepts the configuration."""
         try:
             self.check(configuration)
         except InvalidInput:
@@ -129,29 +130,30 @@ class SearchSpace:
         return True
 
     def complete(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
-        """The configuration with the fixed hyperparameters."""
+        """Add the fixed hyperparameters to a configuration."""
         return {**configuration, **self.static}
 
     def encode(self, configuration: Mapping[str, Any]) -> list[float]:
-        """The point in the unit cube, one coordinate a parameter."""
+        """Return the configuration's point in the unit cube: one coordinate per parameter."""
         return [parameter.encode(configuration[name]) for name, parameter in self.tunable.items()]
 
     def decode(self, point: Sequence[float]) -> dict[str, Any]:
-        """The configuration at a point; coordinates are clamped into the unit cube."""
+        """Return the configuration at a point. Coordinates are clamped to the unit cube."""
         if len(point) != len(self.tunable):
-            raise InvalidInput(f"a point of {len(point)} coordinates; the space has {len(self.tunable)}")
+            raise InvalidInput(f"the point has {len(point)} coordinates; the space has {len(self.tunable)}")
         coordinates = iter(point)
         return {name: parameter.decode(next(coordinates)) for name, parameter in self.tunable.items()}
 
     def bit_length(self, resolution: float = RESOLUTION) -> int:
-        """How many bits `encode_bits` gives."""
+        """Return how many bits `encode_bits` returns."""
         return sum(code_length(parameter, resolution) for parameter in self.tunable.values())
 
     def encode_bits(self, configuration: Mapping[str, Any], resolution: float = RESOLUTION) -> list[int]:
-        """The configuration as Gray-coded bits, most significant first, parameter after parameter.
+        """Encode a configuration as Gray-coded bits: parameter by parameter, most significant bit first.
 
-        Each value of a discrete parameter has a code. Continuous parameters, and integers of more values than that,
-        have ceil(log2(1 / resolution)) bits, of which the lowest and the highest code are the bounds.
+        Each value of a discrete parameter has a code. Continuous parameters have ceil(log2(1 / resolution)) bits, and
+        so have integer parameters with more values than these bits have codes. Of these parameters, the lowest and the
+        highest code are the bounds.
         """
         bits: list[int] = []
         for name, parameter in self.tunable.items():
@@ -162,7 +164,7 @@ class SearchSpace:
         return bits
 
     def decode_bits(self, bits: Sequence[int], resolution: float = RESOLUTION) -> dict[str, Any]:
-        """The configuration of a bit string; every bit string is one."""
+        """Return the configuration of a bit string. Every bit string of the right length is valid."""
         if len(bits) != self.bit_length(resolution):
             raise InvalidInput(f"{len(bits)} bits; the space has {self.bit_length(resolution)} at this resolution")
         configuration: dict[str, Any] = {}
@@ -177,7 +179,7 @@ class SearchSpace:
         return configuration
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form, in the shape of SageMaker's `ParameterRanges`, with the fixed values and the order besides."""
+        """Return the JSON form: SageMaker's `ParameterRanges`, plus the fixed values and the order."""
         ranges: dict[str, list[dict[str, Any]]] = {kind.__name__: [] for kind in _JSON_KEYS}
         for name, parameter in self.tunable.items():
             body: dict[str, Any] = {"Name": name}
@@ -195,7 +197,7 @@ class SearchSpace:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "SearchSpace":
-        """The inverse of `to_json`."""
+        """Restore a space from its `to_json` form."""
         parameters: dict[str, Parameter] = {
             name: StaticParameter(value) for name, value in body["StaticHyperParameters"].items()
         }
@@ -216,13 +218,13 @@ _JSON_KEYS = (ContinuousParameter, IntegerParameter, CategoricalParameter)
 _Encode: TypeAlias = Callable[[Mapping[str, Any]], Any]
 _Decode: TypeAlias = Callable[[Any], Mapping[str, Any]]
 _DIGITS = 9
-"""Errors of an optimiser that rescales the unit cube are smaller, and differences that matter are larger."""
+"""Rounding errors of an optimiser that rescales the unit cube are smaller than this; real differences are larger."""
 
 
 def remembering(space: SearchSpace, encode: _Encode, decode: _Decode) -> tuple[_Encode, _Decode]:
-    """Both functions, but a value that was encoded is decoded to that very value, though it was rounded on the way.
+    """Wrap both functions so that an encoded value decodes to exactly that value, even if the optimiser rounded it.
 
-    So a known result that an optimiser starts from is no new configuration, which would be a job of its own.
+    Otherwise a known result that an optimiser starts from would become a new configuration and cost a job.
     """
     rounded = {name: it for name, it in space.tunable.items() if isinstance(it, ContinuousParameter)}
     known: dict[tuple[str, float], float] = {}

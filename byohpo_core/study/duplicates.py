@@ -1,4 +1,4 @@
-"""Which trial shares whose result: a configuration that is known or on its way is not paid for again."""
+"""Find trials that repeat a known or pending configuration, so that they can reuse its result."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,10 +7,10 @@ from byohpo_core.study.trial import Trial
 
 
 class Duplicates:
-    """Who holds each configuration, and which unfinished trials repeat one that is held.
+    """The holder of each configuration, and the unfinished trials that repeat a held one.
 
-    A trial holds its configuration (hyperparameters, fidelity and the trial that it resumes from) as soon as it is
-    proposed, unless another does. It gives it up when its job brings no result.
+    A configuration consists of hyperparameters, fidelity and the trial to resume from. The first trial that proposes it
+    holds it. A holder gives its configuration up when its job ends without a result.
     """
 
     def __init__(self) -> None:
@@ -18,25 +18,25 @@ class Duplicates:
         self._duplicates: dict[int, int] = {}
 
     def of(self, number: int) -> int | None:
-        """The trial that this unfinished one repeats."""
+        """Return the number of the trial that this unfinished one repeats, if any."""
         return self._duplicates.get(number)
 
     def propose(self, trial: Trial) -> None:
-        """Let a new trial hold its configuration, or repeat the one that does."""
+        """Make a new trial the holder of its configuration, or a duplicate of the current holder."""
         holder = self._holders.setdefault(_configuration(trial), trial.number)
         if holder != trial.number:
             self._duplicates[trial.number] = holder
 
     def know(self, trial: Trial) -> None:
-        """Let an imported result hold its configuration."""
+        """Make an imported trial the holder of its configuration, if there is none."""
         self._holders.setdefault(_configuration(trial), trial.number)
 
     def leave(self, number: int) -> None:
-        """This trial's attempt is over: it repeats nobody any more."""
+        """Stop counting this trial as a duplicate, because its attempt is over."""
         self._duplicates.pop(number, None)
 
     def give_up(self, trial: Trial, waiting: Iterable[int]) -> None:
-        """Free a configuration whose job brought no result: the first *waiting* trial that repeats it gets a job."""
+        """Free the configuration of a job without a result: the first *waiting* duplicate becomes its holder."""
         configuration = _configuration(trial)
         if self._holders.get(configuration) != trial.number:
             return

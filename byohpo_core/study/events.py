@@ -1,8 +1,8 @@
-"""What the journal can say happened: the journal reader's manual.
+"""The events of a journal: the reference for everyone who reads one.
 
-A study is a sequence of events, numbered from 0. Each has a kind, the time at which it happened, and a JSON body whose
-fields this file documents: one `TypedDict` and one function that writes it for each kind. Everything else that is known
-of a study follows from its manifest and its events (`study/fold.py`). docs/journal.md shows how to read them elsewhere.
+A study is a sequence of events, numbered from 0. Each has a kind, a time, and a JSON body. For each kind, this file has
+a `TypedDict` that documents the body's fields and a function that makes the event. The whole state of a study follows
+from its manifest and its events (`study/fold.py`). docs/journal.md shows how to read events from other programs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, NotRequired, TypedDict
 import attrs
 
 EVENT_VERSION = 1
-"""The newest form of an event that this release writes and understands."""
+"""The newest event version that this release reads and writes."""
 
 
 class EventKind(StrEnum):
-    """The twelve things that can happen."""
+    """The twelve kinds of events."""
 
     Opened = "opened"
     Imported = "imported"
@@ -34,7 +34,7 @@ class EventKind(StrEnum):
 
 @attrs.frozen
 class Event:
-    """One thing that happened; `time` is in seconds on the backend's clock."""
+    """One entry of a journal. `time` is in seconds on the backend's clock."""
 
     sequence: int
     kind: EventKind
@@ -44,14 +44,14 @@ class Event:
 
 
 class Happening(NamedTuple):
-    """What an event says, before it has its place and its time in a journal."""
+    """The content of an event that has no sequence number and no time yet."""
 
     kind: EventKind
     body: Mapping[str, Any]
 
 
 class ProposalBody(TypedDict):
-    """A proposal, inside other bodies: its tunable hyperparameters and the plugin's mark."""
+    """A proposal inside another body: the tunable hyperparameters and what else `Proposal` holds."""
 
     hyperparameters: Mapping[str, Any]
     key: NotRequired[Any]
@@ -60,20 +60,20 @@ class ProposalBody(TypedDict):
 
 
 class OpenedBody(TypedDict):
-    """A driver begins or resumes: on which host, in which process."""
+    """A driver started or resumed the study, on this host and in this process."""
 
     host: str
     pid: int
 
 
 def opened(host: str, pid: int) -> Happening:
-    """A driver begins or resumes."""
+    """Make the event: a driver starts or resumes the study."""
     body: OpenedBody = {"host": host, "pid": pid}
     return Happening(EventKind.Opened, body)
 
 
 class ImportedTrial(ProposalBody):
-    """A trial of an earlier study, as it ended there."""
+    """A trial of an earlier study, in its final state there."""
 
     plugin: str
     status: str
@@ -86,20 +86,20 @@ class ImportedTrial(ProposalBody):
 
 
 class ImportedBody(TypedDict):
-    """The results of an earlier study, by its id, are known from the beginning."""
+    """Trials of an earlier study were imported when this study was created. `study` is the id of the earlier study."""
 
     study: str
     trials: Sequence[ImportedTrial]
 
 
 def imported(study: str, trials: Sequence[ImportedTrial]) -> Happening:
-    """The results of an earlier study are known from the beginning."""
+    """Make the event: trials are imported from an earlier study."""
     body: ImportedBody = {"study": study, "trials": trials}
     return Happening(EventKind.Imported, body)
 
 
 class AskedBody(TypedDict):
-    """A plugin was asked for *count* proposals and gave some, possibly none. Each proposal is a new trial."""
+    """A plugin was asked for *count* proposals and returned some, possibly none. Each proposal is a new trial."""
 
     plugin: str
     count: int
@@ -107,13 +107,13 @@ class AskedBody(TypedDict):
 
 
 def asked(plugin: str, count: int, answer: Sequence[ProposalBody]) -> Happening:
-    """A plugin was asked for *count* proposals and gave some, possibly none."""
+    """Make the event: a plugin answered a request for *count* proposals."""
     body: AskedBody = {"plugin": plugin, "count": count, "answer": answer}
     return Happening(EventKind.Asked, body)
 
 
 class IntendedBody(TypedDict):
-    """A job of this name is about to be created for this attempt of a trial. Only afterwards may it exist."""
+    """A job of this name is about to be created for this attempt of a trial. Before this event it cannot exist."""
 
     trial: int
     attempt: int
@@ -121,38 +121,38 @@ class IntendedBody(TypedDict):
 
 
 def intended(trial: int, attempt: int, job: str) -> Happening:
-    """A job is about to be created."""
+    """Make the event: a job is about to be created."""
     body: IntendedBody = {"trial": trial, "attempt": attempt, "job": job}
     return Happening(EventKind.Intended, body)
 
 
 class LaunchedBody(TypedDict):
-    """The backend has the jobs of these trials. It changes nothing: after a crash, the backend is asked."""
+    """The backend has created the jobs of these trials. It changes no state: after a crash the backend is asked."""
 
     trials: Sequence[int]
 
 
 def launched(trials: Sequence[int]) -> Happening:
-    """The backend has the jobs of these trials."""
+    """Make the event: the backend has created the jobs of these trials."""
     body: LaunchedBody = {"trials": trials}
     return Happening(EventKind.Launched, body)
 
 
 class ReportedBody(TypedDict):
-    """New points of a running job's curves: by metric, the index of the first and the values."""
+    """A running job reported values. `points` has, by metric, the index of the first new value and the new values."""
 
     trial: int
     points: Mapping[str, Sequence[Any]]
 
 
 def reported(trial: int, points: Mapping[str, Sequence[Any]]) -> Happening:
-    """A running job has published values."""
+    """Make the event: a running job reported new values."""
     body: ReportedBody = {"trial": trial, "points": points}
     return Happening(EventKind.Reported, body)
 
 
 class PrunedBody(TypedDict):
-    """A plugin had a running trial's job asked to stop early."""
+    """A plugin stopped a running trial early: its job is asked to stop."""
 
     trial: int
     plugin: str
@@ -160,13 +160,13 @@ class PrunedBody(TypedDict):
 
 
 def pruned(trial: int, plugin: str, reason: str) -> Happening:
-    """A plugin stops a running trial early."""
+    """Make the event: a plugin stops a running trial early."""
     body: PrunedBody = {"trial": trial, "plugin": plugin, "reason": reason}
     return Happening(EventKind.Pruned, body)
 
 
 class RetriedBody(TypedDict):
-    """An attempt was lost and another follows. It counts towards `max_attempts` if *counted*."""
+    """An attempt was lost and another follows. If *counted*, the lost one counts towards `max_attempts`."""
 
     trial: int
     reason: str
@@ -175,7 +175,7 @@ class RetriedBody(TypedDict):
 
 
 def retried(trial: int, reason: str, *, counted: bool, details: Mapping[str, Any]) -> Happening:
-    """An attempt was lost and another follows."""
+    """Make the event: an attempt was lost and another follows."""
     body: RetriedBody = {"trial": trial, "reason": reason, "counted": counted}
     if details:
         body["details"] = dict(details)
@@ -183,7 +183,7 @@ def retried(trial: int, reason: str, *, counted: bool, details: Mapping[str, Any
 
 
 class FinishedBody(TypedDict):
-    """A trial is over. With *shares* its result is that other trial's. Times are those of the job."""
+    """A trial ended. If *shares* is given, it reuses the result of that trial. Times are those of the job."""
 
     trial: int
     status: str
@@ -206,7 +206,7 @@ def finished(
     reason: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> Happening:
-    """A trial is over; what is None or empty is left out."""
+    """Make the event: a trial ended. Fields that are None or empty are left out."""
     body: FinishedBody = {"trial": trial, "status": status}
     if shares is not None:
         body["shares"] = shares
@@ -224,26 +224,26 @@ def finished(
 
 
 class ObservedBody(TypedDict):
-    """These trials were handed to the plugins, in this order."""
+    """The plugins received these trials, in this order."""
 
     trials: Sequence[int]
 
 
 def observed(trials: Sequence[int]) -> Happening:
-    """Trials are handed to the plugins."""
+    """Make the event: the plugins receive these trials."""
     body: ObservedBody = {"trials": trials}
     return Happening(EventKind.Observed, body)
 
 
 class StoppedBody(TypedDict):
-    """Nothing more is proposed, for a reason, or until a driver goes on where it is None. With *jobs* jobs stop too."""
+    """Nothing more is proposed. With *reason* None, the next driver continues. With *jobs*, running jobs stop too."""
 
     reason: str | None
     jobs: NotRequired[bool]
 
 
 def stopped(reason: str | None, *, jobs: bool = False) -> Happening:
-    """Nothing more is proposed."""
+    """Make the event: nothing more is proposed."""
     body: StoppedBody = {"reason": reason}
     if jobs:
         body["jobs"] = True
@@ -251,13 +251,13 @@ def stopped(reason: str | None, *, jobs: bool = False) -> Happening:
 
 
 class EpochBody(TypedDict):
-    """Plugins start afresh with this problem. Trials so far are prior to it: results, but not the plugins' own."""
+    """New plugins start with this problem. They receive the earlier trials as prior results, not as their own."""
 
     problem: Mapping[str, Any]
     plugins: Sequence[Mapping[str, Any]]
 
 
 def epoch(problem: Mapping[str, Any], plugins: Sequence[Mapping[str, Any]]) -> Happening:
-    """Plugins start afresh with this problem."""
+    """Make the event: new plugins start with this problem."""
     body: EpochBody = {"problem": problem, "plugins": plugins}
     return Happening(EventKind.Epoch, body)

@@ -1,4 +1,4 @@
-"""A study as the pure fold of its events: what the driver, replay and the conformance kit write to."""
+"""Compute the state of a study from its events. The driver, replay and the conformance kit use it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -11,14 +11,14 @@ from byohpo_core.study.trial import STATUSES, Proposal, Report, Trial, TrialStat
 
 
 class Fold(Study):
-    """A study to which events are applied, each at its time. There is no second copy of its state to disagree with."""
+    """A study whose state follows from the events applied to it. There is no other copy of this state."""
 
     def tick(self, now: float) -> None:
-        """Tell the study the time."""
+        """Set the current time."""
         self.now = now
 
     def apply(self, event: Event) -> None:
-        """Take one event into account."""
+        """Update the state with the next event."""
         self._APPLY[event.kind](self, event)
         if event.kind is not EventKind.Opened and self._last_time is not None:
             self._driven_seconds += max(0.0, event.time - self._last_time)
@@ -71,7 +71,7 @@ class Fold(Study):
         )
 
     def _launched(self, _: Event) -> None:
-        """Nothing changes: after a crash `adopt` finds out which intended jobs there are, launched or not."""
+        """Change nothing: after a crash, `adopt` finds out which of the intended jobs exist."""
 
     def _reported(self, event: Event) -> None:
         reports = self._reports.setdefault(event.body["trial"], {})
@@ -103,7 +103,7 @@ class Fold(Study):
         self._settle(trial, event, event.body)
 
     def _settle(self, trial: Trial, event: Event, body: Mapping[str, Any]) -> None:
-        """A trial has come to its end."""
+        """Record the result of a trial that ended."""
         status, shares = STATUSES[body["status"]], body.get("shares")
         if shares is None:
             metrics = MappingProxyType(body.get("metrics") or {})
@@ -180,7 +180,7 @@ class Fold(Study):
 
 
 def has_ended(events: Iterable[Event]) -> bool:
-    """Whether a study has a reason to stop and no trial left, as `Fold` would find it, without making one."""
+    """True if the study has a stop reason and no unfinished trial. Cheaper than building a `Fold`."""
     left, reason = 0, None
     for event in events:
         if event.kind is EventKind.Asked:
@@ -198,7 +198,7 @@ def _cost(event: Event) -> float:
 
 
 def _with_spent(details: Mapping[str, Any] | None, before: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A job's details, to which is added what earlier attempts of its trial were billed."""
+    """Return a job's details, with billable seconds and cost of the trial's earlier attempts added."""
     details = details or {}
     spent = {name: details.get(name, 0) + before[name] for name in ("billable_seconds", "cost") if name in before}
     return MappingProxyType({**details, **spent})

@@ -1,4 +1,4 @@
-"""Names: of studies, of their ids, and of their jobs."""
+"""Names of studies and jobs, and ids of studies."""
 
 import re
 import secrets
@@ -12,20 +12,23 @@ MAX_NAME_LENGTH = 48
 
 
 def check_study_name(name: str) -> str:
-    """The name, if job names can be made from it."""
+    """Return the name; raise `InvalidInput` if no job names can be made from it."""
     text("the job name", name)
     if not _NAME.fullmatch(name):
-        raise InvalidInput(f"the job name {name!r} may hold only letters, digits and hyphens inside")
+        raise InvalidInput(f"the job name {name!r} may only have letters, digits, and hyphens between them")
     if len(name) > MAX_NAME_LENGTH:
-        raise InvalidInput(f"the job name {name!r} has {len(name)} characters; at most {MAX_NAME_LENGTH} are possible")
+        raise InvalidInput(f"the job name {name!r} has {len(name)} characters; the limit is {MAX_NAME_LENGTH}")
     return name
 
 
 def draw_id(name: str) -> str:
-    """A new study's id: its name and four characters, drawn so that a name used again gets other jobs."""
+    """Return an id for a new study: its name and four random characters. A reused name then gets new job names."""
     return f"{name}-{''.join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))}"
 
 
 def job_name(study_id: str, number: int, attempt: int) -> str:
-    """The name of a trial's job, at most 63 characters: a function of the three alone, so that no crash makes two."""
+    """Return the name of a trial's job, at most 63 characters.
+
+    It depends only on the three arguments, so a resume after a crash cannot create a second job.
+    """
     return f"{study_id}-{number}-{attempt}"

@@ -1,4 +1,4 @@
-"""What an algorithm is asked to solve."""
+"""The problem that an algorithm solves, and its objectives."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -12,7 +12,7 @@ from byohpo_core.validate import choice, text, whole
 
 
 class Direction(StrEnum):
-    """Whether larger or smaller values of an objective are better; the names are SageMaker's."""
+    """Whether larger or smaller values of an objective are better. The names are those of SageMaker."""
 
     Maximize = "Maximize"
     Minimize = "Minimize"
@@ -34,7 +34,7 @@ class Objective:
     direction: Direction = attrs.field(converter=_direction)
 
     def loss(self, value: float) -> float:
-        """The value with its sign turned so that smaller is better."""
+        """Return the value as a loss: smaller is better, so the sign changes for Maximize."""
         return -value if self.direction is Direction.Maximize else value
 
 
@@ -52,7 +52,7 @@ def _max_parallel_jobs(value: Any) -> int:
 
 @attrs.frozen
 class Problem:
-    """What an algorithm is asked to solve."""
+    """The problem that an algorithm solves: a search space, objectives, a seed and a budget of jobs."""
 
     space: SearchSpace
     objectives: tuple[Objective, ...]
@@ -73,20 +73,20 @@ class Problem:
             )
 
     def require_one_objective(self) -> None:
-        """For algorithms that cannot have several: raise `InvalidInput` if there are."""
+        """Raise `InvalidInput` if there are several objectives. For algorithms that support only one."""
         if len(self.objectives) > 1:
             names = ", ".join(objective.metric for objective in self.objectives)
             raise InvalidInput(
-                f"it has one objective, and the study {len(self.objectives)} ({names}): "
-                "nsga2, paes and random take several"
+                f"it supports one objective, but the study has {len(self.objectives)} ({names}): "
+                "nsga2, paes and random support several"
             )
 
     def losses(self, values: Sequence[float]) -> tuple[float, ...]:
-        """Objective values as losses: smaller is better."""
+        """Convert objective values to losses: smaller is better."""
         return tuple(objective.loss(value) for objective, value in zip(self.objectives, values, strict=True))
 
     def values(self, metrics: Mapping[str, float]) -> tuple[float, ...] | None:
-        """The objectives' values among *metrics*, or None if one is missing."""
+        """Return the objectives' values from *metrics*, or None if one is missing."""
         if all(objective.metric in metrics for objective in self.objectives):
             return tuple(metrics[objective.metric] for objective in self.objectives)
         return None

@@ -1,4 +1,4 @@
-"""Which trials are best: by one objective, or by domination with several."""
+"""Rank trials: by loss with one objective, by Pareto dominance with several."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,16 +6,16 @@ from byohpo_core.study.trial import Trial
 
 
 def best_first(trials: Sequence[Trial]) -> list[Trial]:
-    """Completed trials by their losses; with several objectives those of the Pareto front come first."""
+    """Sort completed trials, best first. With several objectives, the Pareto front comes first."""
     front, others = by_domination(trials)
     return front + others
 
 
 def by_domination(trials: Iterable[Trial]) -> tuple[list[Trial], list[Trial]]:
-    """Those that no other dominates, and the others, each by their losses."""
+    """Split trials into the Pareto front and the others, each sorted by losses."""
     front: list[Trial] = []
     others: list[Trial] = []
-    for trial in sorted(trials, key=_losses):  # only what comes before can dominate it
+    for trial in sorted(trials, key=_losses):  # in this order, only an earlier trial can dominate a later one
         dominated = any(_dominates(_losses(it), _losses(trial)) for it in front)
         (others if dominated else front).append(trial)
     return front, others

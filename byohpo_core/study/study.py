@@ -1,4 +1,4 @@
-"""The live, read-only view of a search that plugins and users hold; `study/fold.py` keeps it up to date."""
+"""The live, read-only view of a study that plugins and users hold. `study/fold.py` updates it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import overload
@@ -35,9 +35,9 @@ class Trials(Sequence[Trial]):
 
 
 class Study:
-    """A search as its journal tells it: read-only for plugins and users, and always up to date while a driver runs.
+    """The state of a study: read-only for plugins and users, and up to date while a driver runs.
 
-    Reading it costs no copy; `trials` and `best` may be asked for at every step.
+    Reading `trials` or `best` copies nothing, so it is cheap at every step.
     """
 
     def __init__(
@@ -48,29 +48,29 @@ class Study:
         read_curve: Callable[[int, str, int], Sequence[float]],
     ) -> None:
         self.id = study_id
-        """The name plus four characters drawn at creation: the beginning of every job's name."""
+        """The name plus four random characters. Every job's name starts with it."""
         self.name = name
         self.problem = problem
         self.stop_reason: str | None = None
-        """Why nothing more is proposed; None while the study can go on."""
+        """Why nothing more is proposed; None while the study can continue."""
         self.left_by_user = False
-        """Whether the user cut it short, by Ctrl-C or `stop_tuning_job`, and it has not gone on since."""
+        """True if the user interrupted it, by Ctrl-C or `stop_tuning_job`, and it has not continued since."""
         self.jobs = 0
-        """Trials that had a job of their own: what `max_jobs` limits."""
+        """How many trials had a job of their own. `max_jobs` limits this number."""
         self.epoch_start = 0
-        """The number of the first trial of the present epoch."""
+        """The number of the first trial of the current epoch."""
         self.reused_in_a_row = 0
-        """Trials observed since the last that had a job of its own: they repeated what was known."""
+        """How many observed trials in a row reused a known result."""
         self.finished_since_best = 0
-        """Finished trials since the incumbent."""
+        """How many trials finished since the incumbent."""
         self.sequence = 0
         """How many events the journal holds."""
         self.cost = 0.0
-        """What all attempts of all trials have cost, as far as their backend tells."""
+        """The cost of all attempts of all trials, as far as the backend reports it."""
         self.now = 0.0
-        """The present, in seconds on the backend's clock."""
+        """The current time, in seconds on the backend's clock."""
         self.trials = Trials([])
-        self._trials = self.trials._trials  # noqa: SLF001 - the view's list is ours
+        self._trials = self.trials._trials  # noqa: SLF001 - the list behind the view
         self._read_curve = read_curve
         self._best: int | None = None
         self._waiting: dict[int, None] = {}
@@ -89,34 +89,34 @@ class Study:
 
     @property
     def best(self) -> Trial | None:
-        """The incumbent: the completed trial with the lowest loss in the first objective, the earliest among equals."""
+        """The incumbent: the completed trial with the lowest loss in the first objective, the earliest if several."""
         return None if self._best is None else self._trials[self._best]
 
     @property
     def pareto_front(self) -> tuple[Trial, ...]:
-        """Completed trials that no other beats in one objective and equals in the rest, by number."""
+        """The Pareto front: completed trials that no other trial dominates, sorted by number."""
         completed = (trial for trial in self._trials if trial.status is TrialStatus.Completed)
         front, _ = by_domination(trial for trial in completed if trial.losses is not None)
         return tuple(sorted(front, key=lambda trial: trial.number))
 
     @property
     def running(self) -> tuple[Trial, ...]:
-        """Trials whose jobs are meant to run now."""
+        """Trials whose jobs should be running now."""
         return tuple(map(self._trials.__getitem__, self._running))
 
     @property
     def waiting(self) -> tuple[Trial, ...]:
-        """Trials that have no job yet: for a slot, or for the running trial that they repeat."""
+        """Trials without a job. They wait for a slot, or for the result of the trial that they repeat."""
         return tuple(map(self._trials.__getitem__, self._waiting))
 
     @property
     def unobserved(self) -> tuple[Trial, ...]:
-        """Finished trials that the plugins have not been told of, in journal order."""
+        """Finished trials that the plugins have not observed yet, in journal order."""
         return tuple(map(self._trials.__getitem__, self._unobserved))
 
     @property
     def finished_count(self) -> int:
-        """How many trials are over, however they ended."""
+        """How many trials have ended, whatever their status."""
         return len(self._trials) - len(self._waiting) - len(self._running)
 
     @property
@@ -131,15 +131,15 @@ class Study:
 
     @property
     def elapsed_seconds(self) -> float:
-        """How long drivers have been at work on this study; the time between a crash and its resume is not counted."""
+        """How long drivers have worked on this study. The time between a crash and the resume does not count."""
         return self._driven_seconds + max(0.0, self.now - (self.now if self._last_time is None else self._last_time))
 
     def silent(self, plugin: str) -> bool:
-        """Whether this plugin has nothing more to propose until something new is observed."""
+        """True if this plugin has nothing more to propose until new results are observed."""
         return plugin in self._silent
 
     def duplicate_of(self, trial: Trial) -> Trial | None:
-        """The earlier trial, not failed, that has or waits for the job of this unfinished one's configuration."""
+        """Return the earlier trial, not failed, whose configuration this unfinished trial repeats, or None."""
         number = self._duplicates.of(trial.number)
         return None if number is None else self._trials[number]
 
@@ -148,17 +148,17 @@ class Study:
         return self.duplicate_of(trial)
 
     def pruning(self, trial: Trial) -> str | None:
-        """Why this running trial was asked to stop early, if it was."""
+        """Return why this running trial was asked to stop early, or None if it was not."""
         return self._pruning.get(trial.number)
 
     def stopping(self, trial: Trial) -> bool:
-        """Whether this running trial's job was asked to stop, by a plugin or by the user."""
+        """True if this running trial's job was asked to stop, by a plugin or by the user."""
         return trial.number in self._pruning or trial.number in self._stopping
 
     def reports(self, trial: Trial) -> Mapping[str, Report]:
-        """What this running trial has published so far, by metric."""
+        """Return what this running trial has reported so far, by metric."""
         return self._reports.get(trial.number, {})
 
     def curve(self, number: int, metric: str | None = None) -> Sequence[float]:
-        """Every value that a trial reported of a metric (the first objective's if none is named), oldest first."""
+        """Return all values that a trial reported for a metric (default: the first objective's), oldest first."""
         return self._read_curve(number, metric or self.problem.objectives[0].metric, self.sequence)

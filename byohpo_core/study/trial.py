@@ -1,4 +1,4 @@
-"""A configuration that was proposed, and what came of it."""
+"""Proposals, and the trials that they become."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -14,15 +14,15 @@ from byohpo_core.validate import number, whole
 
 @attrs.frozen
 class Proposal:
-    """A configuration that a plugin wants tried."""
+    """A configuration that a plugin proposes to evaluate."""
 
     hyperparameters: Mapping[str, Any]
     key: Any = None
-    """The plugin's own JSON-able mark, handed back as `trial.proposal.key`."""
+    """Any JSON value of the plugin's own. It comes back as `trial.proposal.key`."""
     fidelity: float | None = None
-    """How much of a resource, such as epochs, the trial may use."""
+    """How much of a resource the trial may use, such as a number of epochs."""
     resume_from: int | None = None
-    """The number of a trial whose checkpoint to continue."""
+    """The number of the trial whose checkpoint to continue from."""
 
     def __attrs_post_init__(self) -> None:
         if self.fidelity is not None:
@@ -42,7 +42,7 @@ class Proposal:
 
 
 class TrialStatus(StrEnum):
-    """Where a trial stands. The last five are final."""
+    """The status of a trial. The last five are final."""
 
     Waiting = "Waiting"
     Running = "Running"
@@ -55,37 +55,37 @@ class TrialStatus(StrEnum):
 
 @attrs.frozen
 class Trial:
-    """One configuration and what came of it."""
+    """One configuration and its result."""
 
     number: int
-    """From 0, consecutive in the order of the plugins' answers."""
+    """Counted from 0, in the order in which plugins proposed."""
     proposal: Proposal
     plugin: str
-    """Who proposed it."""
+    """The name of the plugin that proposed it."""
     hyperparameters: Mapping[str, Any]
-    """What the job is given, static ones included."""
+    """What the job receives, fixed hyperparameters included."""
     status: TrialStatus = TrialStatus.Waiting
     attempt: int = 0
     job_name: str | None = None
     values: tuple[float, ...] | None = None
-    """One per objective, as reported; None while unknown and for failed trials."""
+    """One per objective, as reported. None while unknown and for failed trials."""
     losses: tuple[float, ...] | None = None
-    """The values with the sign turned so that smaller is better; the last reported ones for a pruned trial."""
+    """The values as losses: smaller is better. For a pruned trial, the last ones that it reported."""
     metrics: Mapping[str, float] = MappingProxyType({})
     reason: str | None = None
     started: float | None = None
     ended: float | None = None
     details: Mapping[str, Any] = MappingProxyType({})
-    """What the backend adds: `log`, `model_artifacts`, and `billable_seconds` and `cost` of all attempts together."""
+    """From the backend: `log`, `model_artifacts`, and the total `billable_seconds` and `cost` of all attempts."""
     result_of: int | None = None
     """The number of the trial whose result this one reuses."""
     interruptions: int = 0
-    """Attempts that the infrastructure failed."""
+    """How many attempts failed because of the infrastructure."""
     prior: bool = False
-    """A result from before the study's present epoch, or from another study."""
+    """True for a result from before the study's current epoch, or from another study."""
 
     def but(self, **changes: Any) -> "Trial":
-        """This trial with some fields changed, as `attrs.evolve` makes it, in a quarter of the time."""
+        """Return a copy with some fields changed. Like `attrs.evolve`, but four times as fast."""
         values = list(_trial_values(self))
         for name, value in changes.items():
             values[_TRIAL_FIELDS[name]] = value
@@ -140,7 +140,7 @@ _trial_values = attrgetter(*_TRIAL_FIELDS)
 
 @attrs.define
 class Report:
-    """What a running trial has published of one metric."""
+    """What a running trial has reported for one metric: how many values, and the last one."""
 
     count: int
     last: float
