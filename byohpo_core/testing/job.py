@@ -49,7 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--number", type=int, required=True)
     parser.add_argument("--act", choices=("succeed", "fail", "silent"), required=True)
-    parser.add_argument("--x", type=float, required=True)
+    parser.add_argument("-x", "--x", type=float, required=True)  # script mode gives single letters one hyphen
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--trace", required=True)
     hyperparameters = vars(parser.parse_args())
