@@ -14,6 +14,19 @@ from byohpo_core.metrics import default_regex
 from byohpo_core.testing import BackendConformance, job
 
 
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory):
+    """An account in real time, with the code of the job in a bucket."""
+    with Emulator(folder=tmp_path_factory.mktemp("emulator")) as emulator:
+        s3 = emulator.client("s3")
+        s3.create_bucket(Bucket="bucket")
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+            tar.add(job.SCRIPT, job.SCRIPT.name)
+        s3.put_object(Bucket="bucket", Key="code/sourcedir.tar.gz", Body=archive.getvalue())
+        yield emulator
+
+
 class TestThreads(BackendConformance):
     """A function in threads of the driver."""
 
@@ -52,17 +65,6 @@ class TestSimulated(BackendConformance):
 
 class TestSageMaker(BackendConformance):
     """Training jobs, which the emulator runs as processes in real time."""
-
-    @pytest.fixture(scope="class")
-    def emulator(self, tmp_path_factory):
-        with Emulator(folder=tmp_path_factory.mktemp("emulator")) as emulator:
-            s3 = emulator.client("s3")
-            s3.create_bucket(Bucket="bucket")
-            archive = io.BytesIO()
-            with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-                tar.add(job.SCRIPT, job.SCRIPT.name)
-            s3.put_object(Bucket="bucket", Key="code/sourcedir.tar.gz", Body=archive.getvalue())
-            yield emulator
 
     @pytest.fixture
     def estimator(self, emulator, monkeypatch):

@@ -148,7 +148,7 @@ class Drive:
     def crash(self) -> None:
         """Close this driver, which forgets what it was told, and begin with one in another process, as it were."""
         self.close()
-        self.estimator = restored(self.estimator, self.estimator.describe())
+        self.estimator = restored(self.bench.estimator, self.estimator.describe())
         self.connect()
 
     def close(self) -> None:
@@ -333,5 +333,5 @@ def _check_end(ended: Ended, trial: Trial, now: float) -> None:
 
 
 def restored(estimator: Estimator, description: Mapping[str, Any]) -> Estimator:
-    """The estimator as another process rebuilds it from the manifest."""
+    """The user's *estimator* as another process rebuilds it from the description in the manifest."""
     return type(estimator).restore(json.loads(json.dumps(description)))

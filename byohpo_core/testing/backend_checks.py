@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from byohpo_core.backendspecs import Ended, JobSettings, Outcome, Reported
+from byohpo_core.backendspecs import JobSettings, Outcome
 from byohpo_core.errors import InvalidInput
 from byohpo_core.metrics import as_float32, compile_metrics
-from byohpo_core.testing.backend_bench import METRIC, SLACK_SECONDS, Bench, CheckDoesNotApply, Drive, restored
+from byohpo_core.testing.backend_bench import METRIC, SLACK_SECONDS, Bench, CheckDoesNotApply, restored
 
 BackendCheck: TypeAlias = Callable[[Bench], None]
 _WAIT_SECONDS = 0.2
@@ -19,7 +19,7 @@ def describes_itself(bench: Bench) -> None:
     """The kind is a text, and `describe` returns it under "kind" with a name of letters, digits and hyphens."""
     drive = bench.drive()
     kind, name = drive.estimator.kind, bench.estimator.name
-    assert isinstance(kind, str) and kind, f"kind is {kind!r}"
+    assert _is_text(kind), f"kind is {kind!r}"
     told = drive.estimator.describe()
     assert told.get("kind") == kind, f"describe() has the kind {told.get('kind')!r}, but the estimator's is {kind!r}"
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*", name), f"the name is {name!r}"
@@ -34,9 +34,9 @@ def is_restored_from_json(bench: Bench) -> None:
     except (TypeError, ValueError) as error:
         raise AssertionError(f"describe() is no JSON: {error}") from None
     assert json.loads(text) == _as_lists(told), f"JSON changes describe() from {told} to {text}"
-    again = restored(prepared, told).describe()
+    again = restored(bench.estimator, told).describe()
     assert json.loads(json.dumps(again)) == json.loads(text), f"{told} is restored as {again}"
-    given = type(prepared).restore(json.loads(text), bench.estimator).describe()
+    given = type(bench.estimator).restore(json.loads(text), bench.estimator).describe()
     assert given["kind"] == told["kind"], f"with the user's estimator, {told} is restored as {given}"
 
 
@@ -52,7 +52,7 @@ def keeps_its_settings(bench: Bench) -> None:
 
 def defines_metrics(bench: Bench) -> None:
     """`metric_definitions` gives pairs (metric, regular expression) that compile and have a group."""
-    pairs = [tuple(pair) for pair in bench.estimator.metric_definitions([METRIC, "top-5 accuracy"])]
+    pairs = [(name, regex) for name, regex in bench.estimator.metric_definitions([METRIC, "top-5 accuracy"])]
     try:
         compile_metrics(pairs)
     except (InvalidInput, TypeError, ValueError) as error:
@@ -65,8 +65,8 @@ def tells_its_limits(bench: Bench) -> None:
     """`slots` is a number of at least 1, `poll_seconds` is a positive number, and `jobs_survive` is a bool."""
     backend = bench.drive().backend
     slots, poll, survive = backend.slots, backend.poll_seconds, backend.jobs_survive
-    assert _is_number(slots) and slots >= 1, f"slots is {slots!r}"
-    assert _is_number(poll) and poll > 0, f"poll_seconds is {poll!r}"
+    assert _is_number(slots, at_least=1), f"slots is {slots!r}"
+    assert _is_number(poll, at_least=1e-9), f"poll_seconds is {poll!r}"
     assert isinstance(survive, bool), f"jobs_survive is {survive!r}"
 
 
@@ -131,7 +131,7 @@ def runs_jobs_side_by_side(bench: Bench) -> None:
     if stoppable:
         what = f"{count} jobs that were launched together did not run at the same time"
         drive.until(lambda: all(drive.traces(trial) for trial in trials), what, trials)
-        ended = [name for name in drive.ended]
+        ended = list(drive.ended)
         assert not ended, f"the jobs {ended} ended before the others ran"
         return
     ends = drive.finish(*trials)
@@ -158,7 +158,7 @@ def tells_a_failure_with_a_reason(bench: Bench) -> None:
     ended, _ = drive.finish(bad, good)
     assert ended.outcome is Outcome.Failed, f"a job whose code fails was told as {ended.outcome} ({ended.reason})"
     reason = ended.reason
-    assert isinstance(reason, str) and reason.strip(), f"the failed job's reason is {reason!r}"
+    assert _is_text(reason), f"the failed job's reason is {reason!r}"
     drive.expect_result(good)
     drive.settle()
 
@@ -215,7 +215,7 @@ def waits_no_longer_than_asked(bench: Bench) -> None:
     drive = bench.drive()
     trial = drive.run(seconds=bench.long if bench.can_stop else 3.0)
     drive.begun(trial)
-    lateness = []
+    lateness: list[float] = []
     slack = max(_GREATEST_LATENESS, bench.patience / 60)
     while len(lateness) < 5 and trial.job_name not in drive.ended:  # one quick poll is enough on a busy machine
         before = drive.now()
@@ -281,7 +281,7 @@ def keeps_studies_apart(bench: Bench) -> None:
     pairs = [(one, one.intend(1.5, seconds=0.5)), (other, other.intend(2.5, seconds=1.0))]
     for drive, trial in pairs:
         drive.launch(trial)
-    extra = _long_or_short(one, bench)
+    extra = one.run(seconds=bench.long if bench.can_stop else 0.0)
     if bench.can_stop:
         one.stop(extra)
     for drive, trial in pairs:
@@ -291,17 +291,17 @@ def keeps_studies_apart(bench: Bench) -> None:
     one.finish(extra)
 
 
-def _long_or_short(drive: Drive, bench: Bench) -> "object":
-    return drive.run(seconds=bench.long if bench.can_stop else 0.0)
-
-
 def _needs_reports(bench: Bench) -> None:
     if not bench.estimator.reports:
         raise CheckDoesNotApply("jobs report no values while they run (the estimator's `reports` is False)")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
+def _is_number(value: object, at_least: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= at_least
 
 
 def _as_lists(value: object) -> object:

@@ -8,8 +8,8 @@
 | `seconds` | how long it takes |
 | `trace` | a folder in which it leaves a file that says with what it was run, or "" |
 
-Backends that run a program run this file, with `--name value` arguments; it prints `loss=...` as its metrics. Those that
-call a function call `function`, and those that simulate call `simulation`.
+Backends that run a program run this file, with `--name value` arguments; it prints `loss=...` as its metrics. Those
+that call a function call `function`, and those that simulate call `simulation`.
 """
 
 import argparse
