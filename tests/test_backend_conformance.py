@@ -40,6 +40,8 @@ class TestThreads(BackendConformance):
 class TestProcesses(BackendConformance):
     """A function in processes that end with the driver."""
 
+    patience_seconds = 90.0
+
     @pytest.fixture
     def estimator(self):
         return PythonFunction(job.function, processes=True)
@@ -47,6 +49,8 @@ class TestProcesses(BackendConformance):
 
 class TestLocal(BackendConformance):
     """A script in processes that outlive the driver."""
+
+    patience_seconds = 90.0  # a busy machine is slow to start processes
 
     @pytest.fixture
     def estimator(self):
@@ -65,6 +69,8 @@ class TestSimulated(BackendConformance):
 
 class TestSageMaker(BackendConformance):
     """Training jobs, which the emulator runs as processes in real time."""
+
+    patience_seconds = 90.0
 
     @pytest.fixture
     def estimator(self, emulator, monkeypatch):

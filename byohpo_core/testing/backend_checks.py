@@ -43,7 +43,10 @@ def is_restored_from_json(bench: Bench) -> None:
 def keeps_its_settings(bench: Bench) -> None:
     """`prepare` returns settings that survive JSON, and keeps the folder and whether reports are wanted."""
     settings = bench.drive().settings
-    again = JobSettings.from_json(json.loads(json.dumps(settings.to_json())))
+    try:
+        again = JobSettings.from_json(json.loads(json.dumps(settings.to_json())))
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"prepare returned settings that are no JSON: {error}") from None
     assert again.to_json() == settings.to_json(), f"JSON changes the settings from {settings} to {again}"
     kept = (settings.folder, settings.curves)
     wanted = (bench.folder / "byohpo-jobs", bench.estimator.reports)
