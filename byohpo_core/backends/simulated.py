@@ -78,14 +78,20 @@ class SimulatedBackend(Backend):
         self._now = now
         self._happenings: list[tuple[float, int, Update]] = []
         self._order = count()
+        self._jobs: set[str] = set()
+        """All that were started."""
         self._stopped: set[str] = set()
+        self._ended: set[str] = set()
+        self._untold: list[Update] = []
+        """News of jobs that no poll has asked about yet."""
 
     def now(self) -> float:
         return self._now
 
     def launch(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
-            self._schedule(trial)
+            if trial.job_name not in self._jobs:
+                self._schedule(trial)
 
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
         """Jobs went on while nobody looked: each started when it was journaled."""
@@ -95,27 +101,32 @@ class SimulatedBackend(Backend):
     def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:
         """Jump to the next thing that happens, at most *wait_seconds* ahead."""
         deadline = self._now + wait_seconds
-        updates: list[Update] = []
+        asked = {trial.job_name for trial in trials}
+        updates = [update for update in self._untold if update.job_name in asked]
+        self._untold = [update for update in self._untold if update.job_name not in asked]
         happenings = self._happenings
         while happenings and happenings[0][0] <= (self._now if updates else deadline):
             time, _, update = heapq.heappop(happenings)
-            if update.job_name not in self._stopped:
-                self._now = max(self._now, time)
-                updates.append(update)
-            elif isinstance(update, Ended) and update.outcome is Outcome.Stopped:
-                updates.append(update)
+            outcome = update.outcome if isinstance(update, Ended) else None
+            if update.job_name in self._stopped and outcome is not Outcome.Stopped:
+                continue
+            self._now = max(self._now, time)
+            if outcome is not None:
+                self._ended.add(update.job_name)
+            (updates if update.job_name in asked else self._untold).append(update)
         if not updates:
             self._now = deadline
         return updates
 
     def stop(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
-            if trial.job_name is not None and trial.job_name not in self._stopped:
+            if trial.job_name is not None and trial.job_name not in self._stopped | self._ended:
                 self._stopped.add(trial.job_name)
                 self._push(self._now, Ended(trial.job_name, Outcome.Stopped, started=trial.started, ended=self._now))
 
     def _schedule(self, trial: Trial) -> None:
         job_name = trial.job_name or ""
+        self._jobs.add(job_name)
         started = self._now if trial.started is None else trial.started
         try:
             simulation = self._function(dict(trial.hyperparameters))

@@ -8,7 +8,7 @@
 | `seconds` | how long it takes |
 | `trace` | a folder in which it leaves a file that says with what it was run, or "" |
 
-Backends that run a program run this file, with `--name value` arguments; it prints its metrics as `loss=...`. Those
+Backends that run a program run this file, with `--name value` arguments; it prints `loss=...` as its metrics. Those
 that call a function call `function`, and those that simulate call `simulation`.
 """
 
@@ -49,7 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--number", type=int, required=True)
     parser.add_argument("--act", choices=("succeed", "fail", "silent"), required=True)
-    parser.add_argument("--x", type=float, required=True)
+    parser.add_argument("-x", "--x", type=float, required=True)  # script mode gives single letters one hyphen
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--trace", required=True)
     hyperparameters = vars(parser.parse_args())

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -123,25 +124,36 @@ class FunctionBackend(Backend):
         self._objective = objective
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="byohpo-evaluation")
         self._news: queue.SimpleQueue[Ended] = queue.SimpleQueue()
+        self._untold: list[Ended] = []
+        """News of jobs that no poll has asked about yet."""
+        self._launched: set[str] = set()
         self._workers: dict[str, Worker] = {}
         self._stopped: set[str] = set()
 
     def launch(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
-            self._pool.submit(self._evaluate, str(trial.job_name), dict(trial.hyperparameters))
+            job_name = str(trial.job_name)
+            if job_name not in self._launched:
+                self._launched.add(job_name)
+                self._pool.submit(self._evaluate, job_name, dict(trial.hyperparameters))
 
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
         """Evaluations of an earlier driver died with it."""
         return [Ended(str(trial.job_name), Outcome.Lost, reason="lost with its driver") for trial in trials]
 
     def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:
-        updates: list[Update] = []
-        try:
-            updates.append(self._news.get(timeout=wait_seconds))
-            while True:
-                updates.append(self._news.get_nowait())
-        except queue.Empty:
-            return updates
+        asked = {trial.job_name for trial in trials}
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            while not self._news.empty():
+                self._untold.append(self._news.get())
+            updates = [ended for ended in self._untold if ended.job_name in asked]
+            left = deadline - time.monotonic()
+            if updates or left <= 0:
+                self._untold = [ended for ended in self._untold if ended.job_name not in asked]
+                return updates
+            with suppress(queue.Empty):
+                self._untold.append(self._news.get(timeout=left))
 
     def stop(self, trials: Sequence[Trial]) -> None:
         """A process is killed, and what has not begun does not begin; a running thread is waited for."""

@@ -63,6 +63,8 @@ class Watching:
         self._curves = curves and bool(self._metrics)
         self._log = logs.LogReader(aws, f"{study.id}-")
         self._scanners: dict[str, MetricScanner] = {}
+        self._printed: dict[str, list[str]] = {}
+        """Lines of jobs that no poll has asked about yet, by job name."""
         self._watches: dict[str, Watch] = {}
         self._newest = 0.0
         """The latest change that a Search has told."""
@@ -105,7 +107,7 @@ class Watching:
         """What is new of these running trials: reports, then ends."""
         self.search(self._since(trials))
         self._describe_absent(trials)
-        return [*self._reports()] if self._curves else [], [*self._ended(trials)]
+        return [*self._reports(trials)] if self._curves else [], [*self._ended(trials)]
 
     def _since(self, trials: Sequence[Trial]) -> float | None:
         """From which change on a Search must tell."""
@@ -131,15 +133,15 @@ class Watching:
             else:
                 self.take_in(job)
 
-    def _reports(self) -> Iterator[Reported]:
-        """New points of the curves of running jobs."""
-        lines: dict[str, list[str]] = {}
+    def _reports(self, trials: Sequence[Trial]) -> Iterator[Reported]:
+        """New points of the curves of these running trials."""
         for name, line in self._log.read():
             if name in self._watches:
-                lines.setdefault(name, []).append(line)
-        for name, printed in lines.items():
+                self._printed.setdefault(name, []).append(line)
+        asked = {trial.job_name for trial in trials}
+        for name in [name for name in self._printed if name in asked]:
             scanner = self._scanners.setdefault(name, MetricScanner(self._metrics))
-            if points := scanner.feed("".join(f"{line}\n" for line in printed).encode()):
+            if points := scanner.feed("".join(f"{line}\n" for line in self._printed.pop(name)).encode()):
                 yield Reported(name, points)
 
     def _ended(self, trials: Sequence[Trial]) -> Iterator[Ended]:
