@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from byohpo_core.errors import UnknownStudy as UnknownStudy
     from byohpo_core.hookspecs import Traits as Traits
     from byohpo_core.hookspecs import hookimpl as hookimpl
+    from byohpo_core.metrics import MetricScanner as MetricScanner
+    from byohpo_core.metrics import compile_metrics as compile_metrics
+    from byohpo_core.metrics import default_regex as default_regex
     from byohpo_core.plugins.finding import register as register
     from byohpo_core.plugins.options import option as option
     from byohpo_core.space.parameters import CategoricalParameter as CategoricalParameter
@@ -73,6 +76,7 @@ _HOMES = {
         "UnknownStudy",
     ),
     "hookspecs": ("Traits", "hookimpl"),
+    "metrics": ("MetricScanner", "compile_metrics", "default_regex"),
     "plugins.finding": ("register",),
     "plugins.options": ("option",),
     "space.parameters": ("CategoricalParameter", "ContinuousParameter", "IntegerParameter", "StaticParameter"),
