@@ -91,7 +91,7 @@ class Ended:
     """A job is over. `metrics` are its final values; times are seconds on the backend's clock."""
 
     job_name: str
-    outcome: Outcome
+    outcome: Outcome = attrs.field(converter=Outcome)
     metrics: Mapping[str, float] = NOTHING
     reason: str | None = None
     """Why it failed or stopped, and where its log is."""
