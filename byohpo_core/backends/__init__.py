@@ -1,1 +1,1 @@
-"""Where jobs run: one folder or file a kind of backend, each found by its entry point."""
+"""The built-in backends: one folder or file for each kind, found by its entry point."""

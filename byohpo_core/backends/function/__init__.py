@@ -1,1 +1,1 @@
-"""Trials are calls of a Python function."""
+"""The backend that runs each trial as a call of a Python function."""

@@ -1,1 +1,1 @@
-"""Trials are training scripts on this machine."""
+"""The backend that runs each trial as a training script on this machine."""
