@@ -1,9 +1,9 @@
-"""The backend API of byohpo: what runs the jobs of a study implements an `Estimator` and a `Backend`.
+"""The backend API of byohpo: to run jobs in a new place, implement an `Estimator` and a `Backend`.
 
-An `Estimator` is what a user gives to `Tuner`: a frozen description of what is tuned, kept as JSON in the study's
-manifest. Connected to a study it becomes a `Backend`, which starts, watches and stops jobs and lives as long as the
-driver. An estimator's class is found by its entry point in the group `byohpo.backends`, under the name that is its
-`kind`. A backend, whole:
+The user gives an `Estimator` to `Tuner`. It is a frozen description of what is tuned, and the study's manifest stores
+it as JSON. Its `connect` makes a `Backend` for one study, which starts, watches and stops jobs and lives as long as the
+driver. byohpo finds an estimator's class by its entry point in the group `byohpo.backends`; the entry point has the
+name that is the class's `kind`. A complete backend:
 
     @attrs.frozen
     class Cluster(Estimator):
@@ -25,15 +25,16 @@ driver. An estimator's class is found by its entry point in the group `byohpo.ba
 
 What the core relies on:
 
-- A job is known by `trial.job_name`, which is unique for ever. A name is launched at most once, whatever crashes when:
-  `launch` and `adopt` must recognise a job that exists.
-- The driver journals what it intends before it calls `launch`, so after a crash `adopt` is given every job that may
-  exist: it finds those that run, starts those that were never started, and reports those that are lost.
-- Each job that was given to `launch` or `adopt` ends with exactly one `Ended`.
-- Only the backend waits and only the backend has a clock. All times are seconds on that clock.
+- `trial.job_name` identifies a job and is never used again. Each name is launched at most once, even if the driver
+  crashes at any moment: `launch` and `adopt` must recognise a job that already exists.
+- The driver journals the jobs that it intends to start before it calls `launch`. After a crash, `adopt` therefore
+  receives every job that may exist. It finds the jobs that run, starts the jobs that were never started, and reports
+  the jobs that are lost.
+- Each job that is passed to `launch` or `adopt` ends with exactly one `Ended`.
+- Only the backend waits, and only the backend has a clock. All times are seconds on that clock.
 
-`byohpo_core.testing.BackendConformance` checks all this; docs/bring-your-own/4-a-backend.md writes a backend step by
-step.
+`byohpo_core.testing.BackendConformance` checks all of this. docs/bring-your-own/4-a-backend.md shows how to write a
+backend step by step.
 """
 
 import inspect
@@ -61,25 +62,25 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Outcome(StrEnum):
-    """How a job ended, as its backend saw it."""
+    """How a job ended, as reported by its backend."""
 
     Completed = "Completed"
     Failed = "Failed"
-    """The training code failed: the trial is a failed trial."""
+    """The training code failed, so the trial has failed."""
     Stopped = "Stopped"
-    """Somebody asked for the stop."""
+    """The job was stopped on request."""
     Interrupted = "Interrupted"
-    """The infrastructure failed (capacity, spot, a reboot): tried again, up to `max_attempts`."""
+    """The infrastructure failed (capacity, spot, a reboot). The trial is tried again, up to `max_attempts`."""
     Lost = "Lost"
-    """The job died with its driver: tried again, counted towards no limit."""
+    """The job died with its driver. The trial is tried again, and this counts towards no limit."""
 
 
 @attrs.frozen
 class Reported:
-    """Values that a running job has published so far.
+    """Values that a running job has reported so far.
 
     `points` maps a metric's name to (index of the first value, values). A backend may repeat points, for example after
-    a restart; the core keeps each index once.
+    a restart: the core keeps one value per index.
     """
 
     job_name: str
@@ -88,13 +89,13 @@ class Reported:
 
 @attrs.frozen
 class Ended:
-    """A job is over. `metrics` are its final values; times are seconds on the backend's clock."""
+    """The end of a job. `metrics` are its final values; times are seconds on the backend's clock."""
 
     job_name: str
     outcome: Outcome = attrs.field(converter=Outcome)
     metrics: Mapping[str, float] = NOTHING
     reason: str | None = None
-    """Why it failed or stopped, and where its log is."""
+    """Why the job failed or stopped, and where its log is."""
     started: float | None = None
     ended: float | None = None
     details: Mapping[str, Any] = NOTHING
@@ -106,17 +107,17 @@ Update = Reported | Ended
 
 @attrs.frozen
 class JobSettings:
-    """What holds for every job of a study, whatever the backend."""
+    """Settings that apply to every job of a study, on any backend."""
 
     folder: Path
-    """Where a backend may keep files: one folder per study, `folder / study.id`."""
+    """Where a backend may keep files. Each study has its own folder, `folder / study.id`."""
     metric_definitions: tuple[tuple[str, str], ...] = ()
     """Pairs (metric name, regular expression with one group)."""
     inputs: Mapping[str, str] = NOTHING
     """Channel name -> local path or S3 URI."""
     tags: tuple[tuple[str, str], ...] = ()
     curves: bool = False
-    """Whether somebody asks for what running jobs report, such as a rule of early stopping."""
+    """Whether anything in the study needs the values that running jobs report, such as early stopping."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -139,59 +140,60 @@ class JobSettings:
 
 
 class Estimator(ABC):
-    """What is tuned: a frozen, JSON-able description. Only `describe` and `connect` have no default."""
+    """A frozen, JSON-able description of what is tuned. You must implement only `describe` and `connect`."""
 
     kind: ClassVar[str]
-    """The name of its entry point in the group `byohpo.backends`."""
+    """The name of the class's entry point in the group `byohpo.backends`."""
     reports: ClassVar[bool] = True
-    """Whether jobs report values while they run, as early stopping needs it."""
+    """Whether jobs report values while they run, which early stopping needs."""
 
     @property
     def name(self) -> str:
-        """A short name of letters, digits and hyphens, for studies that the user gives none."""
+        """A short name of letters, digits and hyphens, used for a study if the user gives no name."""
         return self.kind
 
     @property
     def hyperparameters(self) -> Mapping[str, Any]:
-        """Fixed hyperparameters, handed to every job."""
+        """Fixed hyperparameters, passed to every job."""
         return NOTHING
 
     @property
     def functions(self) -> Sequence[Callable[..., Any]]:
-        """The Python functions that a driver in another process must import."""
+        """The Python functions that a driver in another process must be able to import."""
         return ()
 
     def fixed(self, tuned: Collection[str]) -> Mapping[str, Any]:
-        """The fixed hyperparameters beside the *tuned* ones; one that is in both is refused."""
+        """The fixed hyperparameters of a study that tunes the *tuned* ones. A name in both is an error."""
         return self.hyperparameters
 
     def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:
-        """Pairs (metric, regex) for the objectives that the user gave none for; empty where none are needed."""
+        """Pairs (metric, regex) for objectives that the user has not defined; empty if none are needed."""
         return ()
 
     def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple["Estimator", JobSettings]:
-        """This estimator and the settings as jobs will have them; *inputs* is what the user gave to `fit`.
+        """Return this estimator and the settings as jobs will use them; *inputs* is what the user gave to `fit`.
 
-        The place for all checks: raise `InvalidInput` if jobs could not be started like this.
+        Make all checks here: raise `InvalidInput` if jobs could not be started with these values.
         """
         return self, attrs.evolve(settings, inputs=channels(inputs))
 
     def reservation(self) -> float | None:
-        """The most that one job can cost, for `max_cost`; None where that is not known."""
+        """The most that one job can cost, for `max_cost`; None if that is unknown."""
         return None
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """The JSON form of a prepared estimator, kept in the manifest: its `kind` and what `restore` needs.
+        """The JSON form of a prepared estimator, stored in the manifest: its `kind` and what `restore` needs.
 
-        Where a Python function is tuned, `function` is its `module:qualname` and `folder` where its module is.
+        If a Python function is tuned, `function` is its `module:qualname` and `folder` is where its module is.
         """
 
     @classmethod
     def restore(cls, description: Mapping[str, Any], given: Any = None) -> "Estimator":
-        """The inverse of `describe`, with what only this process may have taken from the estimator *given*.
+        """Rebuild an estimator from the result of `describe`.
 
-        Raises `InvalidInput` if this process cannot rebuild it.
+        *given* is the user's estimator, or None: take from it what only this process can have, such as a function.
+        Raises `InvalidInput` if this process cannot rebuild the estimator.
         """
         if given is not None:
             rebuilt: Estimator = given
@@ -200,31 +202,31 @@ class Estimator(ABC):
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], beside: Path) -> "Estimator":
-        """The estimator that a table of a TOML file describes; relative paths lie in the folder *beside*.
+        """Build an estimator from a table of a TOML file; paths in it are relative to the folder *beside*.
 
-        By default the keys are the constructor's arguments. Raises `InvalidInput` for an unknown or a missing one.
+        By default the keys are the constructor's arguments. Raises `InvalidInput` for an unknown or a missing key.
         """
         return cls(**checked_arguments(cls, table))
 
     @classmethod
     def in_code(cls, function: str) -> str:
-        """How a user writes this estimator around a function of that name, to go on with a study in their program."""
+        """The Python code that makes this estimator from a function of that name, for the hint how to resume."""
         return f"{cls.__name__}({function})"
 
     @classmethod
     def fetch(cls, journal: Journal, name: str, *, given: Any = None, mirror: str | None = None) -> EventLog | None:
-        """Bring a study that this journal lacks from where this kind keeps copies; None if it is not there either.
+        """Copy a study that this journal lacks from a mirror of this kind into it; None if no mirror has it either.
 
-        *given* is the user's estimator, if there is one; *mirror* is the place to look at, if the user names one.
+        *given* is the user's estimator, if there is one. *mirror* is the place to look at, if the user names one.
         """
         return None
 
     def mirrored(self, log: EventLog) -> EventLog:
-        """Where a driver of this study writes: its log, or one around it that keeps a copy elsewhere."""
+        """The log that the driver writes to: the study's own, or a wrapper that also keeps a copy elsewhere."""
         return log
 
     def attached_to(self, trial: Trial) -> Any:
-        """The user's object as it is after training this *trial*; raises `InvalidInput` where there is none."""
+        """The user's object, attached to the finished job of this *trial*; raises `InvalidInput` if there is none."""
         raise InvalidInput(
             f"a {type(self).__name__} cannot be attached to a job: the model of trial {trial.number} is "
             f"{trial.model_artifacts or 'not kept'}"
@@ -232,48 +234,54 @@ class Estimator(ABC):
 
     @abstractmethod
     def connect(self, study: Study, settings: JobSettings) -> "Backend":
-        """A backend for this study, new or resumed (`study.now` is its last journaled time)."""
+        """Make a backend for this study, which is new or resumed; `study.now` is its last journaled time."""
 
 
 class Backend(ABC):
     """Runs the jobs of one study."""
 
     poll_seconds: float = 1.0
-    """How long one poll waits for news, on the backend's clock."""
+    """How long one poll waits for updates, in seconds on the backend's clock."""
     jobs_survive: bool = True
-    """Whether jobs go on when their driver is gone."""
+    """Whether jobs keep running after their driver has ended."""
     slots: float = math.inf
-    """How many jobs can run at once now; infinite where only the study limits it."""
+    """How many jobs can run at once now; infinite if only the study sets a limit."""
 
     @abstractmethod
     def launch(self, trials: Sequence[Trial]) -> None:
-        """Start a job named `trial.job_name` for each trial; must not start one that was started before."""
+        """Start a job named `trial.job_name` for each trial. Never start a job that was started before."""
 
     @abstractmethod
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
-        """Take over jobs that an earlier driver meant to start: start the missing, find the running, tell the lost."""
+        """Take over the jobs that an earlier driver intended to start.
+
+        Find those that run, start those that are missing, and report those that are lost.
+        """
 
     @abstractmethod
     def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:
-        """What is new about these running trials, in order of arrival; waits at most `wait_seconds` for something."""
+        """Return updates on these running trials, in order of arrival; wait at most `wait_seconds` for the first."""
 
     @abstractmethod
     def stop(self, trials: Sequence[Trial]) -> None:
-        """Ask these jobs to stop; each still ends with an `Ended`. It may be asked before `adopt`, which heeds it."""
+        """Ask these jobs to stop; each still ends with an `Ended`.
+
+        The driver may call this before `adopt`, which must then not start these jobs.
+        """
 
     def withdraw(self) -> None:  # noqa: B027 - most backends start what is launched at once
-        """No more jobs are wanted: tell those that were launched and could not be started yet as lost."""
+        """Start no more jobs: report launched jobs that could not be started yet as lost."""
 
     def now(self) -> float:
         """Seconds on the backend's clock: Unix time, or a virtual clock."""
         return time.time()
 
     def close(self) -> None:  # noqa: B027 - most backends hold nothing
-        """The driver is leaving; jobs that can live without it go on."""
+        """Release what the backend holds: the driver is leaving. Jobs that can run without it keep running."""
 
 
 def checked_arguments(made: Callable[..., Any], table: Mapping[str, Any]) -> dict[str, Any]:
-    """A table whose keys are arguments of a callable; raises `InvalidInput` for an unknown or a missing one."""
+    """Copy a table whose keys are a callable's arguments; raises `InvalidInput` for an unknown or a missing key."""
     known = inspect.signature(made).parameters
     for key in table:
         if key not in known:

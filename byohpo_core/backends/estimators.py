@@ -1,4 +1,4 @@
-"""What a user gives to a tuner, as an estimator of its kind. Every kind is found by its entry point."""
+"""Turn what a user gives to a tuner into an estimator, and find each kind of estimator by its entry point."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ _logger = logging.getLogger("byohpo")
 
 
 def as_estimator(given: Any) -> Estimator:
-    """What the user gave, as an estimator: a function, a script's path or an SDK's object stands for itself."""
+    """Return an estimator as it is; make one from a function, a script's path, an SDK object or a request."""
     return given if isinstance(given, Estimator) else estimator_class(_kind(given))(given)
 
 
@@ -29,27 +29,31 @@ def _kind(given: Any) -> str:
 
 
 def estimator_class(kind: str) -> Any:
-    """The class of a kind of estimators; raises `UnknownPlugin` if none is installed."""
+    """The estimator class of this kind; raises `UnknownPlugin` if none is installed."""
     return find(kind, BACKENDS).plugin
 
 
 def restore_estimator(description: Mapping[str, Any], given: Estimator | None) -> Estimator:
-    """The estimator that a manifest describes, with what only this process has taken from the one *given*."""
+    """Rebuild the estimator that a manifest describes.
+
+    The user's estimator *given*, if any, supplies what only this process has, such as a function. Raises `InvalidInput`
+    if it is of another kind.
+    """
     kind = description["kind"]
     if given is not None and given.kind != kind:
-        raise InvalidInput(f"the study's estimator is of the kind {kind!r}, not {given.kind!r}")
+        raise InvalidInput(f"the study's estimator is of kind {kind!r}, but the given one is of kind {given.kind!r}")
     estimator: Estimator = estimator_class(kind).restore(description, given)
     for function in () if given is None else given.functions:
         before, now = description.get("function"), kept_name(function)
         if before not in (None, now):
-            _logger.warning("the study has tuned the function %s, and goes on with %s", before, now)
+            _logger.warning("the study tuned the function %s until now and continues with %s", before, now)
     return estimator
 
 
 def fetch_study(journal: Journal, name: str, given: Estimator | None, mirror: str | None) -> EventLog | None:
-    """Bring a study into the journal that another machine has driven, by its estimator or the place of its mirror.
+    """Copy a study that another machine has driven into the journal; None if its mirror is not found.
 
-    Only SageMaker's jobs have mirrors, unless the estimator given knows others.
+    Looks for a mirror of SageMaker jobs, unless the estimator *given* is of another kind.
     """
     kind = "sagemaker" if given is None else given.kind
     fetched: EventLog | None = estimator_class(kind).fetch(journal, name, given=given, mirror=mirror)

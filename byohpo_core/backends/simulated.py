@@ -1,4 +1,4 @@
-"""Jobs that exist only on a virtual clock: years of training in seconds, and every kind of failure on demand."""
+"""Simulate jobs on a virtual clock, with any failure: years of training take seconds."""
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
@@ -17,21 +17,21 @@ from byohpo_core.validate import frozen_mapping
 
 @attrs.frozen
 class Simulation:
-    """What one job would do."""
+    """What one simulated job does."""
 
     metrics: Mapping[str, float] | Sequence[Mapping[str, float]] = attrs.field()
-    """Final metrics, or a curve: metrics at equally spaced moments, of which the last are the final ones."""
+    """Final metrics, or a curve: a list of metrics at equal time steps, whose last entry holds the final metrics."""
     seconds: float = attrs.field(validator=attrs.validators.ge(0))
     failure: str | None = None
-    """If given, the training code fails with this reason at the end."""
+    """If set, the training code fails with this reason at the end."""
     interruptions: int = 0
-    """How many attempts the infrastructure fails at half time before one gets through."""
+    """How many attempts the infrastructure interrupts, each at half of its time, before one runs to its end."""
 
     @metrics.validator
     def _check_metrics(self, _: object, metrics: Any) -> None:
         curve = [metrics] if isinstance(metrics, Mapping) else metrics
         if isinstance(curve, str) or not all(isinstance(point, Mapping) for point in curve):
-            raise TypeError(f"the simulated metrics {metrics!r} are no mapping, nor a list of mappings")
+            raise TypeError(f"metrics of a Simulation must be a mapping or a list of mappings, not {metrics!r}")
 
     @property
     def curve(self) -> Sequence[Mapping[str, float]]:
@@ -70,7 +70,7 @@ class Simulated(Estimator):
 
 
 class SimulatedBackend(Backend):
-    """A virtual clock and a heap of what happens when."""
+    """A virtual clock and a heap of future updates."""
 
     def __init__(self, function: Callable[[Mapping[str, Any]], Simulation], now: float) -> None:
         self.poll_seconds = 60.0
@@ -94,12 +94,12 @@ class SimulatedBackend(Backend):
                 self._schedule(trial)
 
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
-        """Jobs went on while nobody looked: each started when it was journaled."""
+        """Schedule the jobs again, from the start times in the journal: they kept running without a driver."""
         self.launch(trials)
         return ()
 
     def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:
-        """Jump to the next thing that happens, at most *wait_seconds* ahead."""
+        """Move the clock to the next update, by at most *wait_seconds*."""
         deadline = self._now + wait_seconds
         asked = {trial.job_name for trial in trials}
         updates = [update for update in self._untold if update.job_name in asked]
@@ -130,12 +130,12 @@ class SimulatedBackend(Backend):
         started = self._now if trial.started is None else trial.started
         try:
             simulation = self._function(dict(trial.hyperparameters))
-        except Exception as error:  # noqa: BLE001 - as for a training script: its failure is the trial's
+        except Exception as error:  # noqa: BLE001 - an exception fails the trial, as in a training script
             told = f"{type(error).__name__}: {error}"
             self._push(started, Ended(job_name, Outcome.Failed, reason=told, started=started, ended=started))
             return
         if not isinstance(simulation, Simulation):
-            raise InvalidInput(f"the simulated function returned {simulation!r}; a Simulation is expected")
+            raise InvalidInput(f"the simulated function must return a Simulation, but it returned {simulation!r}")
         ended = started + simulation.seconds
         curve = simulation.curve
         outcome, metrics = Outcome.Completed, NOTHING

@@ -198,7 +198,7 @@ def test_a_job_that_no_quota_of_ours_can_hold_is_an_error(make_account):
     """Two instances each, and one is allowed: it would wait for ever."""
     account = make_account(quota=1)
     request = {**REQUEST, "ResourceConfig": {**REQUEST["ResourceConfig"], "InstanceCount": 2}}
-    with pytest.raises(ByohpoError, match="the account may run no such job"):
+    with pytest.raises(ByohpoError, match=r"quota .*; ask AWS"):
         account.tuner(account.training_job(request)).fit(job_name="study")
     assert not account.emulator.jobs
 
@@ -219,7 +219,7 @@ def test_somebody_elses_job_of_that_name_is_not_taken(account, monkeypatch):
     monkeypatch.setattr("byohpo_core.journal.studies.draw_id", lambda name: f"{name}-abcd")
     other = {**REQUEST, "TrainingJobName": "study-abcd-1-0", "HyperParameters": {"x": "7", "n": "1"}}
     account.emulator.client("sagemaker").create_training_job(**other)
-    with pytest.raises(ByohpoError, match="study-abcd-1-0 exists and is not this study's: choose another job_name"):
+    with pytest.raises(ByohpoError, match=r"study-abcd-1-0 exists .*: choose another job_name"):
         account.tuner().fit(job_name="study")
     assert "StopTrainingJob" not in account.operations()
 
@@ -252,7 +252,7 @@ def test_the_quota_shrinks_the_slots_and_lets_them_grow_again(make_account, capl
 def test_a_quota_of_none_is_an_error(make_account):
     """Waiting would be in vain."""
     account = make_account(quota=0)
-    with pytest.raises(ByohpoError, match=r"the account may run no such job: .* 0 Instances"):
+    with pytest.raises(ByohpoError, match=r"quota .* 0 Instances.*; ask AWS"):
         account.tuner().fit(job_name="study")
     assert not account.emulator.jobs
 
@@ -265,7 +265,7 @@ def test_an_instance_type_of_which_the_account_may_run_none_is_left_out(make_acc
     job = account.training_job(instance_types=["ml.m5.large", "ml.c5.xlarge"])
     study = account.tuner(job).fit(job_name="study")
     assert [str(trial.status) for trial in study.trials] == ["Completed"] * 8
-    assert "the account may run no job on ml.c5.xlarge" in caplog.text
+    assert "no job on ml.c5.xlarge" in caplog.text
 
 
 @pytest.mark.parametrize(

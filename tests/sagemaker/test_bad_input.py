@@ -18,17 +18,17 @@ WRONG = {
     "value too long": (
         {},
         {"ranges": {"x": CategoricalParameter(["a", "b" * 2501])}},
-        "'x' has a value of over 2500 characters",
+        "'x' .* 2500 characters",
     ),
     "value too long as JSON": (
         {"HyperParameters": {"sagemaker_program": '"train.py"'}},
         {"ranges": {"x": CategoricalParameter(["é" * 900, "b"])}},
-        "'x' has a value of over 2500 characters",
+        "'x' .* 2500 characters",
     ),
     "static value too long": (
         {},
         {"ranges": {"x": ContinuousParameter(0, 1), "y": StaticParameter("b" * 2501)}},
-        "'y' has a value of over 2500 characters",
+        "'y' .* 2500 characters",
     ),
     "fixed value too long": ({"HyperParameters": {"a": "b" * 2501}}, {}, "2501 characters"),
     "101 hyperparameters": (
@@ -63,7 +63,7 @@ MALFORMED = {
     "resources are nothing": ({"ResourceConfig": None}, "ResourceConfig, value: None"),
     "stopping is a number": ({"StoppingCondition": 60}, "StoppingCondition, value: 60"),
     "channels are a text": ({"InputDataConfig": "s3://bucket/data"}, "InputDataConfig is 's3://bucket/data', not a"),
-    "channel without a name": ({"InputDataConfig": [{"DataSource": {}}]}, "no channel with a ChannelName"),
+    "channel without a name": ({"InputDataConfig": [{"DataSource": {}}]}, "InputDataConfig .*DataSource.* ChannelName"),
 }
 
 

@@ -199,9 +199,7 @@ def test_a_built_in_algorithm_needs_no_metric_definition(account):
 def test_early_stopping_of_a_built_in_algorithm_needs_a_metric_definition(account):
     """Nothing else tells how the log has a value; and the service refuses definitions for its own images."""
     settings = {"early_stopping_type": "Auto", "max_jobs": 1, "max_parallel_jobs": 1}
-    with pytest.raises(
-        InvalidInput, match=r"nothing tells how they print 'loss': give metric_definitions=\[\{\"Name\""
-    ):
+    with pytest.raises(InvalidInput, match=r"early stopping .*'loss'.*: give metric_definitions=\[\{\"Name\""):
         account.tuner(account.training_job(XGBOOST), metric_definitions=None, **settings).fit(job_name="study")
     study = account.tuner(account.training_job(XGBOOST), **settings).fit(job_name="study")
     (request,) = created(account)
@@ -257,7 +255,7 @@ def test_instance_types_and_groups_are_refused_together(account):
     """One of them would say nothing."""
     groups = [{"InstanceType": "ml.m5.large", "InstanceCount": 1, "InstanceGroupName": "one"}]
     request = {**REQUEST, "ResourceConfig": {"InstanceGroups": groups, "VolumeSizeInGB": 10}}
-    with pytest.raises(InvalidInput, match="instance_types cannot stand beside the job's InstanceGroups"):
+    with pytest.raises(InvalidInput, match=r"instance_types .*InstanceGroups"):
         account.tuner(account.training_job(request, instance_types=["ml.m5.large"])).fit()
 
 
@@ -286,8 +284,8 @@ def test_a_study_that_goes_on_keeps_its_types_and_prices_and_may_be_slower(accou
         ({"RoleArn": "arn:aws:iam::12:role/training"}, "RoleArn is .* does not match"),
         ({"OutputDataConfig": {}}, "S3OutputPath"),
         ({"OutputDataConfig": {"S3OutputPath": "bucket/out"}}, "S3OutputPath is 'bucket/out'"),
-        ({"HyperParameters": {"a": "b" * 2501}}, r"HyperParameters\['a'\] has 2501 characters; at most 2500"),
-        ({"HyperParameters": {f"p{n}": "1" for n in range(101)}}, "HyperParameters has 101 entries; at most 100"),
+        ({"HyperParameters": {"a": "b" * 2501}}, r"HyperParameters\['a'\] has 2501 characters; .* 2500"),
+        ({"HyperParameters": {f"p{n}": "1" for n in range(101)}}, "HyperParameters has 101 entries; .* 100"),
         ({"Tags": [{"Key": "a", "Value": "?" * 2}]}, r"Tags\[0\].Value"),
         ({"Environment": {"1": "x"}}, "Environment: the name '1'"),
         (

@@ -63,7 +63,7 @@ def test_an_input_replaces_the_channel_of_its_name():
 
 def test_a_local_folder_is_refused():
     """Nobody would upload it."""
-    with pytest.raises(InvalidInput, match="channel 'train' is 'data'; beside a request it must be an S3 URI"):
+    with pytest.raises(InvalidInput, match=r"channel 'train' is 'data'.* S3 URI"):
         capture(request(), {"train": "data"})
 
 
@@ -75,7 +75,7 @@ def test_what_is_no_json_is_refused():
 
 def test_anything_else_is_refused():
     """In one line."""
-    with pytest.raises(InvalidInput, match=r"^3 is no Estimator, ModelTrainer or CreateTrainingJob request$"):
+    with pytest.raises(InvalidInput, match=r"^3 is .*Estimator, ModelTrainer or CreateTrainingJob request$"):
         capture(3, None)
     assert kind_of(3) is None
 

@@ -1,4 +1,4 @@
-"""Evaluate a Python function: in threads of this process, or in processes of its own."""
+"""Tune a Python function: call it in threads of this process or in separate processes."""
 
 import queue
 import re
@@ -36,15 +36,15 @@ _TARGET = '"work:train" for train in work.py'
 class PythonFunction(Estimator):
     """A function from a dict of hyperparameters to a number, or to a dict of metrics by name.
 
-    It is called in threads; with `processes=True` in processes, each of which imports it by name. An exception makes
-    the trial a failed one.
+    It is called in threads or, with `processes=True`, in separate processes that import it by name. If it raises an
+    exception, the trial fails.
     """
 
     function: Callable[[dict[str, Any]], Any]
     processes: bool = attrs.field(default=False, kw_only=True)
     hyperparameters: Mapping[str, Any] = attrs.field(default=NOTHING, kw_only=True, converter=frozen_mapping)
     folder: str | None = attrs.field(default=None, kw_only=True)
-    """Where the function's module is, if that is no place that Python imports from."""
+    """The folder of the function's module, if it is not on Python's import path."""
     kind: ClassVar[str] = "function"
     reports: ClassVar[bool] = False
 
@@ -53,8 +53,8 @@ class PythonFunction(Estimator):
             raise InvalidInput(f"{self.function!r} is not a function")
         if self.processes and not is_importable(self.function):
             raise InvalidInput(
-                f"processes=True needs a function that a new process can import; {qualified_name(self.function)} is "
-                "not: move it to the top level of a module"
+                "processes=True needs a function that a new process can import, and it cannot import "
+                f"{qualified_name(self.function)}: move it to the top level of a module"
             )
 
     @property
@@ -89,7 +89,7 @@ class PythonFunction(Estimator):
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], beside: Path) -> "PythonFunction":
-        """*target*, a function's name such as "work:train" for train in work.py beside the file, and *processes*."""
+        """Keys: *target*, such as "work:train" for train in work.py next to the TOML file, and *processes*."""
         for key in table:
             if key not in _KEYS:
                 raise InvalidInput(f"unknown key {key}{nearest(key, _KEYS, 'known')}")
@@ -97,7 +97,7 @@ class PythonFunction(Estimator):
             raise InvalidInput(f"target is missing: name a function, such as {_TARGET}")
         target, processes = table["target"], flag("processes", table.get("processes", False))
         if not isinstance(target, str) or not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", target):
-            raise InvalidInput(f"target is {target!r}, not a function's name, such as {_TARGET}")
+            raise InvalidInput(f"target is {target!r}, which is not the name of a function, such as {_TARGET}")
         folder = str(beside)
         try:
             function = load_function(target, folder)
@@ -107,7 +107,7 @@ class PythonFunction(Estimator):
 
     @classmethod
     def in_code(cls, function: str) -> str:
-        """A `Tuner` takes a function as it is."""
+        """The function's name alone, since a `Tuner` accepts a function as it is."""
         return function
 
     def connect(self, study: Study, settings: JobSettings) -> "FunctionBackend":
@@ -115,7 +115,7 @@ class PythonFunction(Estimator):
 
 
 class FunctionBackend(Backend):
-    """As many threads as slots. Evaluations die with the driver."""
+    """Evaluate in one thread per slot. Evaluations die with the driver."""
 
     jobs_survive = False
 
@@ -138,7 +138,7 @@ class FunctionBackend(Backend):
                 self._pool.submit(self._evaluate, job_name, dict(trial.hyperparameters))
 
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
-        """Evaluations of an earlier driver died with it."""
+        """Report every job as lost, since the evaluations of an earlier driver died with it."""
         return [Ended(str(trial.job_name), Outcome.Lost, reason="lost with its driver") for trial in trials]
 
     def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:
@@ -156,23 +156,23 @@ class FunctionBackend(Backend):
                 self._untold.append(self._news.get(timeout=left))
 
     def stop(self, trials: Sequence[Trial]) -> None:
-        """A process is killed, and what has not begun does not begin; a running thread is waited for."""
+        """Kill processes and cancel evaluations that have not begun; threads run to their end."""
         for trial in trials:
             job_name = str(trial.job_name)
-            self._stopped.add(job_name)  # before the look: a worker that is not there yet looks here when it is
+            self._stopped.add(job_name)  # before the next line: a worker that starts later checks this set
             worker = self._workers.get(job_name)
             if worker is not None:
                 worker.kill()
 
     def close(self) -> None:
-        """Wait for what runs."""
+        """Wait for the running evaluations."""
         self._pool.shutdown()
 
     def _evaluate(self, job_name: str, hyperparameters: dict[str, Any]) -> None:
         started = time.time()
         try:
             outcome, answer = self._call(job_name, hyperparameters)
-        except BaseException as error:  # noqa: BLE001 - whatever the function raises is its trial's failure
+        except BaseException as error:  # noqa: BLE001 - whatever the function raises fails the trial
             outcome, answer = Outcome.Failed, f"{type(error).__name__}: {error}"
         metrics: Mapping[str, float] = NOTHING
         reason = None
@@ -181,7 +181,7 @@ class FunctionBackend(Backend):
         else:
             try:
                 metrics = as_metrics(answer, self._objective)
-            except Exception as error:  # noqa: BLE001 - what was returned may raise anything when it is looked at
+            except Exception as error:  # noqa: BLE001 - reading the returned object may raise anything
                 outcome, reason = Outcome.Failed, str(error) or type(error).__name__
         self._news.put(Ended(job_name, outcome, metrics, reason, started, time.time()))
 
@@ -205,7 +205,7 @@ class FunctionBackend(Backend):
 
 
 def as_metrics(answer: Any, objective: str) -> dict[str, float]:
-    """What a function returned, as metrics by name; a bare number is the (first) objective."""
+    """Convert what a function returned to metrics by name; a bare number is the (first) objective."""
     if not isinstance(answer, Mapping):
         answer = {objective: answer}
     return {str(name): _as_float(name, value) for name, value in answer.items()}
@@ -213,6 +213,6 @@ def as_metrics(answer: Any, objective: str) -> dict[str, float]:
 
 def _as_float(name: object, value: Any) -> float:
     given = plain(value)
-    if isinstance(given, bool) or not isinstance(given, (int, float)):  # one that is not finite is the trial's failure
+    if isinstance(given, bool) or not isinstance(given, (int, float)):  # nan or inf fails the trial later
         raise TypeError(f"the function returned {value!r} for {name!r}, not a number")
     return float(given)

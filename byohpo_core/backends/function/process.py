@@ -1,4 +1,4 @@
-"""The parent's side of an evaluation in a process of its own."""
+"""Start, call and kill the process of one evaluation, from the driver's side."""
 
 import json
 import os
@@ -14,10 +14,10 @@ from byohpo_core.backendspecs import Outcome
 
 
 class Worker:
-    """A process that evaluates the function once, and talks JSON over two pipes.
+    """A process that evaluates the function once and exchanges JSON with the driver over two pipes.
 
-    It has a session of its own, so that a Ctrl-C on the terminal does not reach it; it ends itself when the pipe of its
-    request is closed, which it is when this process dies.
+    It runs in its own session, so that Ctrl-C on the terminal does not reach it. It ends itself when its request pipe
+    is closed, which happens when the driver dies.
     """
 
     def __init__(self, function: str) -> None:
@@ -59,7 +59,7 @@ class Worker:
         os.close(self._answers)
 
     def call(self, hyperparameters: Mapping[str, Any]) -> tuple[Outcome, Any]:
-        """The outcome, and the function's answer or the reason for its failure."""
+        """Return the outcome, and the function's answer or the reason for the failure."""
         with suppress(BrokenPipeError), os.fdopen(os.dup(self._requests), "w", encoding="utf-8") as requests:
             requests.write(json.dumps(dict(hyperparameters)) + "\n")
         with os.fdopen(os.dup(self._answers), encoding="utf-8") as answers:
@@ -75,7 +75,7 @@ class Worker:
         return Outcome.Failed, f"the evaluation's process died with exit code {code}"
 
     def kill(self) -> None:
-        """Stop the evaluation, with all that it started."""
+        """Kill the evaluation and every process that it has started."""
         self._killed = True
         self._kill()
 

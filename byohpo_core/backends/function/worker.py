@@ -1,4 +1,4 @@
-"""The process behind `PythonFunction(f, processes=True)`: hyperparameters in, answer out, as JSON."""
+"""The process behind `PythonFunction(f, processes=True)`: read hyperparameters and write the answer, as JSON."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from byohpo_core.validate import plain
 
 
 def main(function: str, request: int, answer: int) -> None:
-    """Evaluate once. What the function prints goes to standard error, as the pipes are ours."""
+    """Evaluate the function once. What it prints goes to standard error."""
     os.dup2(2, 1)
     line = os.fdopen(os.dup(request), "rb", buffering=0).readline()
     if not line:
@@ -21,14 +21,14 @@ def main(function: str, request: int, answer: int) -> None:
     reply: dict[str, Any]
     try:
         reply = {"answer": _as_json(load_function(function)(json.loads(line)))}
-    except BaseException as error:  # noqa: BLE001 - it is told to the driver
+    except BaseException as error:  # noqa: BLE001 - the driver reports it
         reply = {"failure": f"{type(error).__name__}: {error}"}
     with os.fdopen(answer, "w", encoding="utf-8") as answers:
         answers.write(json.dumps(reply) + "\n")
 
 
 def _leave_with_the_driver(request: int) -> None:
-    """End this process, and what it started, when the pipe's other side is closed: the driver is no more."""
+    """Kill this process group once the driver has died, which closes the other end of the pipe."""
     os.read(request, 1)
     os.killpg(0, signal.SIGKILL)
 

@@ -1,4 +1,7 @@
-"""Run a SageMaker script-mode training script on this machine: a folder per job, processes that outlive the driver."""
+"""Tune a SageMaker script-mode training script on this machine.
+
+Each job has its own folder, and its process outlives the driver.
+"""
 
 import json
 import os
@@ -48,11 +51,12 @@ def _seconds(given: Any) -> float:
 
 @attrs.frozen
 class TrainingScript(Estimator):
-    """A training script as SageMaker's script mode runs it; the names are those of the SDK's Estimator.
+    """A training script, run as in SageMaker's script mode; the options have the names of the SDK's Estimator.
 
-    *entry_point* is relative to *source_dir*, or to the working folder. The source is copied once per study, so that
-    later edits do not change a study that is resumed. *environment* is added to this process's own; *python* is the
-    interpreter (this one by default). A job that is stopped has *stop_grace_seconds* after SIGTERM.
+    *entry_point* is relative to *source_dir* or, without one, to the working folder. The source is copied once per
+    study, so that later edits do not change a study that is resumed. *environment* is added to this process's own
+    variables. *python* is the interpreter, by default the one that runs this process. A job that is stopped gets
+    SIGTERM and, *stop_grace_seconds* later, SIGKILL.
     """
 
     entry_point: str = attrs.field(converter=_path)
@@ -65,7 +69,7 @@ class TrainingScript(Estimator):
 
     @property
     def script(self) -> Path:
-        """Where the script is."""
+        """The absolute path of the script."""
         return _normal(Path(self.source_dir or "", self.entry_point))
 
     @property
@@ -73,32 +77,35 @@ class TrainingScript(Estimator):
         return "-".join(re.findall(r"[a-zA-Z0-9]+", Path(self.entry_point).stem))[:40].strip("-") or "script"
 
     def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:
-        """`metric=0.5` or `metric: 0.5` in the log."""
+        """Find `metric=0.5` and `metric: 0.5` in the log."""
         return [(metric, default_regex(metric)) for metric in objectives]
 
     def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple["TrainingScript", JobSettings]:
         if not self.script.is_file():
-            raise InvalidInput(f"there is no training script {self.script}")
+            raise InvalidInput(f"the training script {self.script} does not exist")
         if self.source_dir is not None and _normal(self.source_dir) not in self.script.parents:
             raise InvalidInput(f"the training script {self.script} is not in source_dir {self.source_dir}")
         if not all(isinstance(value, str) for value in self.environment.values()):
             raise InvalidInput(
-                f"environment of the training script has a value that is no text: {dict(self.environment)}"
+                f"environment of the training script must have only strings as values: {dict(self.environment)}"
             )
         for name in {*problem.space.parameters, *self.hyperparameters}:
             if re.search(r"[=\s\0]", name):
-                raise InvalidInput(f"the hyperparameter {name!r} cannot be an argument `--name value` of a script")
+                raise InvalidInput(
+                    f"the hyperparameter {name!r} cannot be passed to a script as `--name value`: rename it without = "
+                    "and spaces"
+                )
         compile_metrics(settings.metric_definitions)
         places = channels(inputs)
         for channel, place in places.items():
             if place.startswith("s3://"):
                 raise InvalidInput(f"channel {channel!r}: {place} is on S3; a local run needs a local folder")
             if not _local(place).exists():
-                raise InvalidInput(f"channel {channel!r}: there is no {_local(place)}")
+                raise InvalidInput(f"channel {channel!r}: {_local(place)} does not exist")
         python = shutil.which(self.python, path=self.environment.get("PATH"))
         if python is None:
             raise InvalidInput(f"python of the training script is {self.python!r}, which cannot be run")
-        # A job runs in a folder of its own, from which a relative path would lead elsewhere.
+        # A job runs in its own folder, where a relative path would point elsewhere.
         return attrs.evolve(self, python=str(Path(python).absolute())), attrs.evolve(settings, inputs=places)
 
     def describe(self) -> dict[str, Any]:
@@ -113,7 +120,7 @@ class TrainingScript(Estimator):
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], beside: Path) -> "TrainingScript":
-        """The constructor's arguments; *source_dir* or, without one, *entry_point* is relative to the file."""
+        """Keys: the constructor's arguments; *source_dir* or, without it, *entry_point* is relative to the file."""
         arguments = checked_arguments(cls, table)
         place = "source_dir" if "source_dir" in arguments else "entry_point"
         arguments[place] = str(beside / text(place, arguments[place]))
@@ -124,7 +131,7 @@ class TrainingScript(Estimator):
 
 
 def _normal(path: str | Path) -> Path:
-    """An absolute path without `..`; links are left as they are."""
+    """An absolute path without `..`; symbolic links are kept."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - resolve would follow links
 
 
@@ -133,7 +140,7 @@ def _local(place: str) -> Path:
 
 
 class LocalBackend(Backend):
-    """The jobs of one study: orders, supervisors' claims, logs and exit statuses in the study's folder."""
+    """Run one study's jobs; orders, claims, logs and exit statuses are files in the study's folder."""
 
     def __init__(self, estimator: TrainingScript, study: Study, settings: JobSettings) -> None:
         self._estimator = estimator
@@ -147,7 +154,7 @@ class LocalBackend(Backend):
         self._snapshot()
 
     def launch(self, trials: Sequence[Trial]) -> None:
-        """Start a supervisor for each job; where one has the job already, the new one leaves."""
+        """Start a supervisor for each job; it exits if another supervisor has the job already."""
         orders = {str(trial.job_name): self._order(trial) for trial in trials}
         starting: dict[str, subprocess.Popen[bytes]] = {}
         for job_name, order in orders.items():
@@ -162,7 +169,7 @@ class LocalBackend(Backend):
                 self._not_started[job_name] = lines[-1] if lines else f"exit code {supervisor.returncode}"
 
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
-        """Order every job again: those that an earlier driver did start are left alone."""
+        """Launch every job again; a job that an earlier driver has started is not started twice."""
         self.launch(trials)
         return ()
 
@@ -177,11 +184,11 @@ class LocalBackend(Backend):
     def stop(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
             folder = self._job_folder(trial)
-            folder.mkdir(exist_ok=True)  # where no supervisor has come to it
+            folder.mkdir(exist_ok=True)  # no supervisor may have created it yet
             (folder / STOP).touch()
 
     def _snapshot(self) -> None:
-        """Copy the source once per study, whole or not at all."""
+        """Copy the source once per study, atomically."""
         if self._code.exists():
             return
         temporary = self._folder / f"code.{os.getpid()}"
@@ -194,7 +201,7 @@ class LocalBackend(Backend):
                 shutil.copy(self._estimator.script, temporary)
             temporary.rename(self._code)
         except (OSError, shutil.Error) as error:
-            raise ByohpoError(f"the training script's source cannot be copied to {self._code}: {error}") from error
+            raise ByohpoError(f"cannot copy the training script's source to {self._code}: {error}") from error
 
     def _not_source(self, folder: str, names: list[str]) -> set[str]:
         return _NOT_SOURCE(folder, names) | journal_files(self._study_id, names)
@@ -207,7 +214,7 @@ class LocalBackend(Backend):
         return self._folder / str(trial.job_name)
 
     def _order(self, trial: Trial) -> Path:
-        """What a supervisor is to do, on disk."""
+        """Write the order that tells a supervisor what to run, and return its path."""
         estimator = self._estimator
         script = estimator.script
         order = {
@@ -226,7 +233,7 @@ class LocalBackend(Backend):
         try:
             write_durably(file, json.dumps(order))
         except OSError as error:
-            raise ByohpoError(f"the job's order {file} cannot be written: {error}") from error
+            raise ByohpoError(f"cannot write the job's order {file}: {error}") from error
         return file
 
     def _start_supervisor(self, order: Path) -> subprocess.Popen[bytes]:
@@ -240,7 +247,7 @@ class LocalBackend(Backend):
         )
 
     def _look(self, trials: Sequence[Trial]) -> list[Update]:
-        """One look at every running job's folder."""
+        """Check the folder of every running job once."""
         reported: list[Update] = []
         ended: list[Ended] = []
         for trial in trials:

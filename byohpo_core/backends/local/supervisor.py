@@ -1,8 +1,9 @@
-"""The process that runs one local training job, and outlives the driver that started it.
+"""The process that runs one local training job and outlives the driver that started it.
 
-It claims the job by a file that can be created once, and holds that file's lock while it lives: whoever finds the lock
-free and no exit status knows that the job died with its supervisor. It is started with the path of the job's order, a
-JSON file, and returns when the claim is decided; what goes on is a child in a session of its own.
+It claims the job with a file that can be created only once, and locks that file as long as it lives. If the lock is
+free and there is no exit status, the job has died with its supervisor. The driver starts this module with the path of
+the job's order, a JSON file. The started process exits once it is clear who has the claim; its child runs the job, in
+the session that the driver made for it.
 """
 
 import errno
@@ -28,11 +29,11 @@ CONTAINER = "ml"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _LOOK_SECONDS = 0.1
 _UNUSABLE = frozenset({errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.E2BIG})
-"""What is wrong with an interpreter or with arguments, and will be so at the next attempt."""
+"""Errors of the interpreter or the arguments, which would fail the next attempt too."""
 
 
 def main(order_file: str) -> None:
-    """Claim the job of an order and run it; do nothing if another supervisor has it."""
+    """Claim the job of an order and run it; do nothing if another supervisor has claimed it."""
     order = json.loads(Path(order_file).read_text(encoding="utf-8"))
     folder = Path(order["folder"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +44,7 @@ def main(order_file: str) -> None:
     os.close(decided)
     claim = _claim(folder)
     silence = os.open(os.devnull, os.O_RDWR)
-    os.dup2(silence, sys.stderr.fileno())  # the driver listens until all who could write have left
+    os.dup2(silence, sys.stderr.fileno())  # the driver reads until every writer has closed its end
     os.write(deciding, b"!")
     os.close(deciding)
     if claim is not None:
@@ -53,7 +54,7 @@ def main(order_file: str) -> None:
 
 
 def is_abandoned(folder: Path) -> bool:
-    """Whether the job was claimed by a supervisor that is no more, and has not ended."""
+    """Whether the job's supervisor has died before the job ended."""
     try:
         with (folder / CLAIM).open("r+b") as claim:
             fcntl.lockf(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,7 +64,7 @@ def is_abandoned(folder: Path) -> bool:
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Put a whole file in its place, on disk, or nothing."""
+    """Write a file atomically and flush it to disk."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -73,7 +74,7 @@ def write_durably(path: Path, text: str) -> None:
 
 
 def _claim(folder: Path) -> IO[bytes] | None:
-    """The claim, locked before anybody can see it, or None if there is one."""
+    """Create the claim, locked before others can see it; None if the job is claimed already."""
     temporary = folder / f"{CLAIM}.{os.getpid()}"
     claim = temporary.open("wb")
     fcntl.lockf(claim, fcntl.LOCK_EX)
@@ -88,7 +89,7 @@ def _claim(folder: Path) -> IO[bytes] | None:
 
 
 def _supervise(order: Mapping[str, Any], folder: Path) -> None:
-    """Run the job and write how it ended: its exit code, and who or what stopped it or kept it from running."""
+    """Run the job and write how it ended: its exit code, and what stopped it or kept it from running."""
     started = time.time()
     ended = {"code": None, "stopped": False, **_run(order, folder)}
     write_durably(folder / EXIT, json.dumps({**ended, "started": started, "ended": time.time()}))
@@ -126,7 +127,7 @@ def _run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _wait(process: subprocess.Popen[bytes], grace: float, stop: Path, terminated: list[int]) -> dict[str, Any]:
-    """Wait for the script, and pass on the user's wish to stop it, or the machine's."""
+    """Wait for the script; terminate it if the user asks for a stop or this process gets SIGTERM."""
     stopped = False
     deadline = None
     while True:
@@ -140,7 +141,7 @@ def _wait(process: subprocess.Popen[bytes], grace: float, stop: Path, terminated
                 _signal_group(process.pid, signal.SIGTERM)
             elif deadline is not None and time.monotonic() > deadline:
                 _signal_group(process.pid, signal.SIGKILL)
-    _signal_group(process.pid, signal.SIGKILL)  # a container's end is the end of all that it started
+    _signal_group(process.pid, signal.SIGKILL)  # like the end of a container, which kills all that it started
     ended: dict[str, Any] = {"code": code, "stopped": stopped}
     if terminated and not stopped and (deadline is not None or code != 0):
         ended["interruption"] = "its supervisor was terminated, as when the machine goes down"

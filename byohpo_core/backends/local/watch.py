@@ -1,4 +1,4 @@
-"""What is known of a running job: its log as it grows, and how it ended."""
+"""Read the log of a running job as it grows, and tell how the job ended."""
 
 import json
 import os
@@ -18,7 +18,7 @@ _TAIL_BYTES = 4096
 
 
 class Watch:
-    """One running job, by the files in its folder."""
+    """Follow one running job through the files in its folder."""
 
     def __init__(self, folder: Path, metrics: Mapping[str, re.Pattern[str]]) -> None:
         self.folder = folder
@@ -26,7 +26,7 @@ class Watch:
         self._position = 0
 
     def read(self, *, ended: bool) -> Mapping[str, tuple[int, Sequence[float]]]:
-        """New points in the log."""
+        """Return the new points in the log."""
         try:
             with (self.folder / LOG).open("rb") as log:
                 log.seek(self._position)
@@ -37,7 +37,7 @@ class Watch:
         return self._scanner.feed(content, ended=ended)
 
     def ended(self, trial: Trial) -> Ended:
-        """The verdict on a job that has an exit status."""
+        """The end of a job that has an exit status."""
         status = json.loads((self.folder / EXIT).read_text(encoding="utf-8"))
         outcome, reason = self._verdict(trial, status)
         return Ended(
@@ -51,7 +51,7 @@ class Watch:
         )
 
     def died(self, trial: Trial) -> Ended:
-        """The verdict on a job whose supervisor is gone."""
+        """The end of a job whose supervisor has died."""
         reason = "its supervisor died"
         return Ended(
             str(trial.job_name), Outcome.Interrupted, dict(self._scanner.final), reason, details=self._details()
@@ -59,7 +59,7 @@ class Watch:
 
     def _verdict(self, trial: Trial, status: Mapping[str, Any]) -> tuple[Outcome, str | None]:
         code = status["code"]
-        if status["stopped"]:  # also with exit code 0, by which a script that has saved its state says goodbye
+        if status["stopped"]:  # also with exit code 0: a script may save its state and exit normally
             return Outcome.Stopped, "stopped"
         if "interruption" in status:
             return Outcome.Interrupted, status["interruption"]
@@ -83,7 +83,7 @@ class Watch:
         return reason
 
     def _tail(self) -> list[str]:
-        """The log's last lines that say anything."""
+        """The last lines of the log that are not blank."""
         try:
             with (self.folder / LOG).open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))

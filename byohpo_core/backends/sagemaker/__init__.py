@@ -1,1 +1,1 @@
-"""Every trial a training job on Amazon SageMaker. Nothing here imports boto3 before a job is to be started."""
+"""The backend that runs each trial as an Amazon SageMaker training job. It imports boto3 only to start jobs."""

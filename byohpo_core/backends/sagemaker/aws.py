@@ -1,6 +1,6 @@
-"""Calls to AWS: on one clock, at one pace, patient with what passes, and in plain words about what does not.
+"""Call AWS at a limited rate; wait out temporary errors and report all others clearly.
 
-boto3 is imported here and nowhere else. Its own retries are off: they would wait outside the clock and beside the pace.
+Only this module imports boto3. It turns off boto3's own retries, which would ignore the clock and the rate limit.
 """
 
 import logging
@@ -14,7 +14,7 @@ from byohpo_core.errors import ByohpoError, InvalidInput, one_line
 
 _logger = logging.getLogger("byohpo")
 SEARCHES_PER_SECOND = 2
-"""What Search and ListTrainingJobs take; the limit is not adjustable (github.com/aws/deepracer-on-aws, issue 87)."""
+"""The rate limit of Search and ListTrainingJobs, not adjustable (github.com/aws/deepracer-on-aws, issue 87)."""
 ATTEMPTS_UNTIL_TOLD = 10
 _CONNECT_SECONDS = 10
 _LONGEST_PAUSE = 30.0
@@ -28,17 +28,17 @@ _PASSING = frozenset(
         *("RequestTimeoutException", "PriorRequestNotComplete", "ConditionalRequestConflict", "InternalFailure"),
     }
 )
-"""Error codes that mean "later" (AWS SDKs and Tools Reference Guide, "Retry behavior")."""
+"""Error codes of temporary errors (AWS SDKs and Tools Reference Guide, "Retry behavior")."""
 
 
 class Clock(Protocol):
-    """What tells the time and waits."""
+    """A source of time that can also wait."""
 
     def now(self) -> float:
         """Unix time in seconds."""
 
     def sleep_until(self, time: float) -> None:
-        """Return at that time; at once if it has passed."""
+        """Wait until that time; return at once if it has passed."""
 
 
 class WallClock:
@@ -57,7 +57,7 @@ _sleep = time.sleep
 
 
 class Refused(ByohpoError):
-    """AWS refused a call for good; *code* is its error code."""
+    """AWS refused a call, and trying again would not help; *code* is AWS's error code."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
@@ -65,7 +65,7 @@ class Refused(ByohpoError):
 
 
 class Aws:
-    """Clients of one account and region. Safe to use from several threads."""
+    """AWS clients for one account and region. Thread-safe."""
 
     def __init__(
         self,
@@ -77,12 +77,12 @@ class Aws:
     ) -> None:
         self.clock = clock
         self.token = secrets.token_hex(8)
-        """Tells what this driver wrote from what another did."""
+        """Marks what this driver has written, to tell it from what another driver wrote."""
         self._first_attempts = first_attempts
-        """How often a call is tried while none has worked."""
+        """How many times a call is tried as long as no call has worked."""
         self._region = region
         self._given = session
-        """The user's boto3 session, whose credentials are used."""
+        """The user's boto3 session, which supplies the credentials."""
         self._seconds_a_call = 1 / calls_per_second
         self._lock = threading.Lock()
         self._free_at = 0.0
@@ -90,22 +90,23 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self._worked = False
         self._renewing = False
-        """Whether credentials were refused: the user may have renewed them where they came from."""
+        """Whether credentials were refused, so that they must be read again in case the user has renewed them."""
         self._told_of_credentials = False
         self._renewals = 0
-        """How often credentials that were refused have come back."""
+        """How many times calls have worked again after credentials were refused."""
         self._closed = threading.Event()
 
     def close(self) -> None:
-        """Calls that wait, for their turn or for what passes, give up at once, as do later ones."""
+        """Cancel all calls that wait for their turn or for the end of an error, and all later calls."""
         self._closed.set()
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
-        """One answered call; *operation* is a method of boto3's client. An object's "Body" is its bytes.
+        """Call AWS and return the answer; *operation* is a method of boto3's client. A "Body" is returned as bytes.
 
-        Once a call has worked, throttling, server errors, lost connections and expired credentials are waited out,
-        however long: the user is told. Before, credentials and connections that do not work are an error. Raises
-        `Refused` for all other answers, and `ByohpoError` after `close`.
+        Once any call has worked, calls wait until throttling, server errors, lost connections and expired credentials
+        are over, however long that takes, and log a warning. Before that, bad credentials raise an error at once, and
+        other temporary errors do after a few attempts. Raises `Refused` for all other errors, and `ByohpoError` after
+        `close`.
         """
         attempt = 0
         while True:
@@ -114,7 +115,7 @@ class Aws:
             renewals = self._renewals
             try:
                 answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
-                if "Body" in answer:  # read here, since its connection may be lost too
+                if "Body" in answer:  # read here, since this connection may be lost too
                     answer["Body"] = answer["Body"].read()
             except Exception as error:
                 trouble = self._trouble(error, service, operation)
@@ -129,7 +130,7 @@ class Aws:
                 return answer
 
     def _keep_pace(self, service: str, operation: str) -> None:
-        """Wait for this call's turn; all calls but those to S3, whose limits are far away, share one pace."""
+        """Wait for this call's turn under the rate limit. S3 is exempt, since its own limits are far higher."""
         if service == "s3":
             return
         seconds = self._seconds_a_call
@@ -146,31 +147,32 @@ class Aws:
         else:
             self.clock.sleep_until(time)
         if self._closed.is_set():
-            raise ByohpoError("the driver has left: this call to AWS is given up")
+            raise ByohpoError("the driver has left the study, so this call to AWS was cancelled")
 
     def _wait(self, attempt: int, trouble: ByohpoError, renewals: int) -> None:
-        if isinstance(trouble, InvalidInput):  # credentials: the user must do something
+        if isinstance(trouble, InvalidInput):  # credentials, which only the user can renew
             with self._lock:
-                # A refusal from before the last renewal is no news.
+                # Do not warn about a call that was made before the last renewal.
                 told = self._told_of_credentials or renewals < self._renewals
                 self._told_of_credentials |= not told
                 self._renewing = True
                 self._clients.clear()
             if not told:
                 _logger.warning(
-                    "%s; waiting for new ones, nothing is lost (those of variables or of the program itself cannot be "
-                    "renewed: end this, which stops no job, and resume it with new ones)",
+                    "%s; waiting for new credentials, and nothing is lost (if they came from environment variables or "
+                    "from this program, they cannot be renewed: end the program, which stops no job, and resume the "
+                    "study with new ones)",
                     trouble,
                 )
             seconds = min(_LONGEST_WAIT_FOR_CREDENTIALS, _LONGEST_PAUSE * attempt)
         else:
             if attempt % ATTEMPTS_UNTIL_TOLD == 0:
-                _logger.warning("%s; tried %d times, and going on", trouble, attempt)
+                _logger.warning("%s; tried %d times, and still trying", trouble, attempt)
             seconds = min(_LONGEST_PAUSE, 0.5 * 2 ** min(attempt, ATTEMPTS_UNTIL_TOLD)) * random.uniform(0.5, 1)  # noqa: S311 - jitter
         self._sleep_until(self.clock.now() + seconds)
 
     def _trouble(self, error: Exception, service: str, operation: str) -> ByohpoError:
-        """What may pass, as an error of ours (`InvalidInput` if it is about credentials); raises what will not."""
+        """Return a temporary error as one of ours, `InvalidInput` if it is about credentials; raise any other error."""
         import botocore.exceptions as known
 
         action = f"{service}:{''.join(word.title() for word in operation.split('_'))}"
@@ -180,7 +182,7 @@ class Aws:
             if code in _EXPIRED:
                 return InvalidInput(f"the AWS credentials have expired ({action}: {message})")
             if code in _PASSING or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:  # noqa: PLR2004
-                return ByohpoError(f"{action} is not answered: {code} {message}")
+                return ByohpoError(f"{action} failed, perhaps temporarily: {code} {message}")
             raise Refused(_refusal(action, code, message), code) from error
         if isinstance(error, known.NoRegionError):
             raise InvalidInput(_NO_REGION) from error
@@ -189,11 +191,11 @@ class Aws:
             *(known.TokenRetrievalError, known.SSOError, known.ProfileNotFound, known.ConfigParseError),
             *(known.MetadataRetrievalError, getattr(known, "LoginError", known.SSOError)),  # LoginError: since 2025
         )
-        # A RuntimeError is all that botocore says of credentials that are still expired when they were renewed.
+        # botocore raises a bare RuntimeError if credentials are still expired after a renewal.
         if isinstance(error, credentials) or type(error) is RuntimeError:
             return InvalidInput(f"there are no usable AWS credentials: {one_line(error)}")
         if isinstance(error, (known.ConnectionError, known.HTTPClientError, known.IncompleteReadError)):
-            return ByohpoError(f"{action} is not answered: {one_line(error)}")
+            return ByohpoError(f"{action} failed, perhaps temporarily: {one_line(error)}")
         if isinstance(error, known.BotoCoreError) or (isinstance(error, ValueError) and "endpoint" in str(error)):
             raise InvalidInput(f"{action}: {one_line(error)}") from error
         raise error
@@ -210,7 +212,7 @@ class Aws:
             return self._clients[service]
 
     def _session(self) -> Any:
-        """The user's session; when its credentials were refused, one that reads the same ones anew, if any."""
+        """The user's session or, once its credentials were refused, a new one that reads them again if it can."""
         import boto3
 
         given = self._given
@@ -225,12 +227,12 @@ class Aws:
 
 
 def _method(session: Any) -> str | None:
-    """How boto3 found a session's credentials."""
+    """The method by which boto3 found a session's credentials."""
     return getattr(session.get_credentials(), "method", None)
 
 
 def usable_region(named: str | None) -> str:
-    """This region or, where nobody names one, the one that boto3 takes."""
+    """The region *named* or, without one, boto3's default; raises `InvalidInput` if it cannot be used."""
     import boto3
     from botocore.exceptions import BotoCoreError
     from botocore.utils import validate_region_name
@@ -246,7 +248,7 @@ def usable_region(named: str | None) -> str:
 
 
 def is_configured() -> bool:
-    """Whether this user has a region and credentials."""
+    """Whether boto3 finds a region and credentials."""
     import boto3
     from botocore.exceptions import BotoCoreError
 
@@ -259,5 +261,5 @@ def is_configured() -> bool:
 
 def _refusal(action: str, code: str, message: str) -> str:
     if "AccessDenied" in code or code in ("Forbidden", "403"):
-        return f"AWS does not allow {action}: {message or code}; docs/sagemaker/iam.md has the policy that is needed"
+        return f"AWS does not allow {action}: {message or code}; docs/sagemaker/iam.md has the policy that byohpo needs"
     return f"{action} was refused: {code}: {message}"

@@ -1,4 +1,4 @@
-"""The training jobs of one study: created once, adopted after a crash, stopped."""
+"""Create the training jobs of one study exactly once, adopt them after a crash, poll and stop them."""
 
 import logging
 import random
@@ -20,7 +20,7 @@ _logger = logging.getLogger("byohpo")
 LONGEST_INTERVAL = 30.0
 _CREATORS = 8
 _ABSENT = ("ValidationException", "ResourceNotFound")
-"""How calls about one job say that there is none, or none that runs."""
+"""Error codes of calls about one job which mean that it does not exist or does not run."""
 
 
 class SageMakerBackend(Backend):
@@ -40,21 +40,21 @@ class SageMakerBackend(Backend):
         self._watching = Watching(aws, study, template, self._describe, self.now, curves=curves)
         self._quota = Quota(self.now())
         self._unfit: set[str] = set()
-        """The instance types of which the account may run none."""
+        """The instance types for which the account's quota is too small for a single job."""
         self._stopping: set[str] = set()
         self._pool = ThreadPoolExecutor(_CREATORS, thread_name_prefix="byohpo-sagemaker")
         self._changed_at = self._look_at = self.now()
 
     @property
     def slots(self) -> float:  # type: ignore[override]
-        """How many jobs the account's quota lets run now, as far as refusals have shown it."""
+        """How many jobs the account's quota allows now, as learnt from refusals."""
         return self._quota.slots
 
     def now(self) -> float:
         return self._clock.now()
 
     def launch(self, trials: Sequence[Trial]) -> None:
-        """Create the jobs; those beyond the quota wait for a place, and the number of slots shrinks."""
+        """Create the jobs. Those that exceed the quota wait for a free slot, and the number of slots shrinks."""
         refused = [trial for trial, made in self._create(trials) if not made]
         if refused:
             self._quota.wait(refused)
@@ -63,7 +63,7 @@ class SageMakerBackend(Backend):
         self._look_soon()
 
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
-        """Find the jobs of an earlier driver; create those that it did not come to create, unless they are to stop."""
+        """Find the jobs of an earlier driver; create those that it did not create, unless they are to stop."""
         for trial in trials:
             self._watching.watch(str(trial.job_name))
         self._watching.search()
@@ -87,18 +87,18 @@ class SageMakerBackend(Backend):
             self._clock.sleep_until(min(deadline, max(self._look_at, self.now() + 0.01)))
 
     def stop(self, trials: Sequence[Trial]) -> None:
-        """Ask for each stop once; a job that has ended meanwhile is told by the next poll."""
+        """Ask for each stop once. The next poll reports a job that has ended in the meantime."""
         fresh = [str(trial.job_name) for trial in trials if trial.job_name not in self._stopping]
         self._stopping.update(fresh)
         list(self._pool.map(self._stop, [name for name in fresh if name not in self._quota]))
         self._look_soon()
 
     def withdraw(self) -> None:
-        """Give up the jobs that wait for a place under the quota."""
+        """Give up the jobs that wait for a free slot in the quota."""
         self._quota.withdraw()
 
     def close(self) -> None:
-        """Jobs go on without a driver; calls that still wait are given up."""
+        """Cancel the calls that still wait. Jobs keep running without a driver."""
         self._aws.close()
         self._pool.shutdown()
 
@@ -106,7 +106,7 @@ class SageMakerBackend(Backend):
         self._look_at = min(self._look_at, self.now() + self._shortest_interval)
 
     def _look(self, trials: Sequence[Trial]) -> list[Update]:
-        """What is new, if it is time to look."""
+        """Return the updates, if it is time to look for them."""
         updates: list[Update] = [*self._quota.given_up(self._stopping)]
         most = self._study.problem.max_parallel_jobs
         self._quota.use(self._start_late, self._watching.__len__, most, self.now())
@@ -126,13 +126,13 @@ class SageMakerBackend(Backend):
         return list(self._pool.map(lambda trial: (trial, self._create_one(trial)), trials))
 
     def _start_late(self, trial: Trial) -> bool:
-        """Create a job that waited for a place, long after the commit that intended it."""
+        """Create a job that waited for a free slot; raises `StudyBusy` if another driver has taken over since."""
         self._mirror.check_newest(self._study.sequence)
         ((_, made),) = self._create([trial])
         return made
 
     def _create_one(self, trial: Trial) -> bool:
-        """Whether the job exists now; False if the quota is used up."""
+        """Create a job, and return True if it exists now or False if the quota is used up."""
         request = self._template.of_trial(self._study, trial, self._unfit)
         name = str(trial.job_name)
         try:
@@ -140,7 +140,7 @@ class SageMakerBackend(Backend):
         except Refused as refusal:
             if refusal.code not in ("ResourceInUse", "ResourceLimitExceeded"):
                 raise
-            # An earlier try may have made it, whose answer was lost; the quota is then used up by the job itself.
+            # An earlier call may have created the job and lost its answer; the job itself then uses up the quota.
             job = self._describe(name)
             if job is None:
                 if refusal.code == "ResourceInUse":
@@ -151,21 +151,23 @@ class SageMakerBackend(Backend):
                 return False
             if not same_job(request, job):
                 raise ByohpoError(
-                    f"the training job {name} exists and is not this study's: choose another job_name"
+                    f"the training job {name} exists and does not belong to this study: choose another job_name"
                 ) from refusal
         self._watching.watch(name)
         return True
 
     def _do_without(self, request: Mapping[str, Any], refusal: Refused) -> None:
-        """Leave out an instance type of which the account may run none; raises `ByohpoError` if there is no other."""
+        """Stop using an instance type that exceeds the account's quota; raises `ByohpoError` if no other is left."""
         instance_type = request.get("ResourceConfig", {}).get("InstanceType")
         if not {*self._template.instance_types} - {*self._unfit, instance_type}:
-            raise ByohpoError(f"the account may run no such job: {refusal}; ask AWS for a quota") from refusal
+            raise ByohpoError(
+                f"the account's quota is too small for one such job: {refusal}; ask AWS to raise the quota"
+            ) from refusal
         self._unfit.add(instance_type)
-        _logger.warning("the account may run no job on %s, so the other instance types are used", instance_type)
+        _logger.warning("the account's quota allows no job on %s; using the other instance types", instance_type)
 
     def _describe(self, name: str) -> Mapping[str, Any] | None:
-        """What the service itself says of a job, None if there is no such job."""
+        """Describe a job by a call to the service; None if the job does not exist."""
         try:
             return self._aws.call("sagemaker", "describe_training_job", TrainingJobName=name)
         except Refused as refusal:
@@ -177,5 +179,5 @@ class SageMakerBackend(Backend):
         try:
             self._aws.call("sagemaker", "stop_training_job", TrainingJobName=name)
         except Refused as refusal:
-            if refusal.code not in _ABSENT:  # it has ended already, or was never created
+            if refusal.code not in _ABSENT:  # it has already ended, or was never created
                 raise

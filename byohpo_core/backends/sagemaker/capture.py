@@ -1,7 +1,7 @@
-"""What a user's SageMaker SDK object would send as CreateTrainingJob, read without sending it.
+"""Capture the CreateTrainingJob request that a user's SageMaker SDK object would send, without sending it.
 
-The SDK does all the work, uploads the code too, and is stopped when it hands its request to boto3. Versions 2 and 3 are
-told apart by their objects' attributes; the SDK is never imported.
+The SDK does all the work, including the upload of the code, until it passes its request to boto3; there this module
+stops it. Attributes of the object tell version 2 of the SDK from version 3. The SDK is never imported.
 """
 
 import json
@@ -26,19 +26,19 @@ _DEFAULT_CHANNEL = "training"
 
 @attrs.frozen
 class Captured:
-    """A CreateTrainingJob request without a job's name, and how values of hyperparameters are written in it."""
+    """A CreateTrainingJob request without a job name, and the encoding of its hyperparameters."""
 
     request: dict[str, Any]
     encoding: Encoding
-    """All are texts on the wire. "json": a value's JSON; "text": its `str`; "bare": a text as it is, else JSON."""
+    """Each value is sent as a string: "json" is its JSON, "text" its `str`, "bare" its JSON but strings unquoted."""
 
 
 class _NotSent(BaseException):
-    """Ends the SDK's call; no `except Exception` of the SDK may take it for a failure, retry or report it."""
+    """Ends the SDK's call. A BaseException, so that no `except Exception` of the SDK catches, retries or reports it."""
 
 
 def kind_of(job: Any) -> Kind | None:
-    """What a user's object is: something of SDK 2 or 3, a request as a mapping, or None for anything else."""
+    """The kind of a user's object: one of SDK 2 or 3, a request as a mapping, or None for anything else."""
     if isinstance(job, Mapping):
         return "request"
     if hasattr(job, "hyperparameter_ranges") or hasattr(job, "_hyperparameter_ranges"):
@@ -53,15 +53,15 @@ def kind_of(job: Any) -> Kind | None:
 
 
 def boto_session(job: Any) -> Any:
-    """The boto3 session of an SDK object, None where there is none."""
+    """The boto3 session of an SDK object; None if it has none."""
     return getattr(getattr(job, "sagemaker_session", None), "boto_session", None)
 
 
 def capture(job: Any, inputs: Any) -> Captured:
-    """The request for this *job*: a v2 Estimator, a v3 ModelTrainer or a request as a mapping.
+    """Capture the request of *job*: a v2 Estimator, a v3 ModelTrainer or a request as a mapping.
 
-    *inputs* is what `fit` or `train` of the SDK takes. The SDK uploads the code and local data; the object is left as
-    it was. Raises `InvalidInput`.
+    *inputs* is what `fit` or `train` of the SDK takes. The SDK uploads the code and local data, and the object is
+    restored afterwards. Raises `InvalidInput` if there is no request to capture.
     """
     kind = kind_of(job)
     if kind == "request":
@@ -70,14 +70,14 @@ def capture(job: Any, inputs: Any) -> Captured:
         _refuse_local_mode(job)
         request = _sdk_request(job, inputs)
     else:
-        raise InvalidInput(f"{job!r} is no Estimator, ModelTrainer or CreateTrainingJob request")
+        raise InvalidInput(f"{job!r} is not an Estimator, ModelTrainer or CreateTrainingJob request")
     request = _plain(request)
     request.pop("TrainingJobName", None)
     return Captured(request, "bare" if kind == "v3 trainer" else _encoding(request))
 
 
 def fixed_hyperparameters(job: Any) -> dict[str, Any]:
-    """What the user fixed on the object, as plain scalars to show; what is no scalar is given as its JSON text."""
+    """The hyperparameters that the user fixed on the object, as scalars; any other value becomes its JSON text."""
     kind = kind_of(job)
     if kind == "request":
         given = mapping("HyperParameters", job.get("HyperParameters") or {})
@@ -123,7 +123,7 @@ def _sdk_request(job: Any, inputs: Any) -> dict[str, Any]:
     here = threading.get_ident()
 
     def keep(params: dict[str, Any], **_: Any) -> None:
-        if threading.get_ident() == here:  # another thread may start a job of its own with the same session
+        if threading.get_ident() == here:  # another thread may start its own job with the same session
             requests.append(params)
             raise _NotSent
 
@@ -140,8 +140,8 @@ def _sdk_request(job: Any, inputs: Any) -> dict[str, Any]:
             raise InvalidInput(f"the SageMaker SDK refuses this job: {told}") from error
     if not requests:
         raise InvalidInput(
-            f"no CreateTrainingJob request of this {type(job).__name__} could be read: it has a PipelineSession, or "
-            "its SDK is a release that byohpo does not know (then look whether it has started a job)"
+            f"cannot capture the CreateTrainingJob request of this {type(job).__name__}: it has a PipelineSession, or "
+            "byohpo does not know this release of its SDK (then check whether the SDK has started a job)"
         )
     return requests[0]
 
@@ -154,11 +154,11 @@ def _start(job: Any, inputs: Any) -> None:
 
 
 def _events(job: Any) -> Any:
-    """Where the client that the SDK will use announces its calls."""
+    """The boto3 events of the client that the SDK will use."""
     session = job.sagemaker_session
     if hasattr(job, "fit"):
         return session.sagemaker_client.meta.events
-    # SDK 3 caches its clients, and the boto3 session's events do not reach one that exists: ask for what it will use.
+    # SDK 3 caches its clients, and a handler on the boto3 session does not reach an existing client: get that client.
     named = (getattr(sys.modules[cls.__module__], "TrainingJob", None) for cls in type(job).__mro__)
     resource: Any = next(it for it in named if hasattr(it, "get_sagemaker_client"))
     return resource.get_sagemaker_client(session=session.boto_session).meta.events
@@ -166,7 +166,7 @@ def _events(job: Any) -> Any:
 
 @contextmanager
 def _left_as_it_was(job: Any) -> Iterator[None]:
-    """The SDK writes the job's name, the code's place and other defaults into the user's object."""
+    """Restore the user's object, into which the SDK writes the job's name, the code's place and other defaults."""
     parts = list(vars(job).values())
     settings = [part for part in parts if hasattr(part, "model_fields_set")]  # SDK 3's CheckpointConfig and the like
     objects = [(it, dict(vars(it))) for it in [job, *settings]]
@@ -174,7 +174,7 @@ def _left_as_it_was(job: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        # Looked up again, since pydantic may have put another __dict__ in its place.
+        # Call vars() again, since pydantic may have replaced __dict__.
         for values, before in [*((vars(it), before) for it, before in objects), *mappings]:
             values.clear()
             values.update(before)
@@ -191,7 +191,7 @@ def _estimator_inputs(inputs: Any) -> Any:
 
 
 def _trainer_inputs(inputs: Any) -> list[Any] | None:
-    """A list of channels; pydantic makes the SDK's own classes of these mappings."""
+    """Channels as a list of mappings, which pydantic converts to the SDK's own classes."""
     if inputs is None or isinstance(inputs, list):
         return inputs
     channels = inputs if isinstance(inputs, Mapping) else {_DEFAULT_CHANNEL: inputs}
@@ -213,7 +213,7 @@ def _snake_case(config: Any) -> Any:
 
 
 def _request_inputs(request: Mapping[str, Any], inputs: Any) -> dict[str, Any]:
-    """The request's channels with these on top, if there are any."""
+    """InputDataConfig with the *inputs* added to the request's own channels; empty if there are no inputs."""
     if inputs is None or inputs in ({}, []):
         return {}
     if isinstance(inputs, list):
@@ -229,16 +229,16 @@ def _by_name(where: str, channels: Any) -> dict[str, Any]:
     found = {}
     for channel in items(where, channels):
         if not isinstance(channel, Mapping) or not isinstance(channel.get("ChannelName"), str):
-            raise InvalidInput(f"{where} has {channel!r}, which is no channel with a ChannelName")
+            raise InvalidInput(f"{where} has {channel!r}, which is not a channel with a ChannelName")
         found[channel["ChannelName"]] = channel
     return found
 
 
 def _request_channel(name: str, place: Any) -> dict[str, Any]:
-    if isinstance(place, Mapping) or hasattr(place, "config"):  # of a TrainingInput
+    if isinstance(place, Mapping) or hasattr(place, "config"):  # the config of a TrainingInput
         return {**getattr(place, "config", place), "ChannelName": name}
     if not isinstance(place, str) or not place.startswith("s3://"):
-        raise InvalidInput(f"channel {name!r} is {place!r}; beside a request it must be an S3 URI, s3://bucket/prefix")
+        raise InvalidInput(f"channel {name!r} is {place!r}; with a request it must be an S3 URI, s3://bucket/prefix")
     source = {"S3DataType": "S3Prefix", "S3Uri": place, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}}
 

@@ -1,4 +1,4 @@
-"""`TrainingJob`: what is tuned when every trial is a training job on SageMaker."""
+"""`TrainingJob`, the estimator whose trials are training jobs on SageMaker."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -53,11 +53,11 @@ def _instance_types(given: Any) -> tuple[str, ...]:
 class TrainingJob(Estimator):
     """A training job on SageMaker: the SDK's Estimator (v2) or ModelTrainer (v3), or a CreateTrainingJob request.
 
-    A `Tuner` takes these as they are; this is for the settings besides. *instance_types* take the place of the job's
-    own: a trial begins with the first, and the next is tried where one has no capacity. *prices* are what an hour of an
-    instance costs on demand, by instance type, which `max_cost` and the column Cost need; so they are for spot training
-    too, as the seconds that are billed have the saving in them. *region* is by default that of the SDK's session, or
-    boto3's. All calls share *calls_per_second*; jobs are looked at every *poll_seconds* at most.
+    A `Tuner` accepts these objects as they are; use this class to set more. *instance_types* replace the job's own: a
+    trial starts on the first, and moves to the next if there is no capacity. *prices* are the on-demand prices per hour
+    by instance type, which `max_cost` and the column Cost need. Give on-demand prices for spot training too: the billed
+    seconds already contain the saving. *region* is by default that of the SDK's session, or else boto3's. All calls
+    share the rate limit *calls_per_second*. Jobs are polled at most once every *poll_seconds*.
     """
 
     job: Any = attrs.field()
@@ -73,8 +73,8 @@ class TrainingJob(Estimator):
     def _check_job(self, _: object, job: Any) -> None:
         if kind_of(job) not in ("v2 estimator", "v3 trainer", "request"):
             raise InvalidInput(
-                f"{job!r} is nothing that can be tuned: give an Estimator or a ModelTrainer of SageMaker's SDK (that "
-                "of a HyperparameterTuner is its estimator or model_trainer), a CreateTrainingJob request, a "
+                f"{job!r} cannot be tuned: give an Estimator or a ModelTrainer of SageMaker's SDK (from a "
+                "HyperparameterTuner take its estimator or model_trainer), a CreateTrainingJob request, a "
                 "TrainingScript or a function"
             )
 
@@ -88,11 +88,11 @@ class TrainingJob(Estimator):
         return fixed_hyperparameters(self.job)
 
     def fixed(self, tuned: Collection[str]) -> Mapping[str, Any]:
-        """Where the job has a tuned hyperparameter, the range takes its place, as in SageMaker's own tuner."""
+        """The fixed hyperparameters that are not tuned. A range replaces a fixed value, as in SageMaker's own tuner."""
         return {name: value for name, value in self.hyperparameters.items() if name not in tuned}
 
     def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple["PreparedJob", JobSettings]:
-        """Take the request from the user's object, which may upload the code, and check what each trial would send."""
+        """Capture the request of the user's object, which may upload the code, and check the requests of all trials."""
         prepared = self._captured(inputs, {name for name, _ in settings.metric_definitions})
         check_trials(prepared.template(settings), problem, settings)
         return prepared, settings
@@ -114,21 +114,21 @@ class TrainingJob(Estimator):
         for name in ("prices", "instance_types"):
             mine, theirs = (type(settings[name])(it) for it in (getattr(given, name), settings[name]))
             if mine and mine != theirs:
-                raise InvalidInput(f"the study's {name} are {theirs}, not {mine}: leave them out, or begin a new study")
+                raise InvalidInput(f"the study's {name} are {theirs}, not {mine}: leave them out, or start a new study")
         settings["region"] = _one_region(given, journaled=settings["region"])
         return PreparedJob(given.job, clock=given.clock, **settings)
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], beside: Any) -> "TrainingJob":
-        """A table with the settings of this class and `request`, the CreateTrainingJob request."""
+        """Keys: the settings of this class, and *request*, a table with the CreateTrainingJob request."""
         if "request" not in table:
-            raise InvalidInput("request is missing: a table with the fields of CreateTrainingJob")
+            raise InvalidInput("request is missing: add a table with the fields of CreateTrainingJob")
         settings = {"job" if name == "request" else name: value for name, value in table.items()}
         return cls(**checked_arguments(cls, settings))
 
     @classmethod
     def fetch(cls, journal: Journal, name: str, *, given: Any = None, mirror: str | None = None) -> EventLog | None:
-        """Bring a study from its mirror on S3: at the place that is named, or found by the tags of its jobs."""
+        """Copy a study from its mirror on S3, which is at the place *mirror* or is found by the tags of the jobs."""
         from byohpo_core.backends.sagemaker.fetching import fetch
 
         aws = (
@@ -139,10 +139,10 @@ class TrainingJob(Estimator):
         return fetch(journal, name, aws, mirror)
 
     def _captured(self, inputs: Any, defined: Collection[str] = ()) -> "PreparedJob":
-        """The request of the user's object, without its own definitions of the metrics that the user has *defined*."""
+        """Capture the request of the user's object, without its definitions of the metrics in *defined*."""
         region = usable_region(_one_region(self))
         captured = capture(self.job, inputs)
-        check_request({"TrainingJobName": "byohpo-0-0", **captured.request})  # before anything else reads it
+        check_request({"TrainingJobName": "byohpo-0-0", **captured.request})  # before other code reads it
         return PreparedJob(
             self.job,
             request=without_metrics(captured.request, defined),
@@ -157,12 +157,12 @@ _SHARED = ("instance_types", "prices", "calls_per_second", "poll_seconds", "cloc
 
 @attrs.frozen(kw_only=True)
 class PreparedJob(Estimator):
-    """A training job whose request is known: what a study of SageMaker jobs keeps in its manifest."""
+    """A training job whose request is known; the manifest of a study of SageMaker jobs stores it."""
 
     job: Any = attrs.field(kw_only=False)
-    """The user's object, where this process has it."""
+    """The user's object, if this process has it."""
     request: Mapping[str, Any] = attrs.field(repr=False)
-    """The CreateTrainingJob request, without a job's name."""
+    """The CreateTrainingJob request, without a job name."""
     encoding: str
     instance_types: Sequence[str] = attrs.field(default=(), converter=_instance_types)
     prices: Mapping[str, float] = attrs.field(default=None, converter=_prices)
@@ -171,7 +171,7 @@ class PreparedJob(Estimator):
     poll_seconds: float = attrs.field(default=5.0, converter=_seconds)
     clock: Clock = attrs.field(factory=WallClock, eq=False, repr=False)
     aws: Aws = attrs.field(init=False, eq=False, repr=False)
-    """One for the mirror and the jobs: credentials that worked for one are waited for by both."""
+    """Shared by the mirror and the jobs: once the credentials have worked for one, both wait for new ones."""
     kind: ClassVar[str] = "sagemaker"
 
     @aws.default
@@ -179,7 +179,7 @@ class PreparedJob(Estimator):
         return Aws(self.region, self.clock, self.calls_per_second, boto_session(self.job))
 
     def template(self, settings: JobSettings) -> Template:
-        """The requests of a study's trials."""
+        """The template for the requests of a study's trials."""
         return Template(
             self.request,
             self.encoding,
@@ -190,7 +190,7 @@ class PreparedJob(Estimator):
         )
 
     def reservation(self) -> float | None:
-        """The most that one job can cost; raises `InvalidInput` where a price is missing."""
+        """The most that one job can cost; raises `InvalidInput` if a price is missing."""
         return Prices(self.prices).reservation(self.request, self.instance_types)
 
     def describe(self) -> dict[str, Any]:
@@ -206,16 +206,16 @@ class PreparedJob(Estimator):
         }
 
     def mirrored(self, log: EventLog) -> EventLog:
-        """The log, with a copy of each commit beside the jobs' outputs."""
+        """Wrap the log so that each commit is also copied to S3, next to the jobs' outputs."""
         from byohpo_core.backends.sagemaker.mirror import MirroredLog
 
         mirrored = MirroredLog(log, self.mirror(log.id))
-        # Who may not look at jobs is told so while there are none.
+        # Fail before any job starts if the caller may not call Search.
         next(index.search(self.aws, [index.tagged(STUDY_TAG, log.id)]), None)
         return mirrored
 
     def mirror(self, study_id: str) -> "Mirror":
-        """The copy of a study's journal beside the jobs' outputs."""
+        """The copy of a study's journal on S3, next to the jobs' outputs."""
         from byohpo_core.backends.sagemaker.mirror import Mirror
 
         return Mirror(self.aws, self.request["OutputDataConfig"]["S3OutputPath"], study_id)
@@ -235,7 +235,7 @@ class PreparedJob(Estimator):
 
 
 def _one_region(job: "TrainingJob | PreparedJob", journaled: str | None = None) -> str | None:
-    """The region that somebody names; raises `InvalidInput` for two."""
+    """The region that was named, or None; raises `InvalidInput` if several different ones were named."""
     session = boto_session(job.job)
     named = {
         "the study's jobs": journaled,
@@ -245,5 +245,5 @@ def _one_region(job: "TrainingJob | PreparedJob", journaled: str | None = None) 
     named = {who: region for who, region in named.items() if region is not None}
     if len({*named.values()}) > 1:
         told = ", ".join(f"{region!r} of {who}" for who, region in named.items())
-        raise InvalidInput(f"the regions contradict each other: {told}")
+        raise InvalidInput(f"the regions must be the same: {told}")
     return next(iter(named.values()), None)

@@ -1,4 +1,4 @@
-"""Find a study's mirror and bring it into a journal: by a place on S3, or by the tags of its training jobs."""
+"""Find a study's mirror, at a place on S3 or by the tags of its training jobs, and copy the study into a journal."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,14 @@ from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.studies import Journal
 
 _SEARCH_ATTEMPTS = 3
-"""Few: perhaps the name is misspelt, and AWS has nothing to do with it."""
+"""Only a few, since the name may just be misspelt."""
 
 
 def fetch(journal: Journal, name: str, aws: Aws | None, place: str | None) -> EventLog | None:
-    """Bring a study that this journal lacks from its mirror below a *place* on S3, or where its jobs' tags lead.
+    """Copy a study that this journal lacks from its mirror below a *place* on S3, or where its jobs' tags lead.
 
-    None where there is none, or this user has no AWS account. Raises `UnknownStudy` if there are several of the name,
-    or it cannot be looked for or read, and `StudyExists` if the journal has another one of its name.
+    Returns None if there is no mirror, or if no AWS account is configured. Raises `UnknownStudy` if several studies
+    have this name, or if searching or reading fails. Raises `StudyExists` if the journal has another study of the name.
     """
     if aws is None and not is_configured():
         return None
@@ -28,7 +28,7 @@ def fetch(journal: Journal, name: str, aws: Aws | None, place: str | None) -> Ev
     try:
         outputs = dict(_tagged(aws, name)) if place is None else dict.fromkeys(studies_at(aws, place, name), place)
     except ByohpoError as error:
-        raise UnknownStudy(f"{_unknown(journal, name)}; nor can it be looked for on SageMaker: {error}") from error
+        raise UnknownStudy(f"{_unknown(journal, name)}; looking for it on SageMaker failed: {error}") from error
     if not outputs:
         return None
     if len(outputs) > 1:
@@ -50,9 +50,9 @@ def fetch(journal: Journal, name: str, aws: Aws | None, place: str | None) -> Ev
 
 
 def _unknown(journal: Journal, name: str) -> str:
-    """What the journal says of a study that it lacks."""
+    """The journal's own message about a study that it lacks."""
     try:
-        return f"journal {journal.path} has study {journal.find(name).id!r} by now"
+        return f"journal {journal.path} now has study {journal.find(name).id!r}"
     except UnknownStudy as unknown:
         return str(unknown)
 

@@ -1,4 +1,4 @@
-"""The service's index of training jobs, a hundred of them a call; it lags behind the jobs themselves."""
+"""Search SageMaker's index of training jobs, 100 per call. The index lags behind the jobs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,18 +10,18 @@ _PAGE = 100
 
 
 def tagged(tag: str, value: str) -> dict[str, str]:
-    """The condition that a job has this tag."""
+    """The search condition for jobs with this tag."""
     return {"Name": f"Tags.{tag}", "Operator": "Equals", "Value": value}
 
 
 def changed_since(time: float) -> dict[str, str]:
-    """The condition that a job has changed at this time (seconds since 1970) or later."""
+    """The search condition for jobs changed at this Unix time, in seconds, or later."""
     told = datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return {"Name": "LastModifiedTime", "Operator": "GreaterThanOrEqualTo", "Value": told}
 
 
 def search(aws: Aws, conditions: Sequence[Mapping[str, str]], operator: str = "And") -> Iterator[Mapping[str, Any]]:
-    """The training jobs that meet all the conditions or, by the *operator* Or, one; the newest change first."""
+    """The training jobs that meet all conditions or, if *operator* is Or, any of them; latest change first."""
     request: dict[str, Any] = {
         "Resource": "TrainingJob",
         "SearchExpression": {"Filters": conditions, "Operator": operator},

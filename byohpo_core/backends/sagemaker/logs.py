@@ -1,4 +1,4 @@
-"""What training jobs print, as CloudWatch has it: one call serves all jobs of a study."""
+"""Read the logs of training jobs from CloudWatch, with one call for all jobs of a study."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,31 +7,31 @@ from byohpo_core.backends.sagemaker.aws import Aws, Refused
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 OVERLAP_SECONDS = 120.0
-"""How late an event may turn up behind a newer one."""
+"""How long after a newer event an older one may still appear."""
 
 
 def job_lines(aws: Aws, job_name: str) -> Iterator[str]:
-    """All that one job has printed, oldest first."""
+    """All lines that one job has printed, oldest first."""
     return (str(event["message"]) for event in _events(aws, f"{job_name}/", 0.0))
 
 
 def place(job_name: str) -> str:
-    """Where a person finds a job's log."""
+    """Where users find a job's log."""
     return f"CloudWatch {GROUP} {job_name}/"
 
 
 class LogReader:
-    """Reads on where it stopped, over the streams of all jobs whose names begin alike."""
+    """Read new lines of all jobs whose names start with *prefix*, continuing where the last read stopped."""
 
     def __init__(self, aws: Aws, prefix: str) -> None:
         self._aws = aws
         self._prefix = prefix
         self._newest = 0.0
         self._seen: dict[str, float] = {}
-        """Events of the last moments, by id."""
+        """The times of the most recent events, by event id."""
 
     def read(self) -> Iterator[tuple[str, str]]:
-        """Pairs (job name, line) that are new."""
+        """New pairs (job name, line)."""
         since = self._newest - OVERLAP_SECONDS
         for event in _events(self._aws, self._prefix, since):
             time = event["timestamp"] / 1000
@@ -44,7 +44,7 @@ class LogReader:
 
 
 def _events(aws: Aws, prefix: str, since: float) -> Iterator[dict[str, Any]]:
-    """Events from a time on; a page may be empty and yet have a next one."""
+    """Events from a Unix time on. An empty page may still have a next page."""
     request = {"logGroupName": GROUP, "logStreamNamePrefix": prefix, "startTime": max(0, int(since * 1000))}
     token: str | None = None
     while True:

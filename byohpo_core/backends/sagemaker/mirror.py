@@ -1,8 +1,8 @@
-"""A second copy of a study's journal, beside its jobs' outputs on S3, from which any machine can go on.
+"""Keep a copy of a study's journal on S3, next to its jobs' outputs, so that any machine can resume the study.
 
-Each commit is one object, `<S3OutputPath>/byohpo/<study id>/events/<sequence of its first event>.json`, written only if
-there is none of that name: two drivers cannot both write, whatever they believe. The study's manifest is the object
-`study.json` beside `events/`.
+Each commit is one object, `<S3OutputPath>/byohpo/<study id>/events/<sequence of its first event>.json`. It is written
+only if no object has that name, so two drivers can never both write. The study's manifest is the object `study.json`
+next to `events/`.
 """
 
 import json
@@ -18,11 +18,11 @@ from byohpo_core.study.events import Event, EventKind
 
 _DIGITS = 9
 _NEAR = 1000
-"""How many events are looked through for the newest commit: more than there are in one, save after a resume."""
+"""How many events back to look for the newest commit: more than one commit has, except after a resume."""
 
 
 class Mirror:
-    """The objects of one study."""
+    """The mirror of one study, as objects on S3."""
 
     def __init__(self, aws: Aws, output_path: str, study_id: str) -> None:
         self._aws = aws
@@ -35,7 +35,7 @@ class Mirror:
         return f"s3://{self._bucket}/{self._prefix}"
 
     def open(self, record: StudyRecord) -> None:
-        """Write the manifest, unless it is there."""
+        """Write the manifest, unless it exists."""
         body = json.dumps({"id": record.id, "name": record.name, "manifest": record.manifest})
         self._put("study.json", body.encode())
 
@@ -45,7 +45,7 @@ class Mirror:
         return StudyRecord(body["id"], body["name"], body["manifest"])
 
     def append(self, events: Sequence[Event]) -> None:
-        """Write one commit; raises `StudyBusy` if another driver has written in its place."""
+        """Write one commit; raises `StudyBusy` if another driver has written one in its place."""
         body = json.dumps({"token": self._token, "events": _rows(events)}).encode()
         name = _name(events[0].sequence)
         if not self._put(name, body) and self._read(name) != body:
@@ -55,13 +55,13 @@ class Mirror:
             )
 
     def check_newest(self, sequence: int) -> None:
-        """Raise `StudyBusy` if the newest commit, near event *sequence*, is another driver's."""
+        """Raise `StudyBusy` if another driver wrote the newest commit, looked for near event *sequence*."""
         newest = self.commits(after=max(0, sequence - _NEAR))[-1:]
         if any(self._get(_name(commit))["token"] != self._token for commit in newest):
             raise StudyBusy(f"another driver has taken over study {self._study_id!r} at {self}; this one stops")
 
     def commits(self, after: int = -1) -> list[int]:
-        """The first sequence numbers of all commits *after* one, in order."""
+        """The sequence number of the first event of each commit *after* this one, in order."""
         request = {"Bucket": self._bucket, "Prefix": f"{self._prefix}/events/"}
         if after >= 0:
             request["StartAfter"] = f"{self._prefix}/{_name(after)}"
@@ -75,7 +75,7 @@ class Mirror:
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def events(self, commit: int) -> list[Event]:
-        """One commit's events."""
+        """The events of one commit."""
         rows = self._get(_name(commit))["events"]
         return [
             journaled_event(self._study_id, sequence, kind, time, body, version)
@@ -83,7 +83,7 @@ class Mirror:
         ]
 
     def _put(self, name: str, body: bytes) -> bool:
-        """Whether the object was written now."""
+        """Write an object; return False if it exists already."""
         try:
             self._aws.call(
                 "s3", "put_object", Bucket=self._bucket, Key=f"{self._prefix}/{name}", Body=body, IfNoneMatch="*"
@@ -103,7 +103,7 @@ class Mirror:
 
 
 def studies_at(aws: Aws, output_path: str, name: str) -> list[str]:
-    """The ids of the studies of this name, or with this id, whose mirrors lie below an output path."""
+    """The ids of the studies with this name or id whose mirrors are below an output path."""
     bucket, prefix = _place(output_path)
     found: set[str] = set()
     token: dict[str, str] = {}
@@ -118,13 +118,13 @@ def studies_at(aws: Aws, output_path: str, name: str) -> list[str]:
 
 
 def _place(output_path: str) -> tuple[str, str]:
-    """Bucket and prefix."""
+    """Split an output path into bucket and prefix."""
     bucket, _, prefix = re.sub(r"^(s3|https)://", "", output_path).rstrip("/").partition("/")
     return bucket, prefix
 
 
 class MirroredLog(EventLog):
-    """A log each of whose commits is also in the mirror before `append` returns; for a driver."""
+    """The log of a driver, which also writes each commit to the mirror before `append` returns."""
 
     def __init__(self, log: EventLog, mirror: Mirror) -> None:
         super().__init__(log.record, log.path)
@@ -159,19 +159,19 @@ class MirroredLog(EventLog):
         return self._log.stop_requested()
 
     def _level(self) -> None:
-        """Bring what one side has and the other lacks to the other; raises `StudyBusy` where they contradict."""
+        """Copy events that only the log or only the mirror has to the other; raises `StudyBusy` if the two differ."""
         mine = [*self._log.read()]
         commits = self._mirror.commits()
         known = 0
-        """How many events the mirror has of those that are mine."""
+        """How many of my events the mirror has."""
         for commit in commits[_last_before(commits, len(mine)) :]:
             theirs = self._mirror.events(commit)
             shared = [event for event in theirs if event.sequence < len(mine)]
-            # As texts: a loss may be nan, which equals nothing.
+            # Compare as text, since a loss may be nan, which does not equal itself.
             if json.dumps(_rows(shared)) != json.dumps(_rows(mine[commit : commit + len(shared)])):
                 raise StudyBusy(
-                    f"study {self.id!r} went on elsewhere: {self._mirror} and journal {self.path} differ from event "
-                    f"{commit} on; move the journal away and attach to {self.id!r} again, to go on with what is there"
+                    f"study {self.id!r} was continued elsewhere: {self._mirror} and journal {self.path} differ from "
+                    f"event {commit} on; move the journal away and attach to {self.id!r} again to resume from S3"
                 )
             if fresh := theirs[len(shared) :]:
                 self._log.append(fresh)
@@ -181,7 +181,7 @@ class MirroredLog(EventLog):
 
 
 def _name(commit: int) -> str:
-    """The object of a commit, below the study's."""
+    """The name of a commit's object, below the study's prefix."""
     return f"events/{commit:0{_DIGITS}}.json"
 
 
@@ -190,5 +190,5 @@ def _rows(events: Sequence[Event]) -> list[list[Any]]:
 
 
 def _last_before(commits: Sequence[int], count: int) -> int:
-    """The place of the last commit that begins within the first *count* events."""
+    """The index of the last commit that begins within the first *count* events."""
     return max(0, sum(commit < count for commit in commits) - 1)

@@ -1,4 +1,4 @@
-"""What jobs cost: the dearest that one can be, and what one has cost."""
+"""Compute the most that a job can cost, and what a job has cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,17 +10,17 @@ from byohpo_core.errors import InvalidInput
 RESERVED_SECONDS = 300
 """How much longer than MaxRuntimeInSeconds a job may be billed: it gets SIGTERM, then 120 s, then uploads its model."""
 DEFAULT_MAX_RUNTIME = 86_400
-"""MaxRuntimeInSeconds where the user sets none (CreateTrainingJob, StoppingCondition)."""
+"""MaxRuntimeInSeconds if the user sets none (CreateTrainingJob, StoppingCondition)."""
 
 
 @attrs.frozen
 class Prices:
-    """What an hour of each instance type costs, as the user says."""
+    """The price per hour of each instance type, as given by the user."""
 
     per_hour: Mapping[str, float]
 
     def highest(self, request: Mapping[str, Any], types: Sequence[str] = ()) -> float:
-        """An hour of a whole job, on the dearest of the instance types that it may run on."""
+        """The price of one hour of a whole job on the most expensive instance type that it may use."""
         resources = request.get("ResourceConfig", {})
         if groups := resources.get("InstanceGroups"):
             return sum(self._of(group["InstanceType"]) * int(group["InstanceCount"]) for group in groups)
@@ -36,9 +36,10 @@ class Prices:
         return self.highest(request, types) * longest_billed(request) / 3600
 
     def paid(self, job: Mapping[str, Any], ceiling: float) -> float | None:
-        """What a job that is over has cost, as DescribeTrainingJob tells it; a warm pool counts as kept to its end.
+        """The cost of a job that is over, given as DescribeTrainingJob returns it; None if there are no prices.
 
-        *ceiling* is an hour's price where the job does not tell what it ran on.
+        A warm pool counts as kept for its whole period. *ceiling* is the price of one hour if it is unknown what the
+        job ran on.
         """
         if not self.per_hour:
             return None
@@ -56,7 +57,7 @@ class Prices:
         except KeyError:
             raise InvalidInput(
                 f"the price of {instance_type} is not known: give TrainingJob(prices={{{str(instance_type)!r}: ...}}), "
-                "an hour's price"
+                "the price per hour"
             ) from None
 
 
@@ -65,7 +66,7 @@ def _instance_count(resources: Mapping[str, Any]) -> int:
 
 
 def billable_seconds(job: Mapping[str, Any]) -> float:
-    """What a job that is over is billed for; where the service does not say, as long as it ran."""
+    """The billed seconds of a job that is over; its running time if the service does not report them."""
     if "BillableTimeInSeconds" in job:
         return float(job["BillableTimeInSeconds"])
     if "TrainingStartTime" not in job or "TrainingEndTime" not in job:
@@ -74,7 +75,7 @@ def billable_seconds(job: Mapping[str, Any]) -> float:
 
 
 def longest_billed(request: Mapping[str, Any]) -> float:
-    """The most seconds that a job can be billed for, its warm pool among them."""
+    """The most seconds that a job can be billed for, including its warm pool."""
     runtime = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
     kept = request.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds", 0)
     return float(runtime + RESERVED_SECONDS + kept)

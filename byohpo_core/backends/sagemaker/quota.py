@@ -1,4 +1,4 @@
-"""The account's quota, as far as refusals have shown it: how many slots there are, who waits, and when to try again."""
+"""Learn the account's quota from refusals: the number of slots, the jobs that wait, and when to try again."""
 
 import logging
 import math
@@ -10,29 +10,29 @@ from byohpo_core.backendspecs import Ended, Outcome
 from byohpo_core.study.trial import Trial
 
 QUOTA_PAUSE_SECONDS = 60.0
-"""How long after a first refusal a job is tried again, even though no job of ours has ended; then twice as long."""
+"""How long after a first refusal to try again if no job of ours ends; each further refusal doubles it."""
 LONGEST_QUOTA_PAUSE = 960.0
 GROW_SECONDS = 300.0
 _logger = logging.getLogger("byohpo")
 
 
 class Quota:
-    """The jobs that ResourceLimitExceeded did not let start yet, and the number of slots that is left."""
+    """The jobs that ResourceLimitExceeded has kept from starting, and the number of slots that remain."""
 
     def __init__(self, now: float) -> None:
         self.slots: float = math.inf
         self._waiting: dict[str, Trial] = {}
         self._withdrawn: set[str] = set()
-        """Those of them that are not to start any more."""
+        """The names of waiting jobs that must no longer start."""
         self._pause = QUOTA_PAUSE_SECONDS
         self._try_at = self._grow_at = now
 
     def __contains__(self, job_name: str) -> bool:
-        """Whether this job waits for a place."""
+        """Whether this job waits for a free slot."""
         return job_name in self._waiting
 
     def wait(self, trials: Sequence[Trial]) -> None:
-        """Let the jobs of these trials wait for a place."""
+        """Add the jobs of these trials to those that wait for a free slot."""
         self._waiting |= {str(trial.job_name): trial for trial in trials}
 
     def withdraw(self) -> None:
@@ -40,22 +40,22 @@ class Quota:
         self._withdrawn |= self._waiting.keys()
 
     def shrink(self, running: int, now: float) -> None:
-        """After a refusal: as many slots as jobs run, at least one; more are tried from time to time."""
+        """After a refusal, set the slots to the number of running jobs, at least one. Later `use` tries more."""
         before, self.slots = self.slots, max(1, running)
         self._try_at = now + self._pause * random.uniform(1, 1.2)  # noqa: S311 - jitter
         self._pause = min(LONGEST_QUOTA_PAUSE, 2 * self._pause)
         self._grow_at = now + GROW_SECONDS
         if self.slots != before:
             _logger.warning(
-                "the account's quota is used up: %d jobs run, %d wait for a place", running, len(self._waiting)
+                "the account's quota is used up: %d jobs run, %d wait to start", running, len(self._waiting)
             )
 
     def try_now(self, now: float) -> None:
-        """A job has ended, so there may be a place."""
+        """Try to start waiting jobs now, since a job has ended and a slot may be free."""
         self._try_at = now
 
     def use(self, start: Callable[[Trial], bool], running: Callable[[], int], most: int, now: float) -> None:
-        """Start what waits when its time has come; when nothing waits, try one slot more, up to *most*."""
+        """Start waiting jobs if it is time to try again. If none waits, add slots from time to time, up to *most*."""
         while self._waiting and now >= self._try_at:
             name, trial = next(iter(self._waiting.items()))
             if not start(trial):
@@ -70,7 +70,7 @@ class Quota:
             self._grow_at = now + GROW_SECONDS
 
     def given_up(self, stopping: set[str]) -> Iterator[Ended]:
-        """The jobs that had no place and get none any more, because they are *stopping* or no longer wanted."""
+        """The ends of waiting jobs that will not start, because they are *stopping* or were withdrawn."""
         for name in [*self._waiting]:
             if name in stopping:
                 yield Ended(name, Outcome.Stopped, reason="stopped before it had a place")
@@ -84,6 +84,6 @@ class Quota:
 
 
 def never_fits(message: str) -> bool:
-    """Whether the limit that a ResourceLimitExceeded tells of is too small for a single job."""
+    """Whether the limit in the message of a ResourceLimitExceeded is too small for a single job."""
     limit, needed = re.search(r" is ([\d.]+) \w+, with", message), re.search(r"delta of ([\d.]+) \w+", message)
     return limit is not None and float(limit[1]) < (1 if needed is None else float(needed[1]))

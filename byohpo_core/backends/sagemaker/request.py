@@ -1,4 +1,4 @@
-"""A study's CreateTrainingJob request, and what each trial changes in it."""
+"""Build each trial's CreateTrainingJob request from the one that the user gave."""
 
 import json
 import re
@@ -16,7 +16,7 @@ MAX_TAGS = 50
 STUDY_TAG = "byohpo-study"
 NAME_TAG = "byohpo-name"
 BUILT_IN_METRIC = "_tuning_objective_metric"
-"""The hyperparameter by which SageMaker's own tuner names the objective to SageMaker's own algorithms."""
+"""The hyperparameter in which SageMaker's own tuner passes the objective's name to SageMaker's own algorithms."""
 _BUILT_IN = frozenset(
     {
         *(
@@ -48,7 +48,7 @@ def is_built_in(request: Mapping[str, Any]) -> bool:
 
 
 def _has_built_in_image(request: Mapping[str, Any]) -> bool:
-    """Whether SageMaker's; one of its names in the account of the role is the user's own."""
+    """Whether the image is SageMaker's own. One of the same name in the role's account is the user's."""
     image = str(request.get("AlgorithmSpecification", {}).get("TrainingImage", ""))
     registry, _, repository = image.partition("/")
     account = str(request.get("RoleArn", "")).split(":")[4:5]
@@ -74,17 +74,17 @@ def without_metrics(request: Mapping[str, Any], names: Collection[str]) -> Mappi
 
 @attrs.frozen
 class Template:
-    """The user's request, and how to make each trial's from it."""
+    """The user's request, and the settings that turn it into the request of a trial."""
 
     request: Mapping[str, Any]
     encoding: str
-    """How values are written on the wire: "json", "text" (`str`), or "bare" (JSON, but texts as they are)."""
+    """How values are encoded in the request: "json", "text" (`str`), or "bare" (JSON, but strings unquoted)."""
     metrics: Sequence[tuple[str, str]] = ()
-    """Metric definitions besides the request's own."""
+    """Metric definitions in addition to the request's own."""
     tags: Sequence[tuple[str, str]] = ()
-    """Tags besides the request's own."""
+    """Tags in addition to the request's own."""
     instance_types: Sequence[str] = ()
-    """Tried in turn as the infrastructure fails, instead of the request's own."""
+    """Instance types that replace the request's own. Each failure of the infrastructure selects the next one."""
     prices: Prices = attrs.field(factory=lambda: Prices({}))
 
     @property
@@ -93,24 +93,24 @@ class Template:
         return [*metric_definitions(self.request), *self.metrics]
 
     def written(self, value: Any) -> str:
-        """A hyperparameter's value as it is on the wire."""
+        """Encode a hyperparameter's value for the request."""
         return _WRITERS[self.encoding](value)
 
     def ceiling(self) -> float:
-        """What an hour of a job costs at its dearest; raises `InvalidInput` where a price is missing."""
+        """The highest price of one hour of a job; raises `InvalidInput` if a price is missing."""
         return self.prices.highest(self.request, self.instance_types)
 
     def of_trial(self, study: Study, trial: Trial, unfit: Collection[str] = ()) -> dict[str, Any]:
-        """The whole request for a trial's present attempt; all that is not a trial's own is as the user wrote it.
+        """Build the request for a trial's current attempt. What the trial does not set stays as the user wrote it.
 
-        *unfit* are instance types to do without.
+        *unfit* are instance types that must not be used.
         """
         body = {**self.request, "TrainingJobName": trial.job_name}
         hyperparameters = {name: self.written(value) for name, value in trial.proposal.hyperparameters.items()}
         body["HyperParameters"] = {**self._fixed(study, trial), **hyperparameters}
         body["Tags"] = self._tags(study)
-        # CreateTrainingJob refuses them for SageMaker's own images, even where these run a script ("You can't override
-        # the metric definitions for Amazon SageMaker algorithms"); what is missing then is read from the log.
+        # CreateTrainingJob refuses these for SageMaker's own images, even if they run a script ("You can't override the
+        # metric definitions for Amazon SageMaker algorithms"). Metrics that are then missing are read from the log.
         if self.metrics and not _has_built_in_image(self.request):
             body["AlgorithmSpecification"] = {
                 **self.request["AlgorithmSpecification"],
@@ -129,7 +129,7 @@ class Template:
         mine = self.request.get("HyperParameters", {})
         fixed = {name: self.written(value) for name, value in study.problem.space.static.items() if name not in mine}
         fixed |= mine
-        if "sagemaker_job_name" in fixed:  # the SDK's v2 tells the script its job's name
+        if "sagemaker_job_name" in fixed:  # SDK v2 passes the job's name to the script
             fixed["sagemaker_job_name"] = self.written(trial.job_name)
         if is_built_in(self.request):
             fixed[BUILT_IN_METRIC] = study.problem.objectives[0].metric
@@ -143,14 +143,14 @@ class Template:
 
 
 def _beginning(study: Study, trial: Trial) -> Trial:
-    """The trial whose work this one continues, through all that came between."""
+    """The trial at the start of the chain that this one continues."""
     while trial.proposal.resume_from is not None:
         trial = study.trials[trial.proposal.resume_from]
     return trial
 
 
 def same_job(request: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
-    """Whether a job, as DescribeTrainingJob tells it, was made by this request."""
+    """Whether this request created a job, given as DescribeTrainingJob returns it."""
     return all(request.get(part, {}) == job.get(part, {}) for part in ("HyperParameters", "RoleArn")) and _image(
         request
     ) == _image(job)

@@ -1,4 +1,4 @@
-"""A request checked against the service's own description, before anything is sent."""
+"""Check a request against botocore's description of SageMaker before it is sent."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from byohpo_core.errors import InvalidInput, one_line
 
 
 def check_request(request: Mapping[str, Any]) -> None:
-    """Raise `InvalidInput` for what CreateTrainingJob would refuse, by its own description in botocore."""
+    """Raise `InvalidInput` if CreateTrainingJob would refuse this request."""
     from botocore.validate import ParamValidator
 
     shape = _service_model().operation_model("CreateTrainingJob").input_shape
@@ -40,7 +40,7 @@ def _service_model() -> Any:
 
 
 def _violations(place: str, value: Any, shape: Any) -> Iterator[str]:
-    """What botocore itself does not check: maximum, pattern and enumeration."""
+    """Check what botocore itself does not: maximum, pattern and enumeration."""
     where = place.lstrip(".")
     most = shape.metadata.get("max")
     if most is not None:
@@ -48,7 +48,7 @@ def _violations(place: str, value: Any, shape: Any) -> Iterator[str]:
         if size > most:
             what = "characters" if shape.type_name == "string" else "entries"
             told = f"is {size}" if size is value else f"has {size} {what}"
-            yield f"{where} {told}; at most {most} are possible"
+            yield f"{where} {told}; the maximum is {most}"
     if shape.type_name == "structure":
         for name, member in value.items():
             yield from _violations(f"{place}.{name}", member, shape.members[name])
@@ -61,7 +61,7 @@ def _violations(place: str, value: Any, shape: Any) -> Iterator[str]:
             yield from _violations(f"{place}[{key!r}]", member, shape.value)
     elif shape.type_name == "string":
         if shape.enum and value not in shape.enum:
-            yield f"{where} is {value!r}, which is not one of SageMaker's ({len(shape.enum)} are known)"
+            yield f"{where} is {value!r}, which is not one of the {len(shape.enum)} values that botocore knows"
         pattern = shape.metadata.get("pattern")
         if pattern and not re.fullmatch(_python(pattern), value, re.DOTALL):
             yield f"{where} is {value!r}, which does not match {pattern}"
@@ -71,7 +71,7 @@ _CLASSES = {r"\p{L}": r"\w", r"\p{Z}": " ", r"\p{N}": r"\d", r"\p{Alnum}": "A-Za
 
 
 def _python(pattern: str) -> str:
-    """A pattern of the service model in the syntax of Python, which knows no classes of Unicode by name."""
+    """Translate a pattern of the service model to Python, which has no named Unicode classes."""
     for name, characters in _CLASSES.items():
         pattern = pattern.replace(name, characters)
     return pattern

@@ -1,4 +1,4 @@
-"""What the requests of a study's trials must be, before any job starts: one function a rule."""
+"""Check the requests of a study's trials before any job starts: one function for each rule."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from byohpo_core.study.problem import Problem
 
 
 def check_trials(template: Template, problem: Problem, settings: JobSettings) -> None:
-    """Raise `InvalidInput` for what SageMaker would refuse of a trial, or what could not be read from its log."""
+    """Raise `InvalidInput` if SageMaker would refuse a trial's job, or if a metric could not be read from its log."""
     compile_metrics(template.definitions)
     _check_objectives(template, problem, curves=settings.curves)
     _check_hyperparameters(template, problem)
@@ -28,17 +28,20 @@ def check_trials(template: Template, problem: Problem, settings: JobSettings) ->
 
 
 def _check_objectives(template: Template, problem: Problem, *, curves: bool) -> None:
-    """Every objective has a definition, unless one of SageMaker's own algorithms knows it and no log is read."""
+    """Require a metric definition for every objective.
+
+    None is needed if one of SageMaker's own algorithms reports the objective and early stopping reads no log.
+    """
     names = {name for name, _ in template.definitions}
     missing = ", ".join(sorted(repr(it.metric) for it in problem.objectives if it.metric not in names))
     if missing and not is_built_in(template.request):
         raise InvalidInput(
-            f"no metric definition for {missing}: SageMaker finds a custom image's metrics by "
+            f"no metric definition for {missing}: SageMaker needs it to find a custom image's metrics, so give "
             'metric_definitions=[{"Name": ..., "Regex": ...}]'
         )
     if missing and curves:
         raise InvalidInput(
-            f"early stopping reads the jobs' logs, and nothing tells how they print {missing}: give "
+            f"early stopping has no regular expression to find {missing} in the jobs' logs: give "
             'metric_definitions=[{"Name": ..., "Regex": ...}] (docs/sagemaker/drop-in.md has those of SageMaker\'s own '
             "algorithms)"
         )
@@ -48,35 +51,37 @@ def _check_hyperparameters(template: Template, problem: Problem) -> None:
     ours = {BUILT_IN_METRIC} if is_built_in(template.request) else set()
     count = len({*template.request.get("HyperParameters", {}), *problem.space.parameters, *ours})
     if count > MAX_HYPERPARAMETERS:
-        raise InvalidInput(f"{count} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
+        raise InvalidInput(f"a job has {count} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
 
 
 def _check_tags(template: Template) -> None:
     if len(template.tags) + len(template.request.get("Tags", ())) + 2 > MAX_TAGS:
-        raise InvalidInput(f"SageMaker takes at most {MAX_TAGS} tags a job, of which two are ours")
+        raise InvalidInput(
+            f"SageMaker takes at most {MAX_TAGS} tags per job, of which byohpo adds two: leave out some tags"
+        )
 
 
 def _largest(template: Template) -> Mapping[str, Any]:
-    """A request with all tags of the user's."""
+    """A request with all the tags of the user."""
     tags = [*template.request.get("Tags", ()), *({"Key": key, "Value": value} for key, value in template.tags)]
     return {**template.request, "TrainingJobName": "byohpo-0-0", "Tags": tags}
 
 
 def _check_values(template: Template, problem: Problem) -> None:
-    """No value that a trial may have is too long as it is sent."""
+    """Require that every possible value fits into the request once it is encoded."""
     mine = template.request.get("HyperParameters", {})
     values = {name: [value] for name, value in problem.space.static.items() if name not in mine}
     for name, parameter in problem.space.tunable.items():
         values[name] = [*parameter.values] if isinstance(parameter, CategoricalParameter) else []
     for name, possible in values.items():
         if any(len(template.written(value)) > MAX_VALUE_LENGTH for value in possible):
-            raise InvalidInput(f"the hyperparameter {name!r} has a value of over {MAX_VALUE_LENGTH} characters")
+            raise InvalidInput(f"the hyperparameter {name!r} has a value of more than {MAX_VALUE_LENGTH} characters")
 
 
 def _check_instance_types(template: Template, request: Mapping[str, Any]) -> None:
-    """Each of the user's instance types may stand in the request."""
+    """Require that the request is valid with each of the user's instance types."""
     if template.instance_types and request.get("ResourceConfig", {}).get("InstanceGroups"):
-        raise InvalidInput("instance_types cannot stand beside the job's InstanceGroups: leave one of them out")
+        raise InvalidInput("instance_types cannot be combined with the job's InstanceGroups: leave one of them out")
     for name in template.instance_types:
         resources = {**request.get("ResourceConfig", {}), "InstanceType": name}
         check_request({**request, "ResourceConfig": resources})

@@ -1,4 +1,4 @@
-"""What is known of each running job, from the service's index, its own descriptions and the logs; and how jobs end."""
+"""Follow running jobs through SageMaker's index, job descriptions and logs, and tell how each job ended."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,13 +15,13 @@ from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
 INDEX_LAG_SECONDS = 120.0
-"""How far back each Search looks again, since its index lags behind."""
+"""How far each Search overlaps the one before it, since the index lags behind."""
 ABSENT_SECONDS = 60.0
-"""How long a new job may be absent from the index before it is described."""
+"""How long a new job may be missing in the index before DescribeTrainingJob is called for it."""
 UNSEEN_SECONDS = 600.0
-"""After so long without a word of some job, one Search looks back to the beginning of those that run."""
+"""After this long without news of a job, one Search covers all changes since the oldest running job started."""
 LOG_SECONDS = 60.0
-"""How long a log may take to be complete after its job's end."""
+"""How long after a job's end its log may still be incomplete."""
 _INFRASTRUCTURE = ("CapacityError", "InternalServerError")
 _OVER = frozenset({"Completed", "Failed", "Stopped"})
 
@@ -31,16 +31,16 @@ class Watch:
     """What is known of a running job."""
 
     seen: float
-    """When the index or a description last told of it."""
+    """When the index or a description last returned the job."""
     in_index: bool = False
     job: Mapping[str, Any] | None = None
-    """What was told last."""
+    """The job as it was last returned."""
     judged_at: float | None = None
-    """When its log is complete, where its end did not tell the objective."""
+    """When its log is complete and can be read, if the ended job's description lacks an objective."""
 
 
 class Watching:
-    """The running jobs of one study. *describe* asks the service itself for a job, by its name."""
+    """The running jobs of one study. *describe* gets a job by its name from the service, not from the index."""
 
     def __init__(
         self,
@@ -67,25 +67,25 @@ class Watching:
         """Lines of jobs that no poll has asked about yet, by job name."""
         self._watches: dict[str, Watch] = {}
         self._newest = 0.0
-        """The latest change that a Search has told."""
+        """The latest change that a Search has returned."""
 
     def __len__(self) -> int:
         return len(self._watches)
 
     def watch(self, job_name: str) -> None:
-        """Expect news of a job."""
+        """Start following a job."""
         self._watches[job_name] = Watch(self._now())
 
     def forget(self, job_name: str) -> None:
-        """Expect no news of a job."""
+        """Stop following a job."""
         del self._watches[job_name]
 
     def is_known(self, job_name: str) -> bool:
-        """Whether anything was told of a job that is watched."""
+        """Whether a job that is followed was found, in the index or by a description."""
         return self._watches[job_name].job is not None
 
     def search(self, since: float | None = None) -> None:
-        """Look once into the index of jobs, for all changes or for those *since* a time."""
+        """Search the index once, for all jobs of the study or for those changed *since* a time."""
         conditions = [index.tagged(STUDY_TAG, self._study.id)]
         if since is not None:
             conditions.append(index.changed_since(since))
@@ -94,9 +94,9 @@ class Watching:
             self.take_in(job, in_index=True)
 
     def take_in(self, job: Mapping[str, Any], *, in_index: bool = False) -> None:
-        """Keep what was told of a job, unless something newer is known."""
+        """Keep this state of a job, unless a newer one is known."""
         watch = self._watches.get(job["TrainingJobName"])
-        if watch is None:  # it is over, and its trial knows
+        if watch is None:  # its end was already reported
             return
         watch.in_index |= in_index
         watch.seen = self._now()
@@ -104,13 +104,13 @@ class Watching:
             watch.job = job
 
     def look(self, trials: Sequence[Trial]) -> tuple[list[Reported], list[Ended]]:
-        """What is new of these running trials: reports, then ends."""
+        """Return what is new about these running trials: reports and ends."""
         self.search(self._since(trials))
         self._describe_absent(trials)
         return [*self._reports(trials)] if self._curves else [], [*self._ended(trials)]
 
     def _since(self, trials: Sequence[Trial]) -> float | None:
-        """From which change on a Search must tell."""
+        """The time from which on a Search must return changes; None for all."""
         unseen = [self._watches[str(t.job_name)].seen for t in trials if str(t.job_name) in self._watches]
         if unseen and min(unseen) < self._now() - UNSEEN_SECONDS:
             started = [trial.started or 0.0 for trial in trials]
@@ -118,7 +118,7 @@ class Watching:
         return self._newest - INDEX_LAG_SECONDS if self._newest else None
 
     def _describe_absent(self, trials: Sequence[Trial]) -> None:
-        """Look at jobs that the index does not know, or not any more, though it should."""
+        """Describe jobs that should be in the index but are not, or are no longer."""
         for trial in trials:
             watch = self._watches.get(str(trial.job_name))
             if watch is None or self._now() < watch.seen + (UNSEEN_SECONDS if watch.in_index else ABSENT_SECONDS):
@@ -145,7 +145,7 @@ class Watching:
                 yield Reported(name, points)
 
     def _ended(self, trials: Sequence[Trial]) -> Iterator[Ended]:
-        """The running trials whose jobs are over and whose results are known."""
+        """The ends of jobs that are over and whose results are known."""
         for trial in trials:
             name = str(trial.job_name)
             watch = self._watches.get(name)
@@ -189,7 +189,7 @@ class Watching:
 
 
 def outcome_of(job: Mapping[str, Any]) -> tuple[Outcome, str | None]:
-    """How a job ended that is over."""
+    """The outcome of a job that is over, and the reason."""
     status, secondary, reason = job["TrainingJobStatus"], job.get("SecondaryStatus"), job.get("FailureReason")
     if status == "Completed":
         return Outcome.Completed, None
