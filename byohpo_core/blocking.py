@@ -95,7 +95,7 @@ class Blocking:
         self._points: dict[int, Any] = {}
         """Points whose results are not returned yet, by key."""
         self._results: dict[int, tuple[float, ...] | None] = {}
-        """Losses of these points whose trials are finished, by key."""
+        """Losses of the points in `_points` whose trials are finished, by key."""
         self._asked: dict[tuple[Any, ...], tuple[float, ...] | None] = {}
         """Configurations asked for, with *pending_allowed*. With *answered*, only completed ones, and their losses."""
         self._repeats = 0
@@ -158,7 +158,7 @@ class Blocking:
             self._optimiser.parent = getcurrent()
             with suppress(Exception):  # errors at this stage do not matter: the study is over
                 if self._pending_allowed and self._results:
-                    self._optimiser.switch()  # its next call, without results left, raises Unwound
+                    self._optimiser.switch()  # its last call of `evaluate`, with no results left, raises Unwound
                 else:
                     self._optimiser.throw(Unwound)
 

@@ -1,4 +1,4 @@
-"""The exceptions of byohpo. Each message is one line: what is wrong, whose it is, and what to do."""
+"""The exceptions of byohpo. Each message is one line: what is wrong, whom it concerns, and what to do."""
 
 
 def one_line(text: object) -> str:

@@ -21,7 +21,7 @@ class Median:
 
     problem: Problem
     min_trials: int = option(3, help="completed trials needed before a trial is stopped", minimum=1)
-    min_steps: int = option(1, help="steps that every trial may complete", minimum=1)
+    min_steps: int = option(1, help="steps before a trial may be stopped", minimum=1)
     _curves: dict[int, list[float]] = attrs.field(init=False, factory=dict)
 
     @hookimpl

@@ -65,7 +65,7 @@ class FailureLimit:
     """End when the first trials have all failed, so that a broken script does not use up the budget."""
 
     problem: Problem
-    trials: int | None = option(None, help="how many first trials must all fail; default max(3, slots)", minimum=1)
+    trials: int | None = option(None, help="first trials that must all fail; default max(3, slots)", minimum=1)
 
     @hookimpl
     def stop(self, study: Study) -> str | None:

@@ -17,7 +17,7 @@ _driving_lock = threading.Lock()
 
 @contextmanager
 def one_in_this_process(journal: str, study_id: str) -> Iterator[None]:
-    """Allow one driver per study in this process; raise `StudyBusy` for a second. A POSIX lock cannot do that."""
+    """Raise `StudyBusy` for a second driver in this process. A POSIX lock does not exclude its own process."""
     with _driving_lock:
         if (journal, study_id) in _driving:
             raise StudyBusy(f"study {study_id!r} is already being driven by this process")

@@ -1,4 +1,4 @@
-"""A journal in memory, without a file. Its studies are lost when the journal object is."""
+"""A journal in memory, without a file. Its studies are lost with the journal object."""
 
 import marshal
 from collections.abc import Iterator, Sequence

@@ -23,7 +23,7 @@ OURS: Mapping[str, str] = {
     "scipy-de": "scipy-de",
     **{f"scipy-{name}": "scipy" for name in _SCIPY},
 }
-"""The algorithms of this project: name to the last part of its distribution's name, byohpo-plugin-...."""
+"""The algorithms of this project. Each value is the end of the distribution's name, byohpo-plugin-..."""
 SAGEMAKERS = {"bayesian": "gp", "random": "random", "grid": "grid", "hyperband": "hyperband"}
 PluginFactory: TypeAlias = Callable[..., Any]
 """A plugin class, or any function that makes a plugin from a `Problem` and options."""

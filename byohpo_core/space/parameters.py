@@ -161,7 +161,7 @@ class IntegerParameter(_Drawn):
     def __attrs_post_init__(self) -> None:
         check_range(self.min_value, self.max_value, self.scaling_type)
         if self.scaling_type is ScalingType.ReverseLogarithmic:
-            raise InvalidInput("ReverseLogarithmic scaling is for continuous parameters only: choose another")
+            raise InvalidInput("ReverseLogarithmic scaling is for continuous parameters: choose another scaling_type")
         for name, bound in (("min_value", self.min_value), ("max_value", self.max_value)):
             if abs(bound) > MAX_INTEGER:
                 raise InvalidInput(
