@@ -1,6 +1,7 @@
 """Count a study's calls to SageMaker, and check that a large study does not slow down.
 
-Studies run on the emulator, in virtual time. It has its own process, so only the driver is measured. The script exits with 1 if a target is missed.
+Studies run on the emulator, in virtual time. It has its own process, so only the driver is measured. The script exits
+with 1 if a target is missed.
 """
 
 import argparse
