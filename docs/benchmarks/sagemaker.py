@@ -1,6 +1,7 @@
-"""What a study asks of SageMaker, and whether a large one stays as quick as it began; on the emulator, in virtual time.
+"""Count a study's calls to SageMaker, and check that a large study does not slow down.
 
-The emulator is a process of its own, so that what is measured is the driver's. Exits with 1 if a bar is missed.
+Studies run on the emulator, in virtual time. It has its own process, so only the driver is measured. The script exits
+with 1 if a target is missed.
 """
 
 import argparse
@@ -48,7 +49,7 @@ STEP = 1_000
 
 
 class SharedClock:
-    """Virtual time that the driver moves and the emulator's process sees."""
+    """Virtual time that the driver moves and the emulator's process reads."""
 
     def __init__(self) -> None:
         self._time = FORK.RawValue("d", 1.8e9)
@@ -63,7 +64,7 @@ class SharedClock:
 
 
 def training(request: Mapping[str, Any]) -> SimulatedJob:
-    """Half an hour to an hour and a half, with a curve of three points."""
+    """A job of half an hour to an hour and a half, with a curve of three points."""
     x = json.loads(request["HyperParameters"]["x"])
     loss = (x - 0.3) ** 2
     return SimulatedJob(1800 + 3600 * random.Random(x).random(), [{"loss": loss + 2 - it} for it in range(3)])  # noqa: S311
@@ -71,23 +72,23 @@ def training(request: Mapping[str, Any]) -> SimulatedJob:
 
 @attrs.frozen
 class Call:
-    """A call that the emulator has seen."""
+    """A call that the emulator received."""
 
     service: str
     operation: str
     time: float
     outcome: str
     since: float | None
-    """Of the first page of a Search: from which change on it is asked to tell."""
+    """For the first page of a Search: the time from which it asks for changes."""
 
 
 @attrs.frozen
 class Seen:
-    """What the emulator has seen."""
+    """All calls and jobs that the emulator received."""
 
     calls: Sequence[Call]
     jobs: Sequence[tuple[float, float]]
-    """When each was created, and when it ended."""
+    """The times at which each job was created and ended."""
 
     def of(self, service: str) -> Counter[str]:
         return Counter(call.operation for call in self.calls if call.service == service)
@@ -96,7 +97,7 @@ class Seen:
         return [call.time for call in self.calls if call.operation == operation]
 
     def polls(self) -> Iterator[tuple[float, int, int]]:
-        """Of each poll the time, how many calls it took, and how many jobs had changed in the time it asked for."""
+        """For each poll: its time, its number of calls, and the number of jobs that changed in the time it asks for."""
         searches = [call for call in self.calls if call.operation == "Search"]
         firsts = [*(at for at, call in enumerate(searches) if call.since is not None), len(searches)]
         for at, following in pairwise(firsts):
@@ -109,7 +110,7 @@ class Seen:
 
 @contextmanager
 def account() -> Iterator[tuple[SharedClock, Any]]:
-    """A clock, and what asks the emulator for what it has seen."""
+    """Run an emulator; give its clock, and a function that returns what it received."""
     clock = SharedClock()
     pipe, other = FORK.Pipe()
     process = FORK.Process(target=serve, args=(clock, other), daemon=True)
@@ -165,7 +166,7 @@ def make_tuner(clock: SharedClock, journal: Path, jobs: int, parallel: int, **se
 
 
 def calls(folder: Path, jobs: int, parallel: int, early_stopping: str) -> Iterator[Row]:
-    """What a study asks for, beside asking for each running job at each look."""
+    """Count the calls of a study, compared with one Describe for each running job at each poll."""
     with account() as (clock, ask):
         tuner = make_tuner(clock, folder / "calls.db", jobs, parallel, early_stopping_type=early_stopping)
         study = tuner.fit(job_name="calls")
@@ -205,12 +206,12 @@ def calls(folder: Path, jobs: int, parallel: int, early_stopping: str) -> Iterat
     yield Row("calls throttled by an account with these limits", throttled, bar="0", met=throttled == 0)
     yield Row("trials or studies that failed", unhandled, bar="0", met=unhandled == 0)
     for service, name in (("s3", "S3 calls per trial"), ("logs", "Logs calls per poll")):
-        count = seen.of(service).total() - (service == "s3")  # the bucket is not the study's
+        count = seen.of(service).total() - (service == "s3")  # the study did not create the bucket
         yield Row(name, f"{count / (jobs if service == 's3' else len(polls)):.2f}", f"{count} calls")
 
 
 def most_in_a_second(times: Sequence[float]) -> int:
-    """The most within any second that begins with a call; what a sum of binary fractions leaves out is no call."""
+    """The most calls within a second that begins with a call; 1e-6 s are cut off against rounding errors."""
     return max(
         (sum(time <= other < time + 1 - 1e-6 for other in times[at : at + 20]) for at, time in enumerate(times)),
         default=0,
@@ -218,11 +219,11 @@ def most_in_a_second(times: Sequence[float]) -> int:
 
 
 def scale(folder: Path, jobs: int, parallel: int) -> Iterator[Row]:
-    """Measured while *parallel* jobs run: a thousand more than *jobs* are there, so that the last are as the first."""
+    """Measure time and memory while *parallel* jobs run; *parallel* more jobs than *jobs* keep the slots full."""
     marks: list[tuple[float, float, int]] = []
 
     class Marks:
-        """The processor's time, the time and the memory at each thousandth result."""
+        """Records processor time, time and memory at each thousandth result."""
 
         def __init__(self, problem: Any) -> None:
             self.finished = 0
@@ -274,14 +275,14 @@ def most_at_once(jobs: Sequence[tuple[float, float]]) -> int:
 
 
 def resident() -> int:
-    """The most bytes that this process has had in memory."""
+    """The peak memory of this process, in bytes."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a tenth of it")
+    parser.add_argument("--quick", action="store_true", help="measure a tenth of it")
     parser.add_argument("--folder", type=Path, default=Path(), help="a folder for the journals (default: here)")
     options = parser.parse_args()
     small = 10 if options.quick else 1

@@ -1,7 +1,7 @@
-"""What it costs to import byohpo, and to have many plugins installed, some of them broken.
+"""Measure the time to import byohpo, and to start it with many installed plugins, some of them broken.
 
-Everything is started in fresh processes, ours and what it is compared with in turns. It reports and never fails: the
-last column says whether a bar was met.
+Everything runs in fresh processes, byohpo and its peers in turns. The script reports and never fails: the last column
+says whether a target was met.
 """
 
 import argparse
@@ -23,14 +23,14 @@ GOOD, BROKEN = 40, 10
 
 
 def milliseconds(command: Sequence[str], folder: Path, more: Path | None = None) -> float:
-    """How long a command takes, with the packages of one more folder installed."""
+    """Milliseconds that a command takes, with one more folder of packages installed."""
     started = time.perf_counter()
     run(command, folder, more)
     return (time.perf_counter() - started) * 1e3
 
 
 def run(command: Sequence[str], folder: Path, more: Path | None = None) -> str:
-    """What a command prints."""
+    """Run a command and return what it prints."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     if more is not None:
         environment |= {"PYTHONPATH": str(more), "MARKS": str(folder / "marks")}
@@ -70,7 +70,7 @@ def importing(bench: Bench) -> Iterator[Row]:
         yield Row(title, " ".join(told) or "none", ", ".join(HEAVY), None, "none", not told)
 
 
-# A good plugin searches at random; each notes that it was imported, also where it fails later.
+# A good plugin searches at random. Every plugin records that it was imported, even if it fails later.
 MARK = """
 import os, pathlib
 pathlib.Path(os.environ["MARKS"], __name__.partition(".")[0]).touch()
@@ -97,7 +97,7 @@ FAILURES: Mapping[str, str] = {
 
 
 def install_plugins(folder: Path) -> None:
-    """Put 50 distributions into a folder, as pip would."""
+    """Write 50 distributions into a folder, as pip would."""
     kinds = list(FAILURES)
     for number in range(GOOD + BROKEN):
         if number < GOOD:

@@ -1,10 +1,10 @@
-"""The primer: minimise (x - 1)^2, a Python function, with a particle swarm."""
+"""The smallest example: minimise the Python function (x - 1)^2 with a particle swarm."""
 
 from byohpo_core import ContinuousParameter, Tuner
 
 
 def objective(hyperparameters):
-    """What is tuned: any function from hyperparameters to metrics by name."""
+    """Return the metrics of a configuration by name; any such function can be tuned."""
     return {"loss": (hyperparameters["x"] - 1) ** 2}
 
 

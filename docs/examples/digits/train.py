@@ -1,8 +1,8 @@
 """Train a small neural network on handwritten digits: a plain SageMaker script-mode script.
 
-It knows nothing of hyperparameter tuning: it reads arguments, prints a metric per epoch and saves a model. Without data
-it takes the 8 x 8 digits that come with scikit-learn; with `--data FOLDER`, or a channel named `training`, the 28 x 28
-images of MNIST in their own idx form.
+It contains nothing about hyperparameter tuning. It reads arguments, prints a metric after each epoch and saves a model.
+It trains on the 8 x 8 digits that come with scikit-learn or, with `--data FOLDER` or a channel named `training`, on the
+28 x 28 images of MNIST in idx form.
 
     python train.py --learning_rate 0.1 --num_epoch 20 --batch_size 100
 """
@@ -19,12 +19,12 @@ LAYERS = (128, 64, 10)
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Hyperparameters come as arguments, folders from the environment of the training container."""
+    """Read hyperparameters from arguments, and folders from the environment of the training container."""
     parser = argparse.ArgumentParser(description="Train a small neural network on handwritten digits.")
     parser.add_argument("--learning_rate", type=float, default=0.05)
     parser.add_argument("--num_epoch", type=int, default=10)
     parser.add_argument("--batch_size", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1, help="of the first weights and of the order of the images")
+    parser.add_argument("--seed", type=int, default=1, help="the seed of the initial weights and the order of images")
     parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR"), help="where to save the model")
     parser.add_argument("--data", default=os.environ.get("SM_CHANNEL_TRAINING"), help="a folder with MNIST's idx files")
     arguments = parser.parse_args()
@@ -36,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def read_idx(folder: Path, name: str) -> np.ndarray:
-    """Read an array from an idx file, compressed or not."""
+    """Read an array from an idx file, which may be gzipped."""
     path = next((path for path in (folder / f"{name}.gz", folder / name) if path.exists()), None)
     if path is None:
         message = f"{folder} holds neither {name}.gz nor {name}"
@@ -51,9 +51,9 @@ def read_idx(folder: Path, name: str) -> np.ndarray:
 
 
 def load(folder: str | None) -> tuple[np.ndarray, np.ndarray, int]:
-    """Give images (one a row, 0 to 1), labels, and how many images at the end are for validation.
+    """Return images (one per row, values from 0 to 1), labels, and the number of validation images at the end.
 
-    MNIST's own test images are not touched: what chose the hyperparameters cannot also judge them.
+    MNIST's own test images are not used: data that chose the hyperparameters cannot also judge them.
     """
     if folder:
         images = read_idx(Path(folder), "train-images-idx3-ubyte")
@@ -63,16 +63,16 @@ def load(folder: str | None) -> tuple[np.ndarray, np.ndarray, int]:
     from sklearn.datasets import load_digits  # slow to import, and only needed here
 
     images, labels = load_digits(return_X_y=True)
-    # The digits are ordered by writer; one fixed shuffle makes both parts alike, and the same for every trial.
+    # The digits are ordered by writer. A fixed shuffle mixes the writers, in the same way for every trial.
     order = np.random.default_rng(0).permutation(len(images))
     return images[order].astype(np.float32) / 16, labels[order], len(images) // 5
 
 
 class Network:
-    """A multi-layer perceptron: rectified linear units, softmax at the end, plain stochastic gradient descent."""
+    """A multi-layer perceptron with rectified linear units, a final softmax and plain stochastic gradient descent."""
 
     def __init__(self, inputs: int, generator: np.random.Generator) -> None:
-        """Draw the weights as He et al. 2015 do for rectified linear units."""
+        """Draw the initial weights as in He et al. 2015 for rectified linear units."""
         sizes = (inputs, *LAYERS)
         self.weights = [
             (generator.standard_normal((size, next_size)) * math.sqrt(2 / size)).astype(np.float32)
@@ -81,14 +81,14 @@ class Network:
         self.biases = [np.zeros(size, np.float32) for size in LAYERS]
 
     def forward(self, images: np.ndarray) -> list[np.ndarray]:
-        """Give every layer's output, the images first and the ten scores last."""
+        """Return every layer's output: the images first, the ten scores last."""
         outputs = [images]
         for weights, biases in zip(self.weights[:-1], self.biases[:-1], strict=True):
             outputs.append(np.maximum(outputs[-1] @ weights + biases, 0))
         return [*outputs, outputs[-1] @ self.weights[-1] + self.biases[-1]]
 
     def step(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> None:
-        """Go one step down the gradient of the mean cross-entropy of a batch."""
+        """Take one gradient step on the mean cross-entropy of a batch."""
         outputs = self.forward(images)
         scores = outputs.pop()
         gradient = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -103,18 +103,18 @@ class Network:
             self.biases[layer] -= change[1]
 
     def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
-        """Give the share of images whose highest score is the right digit's."""
+        """Return the share of images whose highest score is that of the right digit."""
         return float(np.mean(self.forward(images)[-1].argmax(axis=1) == labels))
 
     def save(self, path: Path) -> None:
-        """Write the weights as plain arrays."""
+        """Save the weights and biases as NumPy arrays."""
         arrays = {f"weights_{layer}": weights for layer, weights in enumerate(self.weights)}
         arrays |= {f"biases_{layer}": biases for layer, biases in enumerate(self.biases)}
         np.savez(path, **arrays)
 
 
 def main() -> None:
-    """Train, tell how well after every epoch, save."""
+    """Train, print the validation accuracy after each epoch, and save the model."""
     arguments = parse_arguments()
     images, labels, held_out = load(arguments.data)
     print(f"{len(images) - held_out} images to train on, {held_out} to validate with", flush=True)

@@ -1,6 +1,6 @@
-"""Tune the classifier of handwritten digits in train.py: 18 training jobs, 6 at a time, by a particle swarm.
+"""Tune the classifier of handwritten digits in train.py with a particle swarm: 18 training jobs, 6 at a time.
 
-`--data FOLDER` trains on MNIST in idx form instead of scikit-learn's digits.
+With `--data FOLDER` train on MNIST in idx form instead of scikit-learn's digits.
 """
 
 import argparse
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--data", help="a folder with MNIST in idx form")
     parser.add_argument("--strategy", default="pso")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--journal", help="where to keep the study; by default byohpo.db")
+    parser.add_argument("--journal", help="the file that keeps the study (default: byohpo.db)")
     arguments = parser.parse_args()
     tuner = Tuner(
         TrainingScript("train.py", source_dir=Path(__file__).parent),
