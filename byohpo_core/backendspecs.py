@@ -2,8 +2,8 @@
 
 The user gives an `Estimator` to `Tuner`. It is a frozen description of what is tuned, and the study's manifest stores
 it as JSON. Its `connect` makes a `Backend` for one study, which starts, watches and stops jobs and lives as long as the
-driver. byohpo finds an estimator's class by its entry point in the group `byohpo.backends`; the entry point has the
-name that is the class's `kind`. A complete backend:
+driver. byohpo finds an estimator's class by its entry point in the group `byohpo.backends`; its `kind` is the name of
+that entry point. A complete backend:
 
     @attrs.frozen
     class Cluster(Estimator):
@@ -163,7 +163,7 @@ class Estimator(ABC):
         return ()
 
     def fixed(self, tuned: Collection[str]) -> Mapping[str, Any]:
-        """The fixed hyperparameters of a study that tunes the *tuned* ones. A name in both is an error."""
+        """The fixed hyperparameters to use beside the *tuned* ones. A name that is in both is an error."""
         return self.hyperparameters
 
     def metric_definitions(self, objectives: Sequence[str]) -> Sequence[tuple[str, str]]:
@@ -210,12 +210,12 @@ class Estimator(ABC):
 
     @classmethod
     def in_code(cls, function: str) -> str:
-        """The Python code that makes this estimator from a function of that name, for the hint how to resume."""
+        """The Python code that makes this estimator from a function of that name, shown in resume hints."""
         return f"{cls.__name__}({function})"
 
     @classmethod
     def fetch(cls, journal: Journal, name: str, *, given: Any = None, mirror: str | None = None) -> EventLog | None:
-        """Copy a study that this journal lacks from a mirror of this kind into it; None if no mirror has it either.
+        """Copy a study that this journal lacks into it, from where this kind keeps copies; None if there is no copy.
 
         *given* is the user's estimator, if there is one. *mirror* is the place to look at, if the user names one.
         """

@@ -170,7 +170,7 @@ def test_an_error_is_one_line_and_exit_code_2(arguments, words):
         ("population = 4", "population = 1.5", ["population is 1.5, not a whole number"]),
         ("[script]", "[scripts]", ["unknown key scripts (did you mean 'script'?"]),
         ('entry_point = "train.py"', 'entry_point = "trian.py"', ["training script", "trian.py"]),
-        ('training = "rows"', 'training = "columns"', ["channel 'training': there is no", "columns"]),
+        ('training = "rows"', 'training = "columns"', ["channel 'training'", "columns"]),
         ('strategy = "pso"', "", ["strategy is missing"]),
         ('name = "target-value"', "", ["each of extensions needs a name"]),
         ('job_name = "first"', 'job_name = "my_study"', ["job name 'my_study'"]),
