@@ -76,14 +76,17 @@ def launches_beside_adopted_jobs(bench: Bench) -> None:
 
 
 def stops_a_running_job(bench: Bench) -> None:
-    """`stop` ends a running job soon, with one `Ended`, as Stopped; other jobs go on."""
+    """`stop` ends a running job soon, with one `Ended`, as Stopped; other jobs go on until they are stopped too."""
     _needs_stops(bench)
     drive = bench.drive()
-    trial, other = drive.intend(1.5, seconds=bench.long), drive.intend(2.5, seconds=1.0)
-    drive.launch(trial, other)
-    drive.begun(trial, other)
+    trial, later = drive.intend(1.5, seconds=bench.long), drive.intend(3.5, seconds=bench.long)
+    other = drive.intend(2.5, seconds=1.0)
+    drive.launch(trial, later, other)
+    drive.begun(trial, later, other)
     drive.stop(trial)
     _expect_stopped(drive, trial)
+    drive.stop(later)
+    _expect_stopped(drive, later)
     drive.finish(other)
     drive.expect_result(other)
 

@@ -303,7 +303,7 @@ def cell(job: tuple[str, str, int, int]) -> Cell:
         return 1 + min(value, 0) if strategy == "nsga2" else rank(losses, value)
 
     return Cell(
-        {way: np.array([it.result_of for it in found]) for way, found in runs.items()},
+        {way: np.array([it.shares for it in found]) for way, found in runs.items()},
         {way: np.array([it.spent(target) for it in found], dtype=float) for way, found in runs.items()},
         {
             "100": pairs(runs["ours"], runs["library"], after(100)),
@@ -438,7 +438,7 @@ def drain(slots: int, tasks: Sequence[str], seeds: int) -> str:
     """Describe the idle slots at the end of any study, while its last trials run."""
     runs = [run(name, "random", slots, {}, seed) for name in tasks for seed in range(seeds)]
     busy, to_the_end, at_best, _ = (
-        statistics.fmean(shares) for shares in zip(*(it.result_of for it in runs), strict=True)
+        statistics.fmean(shares) for shares in zip(*(it.shares for it in runs), strict=True)
     )
     return (
         f"Random search never waits. It keeps {busy:.2f} of the slots busy until its last trial starts, and "
