@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from studies import ROOT
 
 from byohpo_core.cli import main
 
@@ -291,7 +292,7 @@ def test_extensions_are_listed_and_told():
     )
 
 
-PAGE = Path(__file__).parents[1] / "docs" / "command-line.md"
+PAGE = ROOT / "docs" / "command-line.md"
 
 
 def test_the_page_about_the_command_line_runs():

@@ -3,13 +3,13 @@
 import json
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pytest
+from studies import ROOT
 
 from byohpo_core.study import events
 
-JOURNALS = Path(__file__).parent / "journals"
+JOURNALS = ROOT / "tests" / "journal" / "released"
 WRITERS = {
     "opened": lambda body: events.opened(**body),
     "asked": lambda body: events.asked(**body),

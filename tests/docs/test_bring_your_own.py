@@ -10,11 +10,12 @@ from pathlib import Path
 
 import attrs
 import pytest
+from studies import ROOT
 
 from byohpo_core import InvalidInput
 from byohpo_core.cli import main
 
-PAGES = Path(__file__).parents[1] / "docs" / "bring-your-own"
+PAGES = ROOT / "docs" / "bring-your-own"
 
 
 def blocks(page, language):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from studies import ROOT
 
-EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+EXAMPLES = ROOT / "docs" / "examples"
 
 
 def run(script, *arguments):

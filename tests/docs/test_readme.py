@@ -7,8 +7,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from studies import ROOT
 
-README = Path(__file__).parents[1] / "README.md"
+README = ROOT / "README.md"
 TRAIN = """
 import argparse
 import os
@@ -48,7 +49,7 @@ def test_the_readmes_lines_run(capsys, monkeypatch, sagemaker_emulator):
 
 PLUGINS = sorted(
     project.with_name("README.md")
-    for project in README.parent.glob("plugins/*/pyproject.toml")
+    for project in ROOT.glob("plugins/*/pyproject.toml")
     if "byohpo.algorithms" in tomllib.loads(project.read_text())["project"].get("entry-points", {})
 )
 

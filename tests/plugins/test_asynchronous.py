@@ -18,6 +18,7 @@ from byohpo_plugin_pso import _Landed
 from byohpo_plugin_scipy_de.steady import PARTS, STEERABLE, SteadyState
 from inspyred import ec
 from scipy.optimize import _differentialevolution
+from studies import ROOT
 
 from byohpo_core import (
     Blocking,
@@ -519,7 +520,7 @@ def test_scipys_steady_state_finds_the_minimum():
 
 def test_the_page_about_it_runs(capsys):
     """Its example, and what that prints."""
-    page = Path(__file__).parents[1] / "docs" / "asynchronous.md"
+    page = ROOT / "docs" / "asynchronous.md"
     (block,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     Path("page.py").write_text(block)
     runpy.run_path("page.py", run_name="__main__")

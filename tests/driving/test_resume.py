@@ -544,7 +544,7 @@ def test_another_function_is_taken_with_a_warning(caplog):
     other = Simulated(lambda _: Simulation({"loss": 1.0}, 60))
     Tuner.attach("s", journal="studies.db", estimator=other, progress=False).resume(max_jobs=5)
     (told,) = caplog.messages
-    assert told.startswith("the study has tuned the function tests.test_resume:simulated, and goes on with ")
+    assert told.startswith("the study has tuned the function tests.driving.test_resume:simulated, and goes on with ")
     attach().resume(max_jobs=6)
     assert caplog.messages == [told]  # the same one is no news
 

@@ -6,7 +6,7 @@ import pytest
 
 from byohpo_core import ContinuousParameter, IntegerParameter, Simulated, Simulation, Tuner
 
-JOURNALS = Path(__file__).parent / "journals"
+JOURNALS = Path(__file__).with_name("released")
 
 
 def simulated(hyperparameters):

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from studies import ROOT
 
 from byohpo_core import InvalidInput, PluginError, UnknownPlugin, option
 from byohpo_core.cli.plugins import try_to_load
@@ -242,7 +243,7 @@ def test_a_registered_name_belongs_to_its_group(monkeypatch):
 def test_the_table_of_our_algorithms_is_what_our_packages_bring():
     """It names the package to install for an algorithm that is not there."""
     brought = {}
-    for path in Path(__file__).parents[1].glob("plugins/byohpo-plugin-*/pyproject.toml"):
+    for path in ROOT.glob("plugins/byohpo-plugin-*/pyproject.toml"):
         project = tomllib.loads(path.read_text())["project"]
         for name in project["entry-points"]["byohpo.algorithms"]:
             brought[name] = project["name"].removeprefix("byohpo-plugin-")
