@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from studies import ROOT
+from studies import ROOT, byohpo
 
 from byohpo_core.cli import main
 
@@ -58,17 +58,6 @@ TRAIN = """
     assert arguments.batch == 100 and os.path.isdir(os.environ["SM_CHANNEL_TRAINING"])
     print(f"loss={(arguments.x - 1) ** 2}")
 """
-
-
-def byohpo(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "byohpo_core.cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        **options,
-    )
 
 
 @pytest.fixture

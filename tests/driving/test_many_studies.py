@@ -3,7 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import entry_points
 
-from byohpo_core import ContinuousParameter, IntegerParameter, Simulated, Simulation, Tuner
+from studies import tune
+
+from byohpo_core import ContinuousParameter, IntegerParameter, Simulated, Simulation
 
 NAMES = sorted(
     entry.name for entry in entry_points(group="byohpo.algorithms") if entry.dist.name.startswith("byohpo-plugin-")
@@ -17,10 +19,10 @@ def job(hyperparameters):
 
 def study(number):
     strategy = NAMES[number % len(NAMES)]
-    found = Tuner(
+    found = tune(
         Simulated(job),
-        ["loss", "cost"] if strategy == "nsga2" else "loss",
         {"x": ContinuousParameter(-5, 5), "n": IntegerParameter(1, 4)},
+        ["loss", "cost"] if strategy == "nsga2" else "loss",
         strategy=strategy,
         strategy_options={"resolution": 9} if strategy == "grid" else None,
         objective_type="Minimize" if number % 2 else "Maximize",
@@ -28,9 +30,8 @@ def study(number):
         max_parallel_jobs=1 + number % 5,
         random_seed=number,
         failure_limit=False,
-        journal="studies.db",
-        progress=False,
-    ).fit(job_name=f"s{number}")
+        job_name=f"s{number}",
+    )
     return [(dict(trial.hyperparameters), str(trial.status), trial.values) for trial in found.trials]
 
 

@@ -4,6 +4,7 @@ import random
 from types import SimpleNamespace
 
 import pytest
+from studies import tune
 
 from byohpo_core import (
     CategoricalParameter,
@@ -12,7 +13,6 @@ from byohpo_core import (
     InvalidInput,
     Simulated,
     Simulation,
-    Tuner,
 )
 from byohpo_core.driving.order import observable
 from byohpo_core.driving.policy import Policy
@@ -34,20 +34,17 @@ def trajectory(durations, strategy, *, ranges=RANGES, order="strict", failing=0.
         return Simulation({"loss": loss}, chance.lognormvariate(6, 1), failure)
 
     fails.random()
-    study = Tuner(
+    study = tune(
         Simulated(job),
-        "loss",
         ranges,
         strategy=strategy,
-        objective_type="Minimize",
         max_jobs=max_jobs,
         max_parallel_jobs=SLOTS,
         random_seed=3,
         order=order,
         failure_limit=False,
         journal=":memory:",
-        progress=False,
-    ).fit()
+    )
     return [(dict(t.proposal.hyperparameters), str(t.status), t.value, t.proposal.key) for t in study.trials]
 
 

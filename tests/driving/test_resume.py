@@ -14,6 +14,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from studies import attach, eventful
 
 from byohpo_core import (
     ContinuousParameter,
@@ -40,30 +41,6 @@ from byohpo_core.journal.sqlite import SqliteLog
 from byohpo_core.plugins.finding import PluginSpec
 
 
-def simulated(hyperparameters):
-    x = hyperparameters["x"]
-    failure = "diverged" if x > 4 else None
-    return Simulation([{"loss": (x - 1) ** 2 + 1}, {"loss": (x - 1) ** 2}], 100 + 40 * abs(x), failure, int(x < -4))
-
-
-def tuner(strategy="pso", journal="studies.db", **settings):
-    settings = {"max_jobs": 16, "max_parallel_jobs": 4, "random_seed": 3, "early_stopping_type": "Auto", **settings}
-    return Tuner(
-        Simulated(simulated),
-        "loss",
-        {"x": ContinuousParameter(-5, 5)},
-        strategy=strategy,
-        objective_type="Minimize",
-        journal=journal,
-        progress=False,
-        **settings,
-    )
-
-
-def attach(name="s", **settings):
-    return Tuner.attach(name, journal="studies.db", estimator=Simulated(simulated), progress=False, **settings)
-
-
 def lose_its_driver():
     """Leave the journal as it would be if the driver had died early."""
     with closing(sqlite3.connect("studies.db")) as connection:
@@ -87,7 +64,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_driver_that_dies_at_any_commit_resumes_as_if_nothing_had_happened(strategy, moment, monkeypatch):
     """At every boundary of the journal: what was not committed never happened, what was is not repeated."""
-    whole = outcome(tuner(strategy, "whole.db").fit(job_name="s"))
+    whole = outcome(eventful(strategy, "whole.db").fit(job_name="s"))
     append = SqliteLog.append
     boundary = 0
     while True:
@@ -104,7 +81,7 @@ def test_a_driver_that_dies_at_any_commit_resumes_as_if_nothing_had_happened(str
 
         monkeypatch.setattr(SqliteLog, "append", dying)
         try:
-            tuner(strategy).fit(job_name=f"s{boundary}")
+            eventful(strategy).fit(job_name=f"s{boundary}")
         except Killed:
             pass
         else:
@@ -154,7 +131,7 @@ def test_what_a_plugin_reads_of_curves_and_of_the_time_is_replayed(journal, log_
                 raise Killed
 
         monkeypatch.setattr(log_class, "append", dying)
-        driven = tuner("reads-curves", journal, max_jobs=8)
+        driven = eventful("reads-curves", journal, max_jobs=8)
         with pytest.raises(Killed):
             driven.fit(job_name=f"s{boundary}")
         monkeypatch.setattr(log_class, "append", append)
@@ -163,7 +140,7 @@ def test_what_a_plugin_reads_of_curves_and_of_the_time_is_replayed(journal, log_
 
 def test_a_study_that_dies_again_and_again_still_ends(monkeypatch):
     """Killed during every resume, it goes on from the last commit."""
-    whole = outcome(tuner("pso", "whole.db").fit(job_name="s"))
+    whole = outcome(eventful("pso", "whole.db").fit(job_name="s"))
     append = SqliteLog.append
     left = 3
 
@@ -175,7 +152,7 @@ def test_a_study_that_dies_again_and_again_still_ends(monkeypatch):
         append(log, events)
 
     monkeypatch.setattr(SqliteLog, "append", dying)
-    run = tuner().fit
+    run = eventful().fit
     with pytest.raises(Killed):
         run(job_name="s")
     deaths = 0
@@ -276,7 +253,7 @@ def test_a_plugin_that_changed_its_mind_is_named_and_can_be_restarted(monkeypatc
         append(log, events)
 
     monkeypatch.setattr(SqliteLog, "append", dying)
-    run = tuner("fickle").fit
+    run = eventful("fickle").fit
     with pytest.raises(Killed):
         run(job_name="s")
     monkeypatch.setattr(SqliteLog, "append", append)
@@ -288,7 +265,7 @@ def test_a_plugin_that_changed_its_mind_is_named_and_can_be_restarted(monkeypatc
     before = len(attach().study.trials)
     with closing(sqlite3.connect("studies.db")) as studies, closing(sqlite3.connect("copy.db")) as copy:
         studies.backup(copy)
-    stopped = Tuner.attach("s", journal="copy.db", estimator=Simulated(simulated), progress=False)
+    stopped = attach(journal="copy.db")
     assert stopped.stop_tuning_job()  # which asks for no proposals
     assert (stopped.study.stop_reason, len(stopped.study.trials)) == ("stopped by stop_tuning_job", before)
     study = attach().resume(restart_algorithm=True)
@@ -302,7 +279,7 @@ def test_a_tiny_difference_of_floats_is_no_change_of_mind(monkeypatch):
     """Another machine's last digit is tolerated, and the journaled value is used."""
     register("fickle", Fickle)
     monkeypatch.setattr(Fickle, "offset", 1.0)
-    tuner("fickle", max_jobs=5).fit(job_name="s")
+    eventful("fickle", max_jobs=5).fit(job_name="s")
     with sqlite3.connect("studies.db") as connection:
         connection.execute("DELETE FROM events WHERE kind = 'stopped' OR sequence > 20")
     connection.close()
@@ -328,7 +305,7 @@ def test_limits_are_raised_in_a_new_epoch():
             seen.append([(trial.number, trial.prior) for trial in trials])
 
     register("listener", Listener)
-    tuner("listener", max_jobs=5).fit(job_name="s")
+    eventful("listener", max_jobs=5).fit(job_name="s")
     seen.clear()
     study = attach().resume(max_jobs=9)
     assert study.jobs == 9
@@ -350,7 +327,7 @@ def test_a_resume_that_is_refused_changes_nothing(monkeypatch):
         journal="studies.db",
         progress=False,
     ).fit(job_name="f")
-    tuner(max_jobs=4).fit(job_name="s")
+    eventful(max_jobs=4).fit(job_name="s")
     before = [attach(name).study.sequence for name in ("f", "s")]
 
     def unreachable(*_):
@@ -369,7 +346,7 @@ def test_a_resume_that_is_refused_changes_nothing(monkeypatch):
 
 def test_a_limit_as_it_is_is_no_new_epoch_and_one_below_the_jobs_so_far_is_refused():
     """An ended study is returned as it is."""
-    before = tuner(max_jobs=5).fit(job_name="s")
+    before = eventful(max_jobs=5).fit(job_name="s")
     again = attach().resume(max_jobs=5, max_parallel_jobs=4)
     assert (again.sequence, again.problem) == (before.sequence, before.problem)
     with pytest.raises(InvalidInput, match="max_jobs is 4, and study 's' has had 5 jobs: it can only be raised"):
@@ -390,7 +367,7 @@ def test_a_raised_limit_gives_a_search_without_improvement_another_chance():
         progress=False,
     ).fit(job_name="s")
     constant = Simulated(lambda _: Simulation({"loss": 1.0}, 1))
-    study = Tuner.attach("s", journal="studies.db", estimator=constant, progress=False).resume(max_jobs=80)
+    study = attach(estimator=constant).resume(max_jobs=80)
     assert study.stop_reason == "no improvement in 5 finished trials"
     assert study.jobs == 6 + 5
 
@@ -408,7 +385,7 @@ def test_an_epoch_is_told_to_those_who_listen():
         def happened(self, study, event):
             told.append((event.sequence, str(event.kind)))
 
-    tuner("random", max_jobs=4, extensions=["telling"]).fit(job_name="s")
+    eventful("random", max_jobs=4, extensions=["telling"]).fit(job_name="s")
     study = attach().resume(max_jobs=6)
     assert [number for number, _ in told] == list(range(study.sequence))
     assert [kind for _, kind in told].count("epoch") == 1
@@ -439,7 +416,7 @@ class Impatient:
 )
 def test_the_user_is_told_how_to_go_on_however_the_driver_is_left(journal, way_on, caplog, monkeypatch):
     """A third Ctrl-C leaves at once."""
-    leaving = tuner("random", journal, extensions=[Impatient])
+    leaving = eventful("random", journal, extensions=[Impatient])
     with pytest.raises(KeyboardInterrupt, match=re.escape(f"study 's' is left at once: {way_on} goes on")):
         leaving.fit(job_name="s")
     assert f"Ctrl-C again stops them. {way_on} goes on with the study." in caplog.messages[0]
@@ -540,11 +517,11 @@ def test_what_the_user_is_told_to_type_works(function, strategy, extensions, bef
 
 def test_another_function_is_taken_with_a_warning(caplog):
     """It may be renamed, or the wrong one."""
-    tuner("random", max_jobs=4).fit(job_name="s")
+    eventful("random", max_jobs=4).fit(job_name="s")
     other = Simulated(lambda _: Simulation({"loss": 1.0}, 60))
-    Tuner.attach("s", journal="studies.db", estimator=other, progress=False).resume(max_jobs=5)
+    attach(estimator=other).resume(max_jobs=5)
     (told,) = caplog.messages
-    assert told.startswith("the study has tuned the function tests.driving.test_resume:simulated, and goes on with ")
+    assert told.startswith("the study has tuned the function studies:eventful_job, and goes on with ")
     attach().resume(max_jobs=6)
     assert caplog.messages == [told]  # the same one is no news
 
@@ -584,7 +561,7 @@ def test_another_function_is_taken_with_a_warning(caplog):
 def test_what_to_type_follows_from_the_manifest(backend, targets, resume, stop, monkeypatch):
     """From its present plugins, by the names under which they are kept."""
     monkeypatch.setenv("BYOHPO_JOURNAL", "studies.db")
-    tuner("random").fit(job_name="s")
+    eventful("random").fit(job_name="s")
     log = open_journal().find("s")
     manifest = attrs.evolve(
         Manifest.of(log),
@@ -597,7 +574,7 @@ def test_what_to_type_follows_from_the_manifest(backend, targets, resume, stop, 
 
 def test_two_drivers_of_one_study_are_refused_the_holder_is_named():
     """One driver at a time, across processes."""
-    tuner(max_jobs=4).fit(job_name="s")
+    eventful(max_jobs=4).fit(job_name="s")
     code = """
         import sys
         from byohpo_core.journal import open_journal
@@ -620,7 +597,7 @@ def test_two_drivers_of_one_study_are_refused_the_holder_is_named():
 
 def test_two_drivers_in_one_process_are_refused():
     """A POSIX lock would not hold against one's own process."""
-    tuner(max_jobs=4).fit(job_name="s")
+    eventful(max_jobs=4).fit(job_name="s")
     journal = open_journal("studies.db")
     with journal.find("s").hold(), pytest.raises(StudyBusy, match="already being driven by this process"):
         attach().resume()
@@ -628,7 +605,7 @@ def test_two_drivers_in_one_process_are_refused():
 
 def test_a_lock_left_by_another_host_is_taken_over_only_on_request():
     """Nobody can tell from here whether the other host's driver lives."""
-    study = tuner(max_jobs=4).fit(job_name="s")
+    study = eventful(max_jobs=4).fit(job_name="s")
     Path(f"studies.db.{study.id}.lock").write_text("process 1 on elsewhere")
     with pytest.raises(StudyBusy, match=r"left locked by process 1 on elsewhere.*--take-over"):
         attach().resume()
@@ -637,7 +614,7 @@ def test_a_lock_left_by_another_host_is_taken_over_only_on_request():
 
 def test_a_study_left_locked_by_another_host_is_stopped_only_on_request():
     """Nobody is told that a driver was asked to stop, where none may be there to heed it."""
-    tuner(max_jobs=4).fit(job_name="s")
+    eventful(max_jobs=4).fit(job_name="s")
     lose_its_driver()
     Path(f"studies.db.{attach().study.id}.lock").write_text("process 1 on elsewhere")
     with pytest.raises(StudyLocked, match=r"left locked by process 1 on elsewhere.*--take-over"):
@@ -658,7 +635,7 @@ def test_a_study_is_stopped_without_its_algorithm():
         def propose(self, study, count):
             return [{"x": float(len(study.trials))}][:count]
 
-    tuner(Gone, max_jobs=4).fit(job_name="s")
+    eventful(Gone, max_jobs=4).fit(job_name="s")
     lose_its_driver()
     with pytest.raises(UnknownPlugin):
         attach().resume()
@@ -681,14 +658,14 @@ def test_a_stale_driver_is_fenced_by_the_journal(monkeypatch):
             append(log, [attrs.evolve(events[-1], sequence=events[-1].sequence + 1)])
 
     monkeypatch.setattr(SqliteLog, "append", overtaken)
-    run = tuner().fit
+    run = eventful().fit
     with pytest.raises(StudyBusy, match="another driver has taken over study"):
         run(job_name="s")
 
 
 def test_a_disk_that_is_full_ends_with_one_line_and_resumes(monkeypatch):
     """What was committed is safe; when there is room again the study goes on as if nothing had happened."""
-    whole = outcome(tuner("pso", "whole.db").fit(job_name="s"))
+    whole = outcome(eventful("pso", "whole.db").fit(job_name="s"))
     append = SqliteLog.append
     commits = 0
 
@@ -701,7 +678,7 @@ def test_a_disk_that_is_full_ends_with_one_line_and_resumes(monkeypatch):
         append(log, events)
 
     monkeypatch.setattr(SqliteLog, "append", filling)
-    run = tuner().fit
+    run = eventful().fit
     with pytest.raises(Exception, match="database or disk is full; what was committed is safe") as raised:
         run(job_name="s")
     assert type(raised.value).__name__ == "JournalError"
@@ -711,16 +688,16 @@ def test_a_disk_that_is_full_ends_with_one_line_and_resumes(monkeypatch):
 
 def test_an_ended_study_is_returned_as_it_is_without_its_function_or_plugin():
     """No estimator, no algorithm and no driver is needed to look at what is over."""
-    first = tuner(max_jobs=4).fit(job_name="s")
+    first = eventful(max_jobs=4).fit(job_name="s")
     again = Tuner.attach("s", journal="studies.db").resume()
     assert outcome(again) == outcome(first)
 
 
 def test_names_are_unique_in_a_journal_and_unknown_ones_list_the_known():
     """A taken name and an unknown one are told with the way out."""
-    tuner(max_jobs=4).fit(job_name="known")
+    eventful(max_jobs=4).fit(job_name="known")
     with pytest.raises(StudyExists, match="already has a study named 'known'"):
-        tuner().fit(job_name="known")
+        eventful().fit(job_name="known")
     with pytest.raises(UnknownStudy, match=r"no study named 'unknown' \(known: known\)"):
         attach("unknown")
 

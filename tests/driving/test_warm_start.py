@@ -3,6 +3,8 @@
 from itertools import product
 
 import pytest
+import studies
+from studies import attach
 
 from byohpo_core import (
     CategoricalParameter,
@@ -12,7 +14,6 @@ from byohpo_core import (
     Simulated,
     Simulation,
     TrialStatus,
-    Tuner,
     UnknownStudy,
     hookimpl,
     register,
@@ -28,18 +29,7 @@ def job(hyperparameters):
 
 
 def tuner(strategy="random", ranges=RANGES, **settings):
-    settings = {
-        "objective_type": "Minimize",
-        "max_jobs": 12,
-        "max_parallel_jobs": 3,
-        "random_seed": 1,
-        "failure_limit": False,
-        "journal": "studies.db",
-        "progress": False,
-        **settings,
-    }
-    objective = settings.pop("objective", "loss")
-    return Tuner(Simulated(job), objective, ranges, strategy=strategy, **settings)
+    return studies.tuner(Simulated(job), ranges, strategy=strategy, failure_limit=False, **settings)
 
 
 @pytest.fixture
@@ -156,10 +146,8 @@ def test_with_several_objectives_it_starts_from_the_pareto_front(strategy):
         return Simulation({"loss": loss, "size": loss - 2 * hyperparameters["n"]}, 60)
 
     def study(strategy, **settings):
-        settings = {"max_parallel_jobs": 6, "random_seed": 1, "journal": "studies.db", "progress": False, **settings}
-        return Tuner(
-            Simulated(both), ["loss", "size"], RANGES, strategy=strategy, objective_type="Minimize", **settings
-        )
+        objectives = ["loss", "size"]
+        return studies.tuner(Simulated(both), RANGES, objectives, strategy=strategy, max_parallel_jobs=6, **settings)
 
     parent = study("random", max_jobs=40).fit(job_name="parent")
     front = [trial.hyperparameters for trial in parent.pareto_front]
@@ -180,7 +168,7 @@ def test_several_studies_and_ids_are_possible(parent):
 def test_a_resumed_study_still_knows_them(parent):
     """They are in its journal: the parents are not read again."""
     study = tuner("pso", warm_start_from=["parent"]).fit(job_name="child")
-    again = Tuner.attach("child", journal="studies.db", estimator=Simulated(job), progress=False)
+    again = attach("child", Simulated(job))
     assert [t.status for t in again.study.trials] == [t.status for t in study.trials]
     more = again.resume(max_jobs=14)
     assert (more.jobs, more.stop_reason) == (14, "max_jobs (14) reached")
@@ -197,8 +185,8 @@ def test_they_are_known_from_the_study_s_first_moment(parent, monkeypatch):
         patch.setattr(SqliteLog, "append", dying)
         with pytest.raises(RuntimeError, match="the driver died"):
             child.fit(job_name="child")
-    Tuner.attach("parent", journal="studies.db", estimator=Simulated(job), progress=False).resume(max_jobs=14)
-    again = Tuner.attach("child", journal="studies.db", estimator=Simulated(job), progress=False)
+    attach("parent", Simulated(job)).resume(max_jobs=14)
+    again = attach("child", Simulated(job))
     study = again.resume(max_jobs=6)
     assert sum(trial.prior for trial in study.trials) == len(study.trials[:12]) == 12
     assert study.jobs == 6

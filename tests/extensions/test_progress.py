@@ -1,9 +1,11 @@
 """What a person sees while a study runs."""
 
 import io
+import sys
 
-from byohpo_core import ContinuousParameter, Simulated, Simulation, Tuner, hookimpl
-from byohpo_core.extensions.progress import Progress
+import studies
+
+from byohpo_core import ContinuousParameter, Simulated, Simulation, hookimpl
 
 
 class Terminal(io.StringIO):
@@ -13,25 +15,15 @@ class Terminal(io.StringIO):
         return True
 
 
-def simulated(hyperparameters):
+def job(hyperparameters):
     x = hyperparameters["x"]
     return Simulation({"loss": x}, 60, "no data" if x > 0.8 else None, int(x < 0.1))
 
 
 def tune(monkeypatch, stream, **settings):
-    monkeypatch.setattr("byohpo_core.driving.session.Progress", lambda: Progress(stream))
-    return Tuner(
-        Simulated(simulated),
-        "loss",
-        {"x": ContinuousParameter(0, 1)},
-        strategy="random",
-        objective_type="Minimize",
-        max_jobs=20,
-        max_parallel_jobs=2,
-        random_seed=3,
-        journal=":memory:",
-        **settings,
-    ).fit(job_name="s")
+    monkeypatch.setattr(sys, "stderr", stream)
+    settings = {"max_jobs": 20, "max_parallel_jobs": 2, "random_seed": 3, "progress": True, **settings}
+    return studies.tune(Simulated(job), {"x": ContinuousParameter(0, 1)}, journal=":memory:", **settings)
 
 
 def test_without_a_terminal_there_are_plain_lines(monkeypatch):
@@ -88,7 +80,5 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch):
 
 def test_it_can_be_silent(capsys):
     """`progress=False` prints nothing at all."""
-    Tuner(
-        Simulated(simulated), "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_jobs=3, progress=False
-    ).fit()
+    studies.tune(Simulated(job), {"x": ContinuousParameter(0, 1)}, max_jobs=3, progress=False)
     assert capsys.readouterr() == ("", "")

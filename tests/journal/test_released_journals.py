@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import studies
+from studies import attach, tune
 
-from byohpo_core import ContinuousParameter, IntegerParameter, Simulated, Simulation, Tuner
+from byohpo_core import ContinuousParameter, IntegerParameter, Simulated, Simulation
 
 JOURNALS = Path(__file__).with_name("released")
 
@@ -19,15 +21,14 @@ def simulated(hyperparameters):
 
 def tuner(strategy, **options):
     ranges = {"x": ContinuousParameter(-5, 5), "n": IntegerParameter(1, 4)}
-    options = {"objective_type": "Minimize", "random_seed": 1, "journal": ":memory:", "progress": False, **options}
-    return Tuner(Simulated(simulated), "loss", ranges, strategy=strategy, **options)
+    return studies.tuner(Simulated(simulated), ranges, strategy=strategy, journal=":memory:", **options)
 
 
 @pytest.fixture
 def attached():
     """A function that attaches to a study of the journal of November 2026, when its driver had been killed."""
     Path("old.db").write_bytes((JOURNALS / "0.1.0-2026-11.db").read_bytes())
-    return lambda name: Tuner.attach(name, journal="old.db", estimator=Simulated(simulated), progress=False)
+    return lambda name: attach(name, Simulated(simulated), journal="old.db")
 
 
 def outcomes(study):
@@ -65,13 +66,11 @@ def steps(hyperparameters):
 def test_the_first_release_is_read_for_ever():
     """And gone on with: its plugins' proposals are repeated from it."""
     Path("old.db").write_bytes((JOURNALS / "0.1.0.db").read_bytes())
-    old = Tuner.attach("s", journal="old.db", estimator=Simulated(steps), progress=False)
+    old = attach("s", Simulated(steps), journal="old.db")
     assert (old.study.jobs, old.study.stop_reason) == (10, None)
     study = old.resume()
     assert (study.jobs, study.stop_reason) == (12, "max_jobs (12) reached")
     ranges = {"x": ContinuousParameter(0, 1)}
-    options = {"max_jobs": 12, "max_parallel_jobs": 3, "random_seed": 1, "early_stopping_type": "Auto"}
-    whole = Tuner(
-        Simulated(steps), "loss", ranges, strategy="random", journal=":memory:", progress=False, **options
-    ).fit()
+    options = {"objective_type": "Maximize", "early_stopping_type": "Auto"}
+    whole = tune(Simulated(steps), ranges, journal=":memory:", **options)
     assert [trial.hyperparameters for trial in study.trials] == [trial.hyperparameters for trial in whole.trials]

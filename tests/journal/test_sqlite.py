@@ -6,14 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from studies import event, tune
 
-from byohpo_core import ContinuousParameter, JournalError, Simulated, Simulation, StudyBusy, Tuner
+from byohpo_core import ContinuousParameter, JournalError, Simulated, Simulation, StudyBusy
 from byohpo_core.journal import open_journal
-from byohpo_core.journal.sqlite import APPLICATION_ID, SCHEMA_VERSION
-from byohpo_core.study.events import EVENT_VERSION, Event, EventKind
+
+NEWER = event(0, "stopped").version + 1
 
 
 @pytest.fixture
@@ -24,17 +26,14 @@ def journal():
     journal.close()
 
 
-def simulated(hyperparameters):
+def job(hyperparameters):
     x = hyperparameters["x"]
     return Simulation([{"loss": x + 1}, {"loss": x}], 10 + x, "bad" if x > 0.9 else None, int(x < 0.1))
 
 
 def fit(name="s", path="j.db", **options):
-    options = {"max_jobs": 30, "max_parallel_jobs": 3, "random_seed": 1, "early_stopping_type": "Auto", **options}
-    ranges = {"x": ContinuousParameter(0, 1)}
-    return Tuner(Simulated(simulated), "loss", ranges, strategy="random", journal=path, progress=False, **options).fit(
-        job_name=name
-    )
+    options = {"max_jobs": 30, "objective_type": "Maximize", "early_stopping_type": "Auto", **options}
+    return tune(Simulated(job), {"x": ContinuousParameter(0, 1)}, journal=path, job_name=name, **options)
 
 
 def state(study):
@@ -61,8 +60,8 @@ def test_every_prefix_of_a_journal_is_a_study(cut):
     log = journal.find("s")
     study = log.blank_study()
     events = list(log.read())
-    for event in events[: cut % (len(events) + 1)]:
-        study.apply(event)
+    for each in events[: cut % (len(events) + 1)]:
+        study.apply(each)
     journal.close()
     waiting, running = len(study.waiting), len(study.running)
     assert (
@@ -77,8 +76,8 @@ def test_the_file_says_that_it_is_ours():
     """Application id and schema version, WAL."""
     fit()
     connection = sqlite3.connect("j.db")
-    assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
-    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert connection.execute("PRAGMA application_id").fetchone() == (int.from_bytes(b"byoh"),)
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 
@@ -101,21 +100,21 @@ def test_events_come_back_as_they_were_written(journal):
     log = journal.create("s", {"a": [1, 2.5, "ü"]})
     assert journal.find("s").record == log.record
     body = {"trial": 0, "points": {"loss": [0, [0.1, 1e-300, 12345678901234567.0]]}, "text": "Größe\n"}
-    events = [Event(i, EventKind.Reported, 0.1 * i, body) for i in range(3)]
+    events = [attrs.evolve(event(number, "reported", **body), time=0.1 * number) for number in range(3)]
     log.append(events)
     assert list(log.read()) == events
     assert log.event(1) == events[1]
-    assert log.last(EventKind.Reported) == 2
-    assert log.last(EventKind.Epoch) == -1
+    assert log.last("reported") == 2
+    assert log.last("epoch") == -1
 
 
 def test_a_sequence_number_is_written_once(journal):
     """A second writer is fenced, and nothing of its commit is kept."""
     log = journal.create("s", {})
-    first = Event(0, EventKind.Stopped, 0.0, {"reason": "a"})
+    first = event(0, "stopped", reason="a")
     log.append([first])
     with pytest.raises(StudyBusy, match="another driver has taken over"):
-        log.append([Event(1, EventKind.Stopped, 0.0, {}), first])
+        log.append([event(1, "stopped"), first])
     assert list(log.read()) == [first]
 
 
@@ -124,7 +123,7 @@ def test_a_curve_is_of_the_last_attempt(journal):
     log = journal.create("s", {})
     bodies = [("loss", [0, [5, 4]]), ("other", [0, [1]]), ("loss", [2, [3]]), ("loss", [0, [9, 8]])]
     for sequence, (metric, points) in enumerate(bodies):
-        log.append([Event(sequence, EventKind.Reported, 0.0, {"trial": 7, "points": {metric: points}})])
+        log.append([event(sequence, "reported", trial=7, points={metric: points})])
     assert log.curve(7, "loss", 4) == (9, 8)
     assert log.curve(7, "loss", 3) == (5, 4, 3)
     assert log.curve(7, "other", 4) == (1,)
@@ -155,7 +154,7 @@ def test_a_file_that_vanishes_is_told(journal):
     ("change", "told"),
     [
         ("kind = 'dreamt'", "'dreamt', version 1"),
-        (f"version = {EVENT_VERSION + 1}", f"'finished', version {EVENT_VERSION + 1}"),
+        (f"version = {event(0, 'stopped').version + 1}", f"'finished', version {event(0, 'stopped').version + 1}"),
     ],
     ids=["kind", "version"],
 )
@@ -172,8 +171,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_told(journal):
     """Also where the fault comes after the first rows."""
     log = journal.create("s", {"format": 1})
     for number in range(0, 2000, 100):
-        bodies = [{"reason": f"{number + it:0300}"} for it in range(100)]
-        log.append([Event(number + it, EventKind.Stopped, 0.0, body) for it, body in enumerate(bodies)])
+        log.append([event(number + it, "stopped", reason=f"{number + it:0300}") for it in range(100)])
     journal.close()
     with Path("j.db").open("r+b") as file:
         size = file.seek(0, 2)

@@ -12,6 +12,7 @@ import byohpo_inspyred
 import inspyred
 import numpy as np
 import pytest
+import studies
 from byohpo_inspyred import Flat
 from byohpo_plugin_paes import _engine as paes_engine
 from byohpo_plugin_pso import _Landed
@@ -33,7 +34,6 @@ from byohpo_core import (
     Simulation,
     Trial,
     TrialStatus,
-    Tuner,
 )
 from byohpo_core.plugins.finding import find
 
@@ -62,12 +62,11 @@ def tune(strategy, *, slots=6, jobs=90, failing=0.0, space=SPACE, seed=1, duplic
         metrics = {"loss": loss, "cost": hyperparameters["n"]}
         return Simulation([metrics] * 4 if curve else metrics, seconds(hyperparameters), None if lucky else "diverged")
 
-    return Tuner(
+    return studies.tune(
         Simulated(job),
-        ["loss", "cost"] if strategy == "nsga2" else "loss",
         space,
+        ["loss", "cost"] if strategy == "nsga2" else "loss",
         strategy=strategy,
-        objective_type="Minimize",
         max_jobs=jobs,
         max_parallel_jobs=slots,
         random_seed=seed,
@@ -76,8 +75,7 @@ def tune(strategy, *, slots=6, jobs=90, failing=0.0, space=SPACE, seed=1, duplic
         duplicates=duplicates,
         failure_limit=False,
         journal=":memory:",
-        progress=False,
-    ).fit()
+    )
 
 
 def busy(study):

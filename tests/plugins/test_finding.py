@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from studies import ROOT
+from studies import ROOT, byohpo
 
 from byohpo_core import InvalidInput, PluginError, UnknownPlugin, option
 from byohpo_core.cli.plugins import try_to_load
@@ -60,17 +60,6 @@ def site(tmp_path, monkeypatch):
 
 def imported(site):
     return sorted(path.stem for path in site.glob("*.imported"))
-
-
-def byohpo(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "byohpo_core.cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        **options,
-    )
 
 
 def test_broken_neighbours_hurt_nobody(site):

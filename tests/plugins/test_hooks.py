@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+import studies
 
 from byohpo_core import (
     Blocking,
@@ -24,9 +25,8 @@ GOOD = {"x": 0.5, "n": 3}
 
 
 def tune(strategy, ranges=RANGES, **settings):
-    settings = {"max_jobs": 6, "max_parallel_jobs": 2, "journal": "studies.db", "progress": False, **settings}
     estimator = Simulated(lambda h: Simulation({"loss": h["x"] + h["n"]}, 1 + h["x"]))
-    return Tuner(estimator, "loss", ranges, strategy=strategy, objective_type="Minimize", **settings).fit(job_name="s")
+    return studies.tune(estimator, ranges, strategy=strategy, **{"max_jobs": 6, "max_parallel_jobs": 2, **settings})
 
 
 def intact():
@@ -342,7 +342,6 @@ def test_results_of_running_evaluations_are_kept_when_a_plugin_fails():
             waiting.set()
             raise RuntimeError("cannot learn")
 
-    settings = {"max_jobs": 2, "max_parallel_jobs": 2, "journal": "studies.db", "progress": False}
     with pytest.raises(PluginError, match="failed in observe: RuntimeError: cannot learn"):
-        Tuner(slow, "loss", RANGES, strategy=FailsOnFirst, **settings).fit(job_name="s")
+        studies.tune(slow, RANGES, strategy=FailsOnFirst, max_jobs=2, max_parallel_jobs=2)
     assert [str(trial.status) for trial in intact().trials] == ["Completed", "Completed"]

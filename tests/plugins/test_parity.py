@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 from scipy import optimize
 from scipy.stats import qmc
+from studies import tune
 
-from byohpo_core import ContinuousParameter, IntegerParameter, Problem, SearchSpace, Simulated, Simulation, Tuner
-from byohpo_core.study.problem import Objective
+from byohpo_core import (
+    ContinuousParameter,
+    IntegerParameter,
+    Objective,
+    Problem,
+    SearchSpace,
+    Simulated,
+    Simulation,
+)
 
 FUNCTIONS = ["Sphere", "Rosenbrock", "Rastrigin"]
 JOBS, SLOTS, DIMENSION = 40, 4, 3
@@ -54,20 +62,18 @@ def tuned(strategy, function, seed, options, objectives=1):
         metrics = {f"loss{number}": loss if number == 0 else hyperparameters["x0"] for number in range(objectives)}
         return Simulation(metrics, 1 + hyperparameters["x0"] * hyperparameters["x2"])
 
-    study = Tuner(
+    study = tune(
         Simulated(job),
-        [f"loss{number}" for number in range(objectives)],
         SPACE.parameters,
+        [f"loss{number}" for number in range(objectives)],
         strategy=strategy,
-        objective_type="Minimize",
         max_jobs=JOBS,
         max_parallel_jobs=SLOTS,
         random_seed=seed,
         strategy_options=options if strategy not in ASYNCHRONOUS else {"mode": "generational", **options},
         duplicates="run",
         journal=":memory:",
-        progress=False,
-    ).fit()
+    )
     return [list(trial.hyperparameters.values()) for trial in study.trials]
 
 

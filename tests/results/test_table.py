@@ -6,15 +6,15 @@ import json
 
 import pandas as pd
 import pytest
+from studies import tune, tuned
 
-from byohpo_core import ContinuousParameter, IntegerParameter, Simulated, Simulation, StaticParameter, Tuner
-from byohpo_core.results.analytics import Analytics
+from byohpo_core import ContinuousParameter, IntegerParameter, Simulated, Simulation, StaticParameter
 from byohpo_core.results.table import as_csv, as_json, as_table, rows
 
 
 @pytest.fixture
-def study():
-    """Ten trials, some of which fail."""
+def tuner():
+    """Of ten trials, some of which fail."""
 
     def simulated(hyperparameters):
         x = hyperparameters["x"]
@@ -25,18 +25,13 @@ def study():
         "Trial": IntegerParameter(1, 9),
         "batch": StaticParameter(100),
     }
-    return Tuner(
-        Simulated(simulated),
-        "loss",
-        ranges,
-        strategy="random",
-        objective_type="Minimize",
-        max_jobs=10,
-        max_parallel_jobs=2,
-        random_seed=3,
-        journal=":memory:",
-        progress=False,
-    ).fit()
+    return tuned(Simulated(simulated), ranges, max_jobs=10, max_parallel_jobs=2, random_seed=3, journal=":memory:")
+
+
+@pytest.fixture
+def study(tuner):
+    """Its study."""
+    return tuner.study
 
 
 def test_rows_are_sorted_the_best_first(study):
@@ -88,12 +83,12 @@ def test_nothing_is_a_table_too():
     assert as_csv([]).strip() == ""
 
 
-def test_the_data_frame_has_times_and_numbers(study):
+def test_the_data_frame_has_times_and_numbers(tuner):
     """One row a trial."""
-    frame = Analytics(study).dataframe()
+    frame = tuner.analytics().dataframe()
     assert len(frame) == 10
     assert isinstance(frame["TrainingStartTime"].dtype, pd.DatetimeTZDtype)
-    assert frame["FinalObjectiveValue"].min() == study.best.value
+    assert frame["FinalObjectiveValue"].min() == tuner.study.best.value
 
 
 def test_several_objectives_have_a_column_each_and_a_pareto_front():
@@ -103,18 +98,13 @@ def test_several_objectives_have_a_column_each_and_a_pareto_front():
         x = hyperparameters["x"]
         return Simulation({"loss": x**2, "accuracy": x}, 1)
 
-    study = Tuner(
+    study = tune(
         Simulated(simulated),
-        ["loss", "accuracy"],
         {"x": ContinuousParameter(-1, 1)},
-        strategy="random",
+        ["loss", "accuracy"],
         objective_type=["Minimize", "Maximize"],
         max_jobs=30,
-        max_parallel_jobs=3,
-        random_seed=1,
-        journal=":memory:",
-        progress=False,
-    ).fit()
+    )
     assert {"loss", "accuracy"} <= set(rows(study)[0])
     front = study.pareto_front
     xs = [trial.hyperparameters["x"] for trial in front]
@@ -131,17 +121,15 @@ def test_the_pareto_front_comes_first_where_there_are_several_objectives():
         n = hyperparameters["n"]
         return Simulation({"error": float((4 - n) ** 2), "seconds": float(n)}, 1, "failed" if n == 2 else None)
 
-    study = Tuner(
+    study = tune(
         Simulated(job),
-        ["error", "seconds"],
         {"n": IntegerParameter(1, 6)},
+        ["error", "seconds"],
         strategy="grid",
         objective_type=["Minimize", "Minimize"],
         max_jobs=6,
         failure_limit=False,
-        journal=":memory:",
-        progress=False,
-    ).fit()
+    )
     assert {trial.hyperparameters["n"] for trial in study.pareto_front} == {1, 3, 4}
     table = rows(study)
     assert [(row["n"], row["ParetoFront"]) for row in table] == [

@@ -27,9 +27,10 @@ def never(hyperparameters):
     raise AssertionError("a job was started")
 
 
-def tune(estimator=never, objective="loss", ranges=X, *, job_name="study", inputs=None, **settings):
+def tune(estimator=never, objective="loss", ranges=X, **settings):
     settings = {"strategy": "random", "max_jobs": 4, "max_parallel_jobs": 2, "progress": False, **settings}
-    return Tuner(estimator, objective, ranges, **settings).fit(inputs, job_name=job_name)
+    job = {name: settings.pop(name) for name in ("inputs", "job_name") if name in settings}
+    return Tuner(estimator, objective, ranges, **settings).fit(**job)
 
 
 def tune_without(name):

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import attrs
 import pytest
+from studies import attach, objective, simulated, tune, tuned
 
 from byohpo_core import (
     CategoricalParameter,
@@ -32,10 +33,6 @@ from byohpo_core.driving.warm_start import imported
 from byohpo_core.journal.sqlite import SqliteJournal
 
 
-def objective(hyperparameters):
-    return {"loss": (hyperparameters["x"] - 1) ** 2}
-
-
 class Times:
     def __init__(self, factor):
         self.factor = factor
@@ -52,36 +49,16 @@ def hidden(hyperparameters):
     return objective(hyperparameters)["loss"] + 1
 
 
-def simulated(hyperparameters):
-    return Simulation({"loss": (hyperparameters["x"] - 1) ** 2}, seconds=3600 * (1 + abs(hyperparameters["x"])))
-
-
-def tune(estimator=objective, ranges=None, *, job_name="study", inputs=None, **settings):
-    settings = {
-        "strategy": "random",
-        "objective_type": "Minimize",
-        "max_jobs": 12,
-        "max_parallel_jobs": 3,
-        "random_seed": 1,
-        "journal": "studies.db",
-        "progress": False,
-        **settings,
-    }
-    tuner = Tuner(estimator, "loss", ranges or {"x": ContinuousParameter(-5, 5)}, **settings)
-    tuner.fit(inputs, job_name=job_name)
-    return tuner
-
-
 def test_the_lines_of_the_readme_run():
     """A function, an algorithm's name, and the result: 60 jobs, no more."""
-    tuner = tune(strategy="pso", max_jobs=60, max_parallel_jobs=6, strategy_options={"population": 12}, job_name="toy")
+    tuner = tuned(strategy="pso", max_jobs=60, max_parallel_jobs=6, strategy_options={"population": 12}, job_name="toy")
     study = tuner.study
     assert study.best.value == objective(study.best.hyperparameters)["loss"] < 0.01
     assert study.stop_reason == "max_jobs (60) reached"
     assert [trial.number for trial in study.trials] == list(range(len(study.trials)))
     assert sum(trial.status != "Reused" for trial in study.trials) == 60
     assert len(tuner.analytics().dataframe()) == len(study.trials)
-    again = Tuner.attach("toy", journal="studies.db", estimator=objective).resume()
+    again = attach("toy", objective).resume()
     assert [trial.values for trial in again.trials] == [trial.values for trial in study.trials]
 
 
@@ -101,7 +78,7 @@ def test_slots_are_really_parallel():
             together -= 1
         return hyperparameters["x"]
 
-    study = tune(slow, max_jobs=60, max_parallel_jobs=6).study
+    study = tune(slow, max_jobs=60, max_parallel_jobs=6)
     assert most == 6
     assert study.jobs == 60
 
@@ -110,7 +87,7 @@ def test_static_hyperparameters_reach_the_jobs():
     """A static parameter is no dimension of the search, and every job has it."""
     seen = []
     ranges = {"x": ContinuousParameter(0, 1), "batch": StaticParameter(100)}
-    study = tune(lambda hyperparameters: seen.append(hyperparameters) or 0.0, ranges, max_jobs=3).study
+    study = tune(lambda hyperparameters: seen.append(hyperparameters) or 0.0, ranges, max_jobs=3)
     assert all(hyperparameters["batch"] == 100 for hyperparameters in seen)
     assert all(set(trial.proposal.hyperparameters) == {"x"} for trial in study.trials)
     assert all(trial.hyperparameters["batch"] == 100 for trial in study.trials)
@@ -118,7 +95,7 @@ def test_static_hyperparameters_reach_the_jobs():
 
 def test_maximising_and_minimising_turn_the_sign_of_the_loss_only():
     """`value` is what the job reported; `losses` are smaller for the better."""
-    study = tune(objective, objective_type="Maximize").study
+    study = tune(objective, objective_type="Maximize")
     assert study.best.value == max(trial.value for trial in study.trials)
     assert all(trial.losses == (-trial.value,) for trial in study.trials)
 
@@ -126,7 +103,7 @@ def test_maximising_and_minimising_turn_the_sign_of_the_loss_only():
 def test_a_seed_makes_a_study_repeatable():
     """The same seed and the same results give the same proposals; another seed gives others."""
     runs = [
-        tune(Simulated(simulated), job_name=f"s{seed}-{run}", random_seed=seed).study
+        tune(Simulated(simulated), job_name=f"s{seed}-{run}", random_seed=seed)
         for seed, run in ((1, 1), (1, 2), (2, 1))
     ]
     first, same, other = [[dict(trial.hyperparameters) for trial in study.trials] for study in runs]
@@ -135,7 +112,7 @@ def test_a_seed_makes_a_study_repeatable():
 
 def test_ten_thousand_simulated_hours_take_seconds():
     """The virtual clock jumps from event to event."""
-    study = tune(Simulated(simulated), max_jobs=1000, max_parallel_jobs=10).study
+    study = tune(Simulated(simulated), max_jobs=1000, max_parallel_jobs=10)
     assert sum(trial.seconds for trial in study.trials) / 3600 > 3000
     assert study.now / 3600 > 300
 
@@ -145,7 +122,7 @@ class TestEnding:
 
     def test_a_target_ends_it(self):
         """Good enough is good enough."""
-        study = tune(Simulated(simulated), max_jobs=500, extensions=[("target-value", {"value": 1.0})]).study
+        study = tune(Simulated(simulated), max_jobs=500, extensions=[("target-value", {"value": 1.0})])
         assert study.best.value <= 1.0
         assert study.jobs < 500
         assert study.stop_reason.startswith("target reached: trial ")
@@ -156,14 +133,14 @@ class TestEnding:
             Simulated(lambda _: Simulation({"loss": 1.0}, 1)),
             max_jobs=500,
             extensions=[("no-improvement", {"trials": 7})],
-        ).study
+        )
         assert study.stop_reason == "no improvement in 7 finished trials"
         assert study.finished_since_best >= 7
         assert study.jobs <= 7 + 3 + 1
 
     def test_wall_time_ends_it_and_stops_the_jobs(self):
         """Nothing runs on after the time limit."""
-        study = tune(Simulated(lambda _: Simulation({"loss": 1.0}, 1000)), max_runtime_in_seconds=1500).study
+        study = tune(Simulated(lambda _: Simulation({"loss": 1.0}, 1000)), max_runtime_in_seconds=1500)
         assert study.stop_reason == "time limit of 1500 s reached"
         assert [str(trial.status) for trial in study.trials] == ["Completed"] * 3 + ["Pruned"] * 3
         assert study.now < 1700
@@ -174,7 +151,7 @@ class TestEnding:
         def broken(hyperparameters):
             raise RuntimeError("no such data")
 
-        study = tune(broken, max_jobs=50, max_parallel_jobs=4).study
+        study = tune(broken, max_jobs=50, max_parallel_jobs=4)
         assert study.stop_reason == "the first 4 trials all failed, the last with: RuntimeError: no such data"
         assert study.jobs < 12
         assert study.best is None
@@ -192,19 +169,19 @@ class TestEnding:
                 self.left -= given
                 return [{"x": float(self.left + i)} for i in range(given)]
 
-        study = tune(strategy=Three).study
+        study = tune(strategy=Three)
         assert study.stop_reason == "no more proposals"
         assert study.jobs == 3
 
     def test_repetition_ends_it(self):
         """A space of two points has two jobs, however many are allowed."""
-        study = tune(lambda h: float(h["c"] == "a"), {"c": CategoricalParameter(["a", "b"])}, max_jobs=10).study
+        study = tune(lambda h: float(h["c"] == "a"), {"c": CategoricalParameter(["a", "b"])}, max_jobs=10)
         assert study.jobs == 2
         assert study.stop_reason.startswith("nothing new proposed: the last 10")
 
     def test_a_space_of_one_point_has_one_job(self):
         """min == max is a space too."""
-        study = tune(ranges={"x": ContinuousParameter(2, 2)}).study
+        study = tune(ranges={"x": ContinuousParameter(2, 2)})
         assert study.jobs == 1
         assert study.best.value == 1.0
 
@@ -222,7 +199,7 @@ class TestRepeats:
             calls.append(hyperparameters["n"])
             return float(hyperparameters["n"])
 
-        study = tune(count_calls, self.ranges, max_jobs=3, max_parallel_jobs=1).study
+        study = tune(count_calls, self.ranges, max_jobs=3, max_parallel_jobs=1)
         assert sorted(calls) == [1, 2, 3]
         for trial in study.trials:
             if trial.status == "Reused":
@@ -231,7 +208,7 @@ class TestRepeats:
 
     def test_duplicates_can_be_run(self):
         """`duplicates="run"` repeats a configuration as a job."""
-        study = tune(lambda h: 1.0, self.ranges, max_jobs=9, duplicates="run").study
+        study = tune(lambda h: 1.0, self.ranges, max_jobs=9, duplicates="run")
         assert study.jobs == 9
         assert all(trial.status == "Completed" for trial in study.trials)
 
@@ -244,7 +221,7 @@ class TestRepeats:
                 raise RuntimeError("bad luck")
             return 1.0
 
-        study = tune(flaky, {"x": ContinuousParameter(1, 1)}, max_jobs=2, max_parallel_jobs=1).study
+        study = tune(flaky, {"x": ContinuousParameter(1, 1)}, max_jobs=2, max_parallel_jobs=1)
         assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed"]
 
     def test_a_repeat_waits_for_the_running_trial_and_runs_if_that_fails(self):
@@ -267,7 +244,7 @@ class TestRepeats:
             )
 
         attempts = 0
-        study = tune(Simulated(first_fails), strategy=Twins, max_jobs=5, max_parallel_jobs=2, failure_limit=False).study
+        study = tune(Simulated(first_fails), strategy=Twins, max_jobs=5, max_parallel_jobs=2, failure_limit=False)
         assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed", "Completed"]
         assert study.trials[2].started == 0.0
         assert study.trials[1].started == 10.0
@@ -290,7 +267,7 @@ class TestRepeats:
             calls.append(hyperparameters)
             return Simulation({"loss": 0.0}, 10, failure="bad luck" if len(calls) == 1 else None)
 
-        study = tune(Simulated(first_fails), strategy=Triplets, max_jobs=9, failure_limit=False).study
+        study = tune(Simulated(first_fails), strategy=Triplets, max_jobs=9, failure_limit=False)
         assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed", "Reused"]
         assert (study.jobs, len(calls), study.trials[2].result_of) == (2, 2, 1)
 
@@ -311,7 +288,7 @@ class TestFailures:
     )
     def test_an_objective_that_is_no_finite_number_fails_the_trial(self, answer, reason):
         """The reason says which metric, and what it was."""
-        study = tune(lambda _: answer, max_jobs=1, max_parallel_jobs=1).study
+        study = tune(lambda _: answer, max_jobs=1, max_parallel_jobs=1)
         (trial,) = study.trials
         assert (str(trial.status), trial.values, trial.losses, trial.reason) == ("Failed", None, None, reason)
 
@@ -353,21 +330,19 @@ class TestFailures:
         def leave(hyperparameters):
             raise SystemExit("enough")
 
-        study = tune(leave, max_jobs=1, max_parallel_jobs=1).study
+        study = tune(leave, max_jobs=1, max_parallel_jobs=1)
         assert study.trials[0].reason == "SystemExit: enough"
 
     def test_interrupted_attempts_are_tried_again_as_the_same_trial(self):
         """An infrastructure failure costs an attempt, not a job of the budget."""
-        study = tune(Simulated(lambda h: Simulation({"loss": h["x"]}, 100, interruptions=2)), max_jobs=4).study
+        study = tune(Simulated(lambda h: Simulation({"loss": h["x"]}, 100, interruptions=2)), max_jobs=4)
         assert study.jobs == 4
         assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 2)] * 4
         assert all(trial.job_name == f"{study.id}-{trial.number}-2" for trial in study.trials)
 
     def test_too_many_interruptions_fail_the_trial(self):
         """`max_attempts` is the limit."""
-        study = tune(
-            Simulated(lambda h: Simulation({"loss": 1.0}, 1, interruptions=9)), max_jobs=3, max_attempts=2
-        ).study
+        study = tune(Simulated(lambda h: Simulation({"loss": 1.0}, 1, interruptions=9)), max_jobs=3, max_attempts=2)
         assert all(trial.attempt == 1 and trial.status == "Failed" for trial in study.trials)
         assert study.trials[0].reason == "2 attempts failed, the last: simulated interruption"
 
@@ -389,7 +364,7 @@ def test_known_configurations_come_first():
             seen.extend(trial.plugin for trial in trials)
 
     known = [{"x": 1.0}, {"x": 2.0}]
-    study = tune(strategy=Watching, initial_configurations=known, max_jobs=4, max_parallel_jobs=1).study
+    study = tune(strategy=Watching, initial_configurations=known, max_jobs=4, max_parallel_jobs=1)
     assert [dict(trial.hyperparameters) for trial in study.trials[:2]] == known
     assert seen == ["initial-configurations"] * 2 + ["Watching"] * 2
 
@@ -403,7 +378,7 @@ def test_known_configurations_are_not_paid_for_again_when_limits_are_raised():
         return hyperparameters["x"]
 
     known = [{"x": 1.0}, {"x": 2.0}, {"x": 2.0}]
-    tuner = tune(noting, initial_configurations=known, max_jobs=4, max_parallel_jobs=1, duplicates="run")
+    tuner = tuned(noting, initial_configurations=known, max_jobs=4, max_parallel_jobs=1, duplicates="run")
     tuner.resume(max_jobs=7)
     assert evaluated[:3] == [1.0, 2.0, 2.0]
     assert len(evaluated) == 7
@@ -416,7 +391,7 @@ def test_running_trials_are_stopped_early_by_the_median_rule():
     def curve(hyperparameters):
         return Simulation([{"loss": hyperparameters["x"] + 10.0 / step} for step in range(1, 11)], 100)
 
-    study = tune(Simulated(curve), max_jobs=30, early_stopping_type="Auto").study
+    study = tune(Simulated(curve), max_jobs=30, early_stopping_type="Auto")
     pruned = [trial for trial in study.trials if trial.status == "Pruned"]
     assert 3 < len(pruned) < 27
     assert all("is worse than the median of" in trial.reason for trial in pruned)
@@ -460,14 +435,14 @@ def test_a_registered_class_is_found_by_its_name():
         def propose(self, study, count):
             return [self.space.decode([0.5])]
 
-    assert tune(strategy="house-special", max_jobs=1, max_parallel_jobs=1).study.best.value == 1.0
+    assert tune(strategy="house-special", max_jobs=1, max_parallel_jobs=1).best.value == 1.0
 
 
 def test_processes_evaluate_importable_functions():
     """`processes=True` imports the function by name; a lambda is refused with a sentence."""
     import colorsys
 
-    study = tune(PythonFunction(colorsys.rgb_to_yiq, processes=True), max_jobs=1, max_parallel_jobs=1).study
+    study = tune(PythonFunction(colorsys.rgb_to_yiq, processes=True), max_jobs=1, max_parallel_jobs=1)
     assert "missing 2 required positional arguments" in study.trials[0].reason
     with pytest.raises(InvalidInput, match="move it to the top level of a module"):
         PythonFunction(lambda h: 1.0, processes=True)
@@ -475,15 +450,15 @@ def test_processes_evaluate_importable_functions():
 
 def test_a_study_needs_no_file():
     """`:memory:` keeps the journal in this process alone."""
-    study = tune(journal=":memory:").study
+    study = tune(journal=":memory:")
     assert study.jobs == 12
     with pytest.raises(UnknownStudy):
-        Tuner.attach("study", journal=":memory:")
+        Tuner.attach("s", journal=":memory:")
 
 
 def test_names_are_made_from_the_function_when_none_is_given():
     """Two runs of the same line have different names, so that neither adopts the other's jobs."""
-    first, second = (tune(job_name=None, max_jobs=3).study for _ in range(2))
+    first, second = (tune(job_name=None, max_jobs=3) for _ in range(2))
     assert (first.name, second.name) == ("objective-1", "objective-2")
     assert first.id.startswith("objective-1-")
 
@@ -492,7 +467,7 @@ def test_names_are_made_from_the_function_when_none_is_given():
 def test_a_long_base_name_leaves_room_for_its_number(length):
     """A study's name has at most 48 characters."""
     base = "a" * 45 + "-bc"[: length - 45]
-    names = [tune(job_name=None, base_tuning_job_name=base, max_jobs=1, max_parallel_jobs=1).study.name for _ in "12"]
+    names = [tune(job_name=None, base_tuning_job_name=base, max_jobs=1, max_parallel_jobs=1).name for _ in "12"]
     assert names == [base[:46].rstrip("-") + "-1", base[:46].rstrip("-") + "-2"]
 
 
@@ -507,7 +482,7 @@ def test_a_numbered_name_that_another_program_takes_first_is_counted_on(monkeypa
 
     tune(job_name=None, max_jobs=1, max_parallel_jobs=1)
     monkeypatch.setattr(SqliteJournal, "logs", outdated)
-    assert tune(job_name=None, max_jobs=1, max_parallel_jobs=1).study.name == "objective-2"
+    assert tune(job_name=None, max_jobs=1, max_parallel_jobs=1).name == "objective-2"
 
 
 def test_a_study_goes_on_in_a_process_of_its_own(own_folder, caplog):
@@ -561,20 +536,20 @@ def test_a_function_whose_name_leads_elsewhere_is_not_taken_for_what_is_there(fu
     """A bound method is not its class's, and a wrapper that bears a name is not what it wraps."""
     tune(function, max_jobs=2, max_parallel_jobs=1)
     with pytest.raises(InvalidInput, match="cannot import"):
-        Tuner.attach("study", journal="studies.db", progress=False).resume(max_jobs=4)
-    assert Tuner.attach("study", journal="studies.db", estimator=function, progress=False).resume(max_jobs=4).jobs == 4
+        Tuner.attach("s", journal="studies.db", progress=False).resume(max_jobs=4)
+    assert attach(estimator=function).resume(max_jobs=4).jobs == 4
 
 
 def test_an_argument_that_is_none_counts_as_not_given():
     """So programs say to SageMaker's own tuner."""
-    study = tune(max_jobs=None, max_parallel_jobs=None, early_stopping_type=None, objective_type=None).study
+    study = tune(max_jobs=None, max_parallel_jobs=None, early_stopping_type=None, objective_type=None)
     assert (study.jobs, study.problem.objectives[0].direction) == (1, "Maximize")
 
 
 def test_an_attached_tuner_takes_an_algorithm_by_name_and_begins_nothing():
     """It resumes; a new study wants a new tuner."""
     tune()
-    attached = Tuner.attach("study", journal="studies.db", estimator=objective, strategy="random", progress=False)
+    attached = attach(estimator=objective, strategy="random")
     with pytest.raises(InvalidInput, match=r"attached to a study: resume\(\) goes on"):
         attached.fit()
     assert attached.resume(max_jobs=14).jobs == 14
@@ -583,13 +558,13 @@ def test_an_attached_tuner_takes_an_algorithm_by_name_and_begins_nothing():
 
 def test_the_settings_that_are_described_are_those_in_force():
     """What `fit` learns, such as the backend, is there too."""
-    tuner = tune()
+    tuner = tuned()
     assert tuner.describe()["Manifest"]["backend"]["kind"] == "function"
 
 
 def test_a_data_frame_needs_pandas(monkeypatch):
     """Without the extra there is a sentence, not an ImportError of somebody else's."""
-    tuner = tune()
+    tuner = tuned()
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     with pytest.raises(MissingExtra, match="pandas"):
         tuner.analytics().dataframe()
@@ -620,7 +595,7 @@ def test_a_running_study_is_stopped_from_another_thread():
 
 def test_stopping_what_has_ended_does_not_stop_what_goes_on_later():
     """A request ends with the call that made it."""
-    tuner = tune(max_jobs=3)
+    tuner = tuned(max_jobs=3)
     assert tuner.stop_tuning_job()
     study = tuner.resume(max_jobs=10)
     assert (study.jobs, study.stop_reason) == (10, "max_jobs (10) reached")
@@ -696,14 +671,14 @@ def test_a_reason_is_one_line():
     def failing(hyperparameters):
         raise RuntimeError("bad\nnews")
 
-    study = tune(failing, extensions=[Wordy], max_jobs=2, max_parallel_jobs=2).study
+    study = tune(failing, extensions=[Wordy], max_jobs=2, max_parallel_jobs=2)
     assert study.stop_reason == "first line second line"
     assert {trial.reason for trial in study.trials} == {"RuntimeError: bad news"}
 
 
 def test_describe_tells_the_state_and_the_settings():
     """The words are those of SageMaker's DescribeHyperParameterTuningJob."""
-    tuner = tune()
+    tuner = tuned()
     described = tuner.describe()
     assert described["HyperParameterTuningJobStatus"] == "Completed"
     assert described["TrainingJobStatusCounters"] == {"Completed": 12}
@@ -737,7 +712,7 @@ def test_everything_is_on_disk_before_anything_acts_on_it():
         on_disk("intended", int(hyperparameters["x"]) * 2)
         return 1.0
 
-    study = tune(looking, strategy=Repeating, max_jobs=2, max_parallel_jobs=1).study
+    study = tune(looking, strategy=Repeating, max_jobs=2, max_parallel_jobs=1)
     assert [str(trial.status) for trial in study.trials] == ["Completed", "Reused", "Completed"]
     assert checked == [
         ("intended", 0, 1),
@@ -763,6 +738,6 @@ def test_repeats_beside_a_running_job_are_no_end():
 
     study = tune(
         Simulated(simulated), {"x": ContinuousParameter(0, 1)}, strategy=OneAtRest, max_jobs=9, max_parallel_jobs=2
-    ).study
+    )
     assert study.stop_reason == "max_jobs (9) reached"
     assert 10 <= sum(trial.result_of is not None for trial in study.trials) < 200

@@ -6,16 +6,16 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 
 import pytest
+import studies
+from studies import DEADLINE, alive, wait_for
 
 from byohpo_core import ContinuousParameter, PythonFunction, Tuner
 from byohpo_core.backends.function.function import FunctionBackend
 from byohpo_core.study.trial import Proposal, Trial
 
-DEADLINE = 60
 FUNCTIONS = """
     import os, pathlib, subprocess, sys, time
 
@@ -63,33 +63,12 @@ def functions(own_folder, monkeypatch):
 
 
 def tune(function, **settings):
-    settings = {"max_jobs": 2, "max_parallel_jobs": 2, "journal": ":memory:", "progress": False, **settings}
-    return Tuner(
-        PythonFunction(function, processes=True),
-        "loss",
-        {"x": ContinuousParameter(0, 1)},
-        strategy="random",
-        **settings,
-    ).fit(job_name="s")
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + DEADLINE
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-    return found
+    settings = {"max_jobs": 2, "max_parallel_jobs": 2, "journal": ":memory:", **settings}
+    return studies.tune(PythonFunction(function, processes=True), {"x": ContinuousParameter(0, 1)}, **settings)
 
 
 def noted():
     return [int(line) for line in Path("ledger").read_text().splitlines()] if Path("ledger").exists() else []
-
-
-def alive(process):
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def start_driver(name):
@@ -118,14 +97,7 @@ class Tensor:
 )
 def test_an_answer_that_is_no_number_of_any_kind_is_a_failed_trial(answer, reason):
     """Whatever looking at it raises: a trial that never ends would keep the study for ever."""
-    study = Tuner(
-        lambda _: answer,
-        "loss",
-        {"x": ContinuousParameter(0, 1)},
-        strategy="random",
-        journal=":memory:",
-        progress=False,
-    ).fit()
+    study = studies.tune(lambda _: answer, max_jobs=1, max_parallel_jobs=1)
     assert study.trials[0].status == "Failed"
     assert reason in study.trials[0].reason
 

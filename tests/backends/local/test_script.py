@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
+import studies
+from studies import DEADLINE, alive, wait_for
 
 from byohpo_core import (
     CategoricalParameter,
@@ -21,9 +22,7 @@ from byohpo_core import (
     Tuner,
     hookimpl,
 )
-from byohpo_core.backends.local.supervisor import is_abandoned
 
-DEADLINE = 60
 SCRIPT = """
     import argparse, json, os, sys
     parser = argparse.ArgumentParser()
@@ -44,31 +43,14 @@ def write(text, name="train.py"):
     return name
 
 
-def tuner(script=SCRIPT, ranges=None, *, objective="loss", estimator=None, **settings):
-    settings = {
-        "strategy": "random",
-        "objective_type": "Minimize",
-        "max_jobs": 2,
-        "max_parallel_jobs": 2,
-        "random_seed": 1,
-        "journal": "studies.db",
-        "progress": False,
-        **settings,
-    }
+def tuner(script=SCRIPT, ranges=None, *, estimator=None, **settings):
     estimator = estimator or TrainingScript(write(script), stop_grace_seconds=0.5)
-    return Tuner(estimator, objective, ranges or {"x": ContinuousParameter(0, 5)}, **settings)
+    settings = {"max_jobs": 2, "max_parallel_jobs": 2, **settings}
+    return studies.tuner(estimator, ranges or {"x": ContinuousParameter(0, 5)}, **settings)
 
 
 def tune(*arguments, inputs=None, **settings):
     return tuner(*arguments, **settings).fit(inputs, job_name="s")
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + DEADLINE
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-    return found
 
 
 def lines(path):
@@ -175,13 +157,6 @@ def test_a_stopped_job_is_terminated_with_all_that_it_started():
     wait_for(lambda: not alive(int(child)) and not alive(int(parent)))
 
 
-def alive(process):
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
 DRIVER = """
     import sys
     from byohpo_core import ContinuousParameter, TrainingScript, Tuner
@@ -216,7 +191,7 @@ def test_running_jobs_survive_their_driver_and_are_taken_over(whole_group):
 
 
 def test_a_job_whose_supervisor_dies_is_tried_again():
-    """The lock is free and there is no exit status: an infrastructure failure."""
+    """It was claimed, and there is no exit status: an infrastructure failure."""
     script = """
         import os, signal
         if os.environ["TRAINING_JOB_NAME"].endswith("-0-0"):
@@ -227,7 +202,8 @@ def test_a_job_whose_supervisor_dies_is_tried_again():
     study = tune(script, max_jobs=2)
     assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 1), ("Completed", 0)]
     first = Path("byohpo-jobs", study.id, f"{study.id}-0-0")
-    assert is_abandoned(first)
+    assert (first / "claim").exists()
+    assert not (first / "exit.json").exists()
 
 
 def test_of_two_supervisors_one_runs_the_job():
