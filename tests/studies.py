@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from byohpo_core import ContinuousParameter, Event, Objective, Problem, SearchSpace, Simulated, Simulation, Tuner
@@ -70,6 +71,12 @@ def attach(name="s", estimator=None, **settings):
     """A tuner of a study in the journal; of an eventful one, unless there is an estimator."""
     settings = {"journal": JOURNAL, "progress": False, **settings}
     return Tuner.attach(name, estimator=estimator or Simulated(eventful_job), **settings)
+
+
+def log_class(journal=JOURNAL):
+    """The class that appends events to such a journal, for tests that break it."""
+    with closing(open_journal(journal if journal == ":memory:" else "probe.db")) as probe:
+        return type(probe.create("probe", {}))
 
 
 def event(sequence, kind, **body):

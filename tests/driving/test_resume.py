@@ -10,11 +10,12 @@ import subprocess
 import sys
 import textwrap
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 
 import attrs
 import pytest
-from studies import attach, eventful
+from studies import attach, eventful, log_class, tune
 
 from byohpo_core import (
     ContinuousParameter,
@@ -31,14 +32,8 @@ from byohpo_core import (
     hookimpl,
     register,
 )
-from byohpo_core.backends.simulated import SimulatedBackend
-from byohpo_core.driving.manifest import Manifest
-from byohpo_core.driving.next_step import next_step
-from byohpo_core.importable import restore_function
+from byohpo_core.driving import manifest, next_step
 from byohpo_core.journal import open_journal
-from byohpo_core.journal.memory import MemoryLog
-from byohpo_core.journal.sqlite import SqliteLog
-from byohpo_core.plugins.finding import PluginSpec
 
 
 def lose_its_driver():
@@ -65,7 +60,8 @@ class Killed(BaseException):
 def test_a_driver_that_dies_at_any_commit_resumes_as_if_nothing_had_happened(strategy, moment, monkeypatch):
     """At every boundary of the journal: what was not committed never happened, what was is not repeated."""
     whole = outcome(eventful(strategy, "whole.db").fit(job_name="s"))
-    append = SqliteLog.append
+    log_type = log_class()
+    append = log_type.append
     boundary = 0
     while True:
         left = boundary
@@ -79,14 +75,14 @@ def test_a_driver_that_dies_at_any_commit_resumes_as_if_nothing_had_happened(str
             if left < 0:
                 raise Killed
 
-        monkeypatch.setattr(SqliteLog, "append", dying)
+        monkeypatch.setattr(log_type, "append", dying)
         try:
             eventful(strategy).fit(job_name=f"s{boundary}")
         except Killed:
             pass
         else:
             break
-        monkeypatch.setattr(SqliteLog, "append", append)
+        monkeypatch.setattr(log_type, "append", append)
         assert outcome(attach(f"s{boundary}").resume()) == whole
         boundary += 1
     assert boundary > 16
@@ -110,16 +106,17 @@ class ReadsCurves:
         assert report is None or len(study.curve(trial.number)) == report.count
 
 
-@pytest.mark.parametrize(("journal", "log_class"), [("studies.db", SqliteLog), (":memory:", MemoryLog)])
-def test_what_a_plugin_reads_of_curves_and_of_the_time_is_replayed(journal, log_class, monkeypatch):
+@pytest.mark.parametrize("journal", ["studies.db", ":memory:"])
+def test_what_a_plugin_reads_of_curves_and_of_the_time_is_replayed(journal, monkeypatch):
     """A prune hook sees every reported point; a replay sees none that was reported later, and the same time."""
 
     def creeping(backend):
         backend._now += 0.001
         return backend._now
 
-    monkeypatch.setattr(SimulatedBackend, "now", creeping)
-    append = log_class.append
+    monkeypatch.setattr("byohpo_core.backends.simulated.SimulatedBackend.now", creeping)
+    log_type = log_class(journal)
+    append = log_type.append
     for boundary in (4, 8, 12, 16, 20):
         left = boundary
 
@@ -130,18 +127,19 @@ def test_what_a_plugin_reads_of_curves_and_of_the_time_is_replayed(journal, log_
             if left < 0:
                 raise Killed
 
-        monkeypatch.setattr(log_class, "append", dying)
+        monkeypatch.setattr(log_type, "append", dying)
         driven = eventful("reads-curves", journal, max_jobs=8)
         with pytest.raises(Killed):
             driven.fit(job_name=f"s{boundary}")
-        monkeypatch.setattr(log_class, "append", append)
+        monkeypatch.setattr(log_type, "append", append)
         assert driven.resume().stop_reason == "max_jobs (8) reached"
 
 
 def test_a_study_that_dies_again_and_again_still_ends(monkeypatch):
     """Killed during every resume, it goes on from the last commit."""
     whole = outcome(eventful("pso", "whole.db").fit(job_name="s"))
-    append = SqliteLog.append
+    log_type = log_class()
+    append = log_type.append
     left = 3
 
     def dying(log, events):
@@ -151,7 +149,7 @@ def test_a_study_that_dies_again_and_again_still_ends(monkeypatch):
             raise Killed
         append(log, events)
 
-    monkeypatch.setattr(SqliteLog, "append", dying)
+    monkeypatch.setattr(log_type, "append", dying)
     run = eventful().fit
     with pytest.raises(Killed):
         run(job_name="s")
@@ -242,7 +240,8 @@ class Fickle:
 def test_a_plugin_that_changed_its_mind_is_named_and_can_be_restarted(monkeypatch):
     """Divergence stops loudly; `restart_algorithm` goes on from the results so far."""
     register("fickle", Fickle)
-    append = SqliteLog.append
+    log_type = log_class()
+    append = log_type.append
     left = 6
 
     def dying(log, events):
@@ -252,11 +251,11 @@ def test_a_plugin_that_changed_its_mind_is_named_and_can_be_restarted(monkeypatc
             raise Killed
         append(log, events)
 
-    monkeypatch.setattr(SqliteLog, "append", dying)
+    monkeypatch.setattr(log_type, "append", dying)
     run = eventful("fickle").fit
     with pytest.raises(Killed):
         run(job_name="s")
-    monkeypatch.setattr(SqliteLog, "append", append)
+    monkeypatch.setattr(log_type, "append", append)
     monkeypatch.setattr(Fickle, "offset", 1e-9)
     with pytest.raises(
         Diverged, match=r"'fickle'.*changed its mind about trial 0.*\{'x': 0.0\}.*byohpo resume s --restart-algorithm"
@@ -563,13 +562,13 @@ def test_what_to_type_follows_from_the_manifest(backend, targets, resume, stop, 
     monkeypatch.setenv("BYOHPO_JOURNAL", "studies.db")
     eventful("random").fit(job_name="s")
     log = open_journal().find("s")
-    manifest = attrs.evolve(
-        Manifest.of(log),
-        backend=backend,
-        plugins=[PluginSpec("mine", f"byohpo.{group}", target, {}) for group, target in targets.items()],
-    )
-    assert next_step("resume", log, manifest) == f"`{resume}`"
-    assert next_step("stop", log, manifest) == f"`{stop}`"
+    plugins = [
+        {"name": "mine", "group": f"byohpo.{group}", "target": target, "options": {}}
+        for group, target in targets.items()
+    ]
+    present = manifest.Manifest.from_json({**log.manifest(), "backend": backend, "plugins": plugins})
+    assert next_step.next_step("resume", log, present) == f"`{resume}`"
+    assert next_step.next_step("stop", log, present) == f"`{stop}`"
 
 
 def test_two_drivers_of_one_study_are_refused_the_holder_is_named():
@@ -647,7 +646,8 @@ def test_a_study_is_stopped_without_its_algorithm():
 
 def test_a_stale_driver_is_fenced_by_the_journal(monkeypatch):
     """If another driver has written meanwhile, the stale one stops at its next commit."""
-    append = SqliteLog.append
+    log_type = log_class()
+    append = log_type.append
     commits = 0
 
     def overtaken(log, events):
@@ -657,7 +657,7 @@ def test_a_stale_driver_is_fenced_by_the_journal(monkeypatch):
         if commits == 3:
             append(log, [attrs.evolve(events[-1], sequence=events[-1].sequence + 1)])
 
-    monkeypatch.setattr(SqliteLog, "append", overtaken)
+    monkeypatch.setattr(log_type, "append", overtaken)
     run = eventful().fit
     with pytest.raises(StudyBusy, match="another driver has taken over study"):
         run(job_name="s")
@@ -666,7 +666,8 @@ def test_a_stale_driver_is_fenced_by_the_journal(monkeypatch):
 def test_a_disk_that_is_full_ends_with_one_line_and_resumes(monkeypatch):
     """What was committed is safe; when there is room again the study goes on as if nothing had happened."""
     whole = outcome(eventful("pso", "whole.db").fit(job_name="s"))
-    append = SqliteLog.append
+    log_type = log_class()
+    append = log_type.append
     commits = 0
 
     def filling(log, events):
@@ -677,12 +678,12 @@ def test_a_disk_that_is_full_ends_with_one_line_and_resumes(monkeypatch):
             log._journal._connection.execute(f"PRAGMA max_page_count = {pages}")
         append(log, events)
 
-    monkeypatch.setattr(SqliteLog, "append", filling)
+    monkeypatch.setattr(log_type, "append", filling)
     run = eventful().fit
     with pytest.raises(Exception, match="database or disk is full; what was committed is safe") as raised:
         run(job_name="s")
     assert type(raised.value).__name__ == "JournalError"
-    monkeypatch.setattr(SqliteLog, "append", append)
+    monkeypatch.setattr(log_type, "append", append)
     assert outcome(attach().resume()) == whole
 
 
@@ -712,6 +713,10 @@ def test_looking_creates_nothing(own_folder):
 def test_a_function_whose_module_fails_is_told_in_one_line(tmp_path, monkeypatch):
     """Whatever the module raises when it is imported."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "broken_objective.py").write_text("raise RuntimeError('no such\\ndevice')")
-    with pytest.raises(InvalidInput, match=r"broken_objective:f, .* cannot import \(.*RuntimeError: no such device\)"):
-        restore_function("broken_objective:f")
+    module = tmp_path / "broken_objective.py"
+    module.write_text("def f(hyperparameters):\n    return 1.0\n")
+    tune(import_module("broken_objective").f, max_jobs=1, max_parallel_jobs=1)
+    monkeypatch.delitem(sys.modules, "broken_objective")
+    module.write_text("raise RuntimeError('no such\\ndevice')")
+    with pytest.raises(InvalidInput, match=r"broken_objective:f.*RuntimeError: no such device"):
+        Tuner.attach("s", journal="studies.db", progress=False).resume(max_jobs=2)

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 import studies
-from studies import attach
+from studies import attach, log_class
 
 from byohpo_core import (
     CategoricalParameter,
@@ -18,7 +18,6 @@ from byohpo_core import (
     hookimpl,
     register,
 )
-from byohpo_core.journal.sqlite import SqliteLog
 
 RANGES = {"x": ContinuousParameter(-5, 5), "n": IntegerParameter(1, 3)}
 
@@ -182,7 +181,7 @@ def test_they_are_known_from_the_study_s_first_moment(parent, monkeypatch):
 
     child = tuner(random_seed=2, warm_start_from=["parent"])
     with monkeypatch.context() as patch:
-        patch.setattr(SqliteLog, "append", dying)
+        patch.setattr(log_class(), "append", dying)
         with pytest.raises(RuntimeError, match="the driver died"):
             child.fit(job_name="child")
     attach("parent", Simulated(job)).resume(max_jobs=14)

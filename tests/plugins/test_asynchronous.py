@@ -5,6 +5,7 @@ import random
 import re
 import runpy
 import statistics
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,7 +36,6 @@ from byohpo_core import (
     Trial,
     TrialStatus,
 )
-from byohpo_core.plugins.finding import find
 
 ALGORITHMS = ["ga", "es", "de", "pso", "nsga2", "eda", "sa", "paes", "scipy-de"]
 SPACE = {
@@ -76,6 +76,12 @@ def tune(strategy, *, slots=6, jobs=90, failing=0.0, space=SPACE, seed=1, duplic
         failure_limit=False,
         journal=":memory:",
     )
+
+
+def made(strategy, problem, **options):
+    """An algorithm by its name, outside a study."""
+    (entry,) = entry_points(group="byohpo.algorithms", name=strategy)
+    return entry.load()(problem, **options)
 
 
 def busy(study):
@@ -120,7 +126,7 @@ def test_failed_trials_do_not_shrink_the_population(strategy, failing, monkeypat
     study = tune(strategy, failing=failing)
     assert study.jobs == 90
     assert any(trial.status == "Failed" for trial in study.trials)
-    population = 1 if strategy == "sa" else getattr(find(strategy).plugin(study.problem), "population", None)
+    population = 1 if strategy == "sa" else getattr(made(strategy, study.problem), "population", None)
     if strategy == "pso":  # those whose results are in
         population -= study.problem.max_parallel_jobs - 1
     kept = set(sizes[:-1])  # the last turn has what was left at the end
@@ -163,7 +169,7 @@ def test_a_small_space_neither_hangs_nor_idles(strategy):
 
 def slots_of(strategy, slots, jobs=300, **options):
     objectives = [Objective(f"m{number}", "Minimize") for number in range(1 + (strategy == "nsga2"))]
-    return find(strategy).plugin(Problem(SearchSpace(SPACE), tuple(objectives), 1, jobs, slots), **options)
+    return made(strategy, Problem(SearchSpace(SPACE), tuple(objectives), 1, jobs, slots), **options)
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from studies import ROOT, byohpo
 
-from byohpo_core import InvalidInput, PluginError, UnknownPlugin, option
-from byohpo_core.cli.plugins import try_to_load
-from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, OURS, find, installed, register, restore
-from byohpo_core.plugins.options import option_parameters
+from byohpo_core import InvalidInput, PluginError, UnknownPlugin, option, register
+from byohpo_core.cli import main
+from byohpo_core.plugins.finding import EXTENSIONS, OURS, find, restore
 
 GOOD = """
 from byohpo_core import hookimpl
@@ -104,7 +104,7 @@ def test_a_plugin_that_cannot_be_loaded_is_named_with_its_distribution(site, nam
     assert str(raised.value).startswith(f"plugin '{name}' ({name}-plugin 1.0) cannot be loaded: ")
 
 
-def test_each_plugin_can_be_tried_in_a_process_of_its_own(site, monkeypatch):
+def test_each_plugin_can_be_tried_in_a_process_of_its_own(site, monkeypatch, capsys):
     """Even one that sleeps or computes for ever gets an answer."""
     monkeypatch.setattr("byohpo_core.cli.plugins.LOAD_SECONDS", 2.0)
     monkeypatch.setattr("byohpo_core.cli.plugins.LAST_RESORT_SECONDS", 30.0)
@@ -112,18 +112,25 @@ def test_each_plugin_can_be_tried_in_a_process_of_its_own(site, monkeypatch):
     ship(site, "endless-plugin", "endless", "while True: pass")
     for name, code in BROKEN.items():
         ship(site, f"{name}-plugin", name, code)
-    told = {
-        name: try_to_load(entries[0])
-        for name, entries in installed(ALGORITHMS).items()
-        if name in {"good", "endless", *BROKEN}
-    }
-    assert told["good"] is None
-    assert told["importing"] == "ModuleNotFoundError: No module named 'there_is_no_such_module'"
-    assert told["sleeping"] == "still importing after 30 s"
-    assert told["endless"] == "still importing after 2 s of processor time"
-    assert told["exiting"] == "goodbye"
-    assert told["raising"] == "RuntimeError: not today"
-    assert "SyntaxError" in told["syntax"]
+    ours = {"good", "endless", *BROKEN}
+
+    def others_out(group):
+        return [entry for entry in entry_points(group=group) if entry.name in ours]
+
+    monkeypatch.setattr("byohpo_core.plugins.finding.entry_points", others_out)
+    assert main(["algorithms", "--verbose"]) == 1
+    told = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert told.keys() == ours
+    for name, words in {
+        "good": ["loads"],
+        "importing": ["ModuleNotFoundError", "there_is_no_such_module"],
+        "sleeping": ["still importing", "30 s"],
+        "endless": ["still importing", "2 s of processor time"],
+        "exiting": ["goodbye"],
+        "raising": ["RuntimeError: not today"],
+        "syntax": ["SyntaxError"],
+    }.items():
+        assert all(word in told[name] for word in words), told[name]
 
 
 def test_importing_the_core_imports_nothing_heavy():
@@ -150,8 +157,9 @@ def test_every_public_name_is_there():
         _ = byohpo_core.Tunner
 
 
-def test_options_are_the_keyword_parameters_of_the_class():
+def test_options_are_the_keyword_parameters_of_the_class(capsys, monkeypatch):
     """Whatever the class looks like."""
+    monkeypatch.setattr("byohpo_core.plugins.finding._registered", {})
 
     class Plain:
         def __init__(self, problem, *, step=0.1, width=2): ...
@@ -159,8 +167,13 @@ def test_options_are_the_keyword_parameters_of_the_class():
     class Anything:
         def __init__(self, problem, **options): ...
 
-    assert list(option_parameters(Plain)) == ["step", "width"]
-    assert option_parameters(Anything) is None
+    register("plain", Plain)
+    assert main(["info", "plain"]) == 0
+    *_, first, second = capsys.readouterr().out.splitlines()
+    assert (first.split(), second.split()) == (["step", "0.1"], ["width", "2"])
+    register("anything", Anything)
+    assert main(["info", "anything"]) == 0
+    assert "any option" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from byohpo_core import (
     Tuner,
     UnknownStudy,
 )
-from byohpo_core.journal.sqlite import APPLICATION_ID
 
 X = {"x": ContinuousParameter(0, 1)}
 
@@ -220,7 +219,7 @@ def strange_journals():
     Path("text.db").write_text("Dear diary,\n" * 100)
     for path, pragmas in {
         "other.db": (),
-        "newer.db": (f"application_id = {APPLICATION_ID}", "user_version = 99"),
+        "newer.db": (f"application_id = {int.from_bytes(b'byoh')}", "user_version = 99"),
     }.items():
         connection = sqlite3.connect(path)
         connection.execute("CREATE TABLE cats (name TEXT)")

@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from functools import wraps
-from types import MappingProxyType
+from pkgutil import resolve_name
 
 import attrs
 import pytest
@@ -28,9 +28,7 @@ from byohpo_core import (
     hookimpl,
     register,
 )
-from byohpo_core.driving.replay import replay
-from byohpo_core.driving.warm_start import imported
-from byohpo_core.journal.sqlite import SqliteJournal
+from byohpo_core.journal import open_journal
 
 
 class Times:
@@ -117,234 +115,241 @@ def test_ten_thousand_simulated_hours_take_seconds():
     assert study.now / 3600 > 300
 
 
-class TestEnding:
-    """Why a study ends."""
-
-    def test_a_target_ends_it(self):
-        """Good enough is good enough."""
-        study = tune(Simulated(simulated), max_jobs=500, extensions=[("target-value", {"value": 1.0})])
-        assert study.best.value <= 1.0
-        assert study.jobs < 500
-        assert study.stop_reason.startswith("target reached: trial ")
-
-    def test_no_improvement_ends_it(self):
-        """So many finished trials since the incumbent."""
-        study = tune(
-            Simulated(lambda _: Simulation({"loss": 1.0}, 1)),
-            max_jobs=500,
-            extensions=[("no-improvement", {"trials": 7})],
-        )
-        assert study.stop_reason == "no improvement in 7 finished trials"
-        assert study.finished_since_best >= 7
-        assert study.jobs <= 7 + 3 + 1
-
-    def test_wall_time_ends_it_and_stops_the_jobs(self):
-        """Nothing runs on after the time limit."""
-        study = tune(Simulated(lambda _: Simulation({"loss": 1.0}, 1000)), max_runtime_in_seconds=1500)
-        assert study.stop_reason == "time limit of 1500 s reached"
-        assert [str(trial.status) for trial in study.trials] == ["Completed"] * 3 + ["Pruned"] * 3
-        assert study.now < 1700
-
-    def test_first_failures_end_it_with_the_last_error(self):
-        """A broken function does not use up the budget."""
-
-        def broken(hyperparameters):
-            raise RuntimeError("no such data")
-
-        study = tune(broken, max_jobs=50, max_parallel_jobs=4)
-        assert study.stop_reason == "the first 4 trials all failed, the last with: RuntimeError: no such data"
-        assert study.jobs < 12
-        assert study.best is None
-
-    def test_an_algorithm_that_ends_ends_it(self):
-        """No proposals and nothing running: there will be no more."""
-
-        class Three:
-            def __init__(self, problem):
-                self.left = 3
-
-            @hookimpl
-            def propose(self, study, count):
-                given = min(count, self.left)
-                self.left -= given
-                return [{"x": float(self.left + i)} for i in range(given)]
-
-        study = tune(strategy=Three)
-        assert study.stop_reason == "no more proposals"
-        assert study.jobs == 3
-
-    def test_repetition_ends_it(self):
-        """A space of two points has two jobs, however many are allowed."""
-        study = tune(lambda h: float(h["c"] == "a"), {"c": CategoricalParameter(["a", "b"])}, max_jobs=10)
-        assert study.jobs == 2
-        assert study.stop_reason.startswith("nothing new proposed: the last 10")
-
-    def test_a_space_of_one_point_has_one_job(self):
-        """min == max is a space too."""
-        study = tune(ranges={"x": ContinuousParameter(2, 2)})
-        assert study.jobs == 1
-        assert study.best.value == 1.0
+def test_a_target_ends_it():
+    """Good enough is good enough."""
+    study = tune(Simulated(simulated), max_jobs=500, extensions=[("target-value", {"value": 1.0})])
+    assert study.best.value <= 1.0
+    assert study.jobs < 500
+    assert study.stop_reason.startswith("target reached: trial ")
 
 
-class TestRepeats:
-    """No job twice."""
-
-    ranges = MappingProxyType({"n": IntegerParameter(1, 3)})
-
-    def test_a_repeated_configuration_shares_the_result(self):
-        """Reused trials have values, no job, and are not counted."""
-        calls = []
-
-        def count_calls(hyperparameters):
-            calls.append(hyperparameters["n"])
-            return float(hyperparameters["n"])
-
-        study = tune(count_calls, self.ranges, max_jobs=3, max_parallel_jobs=1)
-        assert sorted(calls) == [1, 2, 3]
-        for trial in study.trials:
-            if trial.status == "Reused":
-                assert trial.value == study.trials[trial.result_of].value == trial.hyperparameters["n"]
-                assert trial.job_name is None
-
-    def test_duplicates_can_be_run(self):
-        """`duplicates="run"` repeats a configuration as a job."""
-        study = tune(lambda h: 1.0, self.ranges, max_jobs=9, duplicates="run")
-        assert study.jobs == 9
-        assert all(trial.status == "Completed" for trial in study.trials)
-
-    def test_a_failed_configuration_gets_a_new_job(self):
-        """Nothing is known of a failed one, so its repeat runs."""
-        failures = iter([True, False])
-
-        def flaky(hyperparameters):
-            if next(failures):
-                raise RuntimeError("bad luck")
-            return 1.0
-
-        study = tune(flaky, {"x": ContinuousParameter(1, 1)}, max_jobs=2, max_parallel_jobs=1)
-        assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed"]
-
-    def test_a_repeat_waits_for_the_running_trial_and_runs_if_that_fails(self):
-        """The twin of a running trial takes no slot, and gets a job of its own when there is nothing to share."""
-
-        class Twins:
-            def __init__(self, problem):
-                self.left = [{"x": 1.0}, {"x": 1.0}, {"x": 2.0}]
-
-            @hookimpl
-            def propose(self, study, count):
-                given, self.left = self.left[:count], self.left[count:]
-                return given
-
-        def first_fails(hyperparameters):
-            nonlocal attempts
-            attempts += hyperparameters["x"] == 1.0
-            return Simulation(
-                {"loss": 0.0}, 10, failure="out of memory" if (attempts, hyperparameters["x"]) == (1, 1.0) else None
-            )
-
-        attempts = 0
-        study = tune(Simulated(first_fails), strategy=Twins, max_jobs=5, max_parallel_jobs=2, failure_limit=False)
-        assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed", "Completed"]
-        assert study.trials[2].started == 0.0
-        assert study.trials[1].started == 10.0
-
-    def test_of_many_repeats_one_runs_when_the_first_fails_and_the_others_share_it(self):
-        """Whatever fails, a configuration is paid for once at a time."""
-
-        class Triplets:
-            def __init__(self, problem):
-                self.left = [{"x": 1.0}] * 3
-
-            @hookimpl
-            def propose(self, study, count):
-                given, self.left = self.left[:count], self.left[count:]
-                return given
-
-        calls = []
-
-        def first_fails(hyperparameters):
-            calls.append(hyperparameters)
-            return Simulation({"loss": 0.0}, 10, failure="bad luck" if len(calls) == 1 else None)
-
-        study = tune(Simulated(first_fails), strategy=Triplets, max_jobs=9, failure_limit=False)
-        assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed", "Reused"]
-        assert (study.jobs, len(calls), study.trials[2].result_of) == (2, 2, 1)
-
-
-class TestFailures:
-    """A failed trial is a result, a lost attempt is not."""
-
-    @pytest.mark.parametrize(
-        ("answer", "reason"),
-        [
-            (float("nan"), "loss is nan"),
-            (float("inf"), "loss is inf"),
-            ({"accuracy": 1.0}, "the job did not report 'loss'"),
-            (None, "the function returned None for 'loss', not a number"),
-            ("0.5", "the function returned '0.5' for 'loss', not a number"),
-        ],
-        ids=["nan", "inf", "missing", "none", "text"],
+def test_no_improvement_ends_it():
+    """So many finished trials since the incumbent."""
+    study = tune(
+        Simulated(lambda _: Simulation({"loss": 1.0}, 1)),
+        max_jobs=500,
+        extensions=[("no-improvement", {"trials": 7})],
     )
-    def test_an_objective_that_is_no_finite_number_fails_the_trial(self, answer, reason):
-        """The reason says which metric, and what it was."""
-        study = tune(lambda _: answer, max_jobs=1, max_parallel_jobs=1)
-        (trial,) = study.trials
-        assert (str(trial.status), trial.values, trial.losses, trial.reason) == ("Failed", None, None, reason)
+    assert study.stop_reason == "no improvement in 7 finished trials"
+    assert study.finished_since_best >= 7
+    assert study.jobs <= 7 + 3 + 1
 
-    def test_no_algorithm_computes_with_the_last_value_of_a_stopped_job_that_is_no_number(self):
-        """A job that is stopped early and reported nan or infinity last has failed."""
-        seen = []
 
-        class Watching:
-            def __init__(self, problem):
-                self.problem = problem
+def test_wall_time_ends_it_and_stops_the_jobs():
+    """Nothing runs on after the time limit."""
+    study = tune(Simulated(lambda _: Simulation({"loss": 1.0}, 1000)), max_runtime_in_seconds=1500)
+    assert study.stop_reason == "time limit of 1500 s reached"
+    assert [str(trial.status) for trial in study.trials] == ["Completed"] * 3 + ["Pruned"] * 3
+    assert study.now < 1700
 
-            @hookimpl
-            def observe(self, study, trials):
-                seen.extend((str(trial.status), trial.losses, trial.reason) for trial in trials)
 
-            @hookimpl
-            def prune(self, study, trial):
-                return "long enough" if study.reports(trial) else None
+def test_first_failures_end_it_with_the_last_error():
+    """A broken function does not use up the budget."""
 
-        values = iter([float("nan"), float("inf"), 1.0])
-        estimator = Simulated(lambda _: Simulation([{"loss": next(values)}, {"loss": 0.0}], 1000))
-        tune(estimator, max_jobs=3, max_parallel_jobs=1, extensions=[Watching])
-        assert seen == [
-            ("Failed", None, "loss is nan"),
-            ("Failed", None, "loss is inf"),
-            ("Pruned", (1.0,), "long enough"),
-        ]
+    def broken(hyperparameters):
+        raise RuntimeError("no such data")
 
-    def test_a_missing_metric_is_warned_about_once(self, caplog):
-        """The first job that does not report its objective says so at once."""
-        tune(lambda _: {"accuracy": 1.0}, max_jobs=5, failure_limit=False)
-        warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-        assert len(warnings) == 1
-        assert warnings[0].endswith("-0: the job did not report 'loss'")
+    study = tune(broken, max_jobs=50, max_parallel_jobs=4)
+    assert study.stop_reason == "the first 4 trials all failed, the last with: RuntimeError: no such data"
+    assert study.jobs < 12
+    assert study.best is None
 
-    def test_system_exit_in_the_function_is_a_failed_trial(self):
-        """A function that exits fails its trial, not the study."""
 
-        def leave(hyperparameters):
-            raise SystemExit("enough")
+def test_an_algorithm_that_ends_ends_it():
+    """No proposals and nothing running: there will be no more."""
 
-        study = tune(leave, max_jobs=1, max_parallel_jobs=1)
-        assert study.trials[0].reason == "SystemExit: enough"
+    class Three:
+        def __init__(self, problem):
+            self.left = 3
 
-    def test_interrupted_attempts_are_tried_again_as_the_same_trial(self):
-        """An infrastructure failure costs an attempt, not a job of the budget."""
-        study = tune(Simulated(lambda h: Simulation({"loss": h["x"]}, 100, interruptions=2)), max_jobs=4)
-        assert study.jobs == 4
-        assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 2)] * 4
-        assert all(trial.job_name == f"{study.id}-{trial.number}-2" for trial in study.trials)
+        @hookimpl
+        def propose(self, study, count):
+            given = min(count, self.left)
+            self.left -= given
+            return [{"x": float(self.left + i)} for i in range(given)]
 
-    def test_too_many_interruptions_fail_the_trial(self):
-        """`max_attempts` is the limit."""
-        study = tune(Simulated(lambda h: Simulation({"loss": 1.0}, 1, interruptions=9)), max_jobs=3, max_attempts=2)
-        assert all(trial.attempt == 1 and trial.status == "Failed" for trial in study.trials)
-        assert study.trials[0].reason == "2 attempts failed, the last: simulated interruption"
+    study = tune(strategy=Three)
+    assert study.stop_reason == "no more proposals"
+    assert study.jobs == 3
+
+
+def test_repetition_ends_it():
+    """A space of two points has two jobs, however many are allowed."""
+    study = tune(lambda h: float(h["c"] == "a"), {"c": CategoricalParameter(["a", "b"])}, max_jobs=10)
+    assert study.jobs == 2
+    assert study.stop_reason.startswith("nothing new proposed: the last 10")
+
+
+def test_a_space_of_one_point_has_one_job():
+    """min == max is a space too."""
+    study = tune(ranges={"x": ContinuousParameter(2, 2)})
+    assert study.jobs == 1
+    assert study.best.value == 1.0
+
+
+FEW = {"n": IntegerParameter(1, 3)}
+
+
+def test_a_repeated_configuration_shares_the_result():
+    """Reused trials have values, no job, and are not counted."""
+    calls = []
+
+    def count_calls(hyperparameters):
+        calls.append(hyperparameters["n"])
+        return float(hyperparameters["n"])
+
+    study = tune(count_calls, FEW, max_jobs=3, max_parallel_jobs=1)
+    assert sorted(calls) == [1, 2, 3]
+    for trial in study.trials:
+        if trial.status == "Reused":
+            assert trial.value == study.trials[trial.result_of].value == trial.hyperparameters["n"]
+            assert trial.job_name is None
+
+
+def test_duplicates_can_be_run():
+    """`duplicates="run"` repeats a configuration as a job."""
+    study = tune(lambda h: 1.0, FEW, max_jobs=9, duplicates="run")
+    assert study.jobs == 9
+    assert all(trial.status == "Completed" for trial in study.trials)
+
+
+def test_a_failed_configuration_gets_a_new_job():
+    """Nothing is known of a failed one, so its repeat runs."""
+    failures = iter([True, False])
+
+    def flaky(hyperparameters):
+        if next(failures):
+            raise RuntimeError("bad luck")
+        return 1.0
+
+    study = tune(flaky, {"x": ContinuousParameter(1, 1)}, max_jobs=2, max_parallel_jobs=1)
+    assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed"]
+
+
+def test_a_repeat_waits_for_the_running_trial_and_runs_if_that_fails():
+    """The twin of a running trial takes no slot, and gets a job of its own when there is nothing to share."""
+
+    class Twins:
+        def __init__(self, problem):
+            self.left = [{"x": 1.0}, {"x": 1.0}, {"x": 2.0}]
+
+        @hookimpl
+        def propose(self, study, count):
+            given, self.left = self.left[:count], self.left[count:]
+            return given
+
+    def first_fails(hyperparameters):
+        nonlocal attempts
+        attempts += hyperparameters["x"] == 1.0
+        return Simulation(
+            {"loss": 0.0}, 10, failure="out of memory" if (attempts, hyperparameters["x"]) == (1, 1.0) else None
+        )
+
+    attempts = 0
+    study = tune(Simulated(first_fails), strategy=Twins, max_jobs=5, max_parallel_jobs=2, failure_limit=False)
+    assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed", "Completed"]
+    assert study.trials[2].started == 0.0
+    assert study.trials[1].started == 10.0
+
+
+def test_of_many_repeats_one_runs_when_the_first_fails_and_the_others_share_it():
+    """Whatever fails, a configuration is paid for once at a time."""
+
+    class Triplets:
+        def __init__(self, problem):
+            self.left = [{"x": 1.0}] * 3
+
+        @hookimpl
+        def propose(self, study, count):
+            given, self.left = self.left[:count], self.left[count:]
+            return given
+
+    calls = []
+
+    def first_fails(hyperparameters):
+        calls.append(hyperparameters)
+        return Simulation({"loss": 0.0}, 10, failure="bad luck" if len(calls) == 1 else None)
+
+    study = tune(Simulated(first_fails), strategy=Triplets, max_jobs=9, failure_limit=False)
+    assert [str(trial.status) for trial in study.trials] == ["Failed", "Completed", "Reused"]
+    assert (study.jobs, len(calls), study.trials[2].result_of) == (2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (float("nan"), "loss is nan"),
+        (float("inf"), "loss is inf"),
+        ({"accuracy": 1.0}, "the job did not report 'loss'"),
+        (None, "the function returned None for 'loss', not a number"),
+        ("0.5", "the function returned '0.5' for 'loss', not a number"),
+    ],
+    ids=["nan", "inf", "missing", "none", "text"],
+)
+def test_an_objective_that_is_no_finite_number_fails_the_trial(answer, reason):
+    """The reason says which metric, and what it was."""
+    study = tune(lambda _: answer, max_jobs=1, max_parallel_jobs=1)
+    (trial,) = study.trials
+    assert (str(trial.status), trial.values, trial.losses, trial.reason) == ("Failed", None, None, reason)
+
+
+def test_no_algorithm_computes_with_the_last_value_of_a_stopped_job_that_is_no_number():
+    """A job that is stopped early and reported nan or infinity last has failed."""
+    seen = []
+
+    class Watching:
+        def __init__(self, problem):
+            self.problem = problem
+
+        @hookimpl
+        def observe(self, study, trials):
+            seen.extend((str(trial.status), trial.losses, trial.reason) for trial in trials)
+
+        @hookimpl
+        def prune(self, study, trial):
+            return "long enough" if study.reports(trial) else None
+
+    values = iter([float("nan"), float("inf"), 1.0])
+    estimator = Simulated(lambda _: Simulation([{"loss": next(values)}, {"loss": 0.0}], 1000))
+    tune(estimator, max_jobs=3, max_parallel_jobs=1, extensions=[Watching])
+    assert seen == [
+        ("Failed", None, "loss is nan"),
+        ("Failed", None, "loss is inf"),
+        ("Pruned", (1.0,), "long enough"),
+    ]
+
+
+def test_a_missing_metric_is_warned_about_once(caplog):
+    """The first job that does not report its objective says so at once."""
+    tune(lambda _: {"accuracy": 1.0}, max_jobs=5, failure_limit=False)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert warnings[0].endswith("-0: the job did not report 'loss'")
+
+
+def test_system_exit_in_the_function_is_a_failed_trial():
+    """A function that exits fails its trial, not the study."""
+
+    def leave(hyperparameters):
+        raise SystemExit("enough")
+
+    study = tune(leave, max_jobs=1, max_parallel_jobs=1)
+    assert study.trials[0].reason == "SystemExit: enough"
+
+
+def test_interrupted_attempts_are_tried_again_as_the_same_trial():
+    """An infrastructure failure costs an attempt, not a job of the budget."""
+    study = tune(Simulated(lambda h: Simulation({"loss": h["x"]}, 100, interruptions=2)), max_jobs=4)
+    assert study.jobs == 4
+    assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 2)] * 4
+    assert all(trial.job_name == f"{study.id}-{trial.number}-2" for trial in study.trials)
+
+
+def test_too_many_interruptions_fail_the_trial():
+    """`max_attempts` is the limit."""
+    study = tune(Simulated(lambda h: Simulation({"loss": 1.0}, 1, interruptions=9)), max_jobs=3, max_attempts=2)
+    assert all(trial.attempt == 1 and trial.status == "Failed" for trial in study.trials)
+    assert study.trials[0].reason == "2 attempts failed, the last: simulated interruption"
 
 
 def test_known_configurations_come_first():
@@ -473,15 +478,16 @@ def test_a_long_base_name_leaves_room_for_its_number(length):
 
 def test_a_numbered_name_that_another_program_takes_first_is_counted_on(monkeypatch):
     """A name that is ours to choose is never refused."""
-    studies = SqliteJournal.logs
+    journal_class = type(open_journal("studies.db"))
+    logs = journal_class.logs
     looks = []
 
     def outdated(journal):
         looks.append(journal)
-        return [] if len(looks) == 1 else studies(journal)
+        return [] if len(looks) == 1 else logs(journal)
 
     tune(job_name=None, max_jobs=1, max_parallel_jobs=1)
-    monkeypatch.setattr(SqliteJournal, "logs", outdated)
+    monkeypatch.setattr(journal_class, "logs", outdated)
     assert tune(job_name=None, max_jobs=1, max_parallel_jobs=1).name == "objective-2"
 
 
@@ -601,17 +607,17 @@ def test_stopping_what_has_ended_does_not_stop_what_goes_on_later():
     assert (study.jobs, study.stop_reason) == (10, "max_jobs (10) reached")
 
 
-@pytest.mark.parametrize(("module", "step"), [("tuner.tuner", imported), ("driving.session", replay)])
-def test_a_study_whose_driver_only_prepares_itself_can_be_stopped(module, step, monkeypatch):
+@pytest.mark.parametrize("name", ["byohpo_core.tuner.tuner.imported", "byohpo_core.driving.session.replay"])
+def test_a_study_whose_driver_only_prepares_itself_can_be_stopped(name, monkeypatch):
     """The request is kept until the driver looks; nobody else tries to drive."""
-    at_it, go_on = threading.Event(), threading.Event()
+    step, at_it, go_on = resolve_name(name), threading.Event(), threading.Event()
 
     def slow(*arguments):
         at_it.set()
         assert go_on.wait(30)
         return step(*arguments)
 
-    monkeypatch.setattr(f"byohpo_core.{module}.{step.__name__}", slow)
+    monkeypatch.setattr(name, slow)
     tuner = Tuner(
         Simulated(simulated), "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_jobs=9, progress=False
     )

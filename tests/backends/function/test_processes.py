@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 import studies
-from studies import DEADLINE, alive, wait_for
+from studies import DEADLINE, alive, story, wait_for
 
-from byohpo_core import ContinuousParameter, PythonFunction, Tuner
-from byohpo_core.backends.function.function import FunctionBackend
-from byohpo_core.study.trial import Proposal, Trial
+from byohpo_core import ContinuousParameter, Proposal, PythonFunction, Trial, Tuner
+from byohpo_core.backendspecs import JobSettings
 
 FUNCTIONS = """
     import os, pathlib, subprocess, sys, time
@@ -152,7 +151,7 @@ def test_a_stop_that_comes_before_the_process_is_not_lost(functions, monkeypatch
         return popen(*arguments, **options)
 
     monkeypatch.setattr("byohpo_core.backends.function.process.subprocess.Popen", slow)
-    backend = FunctionBackend(PythonFunction(functions.waiting, processes=True), 1, "loss")
+    backend = PythonFunction(functions.waiting, processes=True).connect(story("", max_parallel_jobs=1), JobSettings())
     trials = [Trial(n, Proposal({"x": 0.5}), "random", {"x": 0.5}, job_name=f"s-{n}-0") for n in range(2)]
     backend.launch(trials)
     assert starting.wait(DEADLINE)
