@@ -145,6 +145,14 @@ def byohpo(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
 
 
+def refused(done, *words):
+    """Whether the command ended with exit code 2 and one line that has these words."""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("byohpo: error: ")
+    assert all(word in line for word in words), line
+    return done.returncode == 2
+
+
 def wait_for(condition):
     """Wait until something is true, and give it back."""
     deadline = time.monotonic() + DEADLINE

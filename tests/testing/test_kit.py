@@ -1,6 +1,5 @@
 """The conformance kit accepts correct algorithms, and rejects each seeded bug with the check that is meant for it."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,53 +10,36 @@ from pathlib import Path
 
 import attrs
 import pytest
+import seeded_bugs
 
 from byohpo_core import hookimpl, option, register
 from byohpo_core.cli import main
 from byohpo_core.testing import Subject, checks, run, run_all, running
 from byohpo_core.testing.check import Check, NotApplicableError
 
-PLACE = Path(__file__).with_name("seeded_bugs.py")
 ASKING = ("batches", "learning", "stopping")
 """The groups of checks that ask for the most trials."""
 
 
-def load():
-    specification = importlib.util.spec_from_file_location("seeded_bugs", PLACE)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["seeded_bugs"] = module
-    specification.loader.exec_module(module)
-    return module
-
-
-BUGS = load()
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch):
-    """Let other processes import the seeded bugs."""
-    monkeypatch.syspath_prepend(str(PLACE.parent))
-
-
-@pytest.mark.parametrize("name", BUGS.CORRECT)
+@pytest.mark.parametrize("name", seeded_bugs.CORRECT)
 def test_a_correct_algorithm_is_accepted(name):
     """No check fails."""
-    results = run_all(Subject.of(BUGS.CORRECT[name]))
+    results = run_all(Subject.of(seeded_bugs.CORRECT[name]))
     assert [f"{it.check.name}: {it.reason}" for it in results if it.status == "failed"] == []
 
 
-@pytest.mark.parametrize("name", BUGS.SEEDED)
+@pytest.mark.parametrize("name", seeded_bugs.SEEDED)
 def test_a_seeded_bug_is_found_by_the_check_that_is_for_it(name):
     """The named check fails by its own assertion, not because it raises another error or hangs."""
-    plugin, expected = BUGS.SEEDED[name]
+    plugin, expected = seeded_bugs.SEEDED[name]
     (check,) = (it for it in checks() if it.name == expected)
     result = run(check, Subject.of(plugin))
-    assert (result.status, result.cause) == ("failed", BUGS.CAUSES.get(name, "finding")), result.reason
+    assert (result.status, result.cause) == ("failed", seeded_bugs.CAUSES.get(name, "finding")), result.reason
 
 
 def behave(behaviour, seconds=20.0):
     """Run a check that does this."""
-    return run(Check("made-up", "batches", "It behaves.", behaviour), Subject.of(BUGS.Sampler), seconds)
+    return run(Check("made-up", "batches", "It behaves.", behaviour), Subject.of(seeded_bugs.Sampler), seconds)
 
 
 def burn(seconds):
@@ -132,7 +114,7 @@ def asked_for(check):
     """The trials that a check asks of an algorithm that never learns, and the most beyond the budget of a study."""
     made, beyond = 0, 0
 
-    class Counted(BUGS.Climber):
+    class Counted(seeded_bugs.Climber):
         def next(self):
             nonlocal made, beyond
             made += 1
@@ -165,7 +147,7 @@ def test_an_option_that_is_none_by_default_is_tried_too():
     """Its annotation says that it is numeric, and a bad value may leave the slots idle."""
 
     @attrs.define(eq=False, slots=False)
-    class Limited(BUGS.Climber):
+    class Limited(seeded_bugs.Climber):
         limit: int | None = option(None, help="how many it proposes")
         widths: float | list[float] = attrs.field(default="auto", metadata={"help": "no number by default"})
 
@@ -185,12 +167,12 @@ def test_there_are_enough_checks_and_bugs():
     assert len(checks()) >= 60
     assert len({check.name for check in checks()}) == len(checks())
     assert all(check.sentence.endswith(".") for check in checks())
-    assert len(BUGS.SEEDED) >= 40
+    assert len(seeded_bugs.SEEDED) >= 40
 
 
 def test_the_command_prints_one_row_a_check_and_fails_with_a_finding(capsys):
     """It prints a table, writes JSON if asked, and exits with 1 if a check fails."""
-    register("dry", BUGS.RunsDry)
+    register("dry", seeded_bugs.RunsDry)
     assert main(["check", "dry", "--json", "found.json"]) == 1
     *rows, last = capsys.readouterr().out.splitlines()
     assert len(rows) == len(checks())
@@ -251,7 +233,11 @@ def test_a_third_partys_tests_are_a_class_of_a_few_lines():
         "test_mine.py",
     ]
     done = subprocess.run(
-        command, env={"PYTHONPATH": str(PLACE.parent), "PATH": ""}, capture_output=True, text=True, check=False
+        command,
+        env={"PYTHONPATH": str(Path(seeded_bugs.__file__).parent), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "StopsWithFalse" in done.stdout, done.stdout + done.stderr
     assert "test_conforms[" in done.stdout
