@@ -1,4 +1,4 @@
-"""The journal: an SQLite file of events, and the study as a fold of them."""
+"""The journal: an SQLite file of events."""
 
 import sqlite3
 import threading
@@ -8,14 +8,10 @@ from pathlib import Path
 
 import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from studies import event, tune
 
 from byohpo_core import ContinuousParameter, JournalError, Simulated, Simulation, StudyBusy
 from byohpo_core.journal import open_journal
-
-NEWER = event(0, "stopped").version + 1
 
 
 @pytest.fixture
@@ -34,42 +30,6 @@ def job(hyperparameters):
 def fit(name="s", path="j.db", **options):
     options = {"max_jobs": 30, "objective_type": "Maximize", "early_stopping_type": "Auto", **options}
     return tune(Simulated(job), {"x": ContinuousParameter(0, 1)}, journal=path, job_name=name, **options)
-
-
-def state(study):
-    return list(study.trials), study.stop_reason, study.jobs, study.finished_since_best, study.best
-
-
-def test_the_state_is_a_fold_of_the_events(journal):
-    """Read again, the journal gives the very study that the driver had."""
-    study = fit()
-    assert {str(trial.status) for trial in study.trials} >= {"Completed", "Failed", "Pruned"}
-    again = journal.find("s").study()
-    assert state(again) == state(study)
-    assert again.elapsed_seconds == study.elapsed_seconds
-
-
-@settings(max_examples=30, deadline=None)
-@given(cut=st.integers(0, 10**6))
-def test_every_prefix_of_a_journal_is_a_study(cut):
-    """At every event the fold is consistent: each trial is waiting, running or finished, and counted once."""
-    path = Path("prefix.db")
-    if not path.exists():
-        fit(path=str(path))
-    journal = open_journal(path)
-    log = journal.find("s")
-    study = log.blank_study()
-    events = list(log.read())
-    for each in events[: cut % (len(events) + 1)]:
-        study.apply(each)
-    journal.close()
-    waiting, running = len(study.waiting), len(study.running)
-    assert (
-        study.finished_count == sum(trial.finished for trial in study.trials) == len(study.trials) - waiting - running
-    )
-    assert study.jobs == sum(1 for trial in study.trials if trial.job_name or trial.attempt or trial.started)
-    best = [t.losses[0] for t in study.trials if t.status == "Completed"]
-    assert (study.best.losses[0] if study.best else None) == (min(best) if best else None)
 
 
 def test_the_file_says_that_it_is_ours():

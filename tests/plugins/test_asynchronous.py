@@ -2,11 +2,8 @@
 
 import math
 import random
-import re
-import runpy
 import statistics
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import SimpleNamespace
 
 import byohpo_inspyred
@@ -20,7 +17,6 @@ from byohpo_plugin_pso import _Landed
 from byohpo_plugin_scipy_de.steady import PARTS, STEERABLE, SteadyState
 from inspyred import ec
 from scipy.optimize import _differentialevolution
-from studies import ROOT
 
 from byohpo_core import (
     Blocking,
@@ -38,12 +34,16 @@ from byohpo_core import (
 )
 
 ALGORITHMS = ["ga", "es", "de", "pso", "nsga2", "eda", "sa", "paes", "scipy-de"]
+
+
 SPACE = {
     "x": ContinuousParameter(0, 1),
     "y": ContinuousParameter(0, 1),
     "n": IntegerParameter(1, 9),
     "kind": CategoricalParameter(["a", "b"]),
 }
+
+
 SMALL = {"n": IntegerParameter(1, 6), "kind": CategoricalParameter(["a", "b"])}
 
 
@@ -230,9 +230,6 @@ def test_chains_share_the_slots():
     assert slots_of("sa", 6).chains == 1
     study = tune("sa", slots=6, chains=4)
     assert busy(study) >= 0.99
-
-
-# What is taken for granted of inspyred.
 
 
 def engine(kind=ec.EvolutionaryComputation):
@@ -460,9 +457,6 @@ def test_each_particle_goes_on_from_its_own_place_and_its_own_best(topology):
     assert not any(hasattr(it, "origin") for visited in places for it in visited), "the past is let go"
 
 
-# What is taken for granted of SciPy's solver: held against 1.15 (the lowest allowed) and 1.17 (the newest).
-
-
 def test_scipys_solver_has_the_parts_that_are_steered():
     """Were they gone there would be generations only."""
     assert STEERABLE
@@ -520,13 +514,3 @@ def test_scipys_steady_state_finds_the_minimum():
         population.select(trial, loss)
         running += population.mix([number % 6])
     assert statistics.median(found[-20:]) < 1e-3 < statistics.median(found[:20])
-
-
-def test_the_page_about_it_runs(capsys):
-    """Its example, and what that prints."""
-    page = ROOT / "docs" / "asynchronous.md"
-    (block,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    Path("page.py").write_text(block)
-    runpy.run_path("page.py", run_name="__main__")
-    hours = [float(number) for number in re.findall(r"[\d.]+", capsys.readouterr().out)]
-    assert 2 * hours[0] < hours[1]

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 
-import pandas as pd
 import pytest
 from studies import tune, tuned
 
@@ -81,14 +80,6 @@ def test_nothing_is_a_table_too():
     assert as_table([]) == "no trials"
     assert json.loads(as_json([])) == []
     assert as_csv([]).strip() == ""
-
-
-def test_the_data_frame_has_times_and_numbers(tuner):
-    """One row a trial."""
-    frame = tuner.analytics().dataframe()
-    assert len(frame) == 10
-    assert isinstance(frame["TrainingStartTime"].dtype, pd.DatetimeTZDtype)
-    assert frame["FinalObjectiveValue"].min() == tuner.study.best.value
 
 
 def test_several_objectives_have_a_column_each_and_a_pareto_front():
