@@ -73,6 +73,18 @@ def attach(name="s", estimator=None, **settings):
     return Tuner.attach(name, estimator=estimator or Simulated(eventful_job), **settings)
 
 
+class Killed(BaseException):
+    """Stands for the driver's death."""
+
+
+def outcome(study):
+    """All that must be the same after a crash: proposals, statuses, values, times."""
+    return [
+        (trial.number, dict(trial.hyperparameters), str(trial.status), trial.values, trial.attempt, trial.ended)
+        for trial in study.trials
+    ]
+
+
 def log_class(journal=JOURNAL):
     """The class that appends events to such a journal, for tests that break it."""
     with closing(open_journal(journal if journal == ":memory:" else "probe.db")) as probe:

@@ -6,12 +6,7 @@ import threading
 import attrs
 from studies import simulated, tune
 
-from byohpo_core import (
-    Problem,
-    Proposal,
-    Simulated,
-    hookimpl,
-)
+from byohpo_core import Problem, Proposal, Simulated, hookimpl
 
 
 def test_slots_are_really_parallel():

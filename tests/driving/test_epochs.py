@@ -5,15 +5,7 @@ import random
 import pytest
 from studies import attach, eventful
 
-from byohpo_core import (
-    ContinuousParameter,
-    InvalidInput,
-    Simulated,
-    Simulation,
-    Tuner,
-    hookimpl,
-    register,
-)
+from byohpo_core import ContinuousParameter, InvalidInput, Simulated, Simulation, Tuner, hookimpl, register
 
 
 def test_limits_are_raised_in_a_new_epoch():

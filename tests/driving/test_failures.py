@@ -5,11 +5,7 @@ import logging
 import pytest
 from studies import tune
 
-from byohpo_core import (
-    Simulated,
-    Simulation,
-    hookimpl,
-)
+from byohpo_core import Simulated, Simulation, hookimpl
 
 
 @pytest.mark.parametrize(

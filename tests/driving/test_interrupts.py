@@ -11,10 +11,7 @@ from pathlib import Path
 import pytest
 from studies import eventful
 
-from byohpo_core import (
-    StudyExists,
-    hookimpl,
-)
+from byohpo_core import StudyExists, hookimpl
 
 
 def test_ctrl_c_waits_for_what_runs_and_resume_goes_on():

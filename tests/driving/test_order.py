@@ -6,14 +6,7 @@ from types import SimpleNamespace
 import pytest
 from studies import tune
 
-from byohpo_core import (
-    CategoricalParameter,
-    ContinuousParameter,
-    IntegerParameter,
-    InvalidInput,
-    Simulated,
-    Simulation,
-)
+from byohpo_core import CategoricalParameter, ContinuousParameter, IntegerParameter, InvalidInput, Simulated, Simulation
 from byohpo_core.driving.order import observable
 from byohpo_core.driving.policy import Policy
 

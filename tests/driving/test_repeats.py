@@ -2,14 +2,7 @@
 
 from studies import simulated, tune
 
-from byohpo_core import (
-    CategoricalParameter,
-    ContinuousParameter,
-    IntegerParameter,
-    Simulated,
-    Simulation,
-    hookimpl,
-)
+from byohpo_core import CategoricalParameter, ContinuousParameter, IntegerParameter, Simulated, Simulation, hookimpl
 
 
 def test_repetition_ends_it():

@@ -5,17 +5,27 @@ from contextlib import closing
 
 import attrs
 import pytest
-from studies import attach, eventful, log_class
+from studies import Killed, attach, eventful, log_class
 
-from byohpo_core import (
-    Diverged,
-    hookimpl,
-    register,
-)
+from byohpo_core import Diverged, hookimpl, register
 
 
-class Killed(BaseException):
-    """Stands for the driver's death."""
+@register("reads-curves")
+@attrs.define(eq=False)
+class ReadsCurves:
+    """An algorithm that goes by the curves of running trials and by the time."""
+
+    problem: object
+
+    @hookimpl
+    def propose(self, study, count):
+        points = sum(len(study.curve(trial.number)) for trial in study.running)
+        return [{"x": (points + len(study.trials) / 3 + study.now / 7 + study.elapsed_seconds / 11) % 9 - 4}]
+
+    @hookimpl
+    def prune(self, study, trial):
+        report = study.reports(trial).get("loss")
+        assert report is None or len(study.curve(trial.number)) == report.count
 
 
 @pytest.mark.parametrize("journal", ["studies.db", ":memory:"])

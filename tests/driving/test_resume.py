@@ -7,19 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from studies import attach, eventful, log_class
-
-
-def outcome(study):
-    """All that must be the same after a crash: proposals, statuses, values, times."""
-    return [
-        (trial.number, dict(trial.hyperparameters), str(trial.status), trial.values, trial.attempt, trial.ended)
-        for trial in study.trials
-    ]
-
-
-class Killed(BaseException):
-    """Stands for the driver's death."""
+from studies import Killed, attach, eventful, log_class, outcome
 
 
 @pytest.mark.parametrize("strategy", ["random", "pso"])

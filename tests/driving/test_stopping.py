@@ -10,15 +10,7 @@ from pkgutil import resolve_name
 import pytest
 from studies import attach, eventful, simulated, tuned
 
-from byohpo_core import (
-    ContinuousParameter,
-    Simulated,
-    Simulation,
-    StudyLocked,
-    Tuner,
-    UnknownPlugin,
-    hookimpl,
-)
+from byohpo_core import ContinuousParameter, Simulated, Simulation, StudyLocked, Tuner, UnknownPlugin, hookimpl
 
 
 def test_a_running_study_is_stopped_from_another_thread():

@@ -2,10 +2,7 @@
 
 from studies import tune
 
-from byohpo_core import (
-    Simulated,
-    Simulation,
-)
+from byohpo_core import Simulated, Simulation
 
 
 def test_running_trials_are_stopped_early_by_the_median_rule():

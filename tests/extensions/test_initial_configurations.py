@@ -2,9 +2,7 @@
 
 from studies import tune, tuned
 
-from byohpo_core import (
-    hookimpl,
-)
+from byohpo_core import hookimpl
 
 
 def test_known_configurations_come_first():

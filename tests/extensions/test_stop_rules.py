@@ -2,10 +2,7 @@
 
 from studies import simulated, tune
 
-from byohpo_core import (
-    Simulated,
-    Simulation,
-)
+from byohpo_core import Simulated, Simulation
 
 
 def test_a_target_ends_it():

@@ -1,15 +1,7 @@
 """A full disk loses nothing that was committed."""
 
 import pytest
-from studies import attach, eventful, log_class
-
-
-def outcome(study):
-    """All that must be the same after a crash: proposals, statuses, values, times."""
-    return [
-        (trial.number, dict(trial.hyperparameters), str(trial.status), trial.values, trial.attempt, trial.ended)
-        for trial in study.trials
-    ]
+from studies import attach, eventful, log_class, outcome
 
 
 def test_a_disk_that_is_full_ends_with_one_line_and_resumes(monkeypatch):

@@ -9,9 +9,7 @@ import attrs
 import pytest
 from studies import attach, eventful, log_class
 
-from byohpo_core import (
-    StudyBusy,
-)
+from byohpo_core import StudyBusy
 from byohpo_core.journal import open_journal
 
 

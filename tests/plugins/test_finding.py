@@ -10,13 +10,7 @@ from pathlib import Path
 import pytest
 from studies import ROOT, byohpo, tune
 
-from byohpo_core import (
-    InvalidInput,
-    PluginError,
-    UnknownPlugin,
-    hookimpl,
-    register,
-)
+from byohpo_core import InvalidInput, PluginError, UnknownPlugin, hookimpl, register
 from byohpo_core.cli import main
 from byohpo_core.plugins.finding import EXTENSIONS, OURS, find, restore
 

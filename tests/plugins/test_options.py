@@ -3,10 +3,7 @@
 import attrs
 import pytest
 
-from byohpo_core import (
-    option,
-    register,
-)
+from byohpo_core import option, register
 from byohpo_core.cli import main
 
 

@@ -11,15 +11,7 @@ from scipy import optimize
 from scipy.stats import qmc
 from studies import tune
 
-from byohpo_core import (
-    ContinuousParameter,
-    IntegerParameter,
-    Objective,
-    Problem,
-    SearchSpace,
-    Simulated,
-    Simulation,
-)
+from byohpo_core import ContinuousParameter, IntegerParameter, Objective, Problem, SearchSpace, Simulated, Simulation
 
 FUNCTIONS = ["Sphere", "Rosenbrock", "Rastrigin"]
 JOBS, SLOTS, DIMENSION = 40, 4, 3

@@ -2,42 +2,22 @@
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from studies import tune
+from studies import eventful
 
-from byohpo_core import ContinuousParameter, Simulated, Simulation
 from byohpo_core.journal import open_journal
-
-
-@pytest.fixture
-def journal():
-    """A journal in a file."""
-    journal = open_journal("j.db")
-    yield journal
-    journal.close()
-
-
-def job(hyperparameters):
-    x = hyperparameters["x"]
-    return Simulation([{"loss": x + 1}, {"loss": x}], 10 + x, "bad" if x > 0.9 else None, int(x < 0.1))
-
-
-def fit(name="s", path="j.db", **options):
-    options = {"max_jobs": 30, "objective_type": "Maximize", "early_stopping_type": "Auto", **options}
-    return tune(Simulated(job), {"x": ContinuousParameter(0, 1)}, journal=path, job_name=name, **options)
 
 
 def state(study):
     return list(study.trials), study.stop_reason, study.jobs, study.finished_since_best, study.best
 
 
-def test_the_state_is_a_fold_of_the_events(journal):
+def test_the_state_is_a_fold_of_the_events():
     """Read again, the journal gives the very study that the driver had."""
-    study = fit()
+    study = eventful("random", max_jobs=30).fit(job_name="s")
     assert {str(trial.status) for trial in study.trials} >= {"Completed", "Failed", "Pruned"}
-    again = journal.find("s").study()
+    again = open_journal("studies.db").find("s").study()
     assert state(again) == state(study)
     assert again.elapsed_seconds == study.elapsed_seconds
 
@@ -48,7 +28,7 @@ def test_every_prefix_of_a_journal_is_a_study(cut):
     """At every event the fold is consistent: each trial is waiting, running or finished, and counted once."""
     path = Path("prefix.db")
     if not path.exists():
-        fit(path=str(path))
+        eventful("random", str(path)).fit(job_name="s")
     journal = open_journal(path)
     log = journal.find("s")
     study = log.blank_study()

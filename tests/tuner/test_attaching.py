@@ -4,24 +4,9 @@ import sys
 from importlib import import_module
 
 import pytest
-from studies import attach, eventful, objective, tune
+from studies import attach, eventful, objective, outcome, tune
 
-from byohpo_core import (
-    InvalidInput,
-    Simulated,
-    Simulation,
-    StudyExists,
-    Tuner,
-    UnknownStudy,
-)
-
-
-def outcome(study):
-    """All that must be the same after a crash: proposals, statuses, values, times."""
-    return [
-        (trial.number, dict(trial.hyperparameters), str(trial.status), trial.values, trial.attempt, trial.ended)
-        for trial in study.trials
-    ]
+from byohpo_core import InvalidInput, Simulated, Simulation, StudyExists, Tuner, UnknownStudy
 
 
 def test_another_function_is_taken_with_a_warning(caplog):

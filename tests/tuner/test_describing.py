@@ -3,13 +3,7 @@
 import pytest
 from studies import tuned
 
-from byohpo_core import (
-    ContinuousParameter,
-    Simulated,
-    Simulation,
-    Tuner,
-    hookimpl,
-)
+from byohpo_core import ContinuousParameter, Simulated, Simulation, Tuner, hookimpl
 
 
 def test_the_settings_that_are_described_are_those_in_force():

@@ -3,13 +3,7 @@
 import pytest
 from studies import attach, objective, tune, tuned
 
-from byohpo_core import (
-    ContinuousParameter,
-    InvalidInput,
-    StaticParameter,
-    Tuner,
-    UnknownStudy,
-)
+from byohpo_core import ContinuousParameter, InvalidInput, StaticParameter, Tuner, UnknownStudy
 
 
 def test_the_lines_of_the_readme_run():

@@ -5,11 +5,7 @@ from functools import wraps
 import pytest
 from studies import attach, objective, tune
 
-from byohpo_core import (
-    InvalidInput,
-    PythonFunction,
-    Tuner,
-)
+from byohpo_core import ContinuousParameter, InvalidInput, PythonFunction, Tuner, hookimpl
 
 
 class Times:
@@ -45,3 +41,27 @@ def test_a_function_whose_name_leads_elsewhere_is_not_taken_for_what_is_there(fu
     with pytest.raises(InvalidInput, match="cannot import"):
         Tuner.attach("s", journal="studies.db", progress=False).resume(max_jobs=4)
     assert attach(estimator=function).resume(max_jobs=4).jobs == 4
+
+
+def test_what_only_this_program_has_cannot_go_on_in_another():
+    """A class or a function of a test has no name by which another process could import it."""
+
+    class Here:
+        def __init__(self, problem):
+            self.problem = problem
+
+        @hookimpl
+        def propose(self, study, count):
+            return []
+
+    ranges = {"x": ContinuousParameter(0, 1)}
+    for estimator, strategy, message in (
+        (objective, Here, "'Here'.*exists only in this program"),
+        (lambda hyperparameters: 1.0, "random", "exists only in this program"),
+        (THRICE.times, "random", "Times.times exists only in this program"),
+        (hidden, "random", "objective exists only in this program"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            Tuner(estimator, "loss", ranges, strategy=strategy, progress=False).fit(wait=False)
+    with pytest.raises(InvalidInput, match="needs a journal on disk"):
+        Tuner(objective, "loss", ranges, strategy="random", journal=":memory:", progress=False).fit(wait=False)

@@ -2,9 +2,7 @@
 
 from studies import simulated, tune
 
-from byohpo_core import (
-    Simulated,
-)
+from byohpo_core import Simulated
 
 
 def test_ten_thousand_simulated_hours_take_seconds():
