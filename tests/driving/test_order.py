@@ -1,14 +1,12 @@
 """Results in the order of their trials: how long each job takes changes nothing of the search."""
 
 import random
-from types import SimpleNamespace
 
 import pytest
-from studies import tune
+from studies import story, tune
 
 from byohpo_core import CategoricalParameter, ContinuousParameter, IntegerParameter, InvalidInput, Simulated, Simulation
-from byohpo_core.driving.order import observable
-from byohpo_core.driving.policy import Policy
+from byohpo_core.driving import order, policy
 
 SLOTS = 16
 RANGES = {"x": ContinuousParameter(0, 1), "y": ContinuousParameter(0, 1)}
@@ -70,8 +68,61 @@ def test_another_order_is_refused():
         trajectory(1, "random", order="strickt")
 
 
+STRICT, ARRIVAL = policy.Policy(order="strict"), policy.Policy()
+THREE = "ask 0 .1 .2; run 0; run 1; run 2"
+
+OBSERVABLE = {
+    "nothing": ("", [], []),
+    "all run": (THREE, [], []),
+    "the second has ended": (f"{THREE}; end 1", [], [1]),
+    "the first has ended": (f"{THREE}; end 0", [0], [0]),
+    "all have ended, the last first": (f"{THREE}; end 2; end 1; end 0", [0], [2, 1, 0]),
+    "the first was observed": (f"{THREE}; end 2; end 0; see 0", [], [2]),
+    "two were observed": (f"{THREE}; end 2; end 1; end 0; see 0; see 1", [2], [2]),
+    "an earlier one has lost its attempt": (f"{THREE}; retry 0; end 1", [], [1]),
+    "an earlier one waits for its slot": ("ask 0 .1; run 1; end 1", [], [1]),
+    "prior ones have ended": (f"{THREE}; end 0; end 2; epoch", [0, 2], [0, 2]),
+}
+
+
+@pytest.mark.parametrize(("text", "strict", "arrival"), OBSERVABLE.values(), ids=OBSERVABLE)
+def test_what_is_observed_now(text, strict, arrival):
+    """In strict order one trial, and only after all before it; else whatever has ended."""
+    study = story(text)
+    assert [trial.number for trial in order.observable(study, STRICT)] == strict
+    assert [trial.number for trial in order.observable(study, ARRIVAL)] == arrival
+
+
 def test_prior_results_do_not_take_others_with_them():
     """A trial from before a raised limit may end late: it is observed at once, and the others wait for their turn."""
-    late, early = (SimpleNamespace(number=number, prior=number == 3) for number in (3, 9))
-    study = SimpleNamespace(unobserved=[late, early], running=[SimpleNamespace(number=5)], waiting=[])
-    assert observable(study, Policy(order="strict")) == [late]
+    study = story(f"{THREE}; end 0; end 1; epoch; see 0 1; ask .3 .4; run 3; run 4; end 4; end 2", max_jobs=9)
+    assert [trial.number for trial in order.observable(study, STRICT)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("text", "arrival"),
+    [("", True), (THREE, True), (f"{THREE}; end 1", False), (f"{THREE}; end 1; see 1", True)],
+    ids=["nothing", "all run", "one is not observed", "all are observed"],
+)
+def test_a_plugin_is_asked_when_it_knows_all_results(text, arrival):
+    """In strict order after each result."""
+    assert order.may_ask(story(text), ARRIVAL) is arrival
+    assert order.may_ask(story(text), STRICT)
+
+
+AHEAD = {
+    "nothing: twice the slots": ("", 4),
+    "three are out": (THREE, 1),
+    "one of them has ended": (f"{THREE}; end 1", 1),
+    "one of them is observed": (f"{THREE}; end 0; see 0", 2),
+    "one repeats another": ("ask 0 0 .1; run 0; run 2", 1),
+    "a repeat is observed": ("ask 0 0; run 0; end 0; see 0; reuse 1 0; see 1", 4),
+    "all are observed": (f"{THREE}; end 0; end 1; end 2; see 0; see 1; see 2", 3),
+    "one has lost its attempt": (f"{THREE}; retry 0", 1),
+}
+
+
+@pytest.mark.parametrize(("text", "wanted"), AHEAD.values(), ids=AHEAD)
+def test_proposals_are_made_ahead_by_what_was_observed(text, wanted):
+    """With two slots and six jobs, whatever has ended meanwhile."""
+    assert order.wanted_in_order(story(text)) == wanted

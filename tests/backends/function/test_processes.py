@@ -151,7 +151,9 @@ def test_a_stop_that_comes_before_the_process_is_not_lost(functions, monkeypatch
         return popen(*arguments, **options)
 
     monkeypatch.setattr("byohpo_core.backends.function.process.subprocess.Popen", slow)
-    backend = PythonFunction(functions.waiting, processes=True).connect(story("", max_parallel_jobs=1), JobSettings())
+    backend = PythonFunction(functions.waiting, processes=True).connect(
+        story("", max_parallel_jobs=1), JobSettings(Path())
+    )
     trials = [Trial(n, Proposal({"x": 0.5}), "random", {"x": 0.5}, job_name=f"s-{n}-0") for n in range(2)]
     backend.launch(trials)
     assert starting.wait(DEADLINE)
