@@ -9,15 +9,15 @@ from pathlib import Path
 
 from byohpo_core.testing import Subject, checks, run_all
 
-ROOT = Path(__file__).parents[1]
+BUGS = Path(__file__).parents[1] / "tests" / "testing" / "seeded_bugs.py"
 PAGE = Path(__file__).with_name("conformance.md")
 
 
 def seeded_bugs():
-    specification = importlib.util.spec_from_file_location("seeded_bugs", ROOT / "tests" / "seeded_bugs.py")
+    specification = importlib.util.spec_from_file_location("seeded_bugs", BUGS)
     module = importlib.util.module_from_spec(specification)
     sys.modules["seeded_bugs"] = module
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(BUGS.parent))
     specification.loader.exec_module(module)
     return module
 

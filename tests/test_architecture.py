@@ -1,12 +1,12 @@
 """The imports of byohpo, drawn: they run one way, down the layers of docs/architecture.md, and never in a circle."""
 
 import re
-from pathlib import Path
 
 import grimp
 import pytest
+from studies import ROOT
 
-PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
+PAGE = ROOT / "docs" / "architecture.md"
 DOORS = ("byohpo_core", "byohpo_core.testing", "byohpo_sagemaker_emulator")
 """Their `__init__` list the public names, and nobody inside imports through them."""
 FOR_PLUGINS = {"byohpo_core", "byohpo_core.container", "byohpo_core.metrics", "byohpo_core.testing"}
@@ -116,7 +116,7 @@ def test_no_kind_of_backend_knows_another(graph):
 
 def test_plugins_import_public_names_only():
     """What an algorithm of ours needs, anybody's can have."""
-    for package in sorted((Path(__file__).parents[1] / "plugins").glob("*/src/*/")):
+    for package in sorted((ROOT / "plugins").glob("*/src/*/")):
         text = "\n".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
         used = set(re.findall(r"^\s*from (byohpo_core[\w.]*) import", text, re.MULTILINE))
         assert used <= FOR_PLUGINS, package.name

@@ -1,0 +1,97 @@
+"""A study in a TOML file: what is wrong with it is said in one line."""
+
+import os
+from pathlib import Path
+
+import pytest
+from studies import byohpo, refused
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("max_jobs = 8", "max_job = 8", ["unknown key max_job (did you mean 'max_jobs'?"]),
+        ("max_jobs = 8", "max_jobs = 'eight'", ["max_jobs is 'eight', not a whole number"]),
+        ("max_jobs = 8", "max_jobs = ", ["is no TOML"]),
+        ("min_value", "minimum", ["unknown key hyperparameter_ranges.x.minimum"]),
+        ("max_value = 5.0", "", ["study.toml: hyperparameter_ranges.x.max_value is missing"]),
+        ("min_value = 0.0", "min_value = nan", ["hyperparameter_ranges.x: min_value is nan, not a finite number"]),
+        ('type = "continuous"', "", ["hyperparameter_ranges.x needs a type: continuous, integer"]),
+        ('"continuous"', '"continous"', ["x.type is 'continous' (did you mean 'continuous'? possible: continuous, "]),
+        ('"continuous"', "3", ["x.type is 3 (possible: continuous, integer, categorical, static)"]),
+        ('training = "rows"', "training = 3", ["study.toml: inputs.training is 3, not a text"]),
+        ('source_dir = "source"', "source_dir = 3", ["study.toml: [script] source_dir is 3, not a text"]),
+        ("population = 4", "populations = 4", ["no option 'populations' (did you mean 'population'?"]),
+        ("population = 4", "population = 1.5", ["population is 1.5, not a whole number"]),
+        ("[script]", "[scripts]", ["unknown key scripts (did you mean 'script'?"]),
+        ('entry_point = "train.py"', 'entry_point = "trian.py"', ["there is no training script", "trian.py"]),
+        ('training = "rows"', 'training = "columns"', ["channel 'training': there is no", "columns"]),
+        ('strategy = "pso"', "", ["strategy is missing"]),
+        ('name = "target-value"', "", ["each of extensions needs a name"]),
+        ('job_name = "first"', 'job_name = "my_study"', ["job name 'my_study'"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_wrong_file_is_one_line_and_starts_no_job(folder, old, new, words):
+    """The line names the file or the setting."""
+    file = folder / "study.toml"
+    file.write_text(file.read_text().replace(old, new))
+    assert refused(byohpo("tune", str(file)), *words)
+    assert not Path("byohpo-jobs").exists()
+
+
+@pytest.mark.parametrize("place", [".", "apart"])
+def test_a_function_is_tuned_and_resumed_by_its_name(folder, place):
+    """Its module is beside the file, wherever that is: `byohpo resume NAME` finds it again from any folder."""
+    (folder / place).mkdir(exist_ok=True)
+    (folder / place / "work.py").write_text("def objective(h):\n    return (h['x'] - 2) ** 2\n")
+    text = (folder / "study.toml").read_text()
+    text = text[: text.index("[script]")] + text[text.index("[hyperparameter_ranges.x]") :]
+    text = text.replace("[inputs]", "[function]").replace('training = "rows"', 'target = "work:objective"')
+    (folder / place / "study.toml").write_text(text)
+    assert byohpo("tune", f"{place}/study.toml", "--no-progress", cwd=folder).returncode == 0
+    done = byohpo("resume", "first", "--max-jobs", "12", "--no-progress", cwd=folder)
+    assert done.stdout.splitlines()[-1] == "first: max_jobs (12) reached", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "words"),
+    [
+        ("", "", ["study.toml: [function] target is missing", "such as"]),
+        ("", "target = 3", ["[function] target is 3, not a function's name", "such as"]),
+        ("", "target = 'work'", ["[function] target is 'work', not a function's name"]),
+        ("", "target = 'nomod:f'", ["[function] target is 'nomod:f': there is no module nomod, neither in"]),
+        ("", "target = 'nomod.sub:f'", ["there is no module nomod.sub"]),
+        ("", "target = 'work:f'", ["the module work (", "work.py) has no f"]),
+        ("f = 3", "target = 'work:f'", ["f is a int, not a function"]),
+        ("class f: pass", "target = 'work:f'", ["f is a type, not a function"]),
+        (
+            "import nothing.at.all",
+            "target = 'work:f'",
+            ["cannot be imported: ModuleNotFoundError: No module named 'no"],
+        ),
+        ("1 / 0", "target = 'work:f'", ["the module work cannot be imported: ZeroDivisionError: division by zero"]),
+        ("raise SystemExit('no GPU')", "target = 'work:f'", ["work cannot be imported: SystemExit: no GPU"]),
+        ("def f(h: 1 +", "target = 'work:f'", ["the module work cannot be imported: SyntaxError"]),
+        ("def f(h): 1", "target = 'work:f'\nprocesses = 'yes'", ["[function] processes is 'yes', not True or False"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_wrong_function_is_one_line(folder, module, function, words):
+    """Whatever its module does when it is imported."""
+    (folder / "work.py").write_text(module)
+    text = (folder / "study.toml").read_text()
+    text = text[: text.index("[script]")] + text[text.index("[hyperparameter_ranges.x]") :]
+    text = text.replace("[inputs]", "[function]").replace('training = "rows"', function)
+    (folder / "study.toml").write_text(text)
+    assert refused(byohpo("tune", str(folder / "study.toml")), *words)
+
+
+def test_the_variable_goes_before_the_files_journal(folder):
+    """Else `results` in the same shell would look elsewhere."""
+    text = (folder / "study.toml").read_text().replace('job_name = "first"', 'job_name = "first"\njournal = "file.db"')
+    (folder / "study.toml").write_text(text)
+    environment = {**os.environ, "BYOHPO_JOURNAL": "variable.db"}
+    byohpo("tune", "study.toml", "--no-progress", cwd=folder, env=environment)
+    assert byohpo("results", "first", cwd=folder, env=environment).returncode == 0
+    assert not (folder / "file.db").exists()

@@ -1,0 +1,202 @@
+"""The conformance kit accepts correct algorithms, and rejects each seeded bug with the check that is meant for it."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+import pytest
+import seeded_bugs
+
+from byohpo_core import hookimpl, option
+from byohpo_core.testing import Subject, checks, run, run_all, running
+from byohpo_core.testing.check import Check, NotApplicableError
+
+ASKING = ("batches", "learning", "stopping")
+"""The groups of checks that ask for the most trials."""
+
+
+@pytest.mark.parametrize("name", seeded_bugs.CORRECT)
+def test_a_correct_algorithm_is_accepted(name):
+    """No check fails."""
+    results = run_all(Subject.of(seeded_bugs.CORRECT[name]))
+    assert [f"{it.check.name}: {it.reason}" for it in results if it.status == "failed"] == []
+
+
+@pytest.mark.parametrize("name", seeded_bugs.SEEDED)
+def test_a_seeded_bug_is_found_by_the_check_that_is_for_it(name):
+    """The named check fails by its own assertion, not because it raises another error or hangs."""
+    plugin, expected = seeded_bugs.SEEDED[name]
+    (check,) = (it for it in checks() if it.name == expected)
+    result = run(check, Subject.of(plugin))
+    assert (result.status, result.cause) == ("failed", seeded_bugs.CAUSES.get(name, "finding")), result.reason
+
+
+def behave(behaviour, seconds=20.0):
+    """Run a check that does this."""
+    return run(Check("made-up", "batches", "It behaves.", behaviour), Subject.of(seeded_bugs.Sampler), seconds)
+
+
+def burn(seconds):
+    ends = time.process_time() + seconds
+    while time.process_time() < ends:
+        pass
+
+
+def test_a_check_that_waits_its_turn_does_not_hang(monkeypatch):
+    """The limits are of processor time, so a busy machine does not make a check fail."""
+    monkeypatch.setattr(running, "IDLE_SECONDS", 1.0)
+
+    def slow(_):
+        for _ in range(20):
+            burn(0.01)
+            time.sleep(0.05)
+
+    result = behave(slow, 0.5)
+    assert result.seconds > 1.0
+    assert result.status == "passed", result.reason
+
+
+def test_a_check_whose_processes_work_does_not_hang(monkeypatch):
+    """The processor time of its child processes counts."""
+    monkeypatch.setattr(running, "IDLE_SECONDS", 1.0)
+    program = "import time\nwhile time.process_time() < 1.5: pass"
+    result = behave(lambda _: subprocess.run([sys.executable, "-c", program], check=True))
+    assert result.seconds > 1.5
+    assert result.status == "passed", result.reason
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "cause", "reason"),
+    [
+        (lambda _: time.sleep(600), "hang", "waited for 1 s without using the processor"),
+        (lambda _: burn(600), "hang", "no answer after 1.5 s of processor time"),
+        (lambda _: os._exit(0), "death", "the process died"),
+        (lambda _: {}["lost"], "error", "KeyError: 'lost'"),
+    ],
+    ids=["waits", "burns", "dies", "raises"],
+)
+def test_hangs_deaths_and_errors_are_told_apart(behaviour, cause, reason, monkeypatch):
+    """A check that hangs, dies or raises fails with that cause."""
+    monkeypatch.setattr(running, "IDLE_SECONDS", 1.0)
+    result = behave(behaviour, 1.5)
+    assert (result.status, result.cause) == ("failed", cause)
+    assert reason in result.reason
+
+
+def test_a_check_is_not_waited_for_for_ever(monkeypatch):
+    """The last limit ends a check that uses a little processor time now and then."""
+    monkeypatch.setattr(running, "LAST_RESORT_SECONDS", 2.0)
+    result = behave(lambda _: [(burn(0.02), time.sleep(0.05)) for _ in range(10_000)])
+    assert (result.cause, result.reason) == ("hang", "no answer in 2 s")
+
+
+def test_without_a_proc_file_system_ps_measures_processor_time(monkeypatch):
+    """`ps` gives the same time, to the second."""
+    program = "import time\nwhile time.process_time() < 2: pass\nprint(flush=True)\ntime.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        process.stdout.readline()
+        assert running._processor_seconds(process.pid) == pytest.approx(2, abs=1)
+        monkeypatch.setattr(running, "_PROC", Path("nowhere"))
+        assert running._processor_seconds(process.pid) == pytest.approx(2, abs=1)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def asked_for(check):
+    """The trials that a check asks of an algorithm that never learns, and the most beyond the budget of a study."""
+    made, beyond = 0, 0
+
+    class Counted(seeded_bugs.Climber):
+        def next(self):
+            nonlocal made, beyond
+            made += 1
+            proposal = super().next()
+            beyond = max(beyond, self.made - self.problem.max_jobs)
+            return proposal
+
+        def sample(self):
+            return self.near(None)
+
+        def near(self, point):
+            """Always the corner that is farthest from the optimum."""
+            return self.problem.space.decode([1.0] * self.problem.space.dimension)
+
+    with suppress(AssertionError, NotApplicableError):
+        check.behaviour(Subject.of(Counted))
+    return made, beyond
+
+
+def test_a_check_asks_for_no_more_than_a_driver_does_and_bears_a_slow_algorithm():
+    """It stays within the budget, and 30 ms for each trial, as `proposes-quickly` allows, stay below the limit."""
+    found = {check.name: asked_for(check) for check in checks() if check.group in ASKING}
+    assert {name: beyond for name, (_, beyond) in found.items() if beyond > 0} == {}
+    most = max(made for made, _ in found.values())
+    assert most == 2250
+    assert most * 0.03 < running.SECONDS
+
+
+def test_an_option_that_is_none_by_default_is_tried_too():
+    """Its annotation says that it is numeric, and a bad value may leave the slots idle."""
+
+    @attrs.define(eq=False, slots=False)
+    class Limited(seeded_bugs.Climber):
+        limit: int | None = option(None, help="how many it proposes")
+        widths: float | list[float] = attrs.field(default="auto", metadata={"help": "no number by default"})
+
+        @hookimpl
+        def propose(self, study, count):
+            return super().propose(study, count if self.limit is None else max(0, min(count, self.limit - self.made)))
+
+    (check,) = (it for it in checks() if it.name == "refuses-or-bears-odd-numbers")
+    result = run(check, Subject.of(Limited))
+    assert result.status == "failed"
+    assert "limit=-1" in result.reason
+    assert "after 0 of 24 trials" in result.reason
+
+
+def test_there_are_enough_checks_and_bugs():
+    """There are at least 60 checks with different names, each with a sentence, and at least 40 bugs."""
+    assert len(checks()) >= 60
+    assert len({check.name for check in checks()}) == len(checks())
+    assert all(check.sentence.endswith(".") for check in checks())
+    assert len(seeded_bugs.SEEDED) >= 40
+
+
+def test_a_third_partys_tests_are_a_class_of_a_few_lines():
+    """A subclass with one fixture works outside this project."""
+    Path("test_mine.py").write_text(
+        "import pytest\n"
+        "from byohpo_core.testing import AlgorithmConformance\n"
+        "from seeded_bugs import Climber, StopsWithFalse\n"
+        "class TestClimber(AlgorithmConformance):\n"
+        "    @pytest.fixture(params=[Climber, StopsWithFalse])\n"
+        "    def algorithm(self, request):\n"
+        "        return request.param\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "stopping or stops",
+        "test_mine.py",
+    ]
+    done = subprocess.run(
+        command,
+        env={"PYTHONPATH": str(Path(seeded_bugs.__file__).parent), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "StopsWithFalse" in done.stdout, done.stdout + done.stderr
+    assert "test_conforms[" in done.stdout
+    assert "None or a text throughout a study" in done.stdout
