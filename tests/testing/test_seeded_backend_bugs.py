@@ -10,11 +10,6 @@ from byohpo_core.testing import BackendConformance, job
 from byohpo_core.testing.backend_bench import Bench
 from byohpo_core.testing.backend_conformance import CHECKS
 
-_spec = importlib.util.spec_from_file_location(
-    "seeded_backend_bugs", Path(__file__).with_name("seeded_backend_bugs.py")
-)
-BUGS = sys.modules["seeded_backend_bugs"] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(BUGS)
 CAUGHT_BY = {
     "accepts_empty_lists": [
         "CountsFromOne",
