@@ -24,7 +24,8 @@ OURS: Mapping[str, str] = {
     **{f"scipy-{name}": "scipy" for name in _SCIPY},
 }
 """The algorithms of this project. Each value is the end of the distribution's name, byohpo-plugin-..."""
-SAGEMAKERS = {"bayesian": "gp", "random": "random", "grid": "grid", "hyperband": "hyperband"}
+_SAGEMAKERS = ("bayesian", "hyperband")
+"""Strategies of SageMaker's own tuner that no plugin of ours provides."""
 PluginFactory: TypeAlias = Callable[..., Any]
 """A plugin class, or any function that makes a plugin from a `Problem` and options."""
 _registered: dict[tuple[str, str], PluginFactory] = {}
@@ -194,7 +195,7 @@ def _unknown(name: str, group: str, known: Mapping[str, Any]) -> str:
     if lower in OURS:
         written = "" if lower == name else f' and write strategy="{lower}"'
         return f"{message}; pip install byohpo-plugin-{OURS[lower]}{written}"
-    if lower in SAGEMAKERS:
+    if lower in _SAGEMAKERS:
         first = next((it for it in ("pso", "random", *known) if it in known), None)
         way_out = f'write strategy="{first}" or another installed one' if first else "pip install byohpo-plugin-pso"
         return f"{message}; {name} is an algorithm of SageMaker and runs only there: {way_out}"

@@ -78,7 +78,7 @@ class Problem:
             names = ", ".join(objective.metric for objective in self.objectives)
             raise InvalidInput(
                 f"it supports one objective, but the study has {len(self.objectives)} ({names}): "
-                "nsga2, paes and random support several"
+                "give one, or choose an algorithm for several"
             )
 
     def losses(self, values: Sequence[float]) -> tuple[float, ...]:

@@ -175,11 +175,11 @@ class Drive:
             if running:
                 self.poll(*running)
             elif not holds():
-                raise AssertionError(f"{complaint}, and no job runs any more; {self._told(trials)}")
+                raise AssertionError(f"{complaint}, and no job runs any more; {self._status_of(trials)}")
             if time.monotonic() > deadline:
-                raise AssertionError(f"{complaint} within {self.bench.patience:g} s; {self._told(trials)}")
+                raise AssertionError(f"{complaint} within {self.bench.patience:g} s; {self._status_of(trials)}")
 
-    def _told(self, trials: Sequence[Trial]) -> str:
+    def _status_of(self, trials: Sequence[Trial]) -> str:
         told = {trial.job_name: self.ended.get(str(trial.job_name)) for trial in trials}
         return ", ".join(
             f"job {name}: {'no Ended' if ended is None else f'{ended.outcome} ({ended.reason})'}"

@@ -1,17 +1,26 @@
 """Turn a user's arguments into the parts of a manifest, and check them."""
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from byohpo_core import validate
+from byohpo_core.backends.estimators import fetch_study
 from byohpo_core.backendspecs import Estimator, JobSettings
-from byohpo_core.errors import InvalidInput
+from byohpo_core.driving.manifest import Manifest
+from byohpo_core.errors import InvalidInput, UnknownStudy
+from byohpo_core.journal.log import EventLog
+from byohpo_core.journal.place import command
+from byohpo_core.journal.studies import Journal
 from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study.problem import Objective, Problem
 
+_logger = logging.getLogger("byohpo")
 Extension = str | PluginFactory | tuple[str | PluginFactory, Mapping[str, Any]]
 Choice = tuple[Loaded, Mapping[str, Any]]
 """A plugin and the options that it is to be built with."""
@@ -89,6 +98,29 @@ def reservation_of(estimator: Estimator, max_cost: float) -> float:
             "(the SDK's max_run), or raise max_cost"
         )
     return reservation
+
+
+def find_study(journal: Journal, name: str, estimator: Estimator | None, mirror: str | None) -> EventLog:
+    """The study in this journal or, if it is not there, at the place that the user names."""
+    try:
+        return journal.find(name)
+    except UnknownStudy as unknown:
+        if estimator is None and mirror is None:
+            pull = command(journal.path, "pull", name)
+            raise UnknownStudy(
+                f"{unknown}; `{pull}` fetches a study of SageMaker jobs that another machine drove"
+            ) from None
+        log = fetch_study(journal, name, estimator, mirror)
+        if log is None:
+            raise
+        _logger.warning("study %s is not in journal %s, and was fetched from its mirror", name, journal.path)
+        return log
+
+
+def as_algorithm_of(log: EventLog, strategy: str | PluginFactory) -> dict[str, Loaded]:
+    """Plugins by name, with this class in the place of the study's algorithm."""
+    name = Manifest.of(log).algorithm.name
+    return {name: attrs.evolve(find(strategy, ALGORITHMS), name=name)}
 
 
 def _objectives(names: Any, types: Any) -> tuple[Objective, ...]:

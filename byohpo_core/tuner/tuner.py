@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from byohpo_core import validate
-from byohpo_core.backends.estimators import as_estimator, fetch_study, restore_estimator
+from byohpo_core.backends.estimators import as_estimator, restore_estimator
 from byohpo_core.backendspecs import Estimator
 from byohpo_core.driving.detached import check_detachable, drive_detached
 from byohpo_core.driving.manifest import Manifest
@@ -19,9 +19,8 @@ from byohpo_core.driving.warm_start import check_parents, imported
 from byohpo_core.errors import InvalidInput, UnknownStudy
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
-from byohpo_core.journal.place import command
 from byohpo_core.journal.studies import Journal
-from byohpo_core.plugins.finding import ALGORITHMS, Loaded, PluginFactory, find
+from byohpo_core.plugins.finding import Loaded, PluginFactory
 from byohpo_core.results.analytics import Analytics, describe
 from byohpo_core.study.naming import check_study_name
 from byohpo_core.study.study import Study
@@ -227,9 +226,9 @@ class Tuner:
         validate.text("the study's name", name)
         given = None if estimator is None else as_estimator(estimator)
         opened = open_journal(journal)
-        log = _find(opened, name, given, mirror or os.environ.get("BYOHPO_MIRROR") or None)
+        log = settings.find_study(opened, name, given, mirror or os.environ.get("BYOHPO_MIRROR") or None)
         tuner = cls.__new__(cls)
-        loaded = {} if strategy is None else _as_algorithm_of(log, find(strategy, ALGORITHMS))
+        loaded = {} if strategy is None else settings.as_algorithm_of(log, strategy)
         tuner._set_up(opened, given, loaded, log=log, progress=progress)  # noqa: SLF001 - it is one of us
         return tuner
 
@@ -339,26 +338,3 @@ class Tuner:
         study = self.study
         assert study is not None  # noqa: S101 - a log has one
         return study
-
-
-def _find(journal: Journal, name: str, estimator: Estimator | None, mirror: str | None) -> EventLog:
-    """The study in this journal or, if it is not there, at the place that the user names."""
-    try:
-        return journal.find(name)
-    except UnknownStudy as unknown:
-        if estimator is None and mirror is None:
-            pull = command(journal.path, "pull", name)
-            raise UnknownStudy(
-                f"{unknown}; `{pull}` fetches a study of SageMaker jobs that another machine drove"
-            ) from None
-        log = fetch_study(journal, name, estimator, mirror)
-        if log is None:
-            raise
-        _logger.warning("study %s is not in journal %s, and was fetched from its mirror", name, journal.path)
-        return log
-
-
-def _as_algorithm_of(log: EventLog, loaded: Loaded) -> dict[str, Loaded]:
-    """Plugins by name, with this class in the place of the study's algorithm."""
-    name = Manifest.of(log).algorithm.name
-    return {name: attrs.evolve(loaded, name=name)}

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import attrs
 
+from byohpo_core import InvalidInput, MetricScanner, compile_metrics, default_regex
 from byohpo_core.backendspecs import Backend, Ended, Estimator, Outcome, Reported, checked_arguments
-from byohpo_core.errors import InvalidInput
-from byohpo_core.metrics import MetricScanner, compile_metrics, default_regex
 
 KEEPER = """
 import fcntl, json, os, signal, subprocess, sys, time

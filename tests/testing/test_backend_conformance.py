@@ -8,9 +8,7 @@ import pytest
 from byohpo_sagemaker_emulator import Emulator
 from sagemaker_account import REQUEST
 
-from byohpo_core import PythonFunction, Simulated, TrainingJob, TrainingScript
-from byohpo_core.backends.sagemaker import watching
-from byohpo_core.metrics import default_regex
+from byohpo_core import PythonFunction, Simulated, TrainingJob, TrainingScript, default_regex
 from byohpo_core.testing import BackendConformance, job
 
 
@@ -77,7 +75,7 @@ class TestSageMaker(BackendConformance):
         for name, value in emulator.environment.items():
             monkeypatch.setenv(name, value)
         # The emulator's log is complete at once, so a job without metrics need not be waited for.
-        monkeypatch.setattr(watching, "LOG_SECONDS", 0.5)
+        monkeypatch.setattr("byohpo_core.backends.sagemaker.watching.LOG_SECONDS", 0.5)
         code = {
             "sagemaker_program": job.SCRIPT.name,
             "sagemaker_submit_directory": "s3://bucket/code/sourcedir.tar.gz",

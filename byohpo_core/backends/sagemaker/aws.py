@@ -37,7 +37,7 @@ class Clock(Protocol):
     def now(self) -> float:
         """Unix time in seconds."""
 
-    def sleep_until(self, time: float) -> None:
+    def sleep_until(self, moment: float, /) -> None:
         """Wait until that time; return at once if it has passed."""
 
 
@@ -47,13 +47,10 @@ class WallClock:
     def now(self) -> float:
         return time.time()
 
-    def sleep_until(self, time: float) -> None:
-        seconds = time - self.now()
+    def sleep_until(self, moment: float, /) -> None:
+        seconds = moment - self.now()
         if seconds > 0:
-            _sleep(seconds)
-
-
-_sleep = time.sleep
+            time.sleep(seconds)
 
 
 class Refused(ByohpoError):
