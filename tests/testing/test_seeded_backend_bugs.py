@@ -34,7 +34,7 @@ CAUGHT_BY = {
     "completes_a_silent_job_without_the_metric": ["NeedsEveryMetric"],
     "completes_each_job_with_its_metrics": ["BindsLate", "CountsFromZeroAgain", "SharesTheScanner"],
     "gives_hyperparameters_to_the_job": ["RoundsHyperparameters"],
-    "is_restored_from_json": ["DescribesAPath"],
+    "is_restored_from_json": ["RestoresADefault", "DescribesAPath"],
     "keeps_attempts_apart": ["MixesAttempts"],
     "keeps_studies_apart": ["ForgetsTheStopped", "MixesStudies", "RoundsTheEnd", "StopsAll", "TellsTheStoppedTwice"],
     "keeps_the_result_of_a_job_that_ended_before_its_stop": ["RestartsTheEnded"],
