@@ -27,7 +27,8 @@ relative to the working folder, as --journal is:
     job_name = "digits"                        # at most 48 letters, digits and hyphens
     random_seed = 1
 
-    [script]                                   # or [function] with target = "module:name" and processes = true
+    [script]                                   # or [function] with target = "module:name" and processes = true,
+                                               # or [estimator] with kind = "..." (byohpo backends)
     entry_point = "train.py"
     source_dir = "."
     hyperparameters = { batch_size = 100 }
@@ -52,7 +53,8 @@ relative to the working folder, as --journal is:
     [inputs]
     training = "data"
 
-Needed are strategy, objective_metric_name, [hyperparameter_ranges] and one of [script] and [function].
+Needed are strategy, objective_metric_name, [hyperparameter_ranges] and one of [script],
+[function] and [estimator].
 """
 
 
