@@ -104,7 +104,7 @@ def test_the_price_of_a_warm_pool_counts(account):
 
 def test_the_lines_of_the_page_run(account):
     """On what stands for the estimator there."""
-    page = (Path(__file__).parents[2] / "docs" / "sagemaker" / "README.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "sagemaker" / "README.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^## Money.*?```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     names = {"estimator": REQUEST}
     exec(block, names)

@@ -396,7 +396,7 @@ def test_who_waits_gives_up_when_the_driver_leaves(make_account, calls_per_secon
 
 def test_a_study_of_an_earlier_release_goes_on(account):
     """Its journal is copied to the mirror, its jobs are found or made again, and its results stand."""
-    released = Path(__file__).parents[1] / "journals" / "0.1.0-2026-11.db"
+    released = Path(__file__).parents[2] / "journals" / "0.1.0-2026-11.db"
     Path("studies.db").write_bytes(released.read_bytes())
     old = account.attach("cloud")
     assert (old.study.jobs, old.study.finished_count) == (6, 4)

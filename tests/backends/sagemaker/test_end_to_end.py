@@ -14,7 +14,7 @@ from sagemaker_account import REQUEST
 from byohpo_core import ContinuousParameter, IntegerParameter, TrainingJob, TrainingScript, Tuner
 from byohpo_core.cli import main
 
-DIGITS = Path(__file__).parents[2] / "docs" / "examples" / "digits"
+DIGITS = Path(__file__).parents[3] / "docs" / "examples" / "digits"
 SCRIPT = """
 import argparse, os, pathlib
 parser = argparse.ArgumentParser()

@@ -10,7 +10,7 @@ from sagemaker_account import REQUEST
 
 from byohpo_core import hookimpl
 
-POLICY = json.loads((Path(__file__).parents[2] / "docs" / "sagemaker" / "iam-policy.json").read_text())
+POLICY = json.loads((Path(__file__).parents[3] / "docs" / "sagemaker" / "iam-policy.json").read_text())
 WITH_A_JOB = {"sagemaker:AddTags", "iam:PassRole"}
 """What CreateTrainingJob needs besides itself, where it has tags and a role (IAM's service authorization reference)."""
 ACTIONS = {"s3:ListObjectsV2": "s3:ListBucket"}
