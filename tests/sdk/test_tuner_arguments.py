@@ -7,10 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from sagemaker_inside import kind_of
 
-from byohpo_core import Tuner
-from byohpo_core.backends.sagemaker.capture import kind_of
-from byohpo_core.errors import InvalidInput
+from byohpo_core import InvalidInput, Tuner
 from byohpo_core.tuner import drop_in
 
 VERSION = metadata.version("sagemaker").split(".")[0]

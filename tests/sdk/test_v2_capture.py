@@ -19,8 +19,9 @@ with warnings.catch_warnings():
     from sagemaker.workflow.pipeline_context import PipelineSession
     from sagemaker.xgboost import XGBoost
 
-from byohpo_core.backends.sagemaker.capture import capture, fixed_hyperparameters, kind_of
-from byohpo_core.errors import InvalidInput
+from sagemaker_inside import capture, fixed_hyperparameters, kind_of
+
+from byohpo_core import InvalidInput
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/an-image:1"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -198,7 +199,7 @@ def test_an_estimator_is_left_as_it_was(session, source):
 def test_after_a_capture_the_session_starts_jobs_again(session, service, source):
     """The handler is gone, also where the SDK refused the job."""
     estimator = container(session, source)
-    with pytest.raises(InvalidInput, match=r"the SageMaker SDK refuses this job: .*Expecting one of"):
+    with pytest.raises(InvalidInput, match=r"SDK.*Expecting one of"):
         capture(estimator, {"train": 3})
     estimator.fit(wait=False)
     assert len(service.sent) == 1
@@ -255,7 +256,7 @@ def test_the_local_mode_is_refused(service):
     estimator = Estimator(
         **BASIC | {"instance_type": "local"}, image_uri=IMAGE, sagemaker_session=LocalSession(service.boto_session)
     )
-    with pytest.raises(InvalidInput, match="local mode starts no SageMaker job: give a TrainingScript"):
+    with pytest.raises(InvalidInput, match="TrainingScript"):
         capture(estimator, None)
 
 
@@ -263,7 +264,7 @@ def test_the_local_mode_is_refused(service):
 def test_a_pipeline_session_is_refused(service, source):
     """Its `fit` describes a step instead of sending a request."""
     session = PipelineSession(boto_session=service.boto_session, default_bucket="a-bucket")
-    with pytest.raises(InvalidInput, match="no CreateTrainingJob request of this Estimator could be read"):
+    with pytest.raises(InvalidInput, match=r"CreateTrainingJob.*Estimator"):
         capture(container(session, source), None)
 
 

@@ -29,8 +29,9 @@ with warnings.catch_warnings():
     from sagemaker.train.distributed import Torchrun
     from sagemaker.train.model_trainer import Mode
 
-from byohpo_core.backends.sagemaker.capture import capture, fixed_hyperparameters, kind_of
-from byohpo_core.errors import InvalidInput
+from sagemaker_inside import capture, fixed_hyperparameters, kind_of
+
+from byohpo_core import InvalidInput
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/an-image:1"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -201,9 +202,7 @@ def test_a_trainer_may_be_captured_again(session, source, service):
 def test_after_a_capture_the_session_starts_jobs_again(session, service, source):
     """The handler is gone, also where the SDK refused the job."""
     trainer = container(session, source)
-    with pytest.raises(
-        InvalidInput, match=r"the SageMaker SDK refuses this job: .*Not a valid S3 URI or local file path"
-    ):
+    with pytest.raises(InvalidInput, match=r"SDK.*Not a valid S3 URI or local file path"):
         capture(trainer, {"train": "nowhere"})
     trainer.train(wait=False)
     assert len(service.sent) == 1
@@ -271,7 +270,7 @@ def test_fixed_hyperparameters_are_what_the_user_wrote(session, source):
 def test_the_local_mode_is_refused(service):
     """It would run a container on this machine instead."""
     trainer = ModelTrainer(**BASIC, training_mode=Mode.LOCAL_CONTAINER)
-    with pytest.raises(InvalidInput, match="local mode starts no SageMaker job: give a TrainingScript"):
+    with pytest.raises(InvalidInput, match="TrainingScript"):
         capture(trainer, None)
 
 
@@ -279,5 +278,5 @@ def test_the_local_mode_is_refused(service):
 def test_a_pipeline_session_is_refused(service, source):
     """Its `train` describes a step instead of sending a request."""
     session = PipelineSession(boto_session=service.boto_session, default_bucket="a-bucket")
-    with pytest.raises(InvalidInput, match="no CreateTrainingJob request of this ModelTrainer could be read"):
+    with pytest.raises(InvalidInput, match=r"CreateTrainingJob.*ModelTrainer"):
         capture(container(session, source), None)

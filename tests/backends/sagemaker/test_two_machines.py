@@ -1,10 +1,9 @@
 """A study that one machine began and another goes on with."""
 
 import pytest
+from sagemaker_inside import Mirror, SageMakerBackend
 
 from byohpo_core import StudyBusy
-from byohpo_core.backends.sagemaker.backend import SageMakerBackend
-from byohpo_core.backends.sagemaker.mirror import Mirror
 from byohpo_core.cli import main
 
 

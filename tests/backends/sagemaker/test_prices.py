@@ -6,9 +6,15 @@ from pathlib import Path
 import attrs
 import pytest
 from byohpo_sagemaker_emulator import Faults, SimulatedJob
-from sagemaker_account import REQUEST
+from sagemaker_account import EVERYTHING, REQUEST
+from sagemaker_inside import Prices
 
-from byohpo_core import InvalidInput, TrialStatus
+from byohpo_core import (
+    ContinuousParameter,
+    InvalidInput,
+    TrialStatus,
+    Tuner,
+)
 
 PRICES = {"ml.m5.large": 1.0}
 RESERVED = (7200 + 300) / 3600
@@ -16,6 +22,47 @@ RESERVED = (7200 + 300) / 3600
 
 def spent(account):
     return sum(job.billable_seconds * job.instance_count / 3600 for job in account.emulator.jobs.values())
+
+
+def test_what_failed_attempts_cost_is_in_the_results(make_account):
+    """All seconds that were billed, of every attempt."""
+    account = make_account(faults=Faults(rates={"internal": 0.4}))
+    job = account.training_job(prices={"ml.m5.large": 1.0})
+    study = account.tuner(job, max_attempts=9).fit(job_name="study")
+    assert any(trial.attempt for trial in study.trials)
+    billed = sum(job.billable_seconds for job in account.emulator.jobs.values())
+    assert sum(trial.billable_seconds for trial in study.trials) == pytest.approx(billed, abs=len(study.trials) * 3)
+    assert sum(trial.cost for trial in study.trials) == pytest.approx(study.cost)
+
+
+def test_money_is_set_aside_for_the_dearest_case():
+    """The highest price of the list, all instances, the longest run, the time to stop, and the warm pool."""
+    prices = Prices({"ml.m5.large": 1.0, "ml.m5.xlarge": 2.0})
+    assert prices.reservation(EVERYTHING, []) == pytest.approx(2 * 1.0 * (3600 + 300 + 600) / 3600)
+    assert prices.reservation(EVERYTHING, ["ml.m5.large", "ml.m5.xlarge"]) == pytest.approx(2 * 2.0 * 4500 / 3600)
+    groups = {
+        "InstanceGroups": [
+            {"InstanceGroupName": "a", "InstanceType": "ml.m5.large", "InstanceCount": 2},
+            {"InstanceGroupName": "b", "InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+        ]
+    }
+    assert prices.highest({"ResourceConfig": groups}) == 4.0
+    preferences = {"InstancePreferences": [{"InstanceType": "ml.m5.large"}, {"InstanceType": "ml.m5.xlarge"}]}
+    assert prices.highest({"ResourceConfig": {**preferences, "InstanceCount": 3}}) == 6.0
+    with pytest.raises(InvalidInput, match=r"the price of ml\.m5\.large is not known"):
+        Prices({}).highest(EVERYTHING)
+
+
+def test_each_instance_preference_counts_its_own_instances():
+    """Eight of a cheap type may cost more than one of a dear type."""
+    prices = Prices({"ml.m5.large": 1.0, "ml.m5.xlarge": 2.0})
+    preferences = [
+        {"InstanceType": "ml.m5.large", "InstanceCount": 8},
+        {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+    ]
+    request = {**REQUEST, "ResourceConfig": {"InstancePreferences": preferences, "VolumeSizeInGB": 10}}
+    assert prices.highest(request) == 8.0
+    assert prices.reservation(request, []) == pytest.approx(8.0 * (7200 + 300) / 3600)
 
 
 def test_a_study_ends_when_the_next_job_may_cost_too_much(account):
@@ -87,8 +134,6 @@ def test_a_price_must_be_a_number(account):
 
 def test_jobs_of_this_machine_have_no_price():
     """A function costs nothing that could be limited."""
-    from byohpo_core import ContinuousParameter, Tuner
-
     tuner = Tuner(lambda _: 1.0, "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_cost=1.0)
     with pytest.raises(InvalidInput, match="max_cost is for jobs that cost money"):
         tuner.fit(job_name="study")

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from sagemaker_inside import capture, fixed_hyperparameters, kind_of
 
-from byohpo_core.backends.sagemaker.capture import capture, fixed_hyperparameters, kind_of
-from byohpo_core.errors import InvalidInput
+from byohpo_core import InvalidInput
 
 CODE = {
     "ChannelName": "code",
