@@ -22,7 +22,7 @@ def outcomes(study):
 
 
 def test_expired_credentials_are_waited_for(make_account, caplog):
-    """The user is told, nothing is journaled as failed, and the study goes on."""
+    """The user is told that the credentials have expired; no trial fails, and the study ends as it would have."""
     faults = Faults(seconds={"expired": 3600.0})
     account = make_account(faults=faults)
     undisturbed = outcomes(account.tuner(journal=":memory:").fit(job_name="study"))
@@ -30,11 +30,11 @@ def test_expired_credentials_are_waited_for(make_account, caplog):
     study = account.tuner().fit(job_name="study")
     assert outcomes(study) == undisturbed
     assert faults.hits["expired"] > 1
-    assert any("credentials have expired" in record.getMessage() for record in caplog.records)
+    assert told_of_credentials(caplog)
 
 
 def test_credentials_that_worked_for_the_mirror_are_waited_for_by_the_jobs(make_account):
-    """They expire between the first commit and the first job: the study has begun, and goes on with new ones."""
+    """Credentials that expire between the first commit and the first job only delay the jobs."""
     faults = Faults()
     account = make_account(faults=faults)
     faults.inject("expired", "CreateTrainingJob")
@@ -44,11 +44,12 @@ def test_credentials_that_worked_for_the_mirror_are_waited_for_by_the_jobs(make_
 
 
 def told_of_credentials(caplog):
-    return sum("have expired" in message for message in caplog.messages)
+    """How often the user was told to renew them."""
+    return sum("credentials" in message for message in caplog.messages)
 
 
 def test_expired_credentials_are_told_once(make_account, caplog):
-    """However many calls wait for new ones."""
+    """One warning is logged, however many calls wait for new credentials."""
     faults = Faults()
     account = make_account(faults=faults)
     aws = Aws(None, account.clock, 100.0)
@@ -61,7 +62,7 @@ def test_expired_credentials_are_told_once(make_account, caplog):
 
 
 def test_expired_credentials_are_told_after_another_fault(account, caplog, monkeypatch):
-    """And again when they expire again."""
+    """A throttled call before does not hide the warning, and it is logged again when the credentials expire again."""
     codes = ["", *["ThrottlingException", "ExpiredTokenException", "ExpiredTokenException", ""] * 2]
 
     class Client:
@@ -79,7 +80,7 @@ def test_expired_credentials_are_told_after_another_fault(account, caplog, monke
 
 
 def test_a_refusal_that_is_read_after_the_renewal_is_no_news(account, caplog, monkeypatch):
-    """Another call has been refused, told and answered, while this one's refusal was on its way."""
+    """A refusal is not reported when a later call has already succeeded with new credentials."""
     answers = ["answered", "overtaken", "refused", "answered", "answered", "refused", "answered"]
 
     class Client:
@@ -110,7 +111,7 @@ def test_a_refusal_that_is_read_after_the_renewal_is_no_news(account, caplog, mo
     ids=lambda error: type(error).__name__,
 )
 def test_credentials_that_are_being_renewed_are_waited_for(account, caplog, monkeypatch, error):
-    """However boto3 tells that they cannot be read now."""
+    """Each error by which boto3 says that it cannot read the credentials now makes the call wait for new ones."""
     errors = [None, error, None]
 
     class Client:
@@ -123,12 +124,12 @@ def test_credentials_that_are_being_renewed_are_waited_for(account, caplog, monk
     monkeypatch.setattr(aws, "_client", lambda service: Client())
     aws.call("sagemaker", "list_training_jobs")
     aws.call("sagemaker", "list_training_jobs")
-    assert any("waiting for new ones" in message for message in caplog.messages)
+    assert told_of_credentials(caplog)
 
 
 @pytest.mark.parametrize(("calls_per_second", "rates"), [(0.01, {}), (100.0, {"expired": 1})], ids=["turn", "expired"])
 def test_who_waits_gives_up_when_the_driver_leaves(make_account, calls_per_second, rates):
-    """On the real clock, for its turn or for new credentials."""
+    """A call that waits for its turn or for new credentials ends soon after the driver has left; on the real clock."""
     account = make_account(clock=WallClock())
     aws = Aws(None, WallClock(), calls_per_second)
     aws.call("sagemaker", "list_training_jobs")
@@ -139,14 +140,14 @@ def test_who_waits_gives_up_when_the_driver_leaves(make_account, calls_per_secon
         left = monotonic()
         aws.close()
         for it in waiting:
-            with pytest.raises(ByohpoError, match="the driver has left"):
+            with pytest.raises(ByohpoError, match="driver"):
                 it.result()
     assert monotonic() - left < 10
 
 
 @pytest.mark.parametrize(("variable", "value"), [("AWS_ENDPOINT_URL_S3", "nowhere"), ("AWS_RETRY_MODE", "often")])
 def test_whatever_else_boto3_refuses_is_told_in_one_line(account, monkeypatch, variable, value):
-    """Such as an endpoint that is none."""
+    """A setting that boto3 refuses, such as an invalid endpoint, is named in one line."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(InvalidInput, match=value) as caught:
         account.tuner().fit(job_name="study")
@@ -154,17 +155,17 @@ def test_whatever_else_boto3_refuses_is_told_in_one_line(account, monkeypatch, v
 
 
 REFUSED = {
-    "not allowed": ({"denied": {"sagemaker:CreateTrainingJob"}}, "AWS does not allow sagemaker:CreateTrainingJob"),
-    "search not allowed": ({"denied": {"sagemaker:Search"}}, "AWS does not allow sagemaker:Search"),
-    "mirror not allowed": ({"denied": {"s3:PutObject"}}, "AWS does not allow s3:PutObject"),
-    "role": ({"roles_refused": {REQUEST["RoleArn"]}}, "Could not assume role"),
+    "not allowed": ({"denied": {"sagemaker:CreateTrainingJob"}}, "sagemaker:CreateTrainingJob"),
+    "search not allowed": ({"denied": {"sagemaker:Search"}}, "sagemaker:Search"),
+    "mirror not allowed": ({"denied": {"s3:PutObject"}}, "s3:PutObject"),
+    "role": ({"roles_refused": {REQUEST["RoleArn"]}}, REQUEST["RoleArn"]),
     "image": ({"images_missing": {REQUEST["AlgorithmSpecification"]["TrainingImage"]}}, "ours:1"),
 }
 
 
 @pytest.mark.parametrize(("faults", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_the_service_refuses_is_told_in_one_line(make_account, faults, message):
-    """With the missing action by its name, and nothing is created."""
+    """The error names the action, role or image that AWS refused, and no job exists."""
     account = make_account(faults=Faults(**faults))
     with pytest.raises(ByohpoError, match=message) as caught:
         account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
@@ -173,38 +174,38 @@ def test_what_the_service_refuses_is_told_in_one_line(make_account, faults, mess
 
 
 def test_without_a_region_nothing_begins(account, monkeypatch):
-    """It is told where to set it."""
+    """The error names the variable that sets the region."""
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "nothing")
-    with pytest.raises(InvalidInput, match="no AWS region is set: set AWS_DEFAULT_REGION"):
+    with pytest.raises(InvalidInput, match=r"region.*AWS_DEFAULT_REGION"):
         account.tuner().fit(job_name="study")
 
 
 def test_without_credentials_nothing_begins(account, monkeypatch):
-    """They are looked for where boto3 looks."""
+    """The error says that there are no credentials, and no job exists."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "nothing")
     monkeypatch.setenv("AWS_CONFIG_FILE", "nothing")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(InvalidInput, match="there are no usable AWS credentials"):
+    with pytest.raises(InvalidInput, match="credentials"):
         account.tuner().fit(job_name="study")
     assert not account.emulator.jobs
 
 
 @pytest.mark.parametrize("action", ["sagemaker:Search", "s3:PutObject"])
 def test_a_study_that_may_not_begin_leaves_its_name_free(make_account, action):
-    """No job was started, and the next try has the same name."""
+    """If AWS refuses the first call, the study is removed, and the next try may use its name."""
     account = make_account(faults=Faults(denied={action}))
     tuner = account.tuner(max_jobs=1, max_parallel_jobs=1)
-    with pytest.raises(ByohpoError, match=f"AWS does not allow {action}"):
+    with pytest.raises(ByohpoError, match=action):
         tuner.fit(job_name="study")
     assert not account.emulator.jobs
     assert open_journal("studies.db").logs() == []
     account.emulator.faults.denied = ()
     assert tuner.fit(job_name="study").best is not None
     account.emulator.faults.denied = {action}
-    with pytest.raises(ByohpoError, match=f"AWS does not allow {action}"):
+    with pytest.raises(ByohpoError, match=action):
         tuner.fit(job_name="next")
     assert tuner.best_training_job() is not None  # of the study that it has

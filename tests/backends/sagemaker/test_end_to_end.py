@@ -110,7 +110,7 @@ def test_the_same_search_as_on_this_machine(account):
 
 
 def test_the_digits_are_learned_in_training_jobs(real_account):
-    """The demo's script, unchanged, tuned by a particle swarm with plain boto3."""
+    """A particle swarm tunes the demo's unchanged script with plain boto3."""
     request = script_job(real_account, (DIGITS / "train.py").read_bytes(), "train.py", {"batch_size": 100})
     ranges = {"learning_rate": ContinuousParameter(0.01, 0.2), "num_epoch": IntegerParameter(1, 3)}
     metrics = [{"Name": "Validation-accuracy", "Regex": r"Validation-accuracy=(\S+)"}]

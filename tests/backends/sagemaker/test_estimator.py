@@ -19,19 +19,19 @@ from byohpo_core.journal import open_journal
 
 
 def test_instance_types_and_groups_are_refused_together(account):
-    """One of them would say nothing."""
+    """A request with InstanceGroups cannot be combined with a list of instance types."""
     groups = [{"InstanceType": "ml.m5.large", "InstanceCount": 1, "InstanceGroupName": "one"}]
     request = {**REQUEST, "ResourceConfig": {"InstanceGroups": groups, "VolumeSizeInGB": 10}}
-    with pytest.raises(InvalidInput, match="instance_types cannot stand beside the job's InstanceGroups"):
+    with pytest.raises(InvalidInput, match=r"instance_types.*InstanceGroups"):
         account.tuner(account.training_job(request, instance_types=["ml.m5.large"])).fit()
 
 
 def test_a_study_that_goes_on_keeps_its_types_and_prices_and_may_be_slower(account):
-    """What would contradict the journal is refused, not dropped."""
+    """A resumed study refuses other instance types or prices; it accepts other calls_per_second and poll_seconds."""
     account.tuner(max_jobs=3).fit(job_name="study")
     for settings, message in (
-        ({"prices": {"ml.m5.large": 1.0}}, "the study's prices are {}, not"),
-        ({"instance_types": ["ml.m5.large"]}, "the study's instance_types are \\[\\], not"),
+        ({"prices": {"ml.m5.large": 1.0}}, r"prices.*\{\}.*ml\.m5\.large"),
+        ({"instance_types": ["ml.m5.large"]}, r"instance_types.*\[\].*ml\.m5\.large"),
     ):
         other = Tuner.attach("study", journal="studies.db", estimator=account.training_job(**settings), progress=False)
         with pytest.raises(InvalidInput, match=message):
@@ -64,7 +64,7 @@ def regions(account):
 
 
 def test_jobs_run_where_the_sdks_session_is(account, monkeypatch):
-    """The region is kept: who goes on elsewhere goes on there, whatever is the default."""
+    """The journal keeps the region of the SDK's session, and a resumed study uses it instead of the default."""
     job = TrainingJob(SdkEstimator(boto3.Session(region_name="eu-west-1")), clock=account.clock)
     study = account.tuner(job, max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
     account.attach().resume(max_jobs=2)
@@ -77,18 +77,18 @@ def test_jobs_run_where_the_sdks_session_is(account, monkeypatch):
 
 
 def test_two_regions_are_refused(account):
-    """Of the settings, of the SDK's session, or of the study."""
+    """The settings, the SDK's session and the study must name the same region."""
     theirs = SdkEstimator(boto3.Session(region_name="eu-west-1"))
-    with pytest.raises(InvalidInput, match=r"'eu-north-1' of TrainingJob\(region=\.\.\.\), 'eu-west-1' of the SDK's"):
+    with pytest.raises(InvalidInput, match=r"'eu-north-1'.*TrainingJob.*'eu-west-1'.*SDK"):
         account.tuner(TrainingJob(theirs, region="eu-north-1", clock=account.clock)).fit(job_name="study")
     account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
     again = Tuner.attach("study", journal="studies.db", estimator=theirs)
-    with pytest.raises(InvalidInput, match="'us-east-1' of the study's jobs, 'eu-west-1' of the SDK's session"):
+    with pytest.raises(InvalidInput, match=r"'us-east-1'.*study.*'eu-west-1'.*SDK"):
         again.resume(max_jobs=2)
 
 
 def test_the_credentials_are_those_of_the_sdks_session(account, monkeypatch):
-    """Also where they exist in the program only."""
+    """Jobs use the credentials of the SDK's session, even if only the program has them."""
     session = boto3.Session("AKIDTHEIRS", "secret", region_name="eu-west-1")
     keys = set()
 
@@ -103,7 +103,7 @@ def test_the_credentials_are_those_of_the_sdks_session(account, monkeypatch):
 
 
 def test_a_profile_of_the_sdks_session_is_read_anew(account, monkeypatch, tmp_path):
-    """Its user may have renewed what has expired."""
+    """After credentials have expired, the profile's file is read again, since its user may have renewed them."""
     (tmp_path / "credentials").write_text("[work]\naws_access_key_id = AKIDOLD\naws_secret_access_key = a\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     session = boto3.Session(profile_name="work", region_name="eu-west-1")
@@ -118,15 +118,15 @@ def test_a_profile_of_the_sdks_session_is_read_anew(account, monkeypatch, tmp_pa
 
 @pytest.mark.parametrize("region", ["us east 1", 5])
 def test_what_is_no_region_is_told(account, region):
-    """Before the study begins."""
+    """An invalid region is named before the study begins."""
     with pytest.raises(InvalidInput, match=f"region.*{region}"):
         account.tuner(account.training_job(region=region)).fit(job_name="study")
-    with pytest.raises(ByohpoError, match="known: none"):
+    with pytest.raises(ByohpoError, match="'study'"):
         account.attach()
 
 
 def test_something_that_is_no_training_job_is_told(account):
-    """An object of some other library."""
+    """The error names the class of an object that byohpo cannot tune."""
 
     class Pipeline:
         def fit(self, data):
@@ -137,17 +137,17 @@ def test_something_that_is_no_training_job_is_told(account):
 
 
 def test_words_of_the_sdks_tuner_are_understood_or_refused(account):
-    """By the same names as there, with a sentence where there is another way."""
+    """An argument that is not supported, misspelt or missing is named."""
     with pytest.raises(InvalidInput, match="strategy_config"):
         account.tuner(strategy_config=object())
-    with pytest.raises(InvalidInput, match=r"no argument 'max_job'.*max_jobs"):
+    with pytest.raises(InvalidInput, match=r"'max_job'.*max_jobs"):
         account.tuner(max_job=3)
-    with pytest.raises(InvalidInput, match="hyperparameter_ranges is missing"):
+    with pytest.raises(InvalidInput, match="hyperparameter_ranges"):
         Tuner(account.training_job(), "loss", strategy="random")
 
 
 def test_a_range_takes_the_place_of_a_fixed_value(account):
-    """As in SageMaker's own tuner."""
+    """As in SageMaker's own tuner, a range replaces the fixed hyperparameter of its name."""
     ranges = {"epochs": ContinuousParameter(1, 2)}
     tuner = account.tuner(ranges=ranges, metric_definitions=METRICS, max_jobs=1, max_parallel_jobs=1)
     assert list(tuner._plan.problem.space.tunable) == ["epochs"]
@@ -155,6 +155,6 @@ def test_a_range_takes_the_place_of_a_fixed_value(account):
 
 @pytest.mark.parametrize("setting", [{"wait": "no"}, {"wait": 0}])
 def test_wait_is_true_or_false(account, setting):
-    """A text that says no would mean yes."""
-    with pytest.raises(InvalidInput, match=r"^wait is .*, not True or False$"):
+    """Only True and False are accepted for wait: the text 'no' would count as true."""
+    with pytest.raises(InvalidInput, match=rf"\bwait\b.*{setting['wait']!r}.*True.*False"):
         account.tuner().fit(job_name="study", **setting)

@@ -16,7 +16,7 @@ def results(study):
 
 
 def test_another_machine_goes_on(account, monkeypatch, tmp_path):
-    """The laptop is lost: the study is found by its name's tag, and ends as if nothing had happened."""
+    """A study whose machine was lost is found by the tag with its name, and ends as if nothing had happened."""
     undisturbed = results(account.tuner(strategy="pso", journal="other.db").fit(job_name="other"))
     leave(account)
     (tmp_path / "elsewhere").mkdir()
@@ -30,48 +30,46 @@ def test_another_machine_goes_on(account, monkeypatch, tmp_path):
 
 
 def test_a_study_is_found_by_its_id_too(account, monkeypatch):
-    """And where several have the name, they are listed."""
+    """If several studies have the name, the error lists their ids, and an id finds one."""
     leave(account)
     first = account.attach().study.id
     leave(account, journal="second.db")
-    with pytest.raises(UnknownStudy, match=f"several studies are named 'study': attach to one by its id: .*{first}"):
+    with pytest.raises(UnknownStudy, match=rf"'study'.*\bid\b.*{first}"):
         account.attach(journal="third.db")
     assert go_on(account, monkeypatch, first, journal="third.db").id == first
 
 
 def test_a_study_that_may_not_be_read_is_named(account):
-    """With its mirror; and a job that only has a study's name is none of ours."""
+    """The error names the study and its mirror; a job that only has a tag with a name is not taken for ours."""
     leave(account)
     job = next(iter(account.emulator.jobs.values())).request
     request = {**job, "TrainingJobName": "theirs", "Tags": [{"Key": "byohpo-name", "Value": "theirs"}]}
     account.emulator.client("sagemaker").create_training_job(**request)
-    with pytest.raises(UnknownStudy, match=r"no study named 'theirs'"):
+    with pytest.raises(UnknownStudy, match="'theirs'"):
         account.attach("theirs")
     account.emulator.faults.denied = {"s3:GetObject"}
-    with pytest.raises(
-        UnknownStudy, match=r"study 'study-.*' cannot be read from s3://.*AWS does not allow s3:GetObject"
-    ):
+    with pytest.raises(UnknownStudy, match=r"'study-\w{4}'.*s3://.*s3:GetObject"):
         account.attach(journal="other.db")
 
 
 def test_what_is_nowhere_is_unknown(account):
-    """The journal's own list is told."""
+    """The error lists the studies that the journal knows."""
     account.tuner().fit(job_name="known")
-    with pytest.raises(UnknownStudy, match=r"no study named 'unknown' \(known: known\)"):
+    with pytest.raises(UnknownStudy, match=r"'unknown'.*\bknown\b"):
         account.attach("unknown")
 
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("denied", "AWS does not allow sagemaker:Search"),
-        ("expired", "the AWS credentials have expired"),
-        ("unreachable", "sagemaker:Search is not answered"),
-        ("no region", "no AWS region|doesn't match a supported format"),
+        ("denied", "sagemaker:Search"),
+        ("expired", "credentials"),
+        ("unreachable", "sagemaker:Search"),
+        ("no region", "region|us east 1"),
     ],
 )
 def test_a_misspelt_name_is_told_where_sagemaker_cannot_be_asked(make_account, monkeypatch, fault, reason):
-    """The journal's own list comes first, and nobody waits long for it."""
+    """The error lists the journal's studies and says why SageMaker was not asked; it comes within 30 seconds."""
     account = make_account(faults=Faults(denied={"sagemaker:Search"} if fault == "denied" else ()))
     open_journal("studies.db").create("known", {"format": 1})
     if fault == "expired":
@@ -81,19 +79,15 @@ def test_a_misspelt_name_is_told_where_sagemaker_cannot_be_asked(make_account, m
     elif fault == "no region":
         monkeypatch.setenv("AWS_DEFAULT_REGION", "us east 1")
     began = monotonic()
-    with pytest.raises(
-        UnknownStudy, match=rf"no study named 'typo' \(known: known\).*; nor can it be .*({reason})"
-    ) as told:
+    with pytest.raises(UnknownStudy, match=rf"'typo'.*\bknown\b.*({reason})") as told:
         account.attach("typo")
     assert "\n" not in str(told.value)
     assert monotonic() - began < 30
 
 
 def test_attaching_by_id_beside_another_study_of_that_name_is_refused(account):
-    """Resuming the other one would be the wrong advice."""
+    """The error names both studies' name, the id, and the argument that chooses another journal."""
     first = account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
     account.tuner(max_jobs=1, max_parallel_jobs=1, journal="other.db").fit(job_name="study")
-    with pytest.raises(
-        StudyExists, match=rf"^journal other\.db has another study named 'study': .*{first.id}.*journal="
-    ):
+    with pytest.raises(StudyExists, match=rf"other\.db.*'study'.*{first.id}.*journal="):
         account.attach(first.id, journal="other.db")

@@ -38,7 +38,7 @@ def event(sequence):
 
 
 def test_each_commit_is_an_object(account):
-    """Beside the outputs, in the journal's own order, with all that the journal holds."""
+    """The objects beside the jobs' outputs hold all events of the journal, in the same order."""
     study = account.tuner().fit(job_name="study")
     client = account.emulator.client("s3")
     listed = client.list_objects_v2(Bucket="bucket", Prefix=f"out/byohpo/{study.id}/")["Contents"]
@@ -54,15 +54,15 @@ def test_each_commit_is_an_object(account):
 
 
 def test_of_two_drivers_one_goes_on(account):
-    """Who writes an event second has to stop."""
+    """The driver that writes an event second gets StudyBusy."""
     first, second = mirror_of(account), mirror_of(account)
     first.append([event(0)])
-    with pytest.raises(StudyBusy, match="another driver has written event 0"):
+    with pytest.raises(StudyBusy, match=r"driver.*\b0\b"):
         second.append([event(0)])
 
 
 def test_our_own_retry_is_no_other_driver(make_account):
-    """The answer was lost, the object was written: the refusal of the second try is ours."""
+    """If the answer to a write is lost, the refusal of the second try does not stop the driver."""
     faults = Faults()
     account = make_account(faults=faults)
     mirror = mirror_of(account)
@@ -78,7 +78,7 @@ def test_our_own_retry_is_no_other_driver(make_account):
     ids=["reset", "short"],
 )
 def test_a_connection_lost_within_an_object_is_made_again(account, monkeypatch, lost):
-    """Like one that is lost before."""
+    """An object whose reading breaks off is read again."""
     mirror = mirror_of(account)
     mirror.append([event(0)])
     read, errors = StreamingBody.read, [lost]
@@ -94,7 +94,7 @@ def test_a_connection_lost_within_an_object_is_made_again(account, monkeypatch, 
 
 
 def test_a_commit_that_did_not_reach_the_mirror_is_brought_there(account):
-    """The driver died between the disk and S3."""
+    """If the driver died between the disk and S3, the next commit copies what is missing."""
     journal = open_journal("studies.db")
     log = journal.create("study", {"format": 1})
     mirrored = MirroredLog(log, mirror_of(account, log.id))
@@ -107,7 +107,7 @@ def test_a_commit_that_did_not_reach_the_mirror_is_brought_there(account):
 
 
 def test_a_bucket_at_its_top_can_be_the_output(account):
-    """Without a prefix, keys begin with byohpo/."""
+    """If S3OutputPath is a bucket without a prefix, the keys begin with byohpo/."""
     request = {**REQUEST, "OutputDataConfig": {"S3OutputPath": "s3://bucket"}}
     study = account.tuner(account.training_job(request), max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
     listed = account.emulator.client("s3").list_objects_v2(Bucket="bucket", Prefix=f"byohpo/{study.id}/events/")
@@ -115,7 +115,7 @@ def test_a_bucket_at_its_top_can_be_the_output(account):
 
 
 def test_a_loss_that_was_nan_is_the_same_on_both_sides(account):
-    """A driver that goes on in this process compares what it remembers with the copy, and nan equals nothing."""
+    """An event with nan equals its copy on S3, although nan does not equal itself."""
     journal = open_journal(":memory:")
     log = journal.create("study", {"format": 1})
     points = {"trial": 0, "points": {"loss": [0, [float("nan")]]}}
@@ -126,7 +126,7 @@ def test_a_loss_that_was_nan_is_the_same_on_both_sides(account):
 
 
 def test_a_stale_copy_catches_up(account, monkeypatch):
-    """The study went on elsewhere: what happened there is taken from the mirror."""
+    """A journal that is behind takes the missing events from the mirror."""
     leave(account)
     copy_journal("studies.db", "copy.db")
     monkeypatch.setattr(LeavesAfter, "trials", 6)
@@ -138,7 +138,7 @@ def test_a_stale_copy_catches_up(account, monkeypatch):
 
 
 def test_a_journal_that_went_another_way_is_refused(account, monkeypatch):
-    """Two histories of one study cannot be joined."""
+    """A journal whose events differ from the mirror's is refused with the study's id."""
     leave(account)
     journal = open_journal("studies.db")
     (log,) = journal.logs()
@@ -148,23 +148,23 @@ def test_a_journal_that_went_another_way_is_refused(account, monkeypatch):
     strange.find(log.id).append([Event(count, EventKind.Opened, account.clock.now(), {"host": "other", "pid": 1})])
     strange.close()
     go_on(account, monkeypatch)
-    with pytest.raises(StudyBusy, match="went on elsewhere"):
+    with pytest.raises(StudyBusy, match="study-"):
         account.attach(journal="copy.db").resume()
 
 
 def test_a_limit_is_measured_by_what_happened_elsewhere(account):
-    """The journal of a machine that was left behind is brought forward first."""
+    """A new max_jobs is compared with the jobs in the mirror, even if the journal is behind."""
     account.tuner(max_jobs=2, max_parallel_jobs=1).fit(job_name="study")
 
     with closing(sqlite3.connect("studies.db")) as journal, closing(sqlite3.connect("copy.db")) as copy:
         journal.backup(copy)
     account.attach().resume(max_jobs=6)
-    with pytest.raises(InvalidInput, match="max_jobs is 4, and study 'study' has had 6 jobs"):
+    with pytest.raises(InvalidInput, match=r"max_jobs\b.*\b4\b.*'study'.*\b6\b"):
         account.attach(journal="copy.db").resume(max_jobs=4)
 
 
 def test_a_study_of_an_earlier_release_goes_on(account):
-    """Its journal is copied to the mirror, its jobs are found or made again, and its results stand."""
+    """The journal of an earlier release is mirrored, its jobs are found or made again, and its results stay."""
     (released,) = Path(__file__).parents[2].rglob("0.1.0-2026-11.db")
     Path("studies.db").write_bytes(released.read_bytes())
     old = account.attach("cloud")
@@ -177,7 +177,7 @@ def test_a_study_of_an_earlier_release_goes_on(account):
 
 
 def test_a_bucket_that_does_not_exist_is_told(account):
-    """By the mirror, before any job."""
+    """The error names the bucket before any job is created."""
     request = {**REQUEST, "OutputDataConfig": {"S3OutputPath": "s3://nowhere/out"}}
     with pytest.raises(ByohpoError, match=r"nowhere.*NoSuchBucket|NoSuchBucket.*nowhere"):
         account.tuner(account.training_job(request)).fit(job_name="study")

@@ -44,7 +44,7 @@ getting_worse.jobs = 0
 
 
 def test_a_whole_run_calls_what_the_policy_allows_and_nothing_else(make_account, tmp_path, monkeypatch):
-    """Every kind of call in one study: lost answers, a lagging index, early stops, a lost laptop."""
+    """One study with every kind of call uses all actions of the policy and no other."""
     monkeypatch.setattr(LeavesOnce, "gone", False)
     faults = Faults(rates={"search_lag": 0.3, "metric_missing": 0.3}, seconds={"search_lag": 400.0})
     account = make_account(job=getting_worse, faults=faults)
@@ -75,7 +75,7 @@ def test_a_whole_run_calls_what_the_policy_allows_and_nothing_else(make_account,
 
 
 def test_every_action_of_the_policy_is_explained_and_no_other():
-    """One row an action, and none of them with a wildcard."""
+    """The page has one row for each action of the policy, and no action has a wildcard."""
     allowed = []
     for statement in POLICY["Statement"]:
         action = statement["Action"]

@@ -1,5 +1,6 @@
 """Jobs that exceed the account's quota wait for a place, and the study has fewer slots meanwhile."""
 
+import re
 import signal
 
 import pytest
@@ -11,7 +12,7 @@ from byohpo_core import ByohpoError, hookimpl
 
 
 def test_the_quota_shrinks_the_slots_and_lets_them_grow_again(make_account, caplog):
-    """Nothing fails; fewer jobs run at once, which is said, and more when the quota allows it."""
+    """With a small quota fewer jobs run at once, a warning says so, no trial fails, and a larger quota is used."""
     account = make_account(quota=2)
     most = []
 
@@ -28,7 +29,7 @@ def test_the_quota_shrinks_the_slots_and_lets_them_grow_again(make_account, capl
     study = account.tuner(extensions=[Raise], max_jobs=30, max_parallel_jobs=5).fit(job_name="study")
     assert [str(trial.status) for trial in study.trials] == ["Completed"] * 30
     assert all(trial.attempt == 0 for trial in study.trials)
-    assert any("quota is used up: 2 jobs run, 3 wait" in record.getMessage() for record in caplog.records)
+    assert any(re.search(r"quota.*\b2\b.*\b3\b", message) for message in caplog.messages)
     assert 2 in most
     assert account.emulator.peak_instances == 5
     refused = [call for call in account.emulator.calls if call.outcome == "ResourceLimitExceeded"]
@@ -36,7 +37,7 @@ def test_the_quota_shrinks_the_slots_and_lets_them_grow_again(make_account, capl
 
 
 def test_a_job_that_waits_for_a_place_does_not_start_after_the_study_s_end(make_account):
-    """Its trial ends without one."""
+    """If the study ends while a job waits for a place, its trial is stopped and no job is created."""
     # So short that the first result is known, and ends the study, before a place is tried for again.
     account = make_account(quota=2, job=lambda request: SimulatedJob(300, {"loss": 1.0}))
     target = ("target-value", {"value": 1000.0})
@@ -47,7 +48,7 @@ def test_a_job_that_waits_for_a_place_does_not_start_after_the_study_s_end(make_
 
 
 def test_a_job_that_waits_for_a_place_does_not_start_after_ctrl_c(make_account, monkeypatch):
-    """It starts when somebody goes on."""
+    """After Ctrl-C a waiting job is created only when the study is resumed."""
     account = make_account(quota=2)
     poll, polls = SageMakerBackend.poll, []
 
@@ -71,31 +72,31 @@ def test_a_job_that_waits_for_a_place_does_not_start_after_ctrl_c(make_account, 
 
 
 def test_a_job_that_no_quota_of_ours_can_hold_is_an_error(make_account):
-    """Two instances each, and one is allowed: it would wait for ever."""
+    """A job of two instances under a quota of one is an error, since it would wait for ever."""
     account = make_account(quota=1)
     request = {**REQUEST, "ResourceConfig": {**REQUEST["ResourceConfig"], "InstanceCount": 2}}
-    with pytest.raises(ByohpoError, match="the account may run no such job"):
+    with pytest.raises(ByohpoError, match=r"\b1 Instances\b.*\b2 Instances\b"):
         account.tuner(account.training_job(request)).fit(job_name="study")
     assert not account.emulator.jobs
 
 
 def test_a_quota_of_none_is_an_error(make_account):
-    """Waiting would be in vain."""
+    """With a quota of zero instances the study fails at once."""
     account = make_account(quota=0)
-    with pytest.raises(ByohpoError, match=r"the account may run no such job: .* 0 Instances"):
+    with pytest.raises(ByohpoError, match=r"\b0 Instances\b"):
         account.tuner().fit(job_name="study")
     assert not account.emulator.jobs
 
 
 def test_an_instance_type_of_which_the_account_may_run_none_is_left_out(make_account, caplog):
-    """The other types go on; a new one often has no quota yet."""
+    """A type with a quota of zero is left out with a warning, and the other types are used."""
     faults = Faults()
     account = make_account(faults=faults, quota={"ml.m5.large": 10, "ml.c5.xlarge": 0})
     faults.inject("capacity", times=1)
     job = account.training_job(instance_types=["ml.m5.large", "ml.c5.xlarge"])
     study = account.tuner(job).fit(job_name="study")
     assert [str(trial.status) for trial in study.trials] == ["Completed"] * 8
-    assert "the account may run no job on ml.c5.xlarge" in caplog.text
+    assert any("ml.c5.xlarge" in message for message in caplog.messages)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,6 @@ def test_an_instance_type_of_which_the_account_may_run_none_is_left_out(make_acc
     ],
 )
 def test_a_limit_of_whatever_unit_that_is_too_small_for_one_job_is_known(limit, needed, never):
-    """Waiting for it would be in vain."""
+    """A limit in instances or seconds that is smaller than one job needs is recognised."""
     message = f"The account-level service limit 'x' is {limit}, with current use of 0 and a request delta of {needed}."
     assert never_fits(message) is never

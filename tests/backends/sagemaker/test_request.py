@@ -38,7 +38,7 @@ def created(account):
 
 
 def test_every_setting_of_the_user_reaches_every_job(account):
-    """Field by field: nothing is dropped, and only what is a trial's own differs."""
+    """Each field of the user's request is in each job's request; only the fields that are a trial's own differ."""
     account.emulator.client("s3").put_object(Bucket="bucket", Key="data/a.csv", Body=b"1")
     tags = [{"Key": "study", "Value": "digits"}]
     study = account.tuner(account.training_job(EVERYTHING), tags=tags, max_jobs=4).fit(job_name="study")
@@ -97,7 +97,7 @@ def test_values_are_written_as_the_origin_of_the_request_needs(account, encoding
 
 
 def test_a_job_of_the_sdk_is_told_its_own_name():
-    """SDK 2 hands the job's name to the script: each trial's is its own."""
+    """The hyperparameter in which SDK 2 tells the script its job's name has each trial's own name."""
     problem = Problem(SearchSpace(RANGES), (Objective("loss", "Minimize"),), 1, 1, 1)
     study = Study("s-abcd", "s", problem, lambda *_: ())
     request = {**REQUEST, "HyperParameters": {"sagemaker_job_name": '"theirs"', "sagemaker_program": '"train.py"'}}
@@ -106,7 +106,7 @@ def test_a_job_of_the_sdk_is_told_its_own_name():
 
 
 def test_a_trial_that_continues_another_has_its_checkpoints(account):
-    """Through any number of trials in between, and for every attempt."""
+    """A chain of trials that continue each other shares one checkpoint place."""
 
     class Continuing:
         def __init__(self, problem):
@@ -130,7 +130,7 @@ def test_a_trial_that_continues_another_has_its_checkpoints(account):
 
 
 def test_a_built_in_algorithm_needs_no_metric_definition(account):
-    """It is told the objective as SageMaker's own tuner tells it."""
+    """A built-in algorithm is given its objective as `_tuning_objective_metric`, as SageMaker's own tuner does."""
     tuner = account.tuner(account.training_job(XGBOOST), metric_definitions=None, max_jobs=1, max_parallel_jobs=1)
     study = tuner.fit(job_name="study")
     (request,) = created(account)
@@ -140,11 +140,9 @@ def test_a_built_in_algorithm_needs_no_metric_definition(account):
 
 
 def test_early_stopping_of_a_built_in_algorithm_needs_a_metric_definition(account):
-    """Nothing else tells how the log has a value; and the service refuses definitions for its own images."""
+    """Early stopping reads the log by the definition, which is not sent, since the service would refuse it."""
     settings = {"early_stopping_type": "Auto", "max_jobs": 1, "max_parallel_jobs": 1}
-    with pytest.raises(
-        InvalidInput, match=r"nothing tells how they print 'loss': give metric_definitions=\[\{\"Name\""
-    ):
+    with pytest.raises(InvalidInput, match=r"'loss'.*metric_definitions="):
         account.tuner(account.training_job(XGBOOST), metric_definitions=None, **settings).fit(job_name="study")
     study = account.tuner(account.training_job(XGBOOST), **settings).fit(job_name="study")
     (request,) = created(account)
@@ -154,7 +152,7 @@ def test_early_stopping_of_a_built_in_algorithm_needs_a_metric_definition(accoun
 
 
 def test_metric_definitions_of_the_tuner_come_first(account):
-    """An estimator that has them too is what SDK users write."""
+    """A definition of the tuner replaces the request's definition of the same metric."""
     theirs = [{"Name": "loss", "Regex": "other=(.*)"}, {"Name": "accuracy", "Regex": "accuracy=(.*)"}]
     request = {**REQUEST, "AlgorithmSpecification": {**REQUEST["AlgorithmSpecification"], "MetricDefinitions": theirs}}
     account.tuner(account.training_job(request), max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
@@ -177,7 +175,7 @@ def test_metric_definitions_of_the_tuner_come_first(account):
     ],
 )
 def test_built_in_algorithms_are_known_by_their_image(image, program, built_in):
-    """Unless a script runs in it."""
+    """An image of SageMaker's algorithms is a built-in algorithm unless a script runs in it."""
     request = {"AlgorithmSpecification": {"TrainingImage": image}}
     if program:
         request["HyperParameters"] = {"sagemaker_program": program}
@@ -185,7 +183,7 @@ def test_built_in_algorithms_are_known_by_their_image(image, program, built_in):
 
 
 def test_an_image_of_ones_own_or_a_script_in_one_of_sagemakers_is_no_built_in_algorithm():
-    """Whatever its name: they know nothing of `_tuning_objective_metric`."""
+    """The registry and the entry point decide, whatever the image is called."""
     role = "arn:aws:iam::123456789012:role/training"
     for registry, more, built_in in (
         ("123456789012.dkr.ecr.us-east-1.amazonaws.com/xgboost:1", {}, False),

@@ -31,12 +31,12 @@ SPOT = {
     ids=lambda it: it.get("FailureReason") or it["TrainingJobStatus"] if isinstance(it, dict) else str(it),
 )
 def test_only_the_infrastructure_is_tried_again(told, outcome):
-    """What the service says of a job that is over."""
+    """The status and the reason of a job decide whether its trial has failed, was stopped, or is tried again."""
     assert outcome_of(told)[0] is outcome
 
 
 def test_a_job_that_was_deleted_is_a_failed_trial_that_counts_as_paid(account, monkeypatch):
-    """However it went, nobody tells any more: no slot waits for it, and its money does not come back."""
+    """A deleted job frees its slot, and its whole reservation counts as spent."""
     poll, polls = SageMakerBackend.poll, []
 
     def deleting(backend, *arguments):
@@ -57,7 +57,7 @@ def test_a_job_that_was_deleted_is_a_failed_trial_that_counts_as_paid(account, m
 
 
 def test_no_capacity_is_another_attempt_on_the_next_instance_type(make_account):
-    """It is not the trial's failure."""
+    """After a CapacityError the trial is tried again on the next type of the list."""
     faults = Faults()
     account = make_account(faults=faults)
     faults.inject("capacity", times=2)
@@ -71,7 +71,7 @@ def test_no_capacity_is_another_attempt_on_the_next_instance_type(make_account):
 
 
 def test_attempts_are_limited(make_account):
-    """What the infrastructure fails again and again ends as a failed trial with the reason."""
+    """A trial whose attempts all fail by the infrastructure is a failed trial with the last reason."""
     faults = Faults()
     account = make_account(faults=faults)
     faults.inject("capacity", times=99)
@@ -82,7 +82,7 @@ def test_attempts_are_limited(make_account):
 
 
 def test_a_job_that_the_index_does_not_know_is_described(make_account):
-    """The index lags; after a minute the job itself is asked."""
+    """A job that Search does not show within a minute is looked up by DescribeTrainingJob."""
     faults = Faults(rates={"search_lag": 1.0}, seconds={"search_lag": 5000.0})
     account = make_account(faults=faults)
     study = account.tuner(max_jobs=2, max_parallel_jobs=1).fit(job_name="study")
@@ -92,7 +92,7 @@ def test_a_job_that_the_index_does_not_know_is_described(make_account):
 
 
 def test_a_metric_that_the_service_lost_is_read_from_the_log(make_account):
-    """Even when the log is late."""
+    """A metric that is missing in the job's description is read from its log, even if the log is late."""
     faults = Faults(rates={"metric_missing": 1.0, "log_delay": 1.0})
     account = make_account(faults=faults)
     study = account.tuner(max_jobs=3).fit(job_name="study")
@@ -102,7 +102,7 @@ def test_a_metric_that_the_service_lost_is_read_from_the_log(make_account):
 
 
 def test_a_metric_that_is_nowhere_fails_the_trial(make_account):
-    """The job and its log are named."""
+    """The reason names the metric, the job and its log."""
     account = make_account(job=lambda request: SimulatedJob(60, {"other": 1.0}))
     study = account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
     (trial,) = study.trials
@@ -112,7 +112,7 @@ def test_a_metric_that_is_nowhere_fails_the_trial(make_account):
 
 
 def test_a_failing_script_is_a_failed_trial(make_account):
-    """With what the service says of it; it is not tried again."""
+    """The trial has the service's reason, and is not tried again."""
     account = make_account(job=lambda request: SimulatedJob(60, {"loss": 1.0}, failure="diverged"))
     study = account.tuner(max_jobs=2, max_parallel_jobs=2, failure_limit=False).fit(job_name="study")
     assert [str(trial.status) for trial in study.trials] == ["Failed"] * 2
@@ -122,7 +122,7 @@ def test_a_failing_script_is_a_failed_trial(make_account):
 
 
 def test_a_job_that_runs_too_long_is_a_failed_trial(make_account):
-    """MaxRuntimeInSeconds ends it."""
+    """A job that MaxRuntimeInSeconds ends is a failed trial."""
     account = make_account(job=lambda request: SimulatedJob(90_000, {"loss": 1.0}))
     study = account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
     assert study.trials[0].status is TrialStatus.Failed
@@ -130,7 +130,7 @@ def test_a_job_that_runs_too_long_is_a_failed_trial(make_account):
 
 
 def test_an_interrupted_spot_job_goes_on_by_itself(make_account):
-    """The service restarts it; it is the same job, billed for what it ran."""
+    """The service restarts an interrupted spot job, so the trial has one attempt."""
     account = make_account(faults=Faults(rates={"spot": 1.0}))
     study = account.tuner(account.training_job(SPOT), max_jobs=2, max_parallel_jobs=2).fit(job_name="study")
     assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 0)] * 2
@@ -147,7 +147,7 @@ worse_and_worse.calls = 0
 
 
 def test_bad_jobs_are_stopped_early(make_account):
-    """By SageMaker's own rule, on the curves in the logs; one call reads the logs of all jobs."""
+    """The median rule stops jobs by the curves in their logs; one call reads the logs of all jobs."""
     account = make_account(job=worse_and_worse)
     study = account.tuner(early_stopping_type="Auto", max_jobs=8, max_parallel_jobs=2).fit(job_name="study")
     statuses = [str(trial.status) for trial in study.trials]
@@ -156,7 +156,7 @@ def test_bad_jobs_are_stopped_early(make_account):
     for trial in study.trials:
         if trial.status is TrialStatus.Pruned:
             assert account.emulator.jobs[trial.job_name].status == "Stopped"
-            assert "worse than the median" in trial.reason
+            assert "median" in trial.reason
             assert trial.value is not None
     calls = Counter(call.operation for call in account.emulator.calls)
     assert calls["FilterLogEvents"] <= calls["Search"] + 8
@@ -175,7 +175,7 @@ class EarlyStops:
 
 
 def test_a_job_that_ends_before_its_stop_is_completed(make_account):
-    """The index has a job running after its last line; the stop comes too late, and the result is not lost."""
+    """If the stop comes after the job's end, the trial keeps its result."""
     faults = Faults(rates={"search_lag": 1.0}, seconds={"search_lag": 60.0})
     account = make_account(job=lambda request: SimulatedJob(3600, {"loss": 1.0}), faults=faults)
     study = account.tuner(extensions=[EarlyStops]).fit(job_name="study")
@@ -185,7 +185,7 @@ def test_a_job_that_ends_before_its_stop_is_completed(make_account):
 
 
 def assert_stopped_once(account, study):
-    """No job was asked to stop twice, and those that were still running are the pruned ones."""
+    """No job was asked to stop twice, and the stops that succeeded are those of the pruned trials."""
     stops = [call for call in account.emulator.calls if call.operation == "StopTrainingJob"]
     asked = [call.parameters["TrainingJobName"] for call in stops]
     assert len(asked) == len(set(asked))
