@@ -121,7 +121,7 @@ def faults(session: nox.Session) -> None:
 def sagemaker(session: nox.Session) -> None:
     """Test and measure what runs on SageMaker, all on the emulator; what comes after `--` is for the measuring."""
     install(session, *TEST_TOOLS)
-    run_tests(session, "--timeout=300", "tests/sagemaker", "plugins/byohpo-sagemaker-emulator/tests")
+    run_tests(session, "--timeout=300", "tests/backends/sagemaker", "plugins/byohpo-sagemaker-emulator/tests")
     session.run("python", "docs/benchmarks/sagemaker.py", *session.posargs)
 
 

@@ -40,7 +40,7 @@ def page():
 
 
 def test_the_lines_of_the_page_run(emulator, capsys):
-    """From the SDK's object to the best model: four jobs, two at a time."""
+    """The page's code for this SDK runs four jobs, two at a time, and finds the best model."""
     Path("program.py").write_text(page())
     names = runpy.run_path("program.py")
     study = names["study"]
@@ -53,7 +53,7 @@ def test_the_lines_of_the_page_run(emulator, capsys):
 
 
 def test_the_sdks_own_tuner_can_be_given(emulator):
-    """With what it was made for; what is given besides comes first, and `tune` and `model_trainer` work as in SDK 3."""
+    """The SDK's tuner gives its settings, further arguments override them, and `tune` and `model_trainer` work too."""
     program = page().replace("from byohpo_core import ContinuousParameter, IntegerParameter, Tuner", THEIRS[VERSION])
     program = program.replace('    strategy="pso",\n', "").partition("study = tuner.fit")[0]
     Path("program.py").write_text(program)

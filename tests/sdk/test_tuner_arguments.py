@@ -7,10 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from sagemaker_inside import kind_of
 
-from byohpo_core import Tuner
-from byohpo_core.backends.sagemaker.capture import kind_of
-from byohpo_core.errors import InvalidInput
+from byohpo_core import InvalidInput, Tuner
 from byohpo_core.tuner import drop_in
 
 VERSION = metadata.version("sagemaker").split(".")[0]
@@ -103,26 +102,26 @@ MEANINGS = {
 
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_every_argument_is_known(name):
-    """It is an argument of `Tuner`, has a meaning, or is refused with a sentence that names it."""
+    """Each argument is one of `Tuner`'s, is translated, or is refused by its name."""
     if name in OURS:
         assert name not in MEANINGS
     elif name in MEANINGS:
         assert argument(name, GIVEN[name]) == MEANINGS[name]
     else:
-        with pytest.raises(InvalidInput, match=f"^{name} .*: "):
+        with pytest.raises(InvalidInput, match=rf"\b{name}\b"):
             argument(name, "something")
 
 
 @pytest.mark.parametrize("name", [name for name in ARGUMENTS if name not in OURS])
 @pytest.mark.parametrize("value", [None, False, []], ids=str)
 def test_what_is_not_given_means_nothing(name, value):
-    """The SDK's defaults are no arguments."""
+    """The SDK's default of an argument sets nothing."""
     assert argument(name, value) == {}
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_every_argument_is_in_the_documentation(name):
-    """With the SDKs that have it."""
+    """The page has a row for each argument: the SDKs that have it, and whether it is refused."""
     (row,) = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| `{name}` |")]
     assert VERSION in row.split("|")[2]
     refused = name not in OURS and name not in MEANINGS
@@ -130,25 +129,25 @@ def test_every_argument_is_in_the_documentation(name):
 
 
 def test_the_first_arguments_are_in_the_same_order():
-    """A call with positions means the same."""
+    """A call with positional arguments means the same for both tuners."""
     ours = list(inspect.signature(Tuner).parameters)[:11]
     assert ours == ["estimator", *ARGUMENTS[1:11]]
 
 
 def test_completion_on_convergence_is_refused():
-    """It is a rule inside SageMaker's tuner."""
-    with pytest.raises(InvalidInput, match=r"complete_on_convergence.* use extensions="):
+    """The error names the setting and the argument to use instead, since the rule is inside SageMaker's tuner."""
+    with pytest.raises(InvalidInput, match=r"complete_on_convergence.*extensions="):
         argument("completion_criteria_config", criteria(converged=True))
 
 
 def test_a_misspelt_argument_is_told():
-    """With the nearest one."""
-    with pytest.raises(InvalidInput, match=r"Tuner has no argument 'max_job' \(did you mean 'max_jobs'\?"):
+    """The error suggests the argument with the nearest name."""
+    with pytest.raises(InvalidInput, match=r"'max_job'.*'max_jobs'"):
         argument("max_job", 3)
 
 
 def test_a_tuner_object_gives_its_settings(job):
-    """All that it was made with, but for its strategy."""
+    """All arguments of the SDK's tuner are taken over, except its strategy."""
     tuner = HyperparameterTuner(
         job,
         "loss",
@@ -187,7 +186,7 @@ def test_a_tuner_object_gives_its_settings(job):
 
 
 def test_what_a_tuner_object_was_not_given_is_left_out(job):
-    """So the defaults of `Tuner` hold; one named estimator is one estimator."""
+    """Arguments that were not given are left to `Tuner`'s defaults; one named estimator counts as one estimator."""
     name = "estimator_name" if VERSION == "2" else "model_trainer_name"
     plain = settings_of(HyperparameterTuner(job, "loss", RANGES))
     assert plain == {
@@ -203,7 +202,7 @@ def test_what_a_tuner_object_was_not_given_is_left_out(job):
 
 
 def test_a_tuner_of_several_estimators_is_refused(job):
-    """A study tunes one."""
+    """The error names the estimators, since a study tunes one."""
     both = dict.fromkeys(["a", "b"], job)
     tuner = HyperparameterTuner.create(
         both,
@@ -211,7 +210,7 @@ def test_a_tuner_of_several_estimators_is_refused(job):
         dict.fromkeys(both, RANGES),
         {name: [{"Name": "loss", "Regex": "loss=(.*);"}] for name in both},
     )
-    with pytest.raises(InvalidInput, match=r"the tuner has 2 estimators \(a, b\); a study tunes one"):
+    with pytest.raises(InvalidInput, match=r"\b2\b.*\ba, b\b"):
         settings_of(tuner)
 
 
@@ -221,7 +220,7 @@ def test_a_tuner_of_several_estimators_is_refused(job):
     ids=["autotune", "strategy_config", "instance_configs"],
 )
 def test_a_setting_that_cannot_be_followed_is_refused(name, value, job):
-    """Never dropped without a word."""
+    """A setting of the tuner's that byohpo does not support is named, not ignored."""
     tuner = HyperparameterTuner(job, "loss", RANGES)
     setattr(tuner, name, value)
     with pytest.raises(InvalidInput, match="override_resource_config" if name == "instance_configs" else name):

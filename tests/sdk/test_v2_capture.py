@@ -19,8 +19,9 @@ with warnings.catch_warnings():
     from sagemaker.workflow.pipeline_context import PipelineSession
     from sagemaker.xgboost import XGBoost
 
-from byohpo_core.backends.sagemaker.capture import capture, fixed_hyperparameters, kind_of
-from byohpo_core.errors import InvalidInput
+from sagemaker_inside import capture, fixed_hyperparameters, kind_of
+
+from byohpo_core import InvalidInput
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/an-image:1"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -169,7 +170,7 @@ ESTIMATORS = pytest.mark.parametrize(
 @ESTIMATORS
 @pytest.mark.parametrize("inputs", [None, "s3://a-bucket/data", CHANNELS], ids=["no data", "a text", "channels"])
 def test_the_captured_request_is_the_one_that_the_sdk_sends(make, inputs, session, service, source, without_name):
-    """Field by field, but for the job's name; and nothing is started."""
+    """The requests are equal in every field except the job's name, and a capture starts no job."""
     captured = capture(estimator := make(session, source), inputs)
     assert service.sent == []
     estimator.fit(inputs, wait=False)
@@ -181,7 +182,7 @@ def test_the_captured_request_is_the_one_that_the_sdk_sends(make, inputs, sessio
 
 
 def test_an_estimator_is_left_as_it_was(session, source):
-    """No job name, no code and no default of the SDK stays in it."""
+    """After a capture the estimator has no job name, no code and no default of the SDK."""
     estimator = script_mode(session, source)
     before = {name: str(value) for name, value in vars(estimator).items()}
     capture(estimator, CHANNELS)
@@ -196,9 +197,9 @@ def test_an_estimator_is_left_as_it_was(session, source):
 
 
 def test_after_a_capture_the_session_starts_jobs_again(session, service, source):
-    """The handler is gone, also where the SDK refused the job."""
+    """The capture's handler is removed, even if the SDK refused the job."""
     estimator = container(session, source)
-    with pytest.raises(InvalidInput, match=r"the SageMaker SDK refuses this job: .*Expecting one of"):
+    with pytest.raises(InvalidInput, match=r"SDK.*Expecting one of"):
         capture(estimator, {"train": 3})
     estimator.fit(wait=False)
     assert len(service.sent) == 1
@@ -226,7 +227,7 @@ def test_another_thread_may_start_a_job_during_a_capture(session, service, sourc
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_values_are_written_as_the_estimator_writes_them(make, encoding, session, source):
-    """Script mode writes JSON, a container of one's own gets the text."""
+    """Script mode writes JSON, and a container of the user's own gets plain texts."""
     captured = capture(make(session, source), None)
     assert captured.encoding == encoding
     assert kind_of(make(session, source)) == "v2 estimator"
@@ -243,7 +244,7 @@ def test_values_are_written_as_the_estimator_writes_them(make, encoding, session
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_fixed_hyperparameters_are_what_the_user_wrote(make, fixed, session, source):
-    """As plain values, also after a job of its own has written the SDK's hyperparameters into the estimator."""
+    """Fixed hyperparameters are plain values, without those that the SDK adds."""
     estimator = make(session, source)
     assert fixed_hyperparameters(estimator) == fixed
     estimator.fit(wait=False)
@@ -251,25 +252,25 @@ def test_fixed_hyperparameters_are_what_the_user_wrote(make, fixed, session, sou
 
 
 def test_the_local_mode_is_refused(service):
-    """It would run a container on this machine instead."""
+    """The error names TrainingScript, since local mode would run a container on this machine."""
     estimator = Estimator(
         **BASIC | {"instance_type": "local"}, image_uri=IMAGE, sagemaker_session=LocalSession(service.boto_session)
     )
-    with pytest.raises(InvalidInput, match="local mode starts no SageMaker job: give a TrainingScript"):
+    with pytest.raises(InvalidInput, match="TrainingScript"):
         capture(estimator, None)
 
 
 @pytest.mark.filterwarnings("ignore:Running within a PipelineSession")
 def test_a_pipeline_session_is_refused(service, source):
-    """Its `fit` describes a step instead of sending a request."""
+    """A pipeline session is refused, since it describes a step instead of sending a request."""
     session = PipelineSession(boto_session=service.boto_session, default_bucket="a-bucket")
-    with pytest.raises(InvalidInput, match="CreateTrainingJob request of this Estimator"):
+    with pytest.raises(InvalidInput, match=r"CreateTrainingJob.*Estimator"):
         capture(container(session, source), None)
 
 
 def test_a_pipeline_variable_is_refused(session, source):
-    """It has no value before the pipeline runs."""
+    """A pipeline variable is refused, since it has no value before the pipeline runs."""
     estimator = container(session, source)
     estimator.max_run = ParameterInteger("Limit")
-    with pytest.raises(InvalidInput, match="ParameterInteger is not JSON serializable"):
+    with pytest.raises(InvalidInput, match="ParameterInteger"):
         capture(estimator, None)

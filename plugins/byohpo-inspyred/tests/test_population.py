@@ -2,6 +2,7 @@
 
 import math
 import re
+from importlib.metadata import entry_points
 from itertools import combinations_with_replacement
 from pathlib import Path
 
@@ -10,15 +11,19 @@ import pytest
 from byohpo_inspyred import SLOTS
 
 from byohpo_core import ContinuousParameter, Objective, Problem, SearchSpace
-from byohpo_core.plugins.finding import find
 
 NAMES = ["de", "eda", "es", "ga", "nsga2", "paes", "pso"]
 PLUGINS = Path(__file__).parents[2]
 NUMBERS = (1000, 100, 64, 40, 13, 8, 5, 3, 2, 1)
 
 
+def algorithm_class(name):
+    """A class as it is found by its entry point."""
+    return entry_points(group="byohpo.algorithms")[name].load()
+
+
 def help_text(name):
-    return attrs.fields_dict(find(name).plugin)["population"].metadata["help"]
+    return attrs.fields_dict(algorithm_class(name))["population"].metadata["help"]
 
 
 def from_help(name, mode, jobs, slots):
@@ -39,7 +44,7 @@ def test_the_default_population_is_what_the_help_says(name, mode):
     objectives = tuple(Objective(metric, "Minimize") for metric in ("a", "b")[: 1 + (name == "nsga2")])
     space = SearchSpace({"x": ContinuousParameter(0, 1)})
     for jobs, slots in combinations_with_replacement(NUMBERS, 2):
-        algorithm = find(name).plugin(Problem(space, objectives, 1, jobs, slots), mode=mode)
+        algorithm = algorithm_class(name)(Problem(space, objectives, 1, jobs, slots), mode=mode)
         algorithm.close()
         assert algorithm.population == from_help(name, mode, jobs, slots)
 
@@ -51,7 +56,7 @@ def test_the_readme_says_what_the_help_says(name):
     rows = [
         f"| `{field.name}` | {'derived' if isinstance(field.default, attrs.Factory) else f'`{field.default!r}`'} | "
         f"{field.metadata['help']} |"
-        for field in attrs.fields(find(name).plugin)
+        for field in attrs.fields(algorithm_class(name))
         if "help" in field.metadata and field.name != "mode"
     ]
     assert rows == re.findall(r"^\| `(?!mode`).*$", readme, re.MULTILINE)

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from importlib.metadata import entry_points
 
 import inspyred
 import pytest
@@ -65,7 +66,7 @@ def test_failed_trials_do_not_shrink_the_swarm():
 @pytest.mark.parametrize("strategy", ["ga", "de", "es", "eda", "sa", "paes", "nsga2", "pso"])
 def test_misspelt_options_do_not_pass_silently(strategy):
     """inspyred ignores an unknown argument; the plugins raise an error before any job."""
-    with pytest.raises(InvalidInput, match=f"plugin '{strategy}' .* has no option 'mutaton_rate'"):
+    with pytest.raises(InvalidInput, match=f"'{strategy}'.*'mutaton_rate'"):
         tune(strategy, objectives=1 + (strategy == "nsga2"), strategy_options={"mutaton_rate": 0.1})
 
 
@@ -139,29 +140,27 @@ def test_mutation_and_crossover_act_on_the_genetic_algorithms_bits():
 
 def test_steps_are_small_in_the_unit_cube():
     """inspyred's default standard deviation is 1, the whole cube; the plugins' defaults are at most 0.2."""
-    from byohpo_core.plugins.finding import find
-
     problem = Problem(SearchSpace(RANGES), (Objective("m", "Minimize"),), 1, 40, 4)
     for name in ("de", "sa", "paes"):
-        assert find(name).plugin(problem).gaussian_stdev <= 0.2
+        assert entry_points(group="byohpo.algorithms")[name].load()(problem).gaussian_stdev <= 0.2
 
 
 @pytest.mark.parametrize(
     ("strategy", "options", "told"),
     [
-        ("ga", {"population": 1}, "population is 1; it must be from 2 to 100000"),
-        ("ga", {"population": 7}, "population is 7.* even"),
-        ("eda", {"population": 3}, "population is 3; it must be from 4 to 100000"),
-        ("eda", {"population": 6, "num_selected": 7}, "num_selected is 7.* population, 6"),
-        ("de", {"num_selected": 3}, "num_selected is 3.* even"),
-        ("de", {"population": 4, "num_selected": 6}, "num_selected is 6.* population, 4"),
-        ("pso", {"inertia": -0.1}, "inertia is -0.1; it must be from 0 to 10"),
-        ("pso", {"social_rate": 1e300}, r"social_rate is 1e\+300; it must be from 0 to 10"),
-        ("de", {"tournament_size": 90}, "tournament_size is 90.* population"),
-        ("nsga2", {"population": 5}, "population is 5.* even"),
-        ("sa", {"chains": 10**9}, "chains is 1000000000; it must be from 1 to 100000"),
+        ("ga", {"population": 1}, r"population.*\b1\b.*\b2\b.*100000"),
+        ("ga", {"population": 7}, r"population.*\b7\b"),
+        ("eda", {"population": 3}, r"population.*\b3\b.*\b4\b.*100000"),
+        ("eda", {"population": 6, "num_selected": 7}, r"num_selected.*\b7\b.*population.*\b6\b"),
+        ("de", {"num_selected": 3}, r"num_selected.*\b3\b"),
+        ("de", {"population": 4, "num_selected": 6}, r"num_selected.*\b6\b.*population.*\b4\b"),
+        ("pso", {"inertia": -0.1}, r"inertia.*-0\.1\b.*\b0\b.*\b10\b"),
+        ("pso", {"social_rate": 1e300}, r"social_rate.*1e\+300.*\b0\b.*\b10\b"),
+        ("de", {"tournament_size": 90}, r"tournament_size.*\b90\b.*population"),
+        ("nsga2", {"population": 5}, r"population.*\b5\b"),
+        ("sa", {"chains": 10**9}, r"chains.*1000000000.*\b1\b.*100000"),
         *(
-            (name, {"population": 10**9}, "population is 1000000000; it must be from . to 100000")
+            (name, {"population": 10**9}, r"population.*1000000000.*\b\d\b.*100000")
             for name in ("de", "eda", "es", "ga", "nsga2", "paes", "pso")
         ),
     ],
@@ -176,13 +175,13 @@ def test_populations_that_the_library_does_not_bear_are_refused(strategy, option
 @pytest.mark.parametrize("strategy", ["ga", "de", "es", "eda", "sa", "pso"])
 def test_several_objectives_are_refused_by_those_for_one(strategy):
     """The error names the objectives and an algorithm for them, before any job."""
-    with pytest.raises(InvalidInput, match=r"plugin '\w+' .*one objective.* 2 \(m0, m1\): nsga2"):
+    with pytest.raises(InvalidInput, match=rf"'{strategy}'.*m0.*m1.*nsga2"):
         tune(strategy, objectives=2)
 
 
 def test_one_objective_is_refused_by_nsga2():
     """The error names algorithms for one objective."""
-    with pytest.raises(InvalidInput, match=r"plugin 'nsga2' .*: .*\bga, de or es"):
+    with pytest.raises(InvalidInput, match=r"'nsga2'.*\bga\b.*\bde\b.*\bes\b"):
         tune("nsga2")
 
 

@@ -26,11 +26,11 @@ def tune(**options):
 def test_five_others_are_mixed(strategy, mode):
     """With fewer than 6 members SciPy fails after the first population is evaluated; the default is large enough."""
     assert tune(strategy=strategy, mode=mode).fit().jobs == 20
-    with pytest.raises(ValueError, match=r"plugin 'scipy-de' .*: population is 5; it must be at least 6 for rand2"):
+    with pytest.raises(ValueError, match=r"'scipy-de'.*population.*\b5\b.*\b6\b.*rand2"):
         tune(strategy=strategy, mode=mode, population=5)
 
 
 def test_a_population_beyond_all_memory_is_refused():
     """The error comes before any memory is allocated."""
-    with pytest.raises(ValueError, match="population is 1000000000; it must be from 5 to 100000"):
+    with pytest.raises(ValueError, match=r"population.*1000000000.*\b5\b.*100000"):
         tune(population=10**9)

@@ -50,7 +50,7 @@ def test_no_job_is_paid_for_a_step_too_small_or_outside(name, loss):
 @pytest.mark.parametrize("name", NAMES)
 def test_several_objectives_are_refused(name):
     """The error comes before any job."""
-    with pytest.raises(InvalidInput, match=r"one objective.* 2 "):
+    with pytest.raises(InvalidInput, match=rf"'scipy-{name}'.*m0.*m1"):
         tune(name, sum, objectives=2)
 
 
@@ -65,15 +65,15 @@ def test_a_search_that_asks_only_for_what_is_known_ends(name, monkeypatch):
 
 def test_a_jump_that_leads_nowhere_is_refused():
     """With a step of 0 basin hopping would never leave its point."""
-    with pytest.raises(InvalidInput, match=r"step is 0; it must be from 0.001 to 1"):
+    with pytest.raises(InvalidInput, match=r"step.*\b0\b.*0\.001.*\b1\b"):
         tune("basinhopping", sum, strategy_options={"step": 0})
 
 
 @pytest.mark.parametrize(
     ("points", "told"),
-    [(2, "for 3 hyperparameters it must be at least 5"), (4, "at least 5"), (10**9, "it must be from 2 to 100000")],
+    [(2, r"3 hyperparameters.*\b5\b"), (4, r"\b5\b"), (10**9, r"\b2\b.*\b100000\b")],
 )
 def test_points_that_are_too_few_or_too_many_are_refused(points, told):
     """With too few points SciPy evaluates nothing; it allocates all points at once, so there is a maximum."""
-    with pytest.raises(InvalidInput, match=rf"points is {points}; .*{told}"):
+    with pytest.raises(InvalidInput, match=rf"points.*\b{points}\b.*{told}"):
         tune("shgo", sum, strategy_options={"points": points})

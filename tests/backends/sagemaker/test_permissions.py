@@ -1,6 +1,7 @@
-"""The policy in docs/sagemaker allows exactly what the driver of a study calls."""
+"""The policy in docs/sagemaker allows exactly what the driver of a study calls, and its page explains all of it."""
 
 import json
+import re
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from sagemaker_account import REQUEST
 
 from byohpo_core import hookimpl
 
-POLICY = json.loads((Path(__file__).parents[2] / "docs" / "sagemaker" / "iam-policy.json").read_text())
+PAGES = Path(__file__).parents[3] / "docs" / "sagemaker"
+POLICY = json.loads((PAGES / "iam-policy.json").read_text())
 WITH_A_JOB = {"sagemaker:AddTags", "iam:PassRole"}
 """What CreateTrainingJob needs besides itself, where it has tags and a role (IAM's service authorization reference)."""
 ACTIONS = {"s3:ListObjectsV2": "s3:ListBucket"}
@@ -42,7 +44,7 @@ getting_worse.jobs = 0
 
 
 def test_a_whole_run_calls_what_the_policy_allows_and_nothing_else(make_account, tmp_path, monkeypatch):
-    """Every kind of call in one study: lost answers, a lagging index, early stops, a lost laptop."""
+    """One study with every kind of call uses all actions of the policy and no other."""
     monkeypatch.setattr(LeavesOnce, "gone", False)
     faults = Faults(rates={"search_lag": 0.3, "metric_missing": 0.3}, seconds={"search_lag": 400.0})
     account = make_account(job=getting_worse, faults=faults)
@@ -70,3 +72,14 @@ def test_a_whole_run_calls_what_the_policy_allows_and_nothing_else(make_account,
         if "Key" in call.parameters:
             assert call.parameters["Key"].startswith(f"out/byohpo/{study.id}/")
     assert REQUEST["OutputDataConfig"]["S3OutputPath"] == "s3://bucket/out"
+
+
+def test_every_action_of_the_policy_is_explained_and_no_other():
+    """The page has one row for each action of the policy, and no action has a wildcard."""
+    allowed = []
+    for statement in POLICY["Statement"]:
+        action = statement["Action"]
+        allowed += [action] if isinstance(action, str) else action
+    explained = re.findall(r"^\| `(\S+:\S+)` \|", (PAGES / "iam.md").read_text(), re.MULTILINE)
+    assert sorted(explained) == sorted(allowed)
+    assert not any("*" in action for action in allowed)
