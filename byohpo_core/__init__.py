@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from byohpo_core.backends.sagemaker.estimator import TrainingJob as TrainingJob
     from byohpo_core.backends.simulated import Simulated as Simulated
     from byohpo_core.backends.simulated import Simulation as Simulation
+    from byohpo_core.backendspecs import Backend as Backend
+    from byohpo_core.backendspecs import Ended as Ended
+    from byohpo_core.backendspecs import Estimator as Estimator
+    from byohpo_core.backendspecs import JobSettings as JobSettings
+    from byohpo_core.backendspecs import Outcome as Outcome
+    from byohpo_core.backendspecs import Reported as Reported
     from byohpo_core.blocking import Blocking as Blocking
     from byohpo_core.blocking import BlockingAlgorithm as BlockingAlgorithm
     from byohpo_core.blocking import Chains as Chains
@@ -51,6 +57,7 @@ _HOMES = {
     "backends.local.script": ("TrainingScript",),
     "backends.sagemaker.estimator": ("TrainingJob",),
     "backends.simulated": ("Simulated", "Simulation"),
+    "backendspecs": ("Backend", "Ended", "Estimator", "JobSettings", "Outcome", "Reported"),
     "blocking": ("Blocking", "BlockingAlgorithm", "Chains", "mode_option"),
     "errors": (
         "ByohpoError",

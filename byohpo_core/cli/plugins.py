@@ -1,4 +1,4 @@
-"""`byohpo algorithms` and `byohpo info`: what is installed, and what one of them takes."""
+"""`byohpo algorithms`, `extensions`, `backends` and `info`: what is installed, and what one of them takes."""
 
 import argparse
 import inspect
@@ -6,6 +6,7 @@ import math
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import attrs
 
 from byohpo_core.errors import UnknownPlugin, one_line
-from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find, installed, load
+from byohpo_core.plugins.finding import ALGORITHMS, BACKENDS, EXTENSIONS, Loaded, PluginFactory, find, installed, load
 from byohpo_core.plugins.options import option_parameters
 from byohpo_core.validate import nearest
 
@@ -27,8 +28,11 @@ def add_commands(commands: Any) -> None:
     algorithms.set_defaults(run=_algorithms, group=ALGORITHMS)
     extensions = commands.add_parser("extensions", help="list the installed stop rules and other extensions")
     extensions.set_defaults(run=_algorithms, group=EXTENSIONS, verbose=False)
+    backends = commands.add_parser("backends", help="list the installed backends: what can run a study's jobs")
+    backends.add_argument("--verbose", action="store_true", help="try to load each, in a process of its own")
+    backends.set_defaults(run=_algorithms, group=BACKENDS)
     info = commands.add_parser("info", help="what a plugin is, its options, their defaults and meaning")
-    info.add_argument("name", help="an algorithm's or an extension's name")
+    info.add_argument("name", help="the name of an algorithm, an extension or a backend")
     info.set_defaults(run=_info)
 
 
@@ -63,7 +67,11 @@ def _info(options: argparse.Namespace) -> int:
     print(f"{found.name}: {_sentence(found.plugin)}")
     if found.distribution is not None:
         print(f"{found.distribution} {found.version}")
-    parameters = option_parameters(found.plugin)
+    if found.group == BACKENDS:
+        parameters: Mapping[str, inspect.Parameter] | None = inspect.signature(found.plugin).parameters
+        print(f'in a TOML file: a table [estimator] with kind = "{found.name}"')
+    else:
+        parameters = option_parameters(found.plugin)
     if parameters is None:
         print("takes any option")
     elif not parameters:
@@ -77,14 +85,16 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _found(name: str) -> Loaded:
-    """The algorithm of a name or, if there is none, the extension."""
-    extensions = installed(EXTENSIONS)
+    """The algorithm of a name or, if there is none, the extension or the backend."""
+    others = {group: installed(group) for group in (EXTENSIONS, BACKENDS)}
     try:
         return find(name, ALGORITHMS)
     except UnknownPlugin as error:
-        if name in extensions and name not in installed(ALGORITHMS):
-            return find(name, EXTENSIONS)
-        raise UnknownPlugin(f"{error}; nor is it an extension{nearest(name, extensions, 'installed')}") from error
+        for group, names in others.items():
+            if name in names and name not in installed(ALGORITHMS):
+                return find(name, group)
+        extensions, backends = (nearest(name, names, "installed") for names in others.values())
+        raise UnknownPlugin(f"{error}; nor is it an extension{extensions}, nor a backend{backends}") from error
 
 
 def _sentence(plugin: PluginFactory) -> str:

@@ -1,4 +1,4 @@
-"""`byohpo tune`, `resume`, `studies` and `results`."""
+"""`byohpo tune`, `resume`, `stop`, `pull`, `studies` and `results`."""
 
 import argparse
 import os
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from byohpo_core.cli.exit_codes import NO_RESULT
 from byohpo_core.cli.plugins import print_columns
 from byohpo_core.driving.next_step import next_step
+from byohpo_core.errors import StudyExists, UnknownStudy
 from byohpo_core.study.study import Study
 
 if TYPE_CHECKING:
@@ -89,6 +90,17 @@ def add_commands(commands: Any) -> None:
     stop.add_argument("--take-over", action="store_true", help="break a lock that another host left behind")
     stop.set_defaults(run=_stop)
 
+    pull = commands.add_parser(
+        "pull", help="fetch a study of SageMaker jobs that another machine drives into the journal", parents=[journal]
+    )
+    pull.add_argument("name", help="a study's name or id")
+    pull.add_argument(
+        "--mirror",
+        metavar="s3://...",
+        help="where its jobs' outputs are; by default BYOHPO_MIRROR, else the study is looked for by its jobs' tags",
+    )
+    pull.set_defaults(run=_pull)
+
     studies = commands.add_parser("studies", help="list the journal's studies", parents=[journal])
     studies.set_defaults(run=_studies)
 
@@ -133,6 +145,20 @@ def _stop(options: argparse.Namespace) -> int:
         print(f"{options.name}: it has ended, and no job of it runs")
     else:
         print(f"{options.name}: its driver has been asked to stop the jobs and to end")
+    return 0
+
+
+def _pull(options: argparse.Namespace) -> int:
+    from byohpo_core.backends.estimators import fetch_study
+    from byohpo_core.journal import open_journal
+
+    journal = open_journal(options.journal)
+    if options.name in [name for log in journal.logs() for name in (log.name, log.id)]:
+        raise StudyExists(f"journal {journal.path} already has the study {options.name!r}")
+    log = fetch_study(journal, options.name, None, options.mirror or os.environ.get("BYOHPO_MIRROR") or None)
+    if log is None:
+        raise UnknownStudy(f"no study named {options.name!r} is found among the jobs of this AWS account")
+    print(f"{log.name} ({log.id}) is now in {journal.path}: {log.last() + 1} events")
     return 0
 
 
