@@ -239,7 +239,7 @@ def test_slots_share_the_cores(monkeypatch):
 def test_an_interpreter_that_is_not_there_is_refused():
     """Before any job; a relative path leads from here, not from the job's folder."""
     for python in ("/no/such/python", "no-such-python", "bin/mine"):
-        with pytest.raises(InvalidInput, match=f"python of the training script is '{python}', which cannot be run"):
+        with pytest.raises(InvalidInput, match=f"python.*'{python}'"):
             tune(estimator=TrainingScript(write(SCRIPT), python=python))
     assert not Path("byohpo-jobs").exists()
     Path("bin").mkdir()
@@ -333,7 +333,7 @@ def test_a_job_that_was_ordered_but_not_started_is_not_started_to_be_stopped(mon
 @pytest.mark.parametrize("name", ["a=b", "a b", "a\nb", "a\0b"])
 def test_a_hyperparameter_that_cannot_be_an_argument_is_refused(name):
     """Before any job: neither the command line nor the variables could carry it."""
-    with pytest.raises(InvalidInput, match="cannot be an argument `--name value` of a script"):
+    with pytest.raises(InvalidInput, match="`--name value`"):
         tune(ranges={name: ContinuousParameter(0, 1)})
     assert not Path("byohpo-jobs").exists()
 
@@ -385,7 +385,7 @@ def test_a_second_ctrl_c_stops_the_jobs():
     driver = subprocess.Popen([sys.executable, "driver.py", "ledger"], stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(list(Path().glob("byohpo-jobs/*/*/claim"))) == 2)
     driver.send_signal(signal.SIGINT)
-    wait_for(lambda: "Ctrl-C again stops them" in driver.stderr.readline())
+    wait_for(lambda: "Ctrl-C again" in driver.stderr.readline())
     driver.send_signal(signal.SIGINT)
     assert driver.wait(DEADLINE) != 0
     driver.stderr.close()
