@@ -440,8 +440,8 @@ def test_the_mode_follows_the_slots():
 @pytest.mark.parametrize(
     ("plugin", "mode", "told"),
     [
-        (Hurried, "async", "mode is 'async'; it must be asynchronous or generational"),
-        (Unhurried, "asynchronous", "mode is 'asynchronous'; it must be generational"),
+        (Hurried, "async", "mode is 'async'.*asynchronous or generational"),
+        (Unhurried, "asynchronous", "mode is 'asynchronous'.*generational"),
     ],
 )
 def test_another_mode_is_refused(plugin, mode, told):

@@ -79,19 +79,19 @@ def test_the_default_regex_does_not_take_a_longer_name(log):
 
 
 @pytest.mark.parametrize(
-    ("definitions", "complaint"),
+    ("definitions", "words"),
     [
-        ([("loss", "loss=(")], "the regex 'loss=(' of metric 'loss' does not compile: "),
-        ([("loss", "loss=.*")], "the regex 'loss=.*' of metric 'loss' has no group"),
-        ([("loss", "(a)"), ("loss", "(b)")], "the metric 'loss' is defined twice"),
-        ([(f"m{i}", "(a)") for i in range(41)], "41 metric definitions; at most 40"),
-        ([("x" * 256, "(a)")], "1 to 255 characters"),
-        ([("loss", "(" + "a" * 500 + ")")], "1 to 500 characters"),
+        ([("loss", "loss=(")], ["'loss=('", "metric 'loss'"]),
+        ([("loss", "loss=.*")], ["'loss=.*'", "metric 'loss'", "group"]),
+        ([("loss", "(a)"), ("loss", "(b)")], ["metric 'loss'", "twice"]),
+        ([(f"m{i}", "(a)") for i in range(41)], ["41 metric definitions", "40"]),
+        ([("x" * 256, "(a)")], ["1 to 255 characters"]),
+        ([("loss", "(" + "a" * 500 + ")")], ["1 to 500 characters"]),
     ],
     ids=["does not compile", "no group", "twice", "too many", "long name", "long regex"],
 )
-def test_metric_definitions_that_the_service_would_refuse_are_refused(definitions, complaint):
+def test_metric_definitions_that_the_service_would_refuse_are_refused(definitions, words):
     """With the metric's name."""
     with pytest.raises(InvalidInput) as raised:
         compile_metrics(definitions)
-    assert complaint in str(raised.value)
+    assert all(word in str(raised.value) for word in words)

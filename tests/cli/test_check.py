@@ -29,7 +29,7 @@ def test_the_command_prints_one_row_a_check_and_fails_with_a_finding(capsys):
 def test_the_command_refuses_what_it_cannot_build(capsys):
     """An unknown algorithm and wrong options give one line and exit code 2."""
     assert main(["check", "nobody"]) == 2
-    assert "no installed plugin provides algorithm 'nobody'" in capsys.readouterr().err
+    assert "algorithm 'nobody'" in capsys.readouterr().err
     assert main(["check", "pso", "--options", '{"populaton": 3}']) == 2
     assert "did you mean 'population'?" in capsys.readouterr().err
 
@@ -41,14 +41,17 @@ def test_the_command_refuses_options_that_are_no_object(options, capsys):
         main(["check", "pso", "--options", options])
     assert left.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f'--options: {options!r} is not a JSON object, such as {{"population": 8}}' in line
+    assert f"--options: {options!r}" in line
+    assert '{"population": 8}' in line
 
 
 def test_the_command_refuses_a_file_that_cannot_be_written_before_the_checks(capsys, monkeypatch):
     """The command does not run the checks first, which take a while."""
     monkeypatch.setattr(running, "run_all", None)
     assert main(["check", "random", "--json", "nowhere/found.json"]) == 2
-    assert "--json: nowhere/found.json cannot be written: No such file or directory" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "--json: nowhere/found.json" in message
+    assert "No such file or directory" in message
 
 
 def test_the_command_says_why_options_fit_neither_one_objective_nor_two(capsys):
@@ -56,6 +59,6 @@ def test_the_command_says_why_options_fit_neither_one_objective_nor_two(capsys):
     assert main(["check", "de", "--options", '{"num_selected": 3}']) == 2
     message = capsys.readouterr().err
     assert "num_selected" in message
-    assert "with two objectives: " in message
+    assert "two objectives" in message
     assert main(["check", "pso", "--options", '{"popul": 3}']) == 2
     assert capsys.readouterr().err.count("'popul'") == 1

@@ -41,17 +41,17 @@ def test_a_new_package_passes_every_check_as_it_is(blocking, capsys, monkeypatch
     assert failed == []
     capsys.readouterr()
     problem = subject.problem()
-    with pytest.raises(InvalidInput, match="it has one objective"):  # rather than leave one out without a word
+    with pytest.raises(InvalidInput, match="one objective"):  # rather than leave one out without a word
         names["MadeUp"](attrs.evolve(problem, objectives=2 * problem.objectives))
 
 
 BAD = {
-    "House": "'House' is no name for an algorithm",
-    "house_special": "lower-case letters, digits and single inner hyphens",
-    "1st": "is no name for an algorithm",
-    "x" * 41: "at most 40",
-    "pso": "'pso' is one of byohpo's own algorithms",
-    "scipy": "'scipy' is one of byohpo's own algorithms",
+    "House": ["'House'"],
+    "house_special": ["'house_special'", "hyphens"],
+    "1st": ["'1st'"],
+    "x" * 41: ["40"],
+    "pso": ["'pso'", "byohpo's own"],
+    "scipy": ["'scipy'", "byohpo's own"],
 }
 
 
@@ -60,7 +60,7 @@ def test_a_bad_name_is_refused_in_one_line(name, capsys):
     """And nothing is written."""
     assert main(["new-plugin", name]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert BAD[name] in line
+    assert all(word in line for word in BAD[name]), line
     assert list(Path().iterdir()) == []
 
 
@@ -68,5 +68,5 @@ def test_nothing_that_exists_is_overwritten(capsys):
     """A folder of that name is left alone."""
     Path("byohpo-plugin-mine").mkdir()
     assert main(["new-plugin", "mine"]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "byohpo-plugin-mine" in capsys.readouterr().err
     assert list(Path("byohpo-plugin-mine").iterdir()) == []

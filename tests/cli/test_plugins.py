@@ -1,5 +1,7 @@
 """`byohpo algorithms`, `extensions` and `info`."""
 
+import re
+
 from studies import byohpo, refused
 
 
@@ -11,10 +13,8 @@ def test_algorithms_and_their_options_are_told():
     assert ["pso", "byohpo-plugin-pso", "0.1.0"] in shown
     assert ["random", "byohpo-plugin-random", "0.1.0"] in shown
     told = byohpo("info", "pso").stdout
-    assert told.startswith(
-        "pso: A swarm of configurations, each drawn to the best that it and its neighbours have found."
-    )
-    assert "inertia            0.5        how much of its last step a particle repeats" in told
+    assert told.startswith("pso: ")
+    assert re.search(r"^ +inertia +0\.5 +\w", told, re.MULTILINE)
     assert "byohpo-core 0.1.0" in byohpo("--version").stdout
 
 
@@ -29,14 +29,9 @@ def test_extensions_are_listed_and_told():
     """Stop rules have names and options as algorithms have."""
     listed = byohpo("extensions").stdout.splitlines()
     (target,) = (line for line in listed if line.startswith("target-value"))
-    assert target.split(None, 3)[1:] == [
-        "byohpo-core",
-        "0.1.0",
-        "End when a trial's (first) objective is as good as the target.",
-    ]
+    assert target.split()[1:3] == ["byohpo-core", "0.1.0"]
+    assert "target" in target.split(None, 3)[3]
     told = byohpo("info", "target-value").stdout
-    assert told.startswith("target-value: End when")
-    assert "value  (needed)  the objective value that is good enough" in told
-    assert refused(
-        byohpo("info", "target"), "algorithm 'target'", "nor is it an extension (did you mean 'target-value'?"
-    )
+    assert told.startswith("target-value: ")
+    assert re.search(r"^ +value +\(needed\) +\w", told, re.MULTILINE)
+    assert refused(byohpo("info", "target"), "algorithm 'target'", "extension", "did you mean 'target-value'?")

@@ -13,7 +13,8 @@ def test_a_study_goes_on_in_a_process_of_its_own(own_folder, caplog):
     study = tuner.fit(job_name="apart", wait=False)
     assert len(study.trials) == 0
     log = own_folder / f"byohpo.db.{study.id}.log"
-    assert f"study apart is driven by another process, which writes to {log}" in caplog.text
+    assert "apart" in caplog.text
+    assert str(log) in caplog.text
     deadline = time.monotonic() + 60
     while "max_jobs (2) reached" not in (log.read_text() if log.exists() else "") and time.monotonic() < deadline:
         threading.Event().wait(0.05)

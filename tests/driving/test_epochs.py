@@ -54,7 +54,7 @@ def test_a_resume_that_is_refused_changes_nothing(monkeypatch):
     def unreachable(*_):
         raise InvalidInput("no way there")
 
-    with pytest.raises(InvalidInput, match="cannot import"):
+    with pytest.raises(InvalidInput, match="<lambda>"):
         Tuner.attach("f", journal="studies.db").resume(max_jobs=20)
     with monkeypatch.context() as patch:
         patch.setattr(Simulated, "connect", unreachable)
@@ -70,7 +70,7 @@ def test_a_limit_as_it_is_is_no_new_epoch_and_one_below_the_jobs_so_far_is_refus
     before = eventful(max_jobs=5).fit(job_name="s")
     again = attach().resume(max_jobs=5, max_parallel_jobs=4)
     assert (again.sequence, again.problem) == (before.sequence, before.problem)
-    with pytest.raises(InvalidInput, match="max_jobs is 4, and study 's' has had 5 jobs: it can only be raised"):
+    with pytest.raises(InvalidInput, match=r"max_jobs is 4.*'s'.*5 jobs"):
         attach().resume(max_jobs=4)
     assert attach().study.sequence == before.sequence
 

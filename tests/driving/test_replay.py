@@ -89,9 +89,7 @@ def test_a_plugin_that_changed_its_mind_is_named_and_can_be_restarted(monkeypatc
         run(job_name="s")
     monkeypatch.setattr(log_type, "append", append)
     monkeypatch.setattr(Fickle, "offset", 1e-9)
-    with pytest.raises(
-        Diverged, match=r"'fickle'.*changed its mind about trial 0.*\{'x': 0.0\}.*byohpo resume s --restart-algorithm"
-    ):
+    with pytest.raises(Diverged, match=r"'fickle'.*trial 0.*\{'x': 0.0\}.*byohpo resume s --restart-algorithm"):
         attach().resume()
     before = len(attach().study.trials)
     with closing(sqlite3.connect("studies.db")) as studies, closing(sqlite3.connect("copy.db")) as copy:

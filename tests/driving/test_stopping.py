@@ -79,7 +79,7 @@ def test_a_study_left_locked_by_another_host_is_stopped_only_on_request():
     eventful(max_jobs=4).fit(job_name="s")
     lose_its_driver()
     Path(f"studies.db.{attach().study.id}.lock").write_text("process 1 on elsewhere")
-    with pytest.raises(StudyLocked, match=r"left locked by process 1 on elsewhere.*--take-over"):
+    with pytest.raises(StudyLocked, match=r"process 1 on elsewhere.*--take-over"):
         attach().stop_tuning_job()
     stopping = attach()
     assert stopping.stop_tuning_job(take_over=True)

@@ -211,34 +211,34 @@ def test_those_who_listen_are_told_of_them(parent):
 DIFFERENT = {
     "another range": (
         {"x": ContinuousParameter(-5, 6), "n": RANGES["n"]},
-        "has 'x' as a number from -5.0 to 5.0 (Auto)",
+        ["'x'", "a number from -5.0 to 5.0 (Auto)"],
     ),
     "another kind": (
         {"x": RANGES["x"], "n": CategoricalParameter([1, 2])},
-        "has 'n' as a whole number from 1 to 3 (Auto)",
+        ["'n'", "a whole number from 1 to 3 (Auto)"],
     ),
-    "one more": ({**RANGES, "y": IntegerParameter(1, 2)}, "has no hyperparameter 'y'"),
-    "one less": ({"x": RANGES["x"]}, "has a hyperparameter 'n', which this study has not"),
-    "another order": ({"n": RANGES["n"], "x": RANGES["x"]}, "has the order x, n, this study n, x"),
+    "one more": ({**RANGES, "y": IntegerParameter(1, 2)}, ["hyperparameter 'y'"]),
+    "one less": ({"x": RANGES["x"]}, ["hyperparameter 'n'"]),
+    "another order": ({"n": RANGES["n"], "x": RANGES["x"]}, ["x, n", "n, x"]),
 }
 
 
 @pytest.mark.parametrize("case", DIFFERENT)
 def test_a_study_of_another_space_is_refused_by_its_difference(case, parent):
     """In one line, before any job."""
-    ranges, told = DIFFERENT[case]
-    with pytest.raises(InvalidInput, match="warm_start_from: study 'parent'") as error:
+    ranges, words = DIFFERENT[case]
+    with pytest.raises(InvalidInput, match=r"warm_start_from.*'parent'") as error:
         tuner(ranges=ranges, warm_start_from=["parent"])
-    assert told in str(error.value)
+    assert all(word in str(error.value) for word in words)
 
 
 def test_other_objectives_and_unknown_studies_are_refused(parent):
     """So is a study that is named twice."""
-    with pytest.raises(InvalidInput, match="has the objectives Minimize loss, this study Maximize loss"):
+    with pytest.raises(InvalidInput, match=r"Minimize loss.*Maximize loss"):
         tuner(objective_type="Maximize", warm_start_from=["parent"])
-    with pytest.raises(UnknownStudy, match="no study named 'nobody'"):
+    with pytest.raises(UnknownStudy, match="'nobody'"):
         tuner(warm_start_from=["nobody"])
-    with pytest.raises(InvalidInput, match="names a study twice"):
+    with pytest.raises(InvalidInput, match=r"warm_start_from.*twice"):
         tuner(warm_start_from=["parent", parent.id])
-    with pytest.raises(InvalidInput, match="warm_start_from is 'parent', not a list"):
+    with pytest.raises(InvalidInput, match="warm_start_from is 'parent'"):
         tuner(warm_start_from="parent")

@@ -29,7 +29,7 @@ def test_two_drivers_of_one_study_are_refused_the_holder_is_named():
     )
     with holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StudyBusy, match=f"is being driven by process {holder.pid} on "):
+        with pytest.raises(StudyBusy, match=f"process {holder.pid} on "):
             attach().resume()
         assert attach().study.jobs == 4
         holder.stdin.close()
@@ -40,7 +40,7 @@ def test_two_drivers_in_one_process_are_refused():
     """A POSIX lock would not hold against one's own process."""
     eventful(max_jobs=4).fit(job_name="s")
     journal = open_journal("studies.db")
-    with journal.find("s").hold(), pytest.raises(StudyBusy, match="already being driven by this process"):
+    with journal.find("s").hold(), pytest.raises(StudyBusy, match="this process"):
         attach().resume()
 
 
@@ -48,7 +48,7 @@ def test_a_lock_left_by_another_host_is_taken_over_only_on_request():
     """Nobody can tell from here whether the other host's driver lives."""
     study = eventful(max_jobs=4).fit(job_name="s")
     Path(f"studies.db.{study.id}.lock").write_text("process 1 on elsewhere")
-    with pytest.raises(StudyBusy, match=r"left locked by process 1 on elsewhere.*--take-over"):
+    with pytest.raises(StudyBusy, match=r"process 1 on elsewhere.*--take-over"):
         attach().resume()
     assert attach().resume(take_over=True).jobs == 4
 
@@ -68,5 +68,5 @@ def test_a_stale_driver_is_fenced_by_the_journal(monkeypatch):
 
     monkeypatch.setattr(log_type, "append", overtaken)
     run = eventful().fit
-    with pytest.raises(StudyBusy, match="another driver has taken over study"):
+    with pytest.raises(StudyBusy, match=r"another driver.*'s-"):
         run(job_name="s")

@@ -89,7 +89,7 @@ def test_a_name_of_two_distributions_is_refused(site):
     """Neither is chosen silently; both are named."""
     ship(site, "first-plugin", "clash", GOOD)
     ship(site, "second-plugin", "clash", GOOD)
-    expected = "'clash' is provided by first-plugin 1.0 and second-plugin 1.0: uninstall"
+    expected = "'clash'.*first-plugin 1.0.*second-plugin 1.0.*uninstall"
     with pytest.raises(UnknownPlugin, match=expected):
         find("clash")
     assert imported(site) == []
@@ -101,7 +101,7 @@ def test_a_plugin_that_cannot_be_loaded_is_named_with_its_distribution(site, nam
     ship(site, f"{name}-plugin", name, BROKEN[name])
     with pytest.raises(PluginError) as raised:
         find(name)
-    assert str(raised.value).startswith(f"plugin '{name}' ({name}-plugin 1.0) cannot be loaded: ")
+    assert f"plugin '{name}' ({name}-plugin 1.0)" in str(raised.value)
 
 
 def test_each_plugin_can_be_tried_in_a_process_of_its_own(site, monkeypatch, capsys):
@@ -144,9 +144,9 @@ def test_a_manifests_plugin_is_found_again(monkeypatch):
 
     register("local-one", Local)
     assert restore(find("local-one").spec({})).plugin is Local
-    with pytest.raises(UnknownPlugin, match=r"use Tuner.attach\(..., strategy=TheClass\)"):
+    with pytest.raises(UnknownPlugin, match=r"Tuner.attach\(..., strategy=TheClass\)"):
         restore(find(Local).spec({}))
-    with pytest.raises(UnknownPlugin, match=r"use register\('Local', TheClass, group=.extensions.\)"):
+    with pytest.raises(UnknownPlugin, match=r"register\('Local', TheClass, group=.extensions.\)"):
         restore(find(Local, EXTENSIONS).spec({}))
     register("Local", Local, group="extensions")
     assert restore(find(Local, EXTENSIONS).spec({})).plugin is Local
@@ -170,7 +170,7 @@ def test_a_registered_name_belongs_to_its_group(monkeypatch):
     register("median", Mine, group="extensions")
     assert find("median", EXTENSIONS).plugin is Mine
     assert restore(core.spec({})).plugin is Mine  # as for an algorithm: who registers a name means it
-    with pytest.raises(UnknownPlugin, match=r"'simulated' is registered as an algorithm.*group=\"extensions\""):
+    with pytest.raises(UnknownPlugin, match=r"'simulated'.*algorithm.*group=\"extensions\""):
         find("simulated", EXTENSIONS)
     with pytest.raises(InvalidInput, match="group is 'extension'"):
         register("x", Mine, group="extension")

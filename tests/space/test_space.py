@@ -198,19 +198,19 @@ def test_numpy_scalars_are_taken_and_become_plain():
 
 
 @pytest.mark.parametrize(
-    ("configuration", "complaint"),
+    ("configuration", "words"),
     [
-        ({"x": 2.0, "c": "a"}, "x: 2.0 is outside 0.0 to 1.0"),
-        ({"x": "0.5", "c": "a"}, "x: the value is '0.5', not a number"),
-        ({"x": True, "c": "a"}, "x: the value is True, not a number"),
-        ({"x": math.nan, "c": "a"}, "x: the value is nan, not a finite number"),
-        ({"x": 0.5, "c": "d"}, "'d' is not one of the categories 'a', 'b', 1"),
-        ({"x": 0.5, "c": True}, "c: True is not one of"),
-        ({"x": 0.5}, "the hyperparameter 'c' is missing"),
-        ({"xx": 0.5, "c": "a"}, "unknown hyperparameter 'xx' (did you mean 'x'? known: x, c)"),
-        ({"x": 0.5, "c": "a", "xx": 1}, "unknown hyperparameter 'xx' (did you mean 'x'? known: x, c)"),
-        ({"x": 0.5, "c": "a", "s": 8}, "s: 8 is not its fixed value 7"),
-        ([0.5], "[0.5]"),
+        ({"x": 2.0, "c": "a"}, ["x: 2.0", "0.0 to 1.0"]),
+        ({"x": "0.5", "c": "a"}, ["x", "'0.5'"]),
+        ({"x": True, "c": "a"}, ["x", "True"]),
+        ({"x": math.nan, "c": "a"}, ["x", "nan"]),
+        ({"x": 0.5, "c": "d"}, ["c", "'d'", "'a', 'b', 1"]),
+        ({"x": 0.5, "c": True}, ["c: True"]),
+        ({"x": 0.5}, ["'c'", "missing"]),
+        ({"xx": 0.5, "c": "a"}, ["'xx'", "did you mean 'x'? known: x, c"]),
+        ({"x": 0.5, "c": "a", "xx": 1}, ["'xx'", "did you mean 'x'? known: x, c"]),
+        ({"x": 0.5, "c": "a", "s": 8}, ["s: 8", "fixed value 7"]),
+        ([0.5], ["[0.5]"]),
     ],
     ids=[
         "outside",
@@ -226,14 +226,14 @@ def test_numpy_scalars_are_taken_and_become_plain():
         "no mapping",
     ],
 )
-def test_what_is_wrong_with_a_configuration_is_said(configuration, complaint):
+def test_what_is_wrong_with_a_configuration_is_said(configuration, words):
     """The parameter and the value, in one line."""
     space = SearchSpace(
         {"x": ContinuousParameter(0, 1), "c": CategoricalParameter(["a", "b", 1]), "s": StaticParameter(7)}
     )
     with pytest.raises(InvalidInput) as raised:
         space.check(configuration)
-    assert complaint in str(raised.value)
+    assert all(word in str(raised.value) for word in words)
     assert not space.contains(configuration)
 
 
@@ -275,30 +275,30 @@ def test_what_cannot_work_cannot_be_built(build):
 
 
 @pytest.mark.parametrize(
-    ("build", "complaint"),
+    ("build", "words"),
     [
-        (lambda: ContinuousParameter("a", 1), "min_value is 'a', not a number"),
-        (lambda: ContinuousParameter(0, math.nan), "max_value is nan, not a finite number"),
-        (lambda: ContinuousParameter(0, 10**5000), "max_value is a whole number of 16610 bits"),
-        (lambda: ContinuousParameter(-(10**400), 0), "min_value is a whole number of 1329 bits"),
-        (lambda: ContinuousParameter(2, 1), "min_value 2.0 is above max_value 1.0"),
-        (lambda: ContinuousParameter(0, 1, "auto"), "scaling_type is 'auto' (did you mean 'Auto'?"),
-        (lambda: ContinuousParameter(0, 1, "Logarithmic"), "needs a min_value above 0, not 0.0"),
-        (lambda: ContinuousParameter(0, 1, "ReverseLogarithmic"), "needs a max_value below 1, not 1.0"),
-        (lambda: ContinuousParameter(-1, 0.5, "ReverseLogarithmic"), "needs a min_value of at least 0, not -1.0"),
-        (lambda: ContinuousParameter(-1.7e308, 1.7e308), "from min_value -1.7e+308 to max_value 1.7e+308 is too wide"),
-        (lambda: IntegerParameter(0.5, 3), "min_value is 0.5, not a whole number"),
-        (lambda: IntegerParameter(0, True), "max_value is True, not a number"),
-        (lambda: IntegerParameter(0, 2**45), "max_value 3.51844e+13 is too large"),
-        (lambda: SearchSpace({"x": Continuous(3, 2)}), "hyperparameter 'x': min_value 3.0 is above max_value 2.0"),
+        (lambda: ContinuousParameter("a", 1), ["min_value is 'a'"]),
+        (lambda: ContinuousParameter(0, math.nan), ["max_value is nan"]),
+        (lambda: ContinuousParameter(0, 10**5000), ["max_value", "16610 bits"]),
+        (lambda: ContinuousParameter(-(10**400), 0), ["min_value", "1329 bits"]),
+        (lambda: ContinuousParameter(2, 1), ["min_value 2.0", "max_value 1.0"]),
+        (lambda: ContinuousParameter(0, 1, "auto"), ["scaling_type is 'auto'", "did you mean 'Auto'?"]),
+        (lambda: ContinuousParameter(0, 1, "Logarithmic"), ["Logarithmic", "min_value", "0.0"]),
+        (lambda: ContinuousParameter(0, 1, "ReverseLogarithmic"), ["ReverseLogarithmic", "max_value", "1.0"]),
+        (lambda: ContinuousParameter(-1, 0.5, "ReverseLogarithmic"), ["ReverseLogarithmic", "min_value", "-1.0"]),
+        (lambda: ContinuousParameter(-1.7e308, 1.7e308), ["min_value -1.7e+308", "max_value 1.7e+308"]),
+        (lambda: IntegerParameter(0.5, 3), ["min_value is 0.5", "whole number"]),
+        (lambda: IntegerParameter(0, True), ["max_value is True"]),
+        (lambda: IntegerParameter(0, 2**45), ["max_value 3.51844e+13"]),
+        (lambda: SearchSpace({"x": Continuous(3, 2)}), ["hyperparameter 'x'", "min_value 3.0", "max_value 2.0"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_bound_that_is_wrong_is_named(build, complaint):
+def test_the_bound_that_is_wrong_is_named(build, words):
     """And the hyperparameter, where it is known."""
     with pytest.raises(InvalidInput) as raised:
         build()
-    assert complaint in str(raised.value)
+    assert all(word in str(raised.value) for word in words)
     assert len(str(raised.value)) < 120
 
 

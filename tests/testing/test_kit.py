@@ -72,9 +72,9 @@ def test_a_check_whose_processes_work_does_not_hang(monkeypatch):
 @pytest.mark.parametrize(
     ("behaviour", "cause", "reason"),
     [
-        (lambda _: time.sleep(600), "hang", "waited for 1 s without using the processor"),
-        (lambda _: burn(600), "hang", "no answer after 1.5 s of processor time"),
-        (lambda _: os._exit(0), "death", "the process died"),
+        (lambda _: time.sleep(600), "hang", "1 s"),
+        (lambda _: burn(600), "hang", "1.5 s"),
+        (lambda _: os._exit(0), "death", "died"),
         (lambda _: {}["lost"], "error", "KeyError: 'lost'"),
     ],
     ids=["waits", "burns", "dies", "raises"],
@@ -91,7 +91,8 @@ def test_a_check_is_not_waited_for_for_ever(monkeypatch):
     """The last limit ends a check that uses a little processor time now and then."""
     monkeypatch.setattr(running, "LAST_RESORT_SECONDS", 2.0)
     result = behave(lambda _: [(burn(0.02), time.sleep(0.05)) for _ in range(10_000)])
-    assert (result.cause, result.reason) == ("hang", "no answer in 2 s")
+    assert result.cause == "hang"
+    assert "2 s" in result.reason
 
 
 def test_without_a_proc_file_system_ps_measures_processor_time(monkeypatch):
@@ -157,7 +158,7 @@ def test_an_option_that_is_none_by_default_is_tried_too():
     result = run(check, Subject.of(Limited))
     assert result.status == "failed"
     assert "limit=-1" in result.reason
-    assert "after 0 of 24 trials" in result.reason
+    assert "0 of 24 trials" in result.reason
 
 
 def test_there_are_enough_checks_and_bugs():

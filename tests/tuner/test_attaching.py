@@ -16,7 +16,7 @@ def test_another_function_is_taken_with_a_warning(caplog):
     other = Simulated(lambda _: Simulation({"loss": 1.0}, 60))
     attach(estimator=other).resume(max_jobs=5)
     (told,) = caplog.messages
-    assert re.search(r"studies:eventful_job .*<lambda>", told)
+    assert re.search("studies:eventful_job.*<lambda>", told)
     attach().resume(max_jobs=6)
     assert caplog.messages == [told]  # the same one is no news
 
@@ -31,9 +31,9 @@ def test_an_ended_study_is_returned_as_it_is_without_its_function_or_plugin():
 def test_names_are_unique_in_a_journal_and_unknown_ones_list_the_known():
     """A taken name and an unknown one are told with the way out."""
     eventful(max_jobs=4).fit(job_name="known")
-    with pytest.raises(StudyExists, match="already has a study named 'known'"):
+    with pytest.raises(StudyExists, match="'known'"):
         eventful().fit(job_name="known")
-    with pytest.raises(UnknownStudy, match=r"no study named 'unknown' \(known: known\)"):
+    with pytest.raises(UnknownStudy, match=r"'unknown'.*known: known"):
         attach("unknown")
 
 
@@ -60,7 +60,7 @@ def test_an_attached_tuner_takes_an_algorithm_by_name_and_begins_nothing():
     """It resumes; a new study wants a new tuner."""
     tune()
     attached = attach(estimator=objective, strategy="random")
-    with pytest.raises(InvalidInput, match=r"attached to a study: resume\(\) goes on"):
+    with pytest.raises(InvalidInput, match=r"resume\(\)"):
         attached.fit()
     assert attached.resume(max_jobs=14).jobs == 14
     assert attached.describe()["Manifest"]["problem"]["max_jobs"] == 14

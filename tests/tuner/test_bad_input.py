@@ -46,51 +46,61 @@ def script():
 
 
 CASES = {
-    "no strategy": (lambda: Tuner(never, "loss", X), "strategy is missing"),
+    "no strategy": (lambda: Tuner(never, "loss", X), "strategy"),
     "unknown algorithm": (
         lambda: tune(strategy="randon"),
-        "no installed plugin provides algorithm 'randon' (did you mean 'random'?",
+        "'randon'",
+        "did you mean 'random'?",
     ),
     "one of ours, not installed": (lambda: tune_without("nsga2"), "pip install byohpo-plugin-nsga2"),
-    "one of SageMaker's": (lambda: tune(strategy="Bayesian"), "Bayesian is"),
-    "SageMaker's spelling": (lambda: tune(strategy="Random"), '); write strategy="random"'),
-    "one of SageMaker's, and the way out": (lambda: tune(strategy="Bayesian"), 'write strategy="pso" or another'),
-    "strategy is no class": (lambda: tune(strategy=3), "3 is neither the name of an installed plugin nor a class"),
+    "one of SageMaker's": (lambda: tune(strategy="Bayesian"), "Bayesian", "SageMaker"),
+    "SageMaker's spelling": (lambda: tune(strategy="Random"), "Random", 'strategy="random"'),
+    "one of SageMaker's, and the way out": (lambda: tune(strategy="Bayesian"), "Bayesian", 'strategy="pso"'),
+    "strategy is no class": (lambda: tune(strategy=3), "3", "plugin", "class"),
     "unknown option": (
         lambda: tune(strategy="pso", strategy_options={"inertial": 0.5}),
-        "plugin 'pso' (byohpo-plugin-pso 0.1.0) has no option 'inertial' (did you mean 'inertia'?",
+        "plugin 'pso' (byohpo-plugin-pso 0.1.0)",
+        "'inertial'",
+        "did you mean 'inertia'?",
     ),
     "option out of range": (
         lambda: tune(strategy="pso", strategy_options={"population": 0}),
-        "plugin 'pso' (byohpo-plugin-pso 0.1.0): population is 0; it must be from 2 to 100000",
+        "plugin 'pso' (byohpo-plugin-pso 0.1.0)",
+        "population is 0",
+        "from 2 to 100000",
     ),
     "option of another type": (
         lambda: tune(strategy="pso", strategy_options={"inertia": "high"}),
-        "inertia is 'high', not a number",
+        "inertia is 'high'",
     ),
     "unknown extension": (
         lambda: tune(extensions=["target"]),
-        "no installed plugin provides extension 'target' (did you mean",
+        "extension 'target'",
+        "did you mean",
     ),
-    "extension twice": (lambda: tune(extensions=["failure-limit"]), "the plugin 'failure-limit' is named twice"),
+    "extension twice": (lambda: tune(extensions=["failure-limit"]), "'failure-limit'", "twice"),
     "extension without its option": (
         lambda: tune(extensions=["target-value"]),
-        "plugin 'target-value' (byohpo-core 0.1.0) needs the option 'value'",
+        "plugin 'target-value' (byohpo-core 0.1.0)",
+        "option 'value'",
+        "byohpo info target-value",
     ),
-    "min above max": (lambda: tune(ranges={"x": ContinuousParameter(2, 1)}), "min_value 2.0 is above max_value 1.0"),
-    "bound is text": (lambda: tune(ranges={"x": ContinuousParameter("0", 1)}), "min_value is '0', not a number"),
+    "min above max": (lambda: tune(ranges={"x": ContinuousParameter(2, 1)}), "min_value 2.0", "max_value 1.0"),
+    "bound is text": (lambda: tune(ranges={"x": ContinuousParameter("0", 1)}), "min_value is '0'"),
     "bound is nan": (
         lambda: tune(ranges={"x": ContinuousParameter(0, float("nan"))}),
-        "max_value is nan, not a finite number",
+        "max_value is nan",
     ),
-    "bound is infinite": (lambda: tune(ranges={"x": ContinuousParameter(0, float("inf"))}), "max_value is inf, not"),
+    "bound is infinite": (lambda: tune(ranges={"x": ContinuousParameter(0, float("inf"))}), "max_value is inf"),
     "fractional bound of an integer": (
         lambda: tune(ranges={"n": IntegerParameter(0.5, 3)}),
-        "min_value is 0.5, not a whole number",
+        "min_value is 0.5",
+        "whole number",
     ),
     "seed below 0": (
         lambda: tune(random_seed=-1),
-        "random_seed is -1; it must be at least 0",
+        "random_seed is -1",
+        "at least 0",
     ),
     "logarithm of 0": (lambda: tune(ranges={"x": ContinuousParameter(0, 1, "Logarithmic")}), "Logarithmic"),
     "reverse logarithm of 1": (
@@ -112,104 +122,125 @@ CASES = {
     "not a range": (lambda: tune(ranges={"x": (0, 1)}), "x"),
     "unknown objective type": (
         lambda: tune(objective_type="Maximise"),
-        "objective_type is 'Maximise' (did you mean 'Maximize'?",
+        "objective_type is 'Maximise'",
+        "did you mean 'Maximize'?",
     ),
     "max_jobs 0": (lambda: tune(max_jobs=0), "max_jobs is 0"),
-    "max_jobs is text": (lambda: tune(max_jobs="9"), "max_jobs is '9', not a whole number"),
+    "max_jobs is text": (lambda: tune(max_jobs="9"), "max_jobs is '9'", "whole number"),
     "more slots than jobs": (
         lambda: tune(max_parallel_jobs=5),
-        "max_parallel_jobs is 5; it must be from 1 to max_jobs (4)",
+        "max_parallel_jobs is 5",
+        "max_jobs (4)",
     ),
     "no slots": (lambda: tune(max_parallel_jobs=0), "max_parallel_jobs is 0"),
-    "no attempts": (lambda: tune(max_attempts=0), "max_attempts is 0; it must be at least 1"),
-    "unknown treatment of duplicates": (lambda: tune(duplicates="skip"), "duplicates is 'skip' (possible: reuse, run)"),
+    "no attempts": (lambda: tune(max_attempts=0), "max_attempts is 0", "at least 1"),
+    "unknown treatment of duplicates": (lambda: tune(duplicates="skip"), "duplicates is 'skip'", "reuse, run"),
     "unknown early stopping": (lambda: tune(early_stopping_type="On"), "early_stopping_type is 'On'"),
-    "job name with an underscore": (lambda: tune(job_name="my_study"), "job name 'my_study'"),
-    "job name too long": (lambda: tune(job_name="x" * 49), "has 49 characters"),
+    "job name with an underscore": (lambda: tune(job_name="my_study"), "'my_study'", "letters"),
+    "job name too long": (lambda: tune(job_name="x" * 49), "49 characters", "48"),
     "missing script": (lambda: tune(TrainingScript("nowhere.py")), "nowhere.py"),
     "missing channel": (lambda: tune(script(), inputs={"training": "nowhere"}), "nowhere"),
-    "function with channels": (lambda: tune(inputs={"training": "."}), "a Python function has no input channels"),
+    "function with channels": (lambda: tune(inputs={"training": "."}), "function", "input channels"),
     "regex that does not compile": (
         lambda: tune(script(), metric_definitions=[{"Name": "loss", "Regex": "loss=("}]),
+        "'loss'",
         "loss=(",
     ),
     "regex without a group": (
         lambda: tune(script(), metric_definitions=[{"Name": "loss", "Regex": "loss=.*"}]),
+        "'loss'",
         "group",
     ),
     "metric definition without a regex": (
         lambda: tune(script(), metric_definitions=[{"Name": "loss"}]),
-        'it takes [{"Name": ..., "Regex": ...}, ...]',
+        '"Name"',
+        '"Regex"',
     ),
     "function with metric definitions": (
         lambda: tune(metric_definitions=[{"Name": "loss", "Regex": "loss=(.*)"}]),
-        "a Python function returns its metrics by name: leave out metric_definitions",
+        "function",
+        "metric_definitions",
     ),
     "function with early stopping": (
         lambda: tune(early_stopping_type="Auto"),
-        'early_stopping_type="Auto" goes by what jobs report while they run',
+        'early_stopping_type="Auto"',
     ),
     "script outside its source": (
         lambda: script() and tune(TrainingScript("../train.py", source_dir="source")),
-        "train.py is not in source_dir source",
+        "train.py",
+        "source_dir",
     ),
     "channel that is no folder": (
         lambda: tune(script(), inputs={"a/b": "."}),
         "channel 'a/b'",
+        "letters",
     ),
     "fixed hyperparameter that is a list": (
         lambda: tune(TrainingScript("train.py", hyperparameters={"layers": [1, 2]})),
-        "hyperparameter 'layers': the value is [1, 2], a list",
+        "'layers'",
+        "[1, 2]",
     ),
     "function's hyperparameters are a list": (
         lambda: tune(PythonFunction(never, hyperparameters=[1])),
-        "the estimator's setting is [1], not a mapping",
+        "[1]",
+        "mapping",
     ),
-    "not a function": (lambda: tune(3), "3 is not a function"),
+    "not a function": (lambda: tune(3), "3", "function"),
     "initial configuration outside": (
         lambda: tune(initial_configurations=[{"x": 2.0}]),
-        "initial configuration 0: x: 2.0",
+        "initial configuration 0",
+        "x",
+        "2.0",
     ),
     "initial configuration with another name": (
         lambda: tune(initial_configurations=[{"y": 9}]),
-        "initial configuration 0: unknown hyperparameter 'y' (known: x)",
+        "initial configuration 0",
+        "'y'",
+        "known: x",
     ),
-    "journal in a missing folder": (lambda: tune(journal="nowhere/study.db"), "folder"),
-    "journal that is text": (lambda: tune(journal="text.db"), "text.db is not a"),
+    "journal in a missing folder": (lambda: tune(journal="nowhere/study.db"), "nowhere", "folder"),
+    "journal that is text": (lambda: tune(journal="text.db"), "text.db", "journal"),
     "journal that is another database": (
         lambda: tune(journal="other.db"),
-        "other.db is an SQLite file",
+        "other.db",
+        "SQLite",
+        "journal",
     ),
     "journal of a newer schema": (
         lambda: tune(journal="newer.db"),
-        "journal newer.db has schema 99, written by a newer byohpo",
+        "newer.db",
+        "99",
+        "newer byohpo",
     ),
-    "objective is a number": (lambda: tune(objective=3), "objective_metric_name is 3, not a list"),
-    "objective twice": (lambda: tune(objective=["a", "a"]), "an objective metric is named twice: a, a"),
-    "ranges are a list": (lambda: tune(ranges=[1]), "hyperparameter_ranges is [1], not a mapping"),
-    "options are text": (lambda: tune(strategy_options="a"), "the options of plugin 'random' is 'a', not a mapping"),
+    "objective is a number": (lambda: tune(objective=3), "objective_metric_name is 3"),
+    "objective twice": (lambda: tune(objective=["a", "a"]), "twice", "a, a"),
+    "ranges are a list": (lambda: tune(ranges=[1]), "hyperparameter_ranges is [1]"),
+    "options are text": (lambda: tune(strategy_options="a"), "plugin 'random'", "'a'"),
     "option that is not finite": (
         lambda: tune(strategy="pso", strategy_options={"inertia": float("nan")}),
-        "plugin 'pso': the option inertia is nan",
+        "plugin 'pso'",
+        "option inertia is nan",
     ),
     "options that JSON cannot hold": (
         lambda: tune(strategy="pso", strategy_options={"inertia": object()}),
-        "plugin 'pso': the option inertia is <object object at",
+        "plugin 'pso'",
+        "inertia",
+        "<object object at",
     ),
     "initial configurations are text": (
         lambda: tune(initial_configurations="abc"),
-        "initial_configurations is 'abc', not",
+        "initial_configurations is 'abc'",
     ),
-    "extension is a triple": (lambda: tune(extensions=[("median", {}, 1)]), "neither a name nor a pair"),
-    "tags are numbers": (lambda: tune(tags=[1]), 'tags has 1; it takes [{"Key": ..., "Value": ...}, ...]'),
-    "journal is a number": (lambda: tune(journal=3), "journal is 3, not a path"),
-    "job name is a number": (lambda: tune(job_name=3), "the job name is 3"),
-    "inputs are text": (lambda: tune(script(), inputs="data"), "inputs is 'data', not a mapping"),
-    "channel is nothing": (lambda: tune(script(), inputs={"training": None}), "channel 'training' is None"),
-    "script is a number": (lambda: tune(TrainingScript(3)), "a training script's path is 3"),
-    "categories are text": (lambda: tune(ranges={"c": CategoricalParameter("abc")}), "values is 'abc', not a list"),
-    "strategy makes nothing": (lambda: tune(strategy=lambda problem: None), "returned None"),
-    "unknown study": (lambda: Tuner.attach("study"), "no study named 'study' (known: none)"),
+    "extension is a triple": (lambda: tune(extensions=[("median", {}, 1)]), "('median', {}, 1)"),
+    "tags are numbers": (lambda: tune(tags=[1]), "tags has 1", '"Key"', '"Value"'),
+    "journal is a number": (lambda: tune(journal=3), "journal is 3"),
+    "job name is a number": (lambda: tune(job_name=3), "job name is 3"),
+    "inputs are text": (lambda: tune(script(), inputs="data"), "inputs is 'data'"),
+    "channel is nothing": (lambda: tune(script(), inputs={"training": None}), "'training' is None"),
+    "script is a number": (lambda: tune(TrainingScript(3)), "path is 3"),
+    "categories are text": (lambda: tune(ranges={"c": CategoricalParameter("abc")}), "values is 'abc'"),
+    "strategy makes nothing": (lambda: tune(strategy=lambda problem: None), "<lambda>", "None"),
+    "unknown study": (lambda: Tuner.attach("study"), "'study'", "known: none"),
 }
 
 
@@ -232,13 +263,13 @@ def strange_journals():
 @pytest.mark.usefixtures("strange_journals")
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input_is_told_in_one_line_before_any_job(case):
-    """The line names the thing and the way out, and nothing is left behind."""
-    attempt, expected = CASES[case]
+    """The line names the thing, the value and the way out, and nothing is left behind."""
+    attempt, *words = CASES[case]
     before = {path.name for path in Path().iterdir()} | {"train.py"}
     with pytest.raises(ByohpoError) as raised:
         attempt()
     message = str(raised.value)
-    assert expected in message
+    assert all(word in message for word in words), message
     assert "\n" not in message
     assert {path.name for path in Path().iterdir()} | {"train.py"} == before
 
@@ -246,7 +277,7 @@ def test_bad_input_is_told_in_one_line_before_any_job(case):
 def test_an_unknown_study_lists_the_known_ones():
     """So that a typo is seen."""
     Tuner(lambda h: 1.0, "loss", X, strategy="random", progress=False).fit(job_name="known")
-    with pytest.raises(UnknownStudy, match=r"no study named 'knwon' \(known: known\)"):
+    with pytest.raises(UnknownStudy, match=r"'knwon'.*known: known"):
         Tuner.attach("knwon")
 
 

@@ -47,7 +47,7 @@ def test_a_study_needs_no_file():
 def test_fit_takes_what_programs_say_to_sagemakers_own_tuner():
     """The third argument is not `wait`."""
     tuner = Tuner(lambda h: h["x"], "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", progress=False)
-    with pytest.raises(InvalidInput, match="include_cls_metadata is for jobs that SageMaker's own tuner starts"):
+    with pytest.raises(InvalidInput, match=r"include_cls_metadata.*SageMaker"):
         tuner.fit(None, "one", include_cls_metadata=True)
     assert tuner.fit(None, "two", False).jobs == 1
 

@@ -30,7 +30,7 @@ def test_processes_evaluate_importable_functions():
 
     study = tune(PythonFunction(colorsys.rgb_to_yiq, processes=True), max_jobs=1, max_parallel_jobs=1)
     assert "missing 2 required positional arguments" in study.trials[0].reason
-    with pytest.raises(InvalidInput, match="move it to the top level of a module"):
+    with pytest.raises(InvalidInput, match=r"<lambda>.*top level of a module"):
         PythonFunction(lambda h: 1.0, processes=True)
 
 
@@ -38,7 +38,7 @@ def test_processes_evaluate_importable_functions():
 def test_a_function_whose_name_leads_elsewhere_is_not_taken_for_what_is_there(function):
     """A bound method is not its class's, and a wrapper that bears a name is not what it wraps."""
     tune(function, max_jobs=2, max_parallel_jobs=1)
-    with pytest.raises(InvalidInput, match="cannot import"):
+    with pytest.raises(InvalidInput, match=function.__qualname__.rpartition(".")[2]):
         Tuner.attach("s", journal="studies.db", progress=False).resume(max_jobs=4)
     assert attach(estimator=function).resume(max_jobs=4).jobs == 4
 
@@ -56,12 +56,12 @@ def test_what_only_this_program_has_cannot_go_on_in_another():
 
     ranges = {"x": ContinuousParameter(0, 1)}
     for estimator, strategy, message in (
-        (objective, Here, "'Here'.*exists only in this program"),
-        (lambda hyperparameters: 1.0, "random", "exists only in this program"),
-        (THRICE.times, "random", "Times.times exists only in this program"),
-        (hidden, "random", "objective exists only in this program"),
+        (objective, Here, "'Here'"),
+        (lambda hyperparameters: 1.0, "random", "<lambda>"),
+        (THRICE.times, "random", "Times.times"),
+        (hidden, "random", "objective"),
     ):
         with pytest.raises(InvalidInput, match=message):
             Tuner(estimator, "loss", ranges, strategy=strategy, progress=False).fit(wait=False)
-    with pytest.raises(InvalidInput, match="needs a journal on disk"):
+    with pytest.raises(InvalidInput, match="journal"):
         Tuner(objective, "loss", ranges, strategy="random", journal=":memory:", progress=False).fit(wait=False)

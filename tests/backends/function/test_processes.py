@@ -1,6 +1,7 @@
 """Python functions in processes of their own: what they answer, and how they end."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -111,7 +112,7 @@ def test_a_ctrl_c_on_the_terminal_does_not_reach_the_evaluations(functions):
     """The terminal sends it to the whole group: what runs is waited for, and is a result."""
     with start_driver("waiting") as driver:
         os.killpg(driver.pid, signal.SIGINT)
-        wait_for(lambda: "Ctrl-C again stops them" in driver.stderr.readline())
+        wait_for(lambda: "Ctrl-C again" in driver.stderr.readline())
         Path("go").touch()
         driver.communicate(timeout=DEADLINE)
     study = Tuner.attach("s", journal="s.db").study
@@ -130,7 +131,7 @@ def test_a_second_ctrl_c_stops_the_evaluations(functions):
     """They are killed with what they started, and journaled as stopped; the study can go on."""
     with start_driver("parent") as driver:
         driver.send_signal(signal.SIGINT)
-        wait_for(lambda: "Ctrl-C again stops them" in driver.stderr.readline())
+        wait_for(lambda: "Ctrl-C again" in driver.stderr.readline())
         driver.send_signal(signal.SIGINT)
         driver.communicate(timeout=DEADLINE)
     assert not any(map(alive, noted()))
@@ -214,5 +215,5 @@ def test_a_second_ctrl_c_is_heeded_while_a_failed_plugin_waits_for_its_evaluatio
         """)
     )
     done = subprocess.run([sys.executable, "driver.py"], capture_output=True, text=True, check=False, timeout=DEADLINE)
-    assert "failed in stop: RuntimeError: no idea" in done.stderr
+    assert re.search("'Failing'.*stop.*RuntimeError: no idea", done.stderr)
     assert [str(trial.status) for trial in Tuner.attach("s", journal="s.db").study.trials] == ["Stopped"]

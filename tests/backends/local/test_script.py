@@ -239,7 +239,7 @@ def test_slots_share_the_cores(monkeypatch):
 def test_an_interpreter_that_is_not_there_is_refused():
     """Before any job; a relative path leads from here, not from the job's folder."""
     for python in ("/no/such/python", "no-such-python", "bin/mine"):
-        with pytest.raises(InvalidInput, match=f"python of the training script is '{python}', which cannot be run"):
+        with pytest.raises(InvalidInput, match=f"python.*'{python}'"):
             tune(estimator=TrainingScript(write(SCRIPT), python=python))
     assert not Path("byohpo-jobs").exists()
     Path("bin").mkdir()
@@ -385,7 +385,7 @@ def test_a_second_ctrl_c_stops_the_jobs():
     driver = subprocess.Popen([sys.executable, "driver.py", "ledger"], stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(list(Path().glob("byohpo-jobs/*/*/claim"))) == 2)
     driver.send_signal(signal.SIGINT)
-    wait_for(lambda: "Ctrl-C again stops them" in driver.stderr.readline())
+    wait_for(lambda: "Ctrl-C again" in driver.stderr.readline())
     driver.send_signal(signal.SIGINT)
     assert driver.wait(DEADLINE) != 0
     driver.stderr.close()
