@@ -8,8 +8,6 @@ from multiprocessing import get_context
 
 import pytest
 
-from byohpo_core.study.events import EventKind
-
 COUNTS = Counter()
 
 
@@ -42,9 +40,9 @@ def placeless(events):
     """The jobs that were given up as their study was over, before the account had a place for them."""
     last, found = {}, set()
     for event in events:
-        if event.kind is EventKind.Intended:
+        if event.kind == "intended":
             last[event.body["trial"]] = event.body["job"]
-        elif event.kind is EventKind.Retried and event.body["reason"].startswith("it had no place"):
+        elif event.kind == "retried" and event.body["reason"].startswith("it had no place"):
             found.add(last[event.body["trial"]])
     return found
 
@@ -52,15 +50,13 @@ def placeless(events):
 def compare(events, jobs):
     """A job for every attempt that was intended and no other; a further attempt only after a failure that passes."""
     given_up = placeless(events)
-    intended = [
-        event.body for event in events if event.kind is EventKind.Intended and event.body["job"] not in given_up
-    ]
+    intended = [event.body for event in events if event.kind == "intended" and event.body["job"] not in given_up]
     names = [body["job"] for body in intended]
     assert len(set(names)) == len(names)
     assert set(jobs) == set(names)
     assert all(job.status in ("Completed", "Failed", "Stopped") for job in jobs.values())
     assert all(job.processes_started <= 1 for job in jobs.values())
-    finished = Counter(event.body["trial"] for event in events if event.kind is EventKind.Finished)
+    finished = Counter(event.body["trial"] for event in events if event.kind == "finished")
     assert set(finished.values()) == {1}
     assert finished.keys() >= {body["trial"] for body in intended}
     last = {}

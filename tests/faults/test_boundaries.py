@@ -1,7 +1,9 @@
 """The driver dies at every boundary of the journal: children forked from a warm parent, killed with SIGKILL."""
 
+import inspect
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -24,11 +26,8 @@ from byohpo_core import (
     Tuner,
     register,
 )
-from byohpo_core.backends.simulated import SimulatedBackend
-from byohpo_core.driving.driver import Driver
+from byohpo_core.driving.session import Driver, Session
 from byohpo_core.journal.sqlite import SqliteLog
-from byohpo_core.plugins.finding import find
-from byohpo_core.plugins.options import option_parameters
 
 RANGES = {
     "x": ContinuousParameter(-5, 5),
@@ -73,10 +72,13 @@ def compass_search(problem):
     return Blocking(problem, compass)
 
 
-ALGORITHMS = sorted(
-    entry.name for entry in entry_points(group="byohpo.algorithms") if entry.dist.name.startswith("byohpo-plugin-")
-)
-BY_MODE = [name for name in ALGORITHMS if "mode" in option_parameters(find(name).plugin)]
+CLASSES = {
+    entry.name: entry.load()
+    for entry in sorted(entry_points(group="byohpo.algorithms"))
+    if entry.dist.name.startswith("byohpo-plugin-")
+}
+ALGORITHMS = [*CLASSES]
+BY_MODE = [name for name in ALGORITHMS if "mode" in inspect.signature(CLASSES[name]).parameters]
 STUDIES = [
     *((name, "mixed", None) for name in (*ALGORITHMS, "compass")),
     *((name, "small", None) for name in ALGORITHMS),
@@ -155,7 +157,7 @@ def in_child(work, dies_at=None):
 
 
 def die_at(commit, moment):
-    append, stop = SqliteLog.append, SimulatedBackend.stop
+    append, connect = SqliteLog.append, Simulated.connect
     left = commit
 
     def dying(log, events):
@@ -167,12 +169,19 @@ def die_at(commit, moment):
             os.kill(os.getpid(), signal.SIGKILL)
         left -= 1
 
-    def dying_at_a_stop(backend, trials):
-        if left <= 0 and moment == "at the stop":
-            os.kill(os.getpid(), signal.SIGKILL)
-        stop(backend, trials)
+    def connecting(*arguments):
+        backend = connect(*arguments)
+        stop = backend.stop
 
-    SqliteLog.append, SimulatedBackend.stop = dying, dying_at_a_stop
+        def dying_at_a_stop(trials):
+            if left <= 0 and moment == "at the stop":
+                os.kill(os.getpid(), signal.SIGKILL)
+            stop(trials)
+
+        backend.stop = dying_at_a_stop
+        return backend
+
+    SqliteLog.append, Simulated.connect = dying, connecting
 
 
 @pytest.fixture
@@ -189,18 +198,18 @@ def fresh():
 
 
 def test_the_studies_have_both_modes():
-    """The default where there are four slots, and the other by its name."""
+    """With four slots each of these algorithms is asynchronous by default; the studies name the other mode."""
     assert len(BY_MODE) == 9
     space = SearchSpace(RANGES)
     for objectives, names in ((1, set(BY_MODE) - {"nsga2"}), (2, {"nsga2"})):
         named = tuple(Objective(str(number), "Minimize") for number in range(objectives))
         for name in names:
-            assert find(name).plugin(Problem(space, named, 1, 16, 4)).mode == "asynchronous"
+            assert CLASSES[name](Problem(space, named, 1, 16, 4)).mode == "asynchronous"
 
 
 @pytest.mark.parametrize(("strategy", "space", "mode"), STUDIES, ids=str)
 def test_a_driver_killed_at_any_boundary_resumes_as_if_nothing_had_happened(strategy, space, mode, fresh, long, counts):
-    """Before and after each commit; then the resume is killed at one of its first boundaries too."""
+    """A driver is killed before or after each commit, and its resume at one of the first; the study ends the same."""
     whole = fresh()
     fit(strategy, space, whole, mode)
     expected = outcome(whole)
@@ -230,7 +239,7 @@ def test_a_driver_killed_at_any_boundary_resumes_as_if_nothing_had_happened(stra
 def stopped_by_its_user(monkeypatch):
     """Somebody calls `stop_tuning_job` when five trials have finished, and again after a crash."""
     monkeypatch.setattr(
-        Tuner, "_stop_requested", lambda tuner, *_: "stopped" if tuner.study.finished_count >= FINISHED else None
+        Session, "_stop_requested", lambda session: "stopped" if session.study.finished_count >= FINISHED else None
     )
 
 
@@ -242,7 +251,7 @@ def left_by_ctrl_c(monkeypatch):
         study = driver.study
         asked = any(map(study.stopping, study.running)) or any(trial.status == "Stopped" for trial in study.trials)
         if study.finished_count >= FINISHED and not asked:
-            driver._interrupts = 2
+            driver._interrupts.count = 2
         heed(driver)
 
     monkeypatch.setattr(Driver, "_follow_stop_requests", pressed)
@@ -253,7 +262,7 @@ FINISHED = 5
 
 @pytest.mark.parametrize("cut_short", [stopped_by_its_user, left_by_ctrl_c], ids=lambda cut: cut.__name__)
 def test_jobs_that_the_user_stops_are_stopped_whatever_dies(cut_short, fresh, long, counts, monkeypatch):
-    """A stop is journaled before it is done, and repeated by the next driver."""
+    """A stop is in the journal before it is done, so the next driver repeats it."""
     cut_short(monkeypatch)
 
     def to_the_end(work, path):
@@ -300,7 +309,7 @@ class House:
 
 
 def test_a_changed_plugin_is_named_and_its_restart_survives_every_death(fresh, long, counts, monkeypatch):
-    """Another version of the module on disk: `Diverged`, then `restart_algorithm`, killed at each of its boundaries."""
+    """A changed plugin raises `Diverged`; `restart_algorithm` goes on, wherever it is killed."""
     monkeypatch.syspath_prepend(str(Path.cwd()))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
@@ -314,7 +323,7 @@ def test_a_changed_plugin_is_named_and_its_restart_survives_every_death(fresh, l
             resume(path)
         except Exception as error:  # noqa: BLE001 - as for a training script: its failure is the trial's
             assert type(error).__name__ == "Diverged"  # noqa: PT017
-            assert "plugin 'House' (house:House) changed its mind about trial 0" in str(error)  # noqa: PT017
+            assert re.search(r"'House' \(house:House\).*\btrial 0\b", str(error))  # noqa: PT017
         else:
             raise AssertionError("the change went unnoticed")
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob
 from sagemaker_account import METRICS, RANGES, REQUEST
+from sagemaker_inside import Aws
 
 from byohpo_core import StudyBusy, TrainingJob, Tuner
-from byohpo_core.backends.sagemaker.aws import Aws
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.sqlite import SqliteLog
 
@@ -210,7 +210,7 @@ def at_moment(moment, number, owners=(SqliteLog, Aws)):
 def test_a_driver_killed_at_any_moment_leaves_no_job_behind_and_makes_none_twice(
     strategy, owner, account, long, counts, check_jobs
 ):
-    """Before and after each commit, and calls to AWS; then the resume is killed too, once."""
+    """A driver is killed before or after each commit or call to AWS, and its resume once; none is lost or doubled."""
     draw = random.Random(1)
     assert told(in_child(lambda: fit(account, strategy, "whole", "whole.db"))) == "ended"
     expected = outcome("whole.db", "whole")
@@ -282,7 +282,7 @@ def wait_for_stop(child):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_of_two_machines_with_one_study_one_goes_on_and_the_other_stops(strategy, account, long, counts, check_jobs):
-    """One driver sleeps while another machine takes the study over, and wakes when that has ended, or at once."""
+    """A driver sleeps while another machine takes the study over, and wakes before or after that one's end."""
     assert told(in_child(lambda: fit(account, strategy, "whole", "whole.db"))) == "ended"
     expected = outcome("whole.db", "whole")
     busy = Counter()
