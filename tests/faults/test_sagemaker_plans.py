@@ -8,10 +8,10 @@ from collections import Counter
 from contextlib import contextmanager
 from functools import cache, partial
 
-import attrs
 import pytest
 from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob, VirtualClock
 from sagemaker_account import METRICS, RANGES, REQUEST
+from sagemaker_inside import Prices
 
 from byohpo_core import ContinuousParameter, InvalidInput, TrainingJob, Tuner
 
@@ -207,7 +207,7 @@ def spend(seed):
     faults = Faults(seed, {"capacity": 0.1, "internal": 0.2, "spot": 0.3, "slow_start": 0.2, "metric_missing": 0.1})
     with account(timed, faults) as emulator:
         job = TrainingJob(request, instance_types=types, prices=prices, clock=emulator.clock, poll_seconds=runtime / 6)
-        reservation = attrs.evolve(job, request=request).reservation()
+        reservation = Prices(prices).reservation(request, types)
         max_cost = reservation * draw.uniform(1, 10)
         study = Tuner(
             job,
