@@ -51,11 +51,11 @@ class Layout(NamedTuple):
 
     def create(self, hyperparameters: Mapping[str, Any], channels: Mapping[str, str]) -> None:
         """Create the folders, the configuration files and a symbolic link for each channel."""
-        self.prepare(on_the_wire(hyperparameters), channels)
+        self.create_folders(on_the_wire(hyperparameters), channels)
         for channel, place in channels.items():
             (self.data / channel).symlink_to(place)
 
-    def prepare(
+    def create_folders(
         self, hyperparameters: Mapping[str, str], channels: Iterable[str], resources: Mapping[str, Any] | None = None
     ) -> None:
         """Create the folders and the configuration files, from hyperparameters in their form on the wire."""

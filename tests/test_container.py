@@ -78,7 +78,7 @@ def test_what_the_wire_carries_comes_back():
 def test_a_container_can_be_prepared_from_what_the_wire_carries(tmp_path):
     """The files hold the texts as they came, and the instance type that the driver of SDK v3 reads."""
     layout = Layout(tmp_path / "ml")
-    layout.prepare({"s": '"a"', "bare": "adam"}, ["train"], resource_configuration("ml.m5.large", "eth0"))
+    layout.create_folders({"s": '"a"', "bare": "adam"}, ["train"], resource_configuration("ml.m5.large", "eth0"))
     assert json.loads((layout.config / "hyperparameters.json").read_text()) == {"s": '"a"', "bare": "adam"}
     resources = json.loads((layout.config / "resourceconfig.json").read_text())
     assert (resources["current_instance_type"], resources["network_interface_name"]) == ("ml.m5.large", "eth0")

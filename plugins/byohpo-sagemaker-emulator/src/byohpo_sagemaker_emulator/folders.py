@@ -50,7 +50,7 @@ class Folders:
         Raises JobError if a channel or the place of the checkpoints is not supported.
         """
         layout = self.layout
-        layout.prepare(self.wire, self.channels, self.resources)
+        layout.create_folders(self.wire, self.channels, self.resources)
         for channel in self._request.get("InputDataConfig") or ():
             download_channel(self.storage, channel, layout.data / channel["ChannelName"])
         if not self.mount and (layout.data / _DRIVERS).is_dir():
