@@ -55,7 +55,7 @@ VERDICTS = {
         "Failed",
         "2 attempts failed, the last: spot",
     ),
-    "lost, which no limit counts": (LOST, ended("Lost"), "retried", "the job was lost"),
+    "lost, which no limit counts": (f"{LOST}; retry 0; run 0", ended("Lost"), "retried", "the job was lost"),
     "interrupted after it was lost": (
         f"{RUNS}; again 0; run 0",
         ended("Interrupted", reason="spot"),
