@@ -5,6 +5,8 @@ Journals store them in this form only, and other processes receive them in it.
 
 import re
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -80,18 +82,29 @@ def restore_function(name: str, folder: str | None = None) -> _Function:
         ) from error
 
 
+_users: Counter[str] = Counter()
+"""How many need each folder that was put on the path here."""
+_path_lock = threading.Lock()
+
+
 @contextmanager
 def on_path(folder: str | None) -> Iterator[None]:
-    """Put a folder on `sys.path` for the duration of the block."""
-    if folder is None or folder in sys.path:
-        yield
-        return
-    sys.path.insert(0, folder)
+    """A context in which modules can be imported from this folder too. Several threads may be in it at once."""
+    with _path_lock:
+        needed = folder is not None and (folder in _users or folder not in sys.path)
+        if needed and not _users[str(folder)]:
+            sys.path.insert(0, str(folder))
+        _users.update([str(folder)] if needed else [])
     try:
         yield
     finally:
-        with suppress(ValueError):  # other code has removed it
-            sys.path.remove(folder)
+        if needed:
+            with _path_lock:
+                _users[str(folder)] -= 1
+                if not _users[str(folder)]:
+                    del _users[str(folder)]
+                    with suppress(ValueError):  # somebody else has taken it away
+                        sys.path.remove(str(folder))
 
 
 def folder_of(function: _Function) -> str | None:

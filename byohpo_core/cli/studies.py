@@ -157,9 +157,11 @@ def _pull(options: argparse.Namespace) -> int:
     journal = open_journal(options.journal)
     if options.name in [name for log in journal.logs() for name in (log.name, log.id)]:
         raise StudyExists(f"journal {journal.path} already has the study {options.name!r}")
-    log = fetch_study(journal, options.name, None, options.mirror or os.environ.get("BYOHPO_MIRROR") or None)
+    mirror = options.mirror or os.environ.get("BYOHPO_MIRROR") or None
+    log = fetch_study(journal, options.name, None, mirror)
     if log is None:
-        raise UnknownStudy(f"no study named {options.name!r} is found among the jobs of this AWS account")
+        where = mirror or "the jobs of this AWS account (are its credentials and region set?)"
+        raise UnknownStudy(f"there is no study named {options.name!r} at {where}")
     print(f"{log.name} ({log.id}) is now in {journal.path}: {log.last() + 1} events")
     return 0
 

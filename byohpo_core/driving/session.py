@@ -44,6 +44,7 @@ class Session:
     """One study while this process drives it.
 
     *estimator* is the user's estimator, if there is one. *loaded* holds the plugin classes that are known already.
+    *publish* is handed the study as soon as it is driven or found to have ended.
     """
 
     def __init__(
@@ -52,13 +53,13 @@ class Session:
         estimator: Estimator | None,
         loaded: Mapping[str, Loaded],
         stop_request: StopRequest,
+        publish: Callable[[Study], None],
         *,
         progress: bool = True,
     ) -> None:
         self.log = log
-        self.study: Study | None = None
-        """The study, from the moment when it is driven or found to have ended."""
         self._stop_request = stop_request
+        self._publish = publish
         self._estimator = estimator
         self._loaded = dict(loaded)
         self._progress = progress
@@ -78,10 +79,11 @@ class Session:
             if limits:
                 _check_raised(limits, self.log.study())
             if not (changed or restart_algorithm) and has_ended(self.log.read()):
-                self.study = self.log.study()
-                return self.study
+                return self._ended()
             estimator = restore_estimator(manifest.backend, self._estimator)
             log, manifest = self._leveled(estimator, manifest)
+            if self._stop_request.reason is not None:  # asked for meanwhile; that needs no plugin
+                return self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())
             changed = _changed(limits, manifest)
             if changed or restart_algorithm:
                 return self._drive_new_epoch(log, manifest, estimator, changed)
@@ -100,12 +102,18 @@ class Session:
             self._stop_request.make()
             manifest = Manifest.of(self.log)
             if has_ended(self.log.read()):
-                self.study = self.log.study()
+                self._ended()
                 return True
             estimator = restore_estimator(manifest.backend, self._estimator)
             log, manifest = self._leveled(estimator, manifest)
             self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())
         return True
+
+    def _ended(self) -> Study:
+        """The study as it ended."""
+        study = self.log.study()
+        self._publish(study)
+        return study
 
     def _leveled(self, estimator: Estimator, manifest: Manifest) -> tuple[EventLog, Manifest]:
         """The log that the driver writes to, and the manifest. A mirror may have newer events than the journal."""
@@ -149,10 +157,10 @@ class Session:
         unwritten: Sequence[Event] = (),
     ) -> Study:
         with ExitStack() as stack:
-            stack.enter_context(on_path(manifest.backend.get("folder")))  # for the function's late imports
+            stack.enter_context(on_path(_folder(manifest)))  # for the function's late imports
             backend = estimator.connect(study, manifest.settings)
             stack.callback(backend.close)
-            self.study = study
+            self._publish(study)
             if self._progress:
                 plugins.listen("progress", stack.enter_context(Progress()))
             if backend.jobs_survive:
@@ -191,6 +199,11 @@ def mirrored_or_forgotten(estimator: Estimator, log: EventLog, forget: Callable[
     except BaseException:
         forget(log)
         raise
+
+
+def _folder(manifest: Manifest) -> str | None:
+    """The folder of a tuned function's module. Other kinds may mean something else by that word."""
+    return manifest.backend.get("folder") if "function" in manifest.backend else None
 
 
 def _changed(limits: Mapping[str, int], manifest: Manifest) -> dict[str, int]:

@@ -6,14 +6,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from byohpo_core.errors import one_line
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
-
-if TYPE_CHECKING:
-    pass
 
 Row: TypeAlias = Mapping[str, Any]
 TIMES = ("TrainingStartTime", "TrainingEndTime")

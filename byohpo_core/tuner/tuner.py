@@ -147,11 +147,12 @@ class Tuner:
         """Set every attribute, for a new tuner and an attached one alike."""
         self._journal = journal
         self._estimator: Any = estimator
+        self._prepared: Any = None
+        """The estimator as `fit` prepared it; the study goes on with that one."""
         self._loaded = dict(loaded)
         self._progress = progress
         self._plan = self._base_name = None
         self._log = log
-        self._session: Session | None = None
         self._study: Study | None = None
         self._working: StopRequest | None = None
         """Set while this tuner drives a study or prepares to."""
@@ -159,8 +160,6 @@ class Tuner:
     @property
     def study(self) -> Study | None:
         """The study, or None before `fit`: live while this tuner drives it, else as of the first access."""
-        if self._session is not None and self._session.study is not None:
-            return self._session.study
         if self._study is None and self._log is not None:
             self._study = self._log.study()
         return self._study
@@ -186,7 +185,7 @@ class Tuner:
         if self._plan is None:
             raise InvalidInput("this tuner is attached to a study: resume() goes on; for a new study make a Tuner")
         with self._at_work() as stop_request:
-            manifest, estimator = self._prepared(self._plan, inputs)
+            manifest, estimator = self._prepare(self._plan, inputs)
             if not wait:
                 check_detachable(self._journal.path, estimator, self._loaded.values())
             known = imported(self._journal, manifest.warm_start_from)
@@ -198,8 +197,8 @@ class Tuner:
                 return self._detached(log, estimator)
             with log.hold():
                 mirrored = mirrored_or_forgotten(estimator, log, self._journal.forget)
-                session = self._session_of(log, stop_request)
-                return session.begin(mirrored, manifest, estimator)
+                self._log, self._study, self._prepared = log, None, estimator
+                return self._session(log, stop_request).begin(mirrored, manifest, estimator)
 
     def tune(self, inputs: Any = None, job_name: str | None = None, wait: bool = True) -> Study:
         """The same as `fit`, as the SDK's third version calls it."""
@@ -253,7 +252,7 @@ class Tuner:
         }
         log = self._known_log()
         with self._at_work() as stop_request:
-            session = self._session_of(log, stop_request)
+            session = self._session(log, stop_request)
             return session.go_on(limits, restart_algorithm=restart_algorithm, take_over=take_over)
 
     def stop_tuning_job(self, *, take_over: bool = False) -> bool:
@@ -263,12 +262,12 @@ class Tuner:
         algorithm is needed. *take_over* breaks a lock that another host left behind; without it such a study raises
         `StudyLocked`, and the driver is asked all the same, should it still run.
         """
-        if self._working is not None:
-            self._working.make()
+        if (working := self._working) is not None:
+            working.make()
             return False
         log = self._known_log()
         with self._at_work() as stop_request:
-            return self._session_of(log, stop_request).end(take_over=take_over)
+            return self._session(log, stop_request).end(take_over=take_over)
 
     def analytics(self) -> Analytics:
         """The results as a table: `analytics().dataframe()` has one row a trial."""
@@ -289,7 +288,7 @@ class Tuner:
             raise InvalidInput("there is no best estimator: no trial has a result")
         if self._estimator is None:
             raise InvalidInput("give the SDK's Estimator: Tuner.attach(..., estimator=...).best_estimator()")
-        estimator = restore_estimator(Manifest.of(self._known_log()).backend, self._estimator)
+        estimator = restore_estimator(Manifest.of(self._known_log()).backend, self._prepared or self._estimator)
         return estimator.attached_to(best)
 
     def describe(self) -> dict[str, Any]:
@@ -297,21 +296,23 @@ class Tuner:
         study = self._known_study()
         return {**describe(study), "Manifest": Manifest.of(self._known_log()).to_json()}
 
-    def _session_of(self, log: EventLog, stop_request: StopRequest) -> Session:
-        """A new session for this study."""
-        self._log, self._study = log, None
-        self._session = Session(log, self._estimator, self._loaded, stop_request, progress=self._progress)
-        return self._session
+    def _session(self, log: EventLog, stop_request: StopRequest) -> Session:
+        """A new session for a study."""
+        given = self._prepared or self._estimator
+        return Session(log, given, self._loaded, stop_request, self._publish, progress=self._progress)
+
+    def _publish(self, study: Study) -> None:
+        self._study = study
 
     def _detached(self, log: EventLog, estimator: Estimator) -> Study:
         """Let another process drive the new study."""
         mirrored_or_forgotten(estimator, log, self._journal.forget)  # fail here rather than in the other process
-        self._log, self._session, self._study = log, None, log.study()
+        self._log, self._study, self._prepared = log, log.study(), estimator
         output = drive_detached(log)
         _logger.warning("study %s is driven by another process, which writes to %s", log.name, output)
         return self._study
 
-    def _prepared(self, plan: Manifest, inputs: Any) -> tuple[Manifest, Estimator]:
+    def _prepare(self, plan: Manifest, inputs: Any) -> tuple[Manifest, Estimator]:
         """The final manifest and estimator of a new study, prepared with the user's inputs."""
         policy = plan.policy
         estimator, job_settings = self._estimator.prepare(plan.problem, plan.settings, inputs)

@@ -38,7 +38,7 @@ class SageMakerBackend(Backend):
         self._study = study
         self._shortest_interval = shortest_interval
         self._watching = Watching(aws, study, template, self._describe, self.now, curves=curves)
-        self._quota = Quota(self.now())
+        self._quota = Quota(self.now)
         self._unfit: set[str] = set()
         """The instance types for which the account's quota is too small for a single job."""
         self._stopping: set[str] = set()
@@ -58,7 +58,7 @@ class SageMakerBackend(Backend):
         refused = [trial for trial, made in self._create(trials) if not made]
         if refused:
             self._quota.wait(refused)
-            self._quota.shrink(len(self._watching), self.now())
+            self._quota.shrink(len(self._watching))
         self._changed_at = self.now()
         self._look_soon()
 
@@ -109,14 +109,14 @@ class SageMakerBackend(Backend):
         """Return the updates, if it is time to look for them."""
         updates: list[Update] = [*self._quota.given_up(self._stopping)]
         most = self._study.problem.max_parallel_jobs
-        self._quota.use(self._start_late, self._watching.__len__, most, self.now())
+        self._quota.use(self._start_late, self._watching.__len__, most)
         if self.now() < self._look_at:
             return updates
         reported, ended = self._watching.look(trials)
         if ended:
             self._stopping -= {it.job_name for it in ended}
             self._changed_at = self.now()
-            self._quota.try_now(self._changed_at)
+            self._quota.try_now()
         quiet = self.now() - self._changed_at
         interval = max(self._shortest_interval, min(LONGEST_INTERVAL, quiet / 10))
         self._look_at = self.now() + interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter

@@ -19,13 +19,14 @@ _logger = logging.getLogger("byohpo")
 class Quota:
     """The jobs that ResourceLimitExceeded has kept from starting, and the number of slots that remain."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self.slots: float = math.inf
         self._waiting: dict[str, Trial] = {}
         self._withdrawn: set[str] = set()
         """The names of waiting jobs that must no longer start."""
         self._pause = QUOTA_PAUSE_SECONDS
-        self._try_at = self._grow_at = now
+        self._try_at = self._grow_at = now()
 
     def __contains__(self, job_name: str) -> bool:
         """Whether this job waits for a free slot."""
@@ -39,8 +40,9 @@ class Quota:
         """Give up all jobs that wait."""
         self._withdrawn |= self._waiting.keys()
 
-    def shrink(self, running: int, now: float) -> None:
+    def shrink(self, running: int) -> None:
         """After a refusal, set the slots to the number of running jobs, at least one. Later `use` tries more."""
+        now = self._now()
         before, self.slots = self.slots, max(1, running)
         self._try_at = now + self._pause * random.uniform(1, 1.2)  # noqa: S311 - jitter
         self._pause = min(LONGEST_QUOTA_PAUSE, 2 * self._pause)
@@ -50,24 +52,24 @@ class Quota:
                 "the account's quota is used up: %d jobs run, %d wait to start", running, len(self._waiting)
             )
 
-    def try_now(self, now: float) -> None:
+    def try_now(self) -> None:
         """Try to start waiting jobs now, since a job has ended and a slot may be free."""
-        self._try_at = now
+        self._try_at = self._now()
 
-    def use(self, start: Callable[[Trial], bool], running: Callable[[], int], most: int, now: float) -> None:
+    def use(self, start: Callable[[Trial], bool], running: Callable[[], int], most: int) -> None:
         """Start waiting jobs if it is time to try again. If none waits, add slots from time to time, up to *most*."""
-        while self._waiting and now >= self._try_at:
+        while self._waiting and self._now() >= self._try_at:
             name, trial = next(iter(self._waiting.items()))
             if not start(trial):
-                self.shrink(running(), now)
+                self.shrink(running())
                 return
             del self._waiting[name]
             self._pause = QUOTA_PAUSE_SECONDS
-            self._grow_at = now + GROW_SECONDS
+            self._grow_at = self._now() + GROW_SECONDS
             self.slots = max(self.slots, running())
-        if not self._waiting and self.slots < most and now >= self._grow_at:
+        if not self._waiting and self.slots < most and self._now() >= self._grow_at:
             self.slots += max(1, self.slots // 2)
-            self._grow_at = now + GROW_SECONDS
+            self._grow_at = self._now() + GROW_SECONDS
 
     def given_up(self, stopping: set[str]) -> Iterator[Ended]:
         """The ends of waiting jobs that will not start, because they are *stopping* or were withdrawn."""
