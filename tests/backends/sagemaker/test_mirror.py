@@ -165,7 +165,7 @@ def test_a_limit_is_measured_by_what_happened_elsewhere(account):
 
 def test_a_study_of_an_earlier_release_goes_on(account):
     """The journal of an earlier release is mirrored, its jobs are found or made again, and its results stay."""
-    (released,) = Path(__file__).parents[2].rglob("0.1.0-2026-11.db")
+    released = Path(__file__).parents[2] / "journal" / "released" / "0.1.0-2026-11.db"
     Path("studies.db").write_bytes(released.read_bytes())
     old = account.attach("cloud")
     assert (old.study.jobs, old.study.finished_count) == (6, 4)
