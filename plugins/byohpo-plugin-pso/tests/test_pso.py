@@ -137,7 +137,7 @@ def test_failed_trials_neither_shrink_nor_stop_the_swarm():
 
 def test_several_objectives_are_refused():
     """The error names the plugin and the objectives."""
-    with pytest.raises(InvalidInput, match=r"'pso'.*\ba\b.*\bb\b.*nsga2"):
+    with pytest.raises(InvalidInput, match=r"'pso'.*\ba\b.*\bb\b.*several"):
         Tuner(lambda h: 0.0, ["a", "b"], {"x": ContinuousParameter(0, 1)}, strategy="pso", journal=":memory:")
 
 
