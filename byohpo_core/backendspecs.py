@@ -87,12 +87,16 @@ class Reported:
     points: Mapping[str, tuple[int, Sequence[float]]]
 
 
+def _outcome(value: Any) -> Outcome:
+    return value if type(value) is Outcome else Outcome(value)
+
+
 @attrs.frozen
 class Ended:
     """The end of a job. `metrics` are its final values; times are seconds on the backend's clock."""
 
     job_name: str
-    outcome: Outcome = attrs.field(converter=Outcome)
+    outcome: Outcome = attrs.field(converter=_outcome)
     metrics: Mapping[str, float] = NOTHING
     reason: str | None = None
     """Why the job failed or stopped, and where its log is."""
@@ -207,6 +211,11 @@ class Estimator(ABC):
         By default the keys are the constructor's arguments. Raises `InvalidInput` for an unknown or a missing key.
         """
         return cls(**checked_arguments(cls, table))
+
+    @classmethod
+    def table_keys(cls) -> Mapping[str, inspect.Parameter]:
+        """The keys that `from_table` accepts, for `byohpo info`; by default the constructor's arguments."""
+        return inspect.signature(cls).parameters
 
     @classmethod
     def in_code(cls, function: str) -> str:

@@ -113,8 +113,8 @@ def story(text, *, max_jobs=6, max_parallel_jobs=2):
     study = open_journal(":memory:").create("s", {"problem": problem}).blank_study()
     for line in filter(None, text.split("; ")):
         verb, *words = line.split()
-        happening = _happening(study, problem, verb, words)
-        study.apply(Event(study.sequence, happening.kind, float(study.sequence), happening.body))
+        kind, body = _happening(study, problem, verb, words)
+        study.apply(Event(study.sequence, kind, float(study.sequence), body))
     return study
 
 

@@ -68,8 +68,9 @@ def _info(options: argparse.Namespace) -> int:
     if found.distribution is not None:
         print(f"{found.distribution} {found.version}")
     if found.group == BACKENDS:
-        parameters: Mapping[str, inspect.Parameter] | None = inspect.signature(found.plugin).parameters
-        print(f'in a TOML file: a table [estimator] with kind = "{found.name}"')
+        estimator: Any = found.plugin
+        parameters: Mapping[str, inspect.Parameter] | None = estimator.table_keys()
+        print(f'in a TOML file: a table [estimator] with kind = "{found.name}" and these keys')
     else:
         parameters = option_parameters(found.plugin)
     if parameters is None:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from byohpo_core.cli.exit_codes import NO_RESULT
 from byohpo_core.cli.plugins import print_columns
-from byohpo_core.driving.next_step import next_step
 from byohpo_core.errors import StudyExists, UnknownStudy
-from byohpo_core.study.study import Study
 
 if TYPE_CHECKING:
+    from byohpo_core.study.study import Study
     from byohpo_core.tuner.tuner import Tuner
 
 _FORMAT = r"""
@@ -160,13 +159,13 @@ def _pull(options: argparse.Namespace) -> int:
     mirror = options.mirror or os.environ.get("BYOHPO_MIRROR") or None
     log = fetch_study(journal, options.name, None, mirror)
     if log is None:
-        where = mirror or "the jobs of this AWS account (are its credentials and region set?)"
-        raise UnknownStudy(f"there is no study named {options.name!r} at {where}")
+        where = "among the jobs of this AWS account" if mirror is None else f"at {mirror}"
+        raise UnknownStudy(f"there is no study named {options.name!r} {where}")
     print(f"{log.name} ({log.id}) is now in {journal.path}: {log.last() + 1} events")
     return 0
 
 
-def _tell(study: Study) -> int:
+def _tell(study: "Study") -> int:
     from byohpo_core.results.table import as_table, rows
 
     print(as_table(rows(study)))
@@ -176,6 +175,7 @@ def _tell(study: Study) -> int:
 
 def _studies(options: argparse.Namespace) -> int:
     from byohpo_core.driving.manifest import Manifest
+    from byohpo_core.driving.next_step import next_step
     from byohpo_core.journal import open_journal
 
     journal = open_journal(options.journal)

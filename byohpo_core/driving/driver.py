@@ -241,7 +241,8 @@ class Driver:
 
     def _record(self, happening: Happening) -> None:
         """Apply an event to the study now and write it with the next commit."""
-        event = Event(self.study.sequence, happening.kind, self.study.now, happening.body)
+        kind, body = happening
+        event = Event(self.study.sequence, kind, self.study.now, body)
         self.study.apply(event)
         self._pending.append(event)
 

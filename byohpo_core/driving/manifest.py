@@ -43,7 +43,7 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            **self.epoch().body,
+            **self.epoch()[1],
             "backend": dict(self.backend),
             "settings": self.settings.to_json(),
             "policy": attrs.asdict(self.policy),

@@ -142,8 +142,8 @@ class Session:
         specs = tuple(self._class_of(spec).spec(spec.options) for spec in manifest.plugins)
         manifest = attrs.evolve(manifest, problem=problem, plugins=specs)
         with closing(self._build(manifest)) as plugins:
-            epoch = manifest.epoch()
-            event = Event(study.sequence, epoch.kind, study.now, epoch.body)
+            kind, body = manifest.epoch()
+            event = Event(study.sequence, kind, study.now, body)
             study.apply(event)
             return self._drive(log, manifest, estimator, plugins, study, [event])
 

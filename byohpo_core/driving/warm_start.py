@@ -33,7 +33,7 @@ def imported(journal: Journal, ids: Sequence[str]) -> list[Event]:
     """The first events of a new study: its parents' results, without repeats and stopped jobs."""
     parents = [journal.find(study_id).study() for study_id in ids]
     known = [events.imported(parent.id, _results(parent)) for parent in parents]
-    return [Event(number, it.kind, 0.0, it.body) for number, it in enumerate(known)]
+    return [Event(number, kind, 0.0, body) for number, (kind, body) in enumerate(known)]
 
 
 def _results(parent: Study) -> list[ImportedTrial]:

@@ -7,7 +7,7 @@ from its manifest and its events (`study/fold.py`). docs/journal.md shows how to
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, NotRequired, TypeAlias, TypedDict
 
 import attrs
 
@@ -43,11 +43,8 @@ class Event:
     version: int = EVENT_VERSION
 
 
-class Happening(NamedTuple):
-    """The content of an event that has no sequence number and no time yet."""
-
-    kind: EventKind
-    body: Mapping[str, Any]
+Happening: TypeAlias = tuple[EventKind, Mapping[str, Any]]
+"""What an event says: its kind and its body, before it has its place and its time in a journal."""
 
 
 class ProposalBody(TypedDict):
@@ -69,7 +66,7 @@ class OpenedBody(TypedDict):
 def opened(host: str, pid: int) -> Happening:
     """Make the event: a driver starts or resumes the study."""
     body: OpenedBody = {"host": host, "pid": pid}
-    return Happening(EventKind.Opened, body)
+    return EventKind.Opened, body
 
 
 class ImportedTrial(ProposalBody):
@@ -95,7 +92,7 @@ class ImportedBody(TypedDict):
 def imported(study: str, trials: Sequence[ImportedTrial]) -> Happening:
     """Make the event: trials are imported from an earlier study."""
     body: ImportedBody = {"study": study, "trials": trials}
-    return Happening(EventKind.Imported, body)
+    return EventKind.Imported, body
 
 
 class AskedBody(TypedDict):
@@ -109,7 +106,7 @@ class AskedBody(TypedDict):
 def asked(plugin: str, count: int, answer: Sequence[ProposalBody]) -> Happening:
     """Make the event: a plugin answered a request for *count* proposals."""
     body: AskedBody = {"plugin": plugin, "count": count, "answer": answer}
-    return Happening(EventKind.Asked, body)
+    return EventKind.Asked, body
 
 
 class IntendedBody(TypedDict):
@@ -123,7 +120,7 @@ class IntendedBody(TypedDict):
 def intended(trial: int, attempt: int, job: str) -> Happening:
     """Make the event: a job is about to be created."""
     body: IntendedBody = {"trial": trial, "attempt": attempt, "job": job}
-    return Happening(EventKind.Intended, body)
+    return EventKind.Intended, body
 
 
 class LaunchedBody(TypedDict):
@@ -135,7 +132,7 @@ class LaunchedBody(TypedDict):
 def launched(trials: Sequence[int]) -> Happening:
     """Make the event: the backend has created the jobs of these trials."""
     body: LaunchedBody = {"trials": trials}
-    return Happening(EventKind.Launched, body)
+    return EventKind.Launched, body
 
 
 class ReportedBody(TypedDict):
@@ -148,7 +145,7 @@ class ReportedBody(TypedDict):
 def reported(trial: int, points: Mapping[str, Sequence[Any]]) -> Happening:
     """Make the event: a running job reported new values."""
     body: ReportedBody = {"trial": trial, "points": points}
-    return Happening(EventKind.Reported, body)
+    return EventKind.Reported, body
 
 
 class PrunedBody(TypedDict):
@@ -162,7 +159,7 @@ class PrunedBody(TypedDict):
 def pruned(trial: int, plugin: str, reason: str) -> Happening:
     """Make the event: a plugin stops a running trial early."""
     body: PrunedBody = {"trial": trial, "plugin": plugin, "reason": reason}
-    return Happening(EventKind.Pruned, body)
+    return EventKind.Pruned, body
 
 
 class RetriedBody(TypedDict):
@@ -179,7 +176,7 @@ def retried(trial: int, reason: str, *, counted: bool, details: Mapping[str, Any
     body: RetriedBody = {"trial": trial, "reason": reason, "counted": counted}
     if details:
         body["details"] = dict(details)
-    return Happening(EventKind.Retried, body)
+    return EventKind.Retried, body
 
 
 class FinishedBody(TypedDict):
@@ -220,7 +217,7 @@ def finished(
         body["reason"] = reason
     if details:
         body["details"] = dict(details)
-    return Happening(EventKind.Finished, body)
+    return EventKind.Finished, body
 
 
 class ObservedBody(TypedDict):
@@ -232,7 +229,7 @@ class ObservedBody(TypedDict):
 def observed(trials: Sequence[int]) -> Happening:
     """Make the event: the plugins receive these trials."""
     body: ObservedBody = {"trials": trials}
-    return Happening(EventKind.Observed, body)
+    return EventKind.Observed, body
 
 
 class StoppedBody(TypedDict):
@@ -247,7 +244,7 @@ def stopped(reason: str | None, *, jobs: bool = False) -> Happening:
     body: StoppedBody = {"reason": reason}
     if jobs:
         body["jobs"] = True
-    return Happening(EventKind.Stopped, body)
+    return EventKind.Stopped, body
 
 
 class EpochBody(TypedDict):
@@ -260,4 +257,4 @@ class EpochBody(TypedDict):
 def epoch(problem: Mapping[str, Any], plugins: Sequence[Mapping[str, Any]]) -> Happening:
     """Make the event: new plugins start with this problem."""
     body: EpochBody = {"problem": problem, "plugins": plugins}
-    return Happening(EventKind.Epoch, body)
+    return EventKind.Epoch, body

@@ -224,6 +224,8 @@ class Tuner:
         """
         validate.text("the study's name", name)
         given = None if estimator is None else as_estimator(estimator)
+        if mirror is not None:
+            validate.text("mirror", mirror)
         opened = open_journal(journal)
         log = settings.find_study(opened, name, given, mirror or os.environ.get("BYOHPO_MIRROR") or None)
         tuner = cls.__new__(cls)

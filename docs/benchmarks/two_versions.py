@@ -42,7 +42,7 @@ MEASURES = {
     "bookkeeping: resume after 1,000 trials": (RESUME, ["random", "1000", "10", "JOURNAL"]),
     **{
         f"proposals: {name}, 300 trials, 10 slots": (FIT, [name, "300", "10", ":memory:"])
-        for name in ("pso", "de", "ga", "es", "eda", "nsga2", "paes", "sa", "scipy-de")
+        for name in ("pso", "de", "ga", "es", "eda", "sa", "scipy-de")
     },
     "proposals: scipy-direct, 300 trials, 1 slot": (FIT, ["scipy-direct", "300", "1", ":memory:"]),
 }

@@ -72,18 +72,18 @@ VERDICTS = {
 def test_what_becomes_of_a_trial_whose_job_has_ended(text, end, status, reason):
     """A trial has two attempts."""
     study = story(text)
-    happening = verdicts.verdict(study, study.trials[0], end, policy.Policy(max_attempts=2))
-    assert (happening.body.get("status", happening.kind), happening.body.get("reason")) == (status, reason)
-    assert happening.body["trial"] == 0
+    kind, body = verdicts.verdict(study, study.trials[0], end, policy.Policy(max_attempts=2))
+    assert (body.get("status", kind), body.get("reason")) == (status, reason)
+    assert body["trial"] == 0
 
 
 @pytest.mark.parametrize(("outcome", "counted"), [("Interrupted", True), ("Lost", False)])
 def test_only_what_the_infrastructure_did_counts_towards_the_attempts(outcome, counted):
     """A job that died with its driver does not."""
     study = story(RUNS)
-    happening = verdicts.verdict(study, study.trials[0], ended(outcome, details={"cost": 2.0}), policy.Policy())
-    assert happening.body["counted"] is counted
-    assert happening.body["details"] == {"cost": 2.0}
+    _, body = verdicts.verdict(study, study.trials[0], ended(outcome, details={"cost": 2.0}), policy.Policy())
+    assert body["counted"] is counted
+    assert body["details"] == {"cost": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_only_what_the_infrastructure_did_counts_towards_the_attempts(outcome, c
 def test_metrics_are_the_final_ones_or_for_a_stopped_job_the_last(text, end, metrics):
     """The job's own final values go before what it reported."""
     study = story(text)
-    body = verdicts.verdict(study, study.trials[0], end, policy.Policy()).body
+    body = verdicts.verdict(study, study.trials[0], end, policy.Policy())[1]
     assert body.get("metrics") == metrics
 
 
@@ -108,7 +108,7 @@ def test_times_and_details_are_the_backends():
     """They are kept as they are told."""
     study = story(RUNS)
     end = ended("Completed", 0.5, started=3.0, ended=7.0, details={"log": "log.txt"})
-    body = verdicts.verdict(study, study.trials[0], end, policy.Policy()).body
+    body = verdicts.verdict(study, study.trials[0], end, policy.Policy())[1]
     assert (body["started"], body["ended"], body["details"]) == (3.0, 7.0, {"log": "log.txt"})
 
 

@@ -32,20 +32,20 @@ def test_bodies_are_written_as_they_stand_in_old_journals(name):
         rows = connection.execute("SELECT kind, body FROM events").fetchall()
     assert len(rows) > 20
     for kind, stored in rows:
-        happening = WRITERS[kind](json.loads(stored))
-        assert happening.kind == kind
-        assert json.dumps(happening.body, separators=(",", ":")) == stored
+        written, body = WRITERS[kind](json.loads(stored))
+        assert written == kind
+        assert json.dumps(body, separators=(",", ":")) == stored
 
 
 def test_what_is_unknown_is_left_out():
     """Not written as null: readers of earlier releases would not expect it."""
-    assert events.finished(3, "Reused", shares=1, reason="same").body == {
+    assert events.finished(3, "Reused", shares=1, reason="same")[1] == {
         "trial": 3,
         "status": "Reused",
         "shares": 1,
         "reason": "same",
     }
-    assert events.finished(0, "Completed", metrics={}).body == {"trial": 0, "status": "Completed"}
-    assert events.stopped("enough").body == {"reason": "enough"}
-    assert events.stopped(None, jobs=True).body == {"reason": None, "jobs": True}
-    assert events.imported("s-abcd", []).body == {"study": "s-abcd", "trials": []}
+    assert events.finished(0, "Completed", metrics={})[1] == {"trial": 0, "status": "Completed"}
+    assert events.stopped("enough")[1] == {"reason": "enough"}
+    assert events.stopped(None, jobs=True)[1] == {"reason": None, "jobs": True}
+    assert events.imported("s-abcd", [])[1] == {"study": "s-abcd", "trials": []}

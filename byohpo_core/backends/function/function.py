@@ -1,5 +1,6 @@
 """Tune a Python function: call it in threads of this process or in separate processes."""
 
+import inspect
 import queue
 import re
 import time
@@ -28,7 +29,6 @@ from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 from byohpo_core.validate import flag, frozen_mapping, nearest, plain
 
-_KEYS = ("target", "processes")
 _TARGET = '"work:train" for train in work.py'
 
 
@@ -91,8 +91,8 @@ class PythonFunction(Estimator):
     def from_table(cls, table: Mapping[str, Any], beside: Path) -> "PythonFunction":
         """Keys: *target*, such as "work:train" for train in work.py next to the TOML file, and *processes*."""
         for key in table:
-            if key not in _KEYS:
-                raise InvalidInput(f"unknown key {key}{nearest(key, _KEYS, 'known')}")
+            if key not in cls.table_keys():
+                raise InvalidInput(f"unknown key {key}{nearest(key, cls.table_keys(), 'known')}")
         if "target" not in table:
             raise InvalidInput(f"target is missing: name a function, such as {_TARGET}")
         target, processes = table["target"], flag("processes", table.get("processes", False))
@@ -104,6 +104,11 @@ class PythonFunction(Estimator):
         except InvalidInput as error:
             raise InvalidInput(f"target is {target!r}: {error}") from error
         return cls(function, processes=processes, folder=folder)
+
+    @classmethod
+    def table_keys(cls) -> Mapping[str, inspect.Parameter]:
+        arguments = inspect.signature(cls).parameters
+        return {"target": arguments["function"].replace(name="target"), "processes": arguments["processes"]}
 
     @classmethod
     def in_code(cls, function: str) -> str:

@@ -244,18 +244,6 @@ def usable_region(named: str | None) -> str:
     return region
 
 
-def is_configured() -> bool:
-    """Whether boto3 finds a region and credentials."""
-    import boto3
-    from botocore.exceptions import BotoCoreError
-
-    try:
-        session = boto3.Session()
-        return session.region_name is not None and session.get_credentials() is not None
-    except BotoCoreError:
-        return False
-
-
 def _refusal(action: str, code: str, message: str) -> str:
     if "AccessDenied" in code or code in ("Forbidden", "403"):
         return f"AWS does not allow {action}: {message or code}; docs/sagemaker/iam.md has the policy that byohpo needs"

@@ -1,5 +1,6 @@
 """`TrainingJob`, the estimator whose trials are training jobs on SageMaker."""
 
+import inspect
 import re
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -125,6 +126,12 @@ class TrainingJob(Estimator):
             raise InvalidInput("request is missing: add a table with the fields of CreateTrainingJob")
         settings = {"job" if name == "request" else name: value for name, value in table.items()}
         return cls(**checked_arguments(cls, settings))
+
+    @classmethod
+    def table_keys(cls) -> Mapping[str, inspect.Parameter]:
+        arguments = inspect.signature(cls).parameters
+        keys = {"request" if name == "job" else name: it for name, it in arguments.items() if name != "clock"}
+        return {name: it.replace(name=name) for name, it in keys.items()}
 
     @classmethod
     def fetch(cls, journal: Journal, name: str, *, given: Any = None, mirror: str | None = None) -> EventLog | None:

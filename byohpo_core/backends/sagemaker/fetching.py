@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from byohpo_core.backends.sagemaker import index
-from byohpo_core.backends.sagemaker.aws import SEARCHES_PER_SECOND, Aws, WallClock, is_configured
+from byohpo_core.backends.sagemaker.aws import SEARCHES_PER_SECOND, Aws, WallClock
 from byohpo_core.backends.sagemaker.mirror import Mirror, studies_at
 from byohpo_core.backends.sagemaker.request import NAME_TAG, STUDY_TAG
 from byohpo_core.errors import ByohpoError, InvalidInput, StudyExists, UnknownStudy
@@ -17,11 +17,9 @@ _SEARCH_ATTEMPTS = 3
 def fetch(journal: Journal, name: str, aws: Aws | None, place: str | None) -> EventLog | None:
     """Copy a study that this journal lacks from its mirror below a *place* on S3, or where its jobs' tags lead.
 
-    Returns None if there is no mirror, or if no AWS account is configured. Raises `UnknownStudy` if several studies
-    have this name, or if searching or reading fails. Raises `StudyExists` if the journal has another study of the name.
+    Returns None if there is no mirror. Raises `UnknownStudy` if several studies have this name, or if searching or
+    reading fails, for example without credentials. Raises `StudyExists` if the journal has another study of the name.
     """
-    if aws is None and not is_configured():
-        return None
     if place is not None and not place.startswith("s3://"):
         raise InvalidInput(f"mirror is {place!r}, not a place on S3 such as s3://bucket/results")
     aws = aws or Aws(None, WallClock(), calls_per_second=SEARCHES_PER_SECOND, first_attempts=_SEARCH_ATTEMPTS)
