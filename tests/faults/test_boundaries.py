@@ -26,7 +26,7 @@ from byohpo_core import (
     Tuner,
     register,
 )
-from byohpo_core.driving.session import Driver, Session
+from byohpo_core.driving.driver import Driver
 from byohpo_core.journal.sqlite import SqliteLog
 
 RANGES = {
@@ -238,9 +238,13 @@ def test_a_driver_killed_at_any_boundary_resumes_as_if_nothing_had_happened(stra
 
 def stopped_by_its_user(monkeypatch):
     """Somebody calls `stop_tuning_job` when five trials have finished, and again after a crash."""
-    monkeypatch.setattr(
-        Session, "_stop_requested", lambda session: "stopped" if session.study.finished_count >= FINISHED else None
-    )
+    heed = Driver._follow_stop_requests
+
+    def asked(driver):
+        driver._stop_requested = lambda: "stopped" if driver.study.finished_count >= FINISHED else None
+        heed(driver)
+
+    monkeypatch.setattr(Driver, "_follow_stop_requests", asked)
 
 
 def left_by_ctrl_c(monkeypatch):
