@@ -1,12 +1,13 @@
 """Names of studies and jobs, and ids of studies."""
 
 import re
-import secrets
 import string
+from random import SystemRandom
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.validate import text
 
+_random = SystemRandom()
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 MAX_NAME_LENGTH = 48
 
@@ -23,7 +24,7 @@ def check_study_name(name: str) -> str:
 
 def draw_id(name: str) -> str:
     """Return an id for a new study: its name and four random characters. A reused name then gets new job names."""
-    return f"{name}-{''.join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))}"
+    return f"{name}-{''.join(_random.choice(string.ascii_lowercase + string.digits) for _ in range(4))}"
 
 
 def job_name(study_id: str, number: int, attempt: int) -> str:

@@ -1,9 +1,9 @@
 """Turn a user's arguments into the parts of a manifest, and check them."""
 
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import attrs
@@ -34,7 +34,7 @@ def problem_of(
     return Problem(
         SearchSpace.of(ranges, estimator.fixed(ranges)),
         _objectives(names, types),
-        secrets.randbits(32) if seed is None else seed,
+        SystemRandom().getrandbits(32) if seed is None else seed,
         max_jobs,
         max_parallel_jobs,
     )
