@@ -22,7 +22,7 @@ CAUGHT_BY = {
         "ReadsTheLogAgain",
         "StartsOnAnotherClock",
     ],
-    "adopts_jobs_that_have_ended": ["TakesTheEndedForLost", "TellsTheAdoptedTwice"],
+    "adopts_jobs_that_have_ended": ["RestartsTheEnded", "TakesTheEndedForLost", "TellsTheAdoptedTwice"],
     "adopts_running_jobs": [
         "ForgetsTheRunning",
         "ReadsFromTheEnd",
@@ -37,7 +37,6 @@ CAUGHT_BY = {
     "is_restored_from_json": ["RestoresADefault", "DescribesAPath"],
     "keeps_attempts_apart": ["MixesAttempts"],
     "keeps_studies_apart": ["ForgetsTheStopped", "MixesStudies", "RoundsTheEnd", "StopsAll", "TellsTheStoppedTwice"],
-    "keeps_the_result_of_a_job_that_ended_before_its_stop": ["RestartsTheEnded"],
     "reports_while_a_job_runs": ["ReportsAtTheEnd"],
     "runs_jobs_side_by_side": ["LaunchesOneAfterTheOther", "QueuesJobs"],
     "starts_a_job_once": ["TrustsTheDriver"],
