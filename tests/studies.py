@@ -3,8 +3,11 @@
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 
 from byohpo_core import ContinuousParameter, Event, Objective, Problem, SearchSpace, Simulated, Simulation, Tuner
 from byohpo_core.journal import open_journal
@@ -87,8 +90,30 @@ def outcome(study):
 
 def log_class(journal=JOURNAL):
     """The class that appends events to such a journal, for tests that break it."""
-    with closing(open_journal(journal if journal == ":memory:" else "probe.db")) as probe:
+    with (
+        TemporaryDirectory() as folder,
+        closing(open_journal(journal if journal == ":memory:" else f"{folder}/probe.db")) as probe,
+    ):
         return type(probe.create("probe", {}))
+
+
+@contextmanager
+def dying(commits=0, journal=JOURNAL, *, moment="before"):
+    """While this lasts, a driver dies (`Killed`) after so many commits: before or after it writes the next one."""
+    log, left = log_class(journal), commits
+    append = log.append
+
+    def append_or_die(self, events):
+        nonlocal left
+        left -= 1
+        if left >= 0 or moment == "after":
+            append(self, events)
+        if left < 0:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log, "append", append_or_die)
+        yield
 
 
 def event(sequence, kind, **body):

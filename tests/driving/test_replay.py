@@ -5,7 +5,7 @@ from contextlib import closing
 
 import attrs
 import pytest
-from studies import Killed, attach, eventful, log_class
+from studies import Killed, attach, dying, eventful
 
 from byohpo_core import Diverged, hookimpl, register
 
@@ -37,23 +37,10 @@ def test_what_a_plugin_reads_of_curves_and_of_the_time_is_replayed(journal, monk
         return backend._now
 
     monkeypatch.setattr("byohpo_core.backends.simulated.SimulatedBackend.now", creeping)
-    log_type = log_class(journal)
-    append = log_type.append
     for boundary in (4, 8, 12, 16, 20):
-        left = boundary
-
-        def dying(log, events):
-            nonlocal left
-            left -= 1
-            append(log, events)
-            if left < 0:
-                raise Killed
-
-        monkeypatch.setattr(log_type, "append", dying)
         driven = eventful("reads-curves", journal, max_jobs=8)
-        with pytest.raises(Killed):
+        with dying(boundary, journal, moment="after"), pytest.raises(Killed):
             driven.fit(job_name=f"s{boundary}")
-        monkeypatch.setattr(log_type, "append", append)
         assert driven.resume().stop_reason == "max_jobs (8) reached"
 
 
@@ -72,22 +59,8 @@ class Fickle:
 def test_a_plugin_that_changed_its_mind_is_named_and_can_be_restarted(monkeypatch):
     """Divergence stops loudly; `restart_algorithm` goes on from the results so far."""
     register("fickle", Fickle)
-    log_type = log_class()
-    append = log_type.append
-    left = 6
-
-    def dying(log, events):
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Killed
-        append(log, events)
-
-    monkeypatch.setattr(log_type, "append", dying)
-    run = eventful("fickle").fit
-    with pytest.raises(Killed):
-        run(job_name="s")
-    monkeypatch.setattr(log_type, "append", append)
+    with dying(6), pytest.raises(Killed):
+        eventful("fickle").fit(job_name="s")
     monkeypatch.setattr(Fickle, "offset", 1e-9)
     with pytest.raises(Diverged, match=r"'fickle'.*trial 0.*\{'x': 0.0\}.*byohpo resume s --restart-algorithm"):
         attach().resume()

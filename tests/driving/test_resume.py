@@ -7,69 +7,40 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from studies import Killed, attach, eventful, log_class, outcome
+from studies import Killed, attach, dying, eventful, outcome
 
 
 @pytest.mark.parametrize("strategy", ["random", "pso"])
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_driver_that_dies_at_any_commit_resumes_as_if_nothing_had_happened(strategy, moment, monkeypatch):
+def test_a_driver_that_dies_at_any_commit_resumes_as_if_nothing_had_happened(strategy, moment):
     """At every boundary of the journal: what was not committed never happened, what was is not repeated."""
     whole = outcome(eventful(strategy, "whole.db").fit(job_name="s"))
-    log_type = log_class()
-    append = log_type.append
     boundary = 0
     while True:
-        left = boundary
-
-        def dying(log, events):
-            nonlocal left
-            left -= 1
-            if left < 0 and moment == "before":
-                raise Killed
-            append(log, events)
-            if left < 0:
-                raise Killed
-
-        monkeypatch.setattr(log_type, "append", dying)
         try:
-            eventful(strategy).fit(job_name=f"s{boundary}")
+            with dying(boundary, moment=moment):
+                eventful(strategy).fit(job_name=f"s{boundary}")
+            break
         except Killed:
             pass
-        else:
-            break
-        monkeypatch.setattr(log_type, "append", append)
         assert outcome(attach(f"s{boundary}").resume()) == whole
         boundary += 1
     assert boundary > 16
 
 
-def test_a_study_that_dies_again_and_again_still_ends(monkeypatch):
+def test_a_study_that_dies_again_and_again_still_ends():
     """Killed during every resume, it goes on from the last commit."""
     whole = outcome(eventful("pso", "whole.db").fit(job_name="s"))
-    log_type = log_class()
-    append = log_type.append
-    left = 3
-
-    def dying(log, events):
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Killed
-        append(log, events)
-
-    monkeypatch.setattr(log_type, "append", dying)
-    run = eventful().fit
-    with pytest.raises(Killed):
-        run(job_name="s")
+    with dying(3), pytest.raises(Killed):
+        eventful().fit(job_name="s")
     deaths = 0
     while True:
-        left = 3
         try:
-            study = attach().resume()
+            with dying(3):
+                study = attach().resume()
+            break
         except Killed:
             deaths += 1
-        else:
-            break
     assert deaths > 5
     assert outcome(study) == whole
 

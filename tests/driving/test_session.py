@@ -3,7 +3,7 @@
 from importlib import import_module
 
 import pytest
-from studies import attach, eventful, log_class
+from studies import Killed, attach, dying, eventful
 
 from byohpo_core import Tuner
 
@@ -29,25 +29,13 @@ def counted(monkeypatch):
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["ended", "interrupted"])
-def test_a_resume_parses_the_manifest_once_and_folds_the_log_once(ended, counted, monkeypatch):
+def test_a_resume_parses_the_manifest_once_and_folds_the_log_once(ended, counted):
     """Also where plugins are asked on the way."""
     if ended:
         eventful(max_jobs=6).fit(job_name="s")
     else:
-        log = log_class()
-        append, left = log.append, 4
-
-        def dying(self, events):
-            nonlocal left
-            left -= 1
-            append(self, events)
-            if left == 0:
-                raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(log, "append", dying)
-            with pytest.raises(KeyboardInterrupt):
-                eventful(max_jobs=6).fit(job_name="s")
+        with dying(3, moment="after"), pytest.raises(Killed):
+            eventful(max_jobs=6).fit(job_name="s")
     counted.update(parsed=0, folded=0)
     tuner = attach()
     assert isinstance(tuner, Tuner)

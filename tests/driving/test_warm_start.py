@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 import studies
-from studies import attach, log_class
+from studies import Killed, attach, dying
 
 from byohpo_core import (
     CategoricalParameter,
@@ -173,17 +173,11 @@ def test_a_resumed_study_still_knows_them(parent):
     assert (more.jobs, more.stop_reason) == (14, "max_jobs (14) reached")
 
 
-def test_they_are_known_from_the_study_s_first_moment(parent, monkeypatch):
+def test_they_are_known_from_the_study_s_first_moment(parent):
     """Whatever dies after that: the driver before its first commit, or the parent's journal grows."""
-
-    def dying(*_):
-        raise RuntimeError("the driver died")
-
     child = tuner(random_seed=2, warm_start_from=["parent"])
-    with monkeypatch.context() as patch:
-        patch.setattr(log_class(), "append", dying)
-        with pytest.raises(RuntimeError, match="the driver died"):
-            child.fit(job_name="child")
+    with dying(), pytest.raises(Killed):
+        child.fit(job_name="child")
     attach("parent", Simulated(job)).resume(max_jobs=14)
     again = attach("child", Simulated(job))
     study = again.resume(max_jobs=6)
