@@ -118,6 +118,14 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHON)
+def security(session: nox.Session) -> None:
+    """Try hostile journals, mirrors, logs and callers: what docs/security.md promises."""
+    install(session, *TEST_TOOLS)
+    places = ["tests/security", "tests/backends/sagemaker/test_pulling.py"]
+    run_tests(session, "--timeout=300", "--numprocesses=auto", *places, *session.posargs)
+
+
+@nox.session(python=PYTHON)
 def sagemaker(session: nox.Session) -> None:
     """Test and measure what runs on SageMaker, all on the emulator; what comes after `--` is for the measuring."""
     install(session, *TEST_TOOLS)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from byohpo_core.errors import StudyLocked as StudyLocked
     from byohpo_core.errors import UnknownPlugin as UnknownPlugin
     from byohpo_core.errors import UnknownStudy as UnknownStudy
+    from byohpo_core.errors import Untrusted as Untrusted
     from byohpo_core.hookspecs import Traits as Traits
     from byohpo_core.hookspecs import hookimpl as hookimpl
     from byohpo_core.metrics import MetricScanner as MetricScanner
@@ -74,6 +75,7 @@ _HOMES = {
         "StudyLocked",
         "UnknownPlugin",
         "UnknownStudy",
+        "Untrusted",
     ),
     "hookspecs": ("Traits", "hookimpl"),
     "metrics": ("MetricScanner", "compile_metrics", "default_regex"),

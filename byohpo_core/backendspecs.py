@@ -205,6 +205,22 @@ class Estimator(ABC):
         return cls(**{name: value for name, value in description.items() if name != "kind"})
 
     @classmethod
+    def to_stop(cls, description: Mapping[str, Any], given: Any = None) -> "Estimator":
+        """Rebuild an estimator whose jobs will only be stopped: import and run nothing that *description* names."""
+        return cls.restore(description, given)
+
+    @classmethod
+    def runs(cls, description: Mapping[str, Any], settings: JobSettings, given: Any = None) -> Mapping[str, str]:
+        """What would be imported or run because the description says so: what it is, and its name.
+
+        The user of a study from elsewhere is shown this and has to agree. By default it is the whole description, and
+        nothing if the user's *given* estimator takes its place.
+        """
+        if given is not None:
+            return {}
+        return {name: str(value) for name, value in description.items() if name != "kind" and value is not None}
+
+    @classmethod
     def from_table(cls, table: Mapping[str, Any], beside: Path) -> "Estimator":
         """Build an estimator from a table of a TOML file; paths in it are relative to the folder *beside*.
 

@@ -14,6 +14,10 @@ class InvalidInput(ByohpoError, ValueError):
     """A setting is invalid. No job was started."""
 
 
+class Untrusted(InvalidInput):
+    """A study would run what its journal names, and this user has not agreed to it. Nothing was run."""
+
+
 class UnknownPlugin(InvalidInput):
     """No installed or registered plugin has this name, or several have it."""
 

@@ -82,6 +82,11 @@ def restore_function(name: str, folder: str | None = None) -> _Function:
         ) from error
 
 
+def not_imported(*_: Any) -> Any:
+    """Stand for the function of a study that is only stopped."""
+    raise RuntimeError("the function was not imported, since the study is only to be stopped")
+
+
 _users: Counter[str] = Counter()
 """How many need each folder that was put on the path here."""
 _path_lock = threading.Lock()
@@ -93,7 +98,7 @@ def on_path(folder: str | None) -> Iterator[None]:
     with _path_lock:
         needed = folder is not None and (folder in _users or folder not in sys.path)
         if needed and not _users[str(folder)]:
-            sys.path.insert(0, str(folder))
+            sys.path.append(str(folder))  # behind the installed packages, which it must not shadow
         _users.update([str(folder)] if needed else [])
     try:
         yield

@@ -39,15 +39,25 @@ def restore_estimator(description: Mapping[str, Any], given: Estimator | None) -
     The user's estimator *given*, if any, supplies what only this process has, such as a function. Raises `InvalidInput`
     if it is of another kind.
     """
-    kind = description["kind"]
-    if given is not None and given.kind != kind:
-        raise InvalidInput(f"the study's estimator is of kind {kind!r}, but the given one is of kind {given.kind!r}")
-    estimator: Estimator = estimator_class(kind).restore(description, given)
+    _check_kind(description["kind"], given)
+    estimator: Estimator = estimator_class(description["kind"]).restore(description, given)
     for function in () if given is None else given.functions:
         before, now = description.get("function"), kept_name(function)
         if before not in (None, now):
             _logger.warning("the study tuned the function %s until now and continues with %s", before, now)
     return estimator
+
+
+def estimator_to_stop(description: Mapping[str, Any], given: Estimator | None) -> Estimator:
+    """Rebuild the estimator that a manifest describes, without importing what it names; its jobs are only stopped."""
+    _check_kind(description["kind"], given)
+    estimator: Estimator = estimator_class(description["kind"]).to_stop(description, given)
+    return estimator
+
+
+def _check_kind(kind: str, given: Estimator | None) -> None:
+    if given is not None and given.kind != kind:
+        raise InvalidInput(f"the study's estimator is of kind {kind!r}, but the given one is of kind {given.kind!r}")
 
 
 def fetch_study(journal: Journal, name: str, given: Estimator | None, mirror: str | None) -> EventLog | None:

@@ -9,7 +9,7 @@ import attrs
 
 from byohpo_core.backendspecs import NOTHING, Backend, Ended, Estimator, JobSettings, Outcome, Reported, Update
 from byohpo_core.errors import InvalidInput
-from byohpo_core.importable import folder_of, kept_name, restore_function, study_name
+from byohpo_core.importable import folder_of, kept_name, not_imported, restore_function, study_name
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 from byohpo_core.validate import frozen_mapping
@@ -64,6 +64,10 @@ class Simulated(Estimator):
     @classmethod
     def restore(cls, description: Mapping[str, Any], given: Any = None) -> Self:
         return given or cls(restore_function(description["function"], description.get("folder")))
+
+    @classmethod
+    def to_stop(cls, description: Mapping[str, Any], given: Any = None) -> Self:
+        return given or cls(not_imported)
 
     def connect(self, study: Study, settings: JobSettings) -> "SimulatedBackend":
         return SimulatedBackend(self.function, study.now)

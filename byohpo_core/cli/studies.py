@@ -1,4 +1,4 @@
-"""`byohpo tune`, `resume`, `stop`, `pull`, `studies` and `results`."""
+"""`byohpo tune`, `resume`, `stop`, `trust`, `pull`, `studies` and `results`."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from byohpo_core.cli.exit_codes import NO_RESULT
+from byohpo_core.cli.exit_codes import ERROR, NO_RESULT
 from byohpo_core.cli.plugins import print_columns
 from byohpo_core.errors import StudyExists, UnknownStudy
 
@@ -84,12 +84,24 @@ def add_commands(commands: Any) -> None:
     resume.add_argument("--max-jobs", type=int, metavar="N", help="raise the limit of jobs")
     resume.add_argument("--max-parallel-jobs", type=int, metavar="N", help="change the number of slots")
     resume.add_argument("--take-over", action="store_true", help="break a lock that another host left behind")
+    resume.add_argument(
+        "--trust", action="store_true", help="trust what the journal says is to run, as `byohpo trust` does"
+    )
+    resume.add_argument("--handed-over", action="store_true", help=argparse.SUPPRESS)
     resume.set_defaults(run=_resume)
 
     stop = commands.add_parser("stop", help="end a study and stop its jobs", parents=[journal, running])
     stop.add_argument("name", help="a study's name or id")
     stop.add_argument("--take-over", action="store_true", help="break a lock that another host left behind")
     stop.set_defaults(run=_stop)
+
+    trust = commands.add_parser(
+        "trust",
+        help="show what a study that was not created here would run, and agree to it",
+        parents=[journal],
+    )
+    trust.add_argument("name", help="a study's name or id")
+    trust.set_defaults(run=_trust)
 
     pull = commands.add_parser(
         "pull", help="fetch a study of SageMaker jobs that another machine drives into the journal", parents=[journal]
@@ -128,19 +140,22 @@ def _attached(options: argparse.Namespace, *, progress: bool = False) -> "Tuner"
 
 
 def _resume(options: argparse.Namespace) -> int:
-    sys.path.insert(0, str(Path.cwd()))  # where the function that is tuned may be
+    if options.handed_over:
+        from byohpo_core.driving.detached import accept_handover
+
+        accept_handover(options.name)
     tuner = _attached(options, progress=options.progress)
     study = tuner.resume(
         restart_algorithm=options.restart_algorithm,
         max_jobs=options.max_jobs,
         max_parallel_jobs=options.max_parallel_jobs,
         take_over=options.take_over,
+        trust=options.trust,
     )
     return _tell(study)
 
 
 def _stop(options: argparse.Namespace) -> int:
-    sys.path.insert(0, str(Path.cwd()))
     tuner = _attached(options, progress=options.progress)
     if tuner.stop_tuning_job(take_over=options.take_over):
         print(f"{options.name}: it has ended, and no job of it runs")
@@ -149,18 +164,37 @@ def _stop(options: argparse.Namespace) -> int:
     return 0
 
 
+def _trust(options: argparse.Namespace) -> int:
+    from byohpo_core.driving.manifest import Manifest
+    from byohpo_core.driving.trust import digest, to_run, trust
+    from byohpo_core.journal import open_journal
+
+    log = open_journal(options.journal).find(options.name)
+    manifest = Manifest.of(log)
+    its_digest = digest(log.id, manifest)
+    print(f"{log.name} ({log.id}) runs:")
+    print_columns([[f"  {what}", name] for what, name in to_run(manifest).items()])
+    if sys.stdin.isatty() and input("Do you trust all of it? [y/N] ").strip().lower() not in ("y", "yes"):
+        return NO_RESULT
+    kept = trust(log.id, its_digest)
+    print("You trust it." if kept else f"This cannot be kept, since you have no home: set BYOHPO_TRUST={its_digest}")
+    return 0 if kept else ERROR
+
+
 def _pull(options: argparse.Namespace) -> int:
     from byohpo_core.backends.estimators import fetch_study
     from byohpo_core.journal import open_journal
+    from byohpo_core.journal.place import MEMORY
 
     journal = open_journal(options.journal)
     if options.name in [name for log in journal.logs() for name in (log.name, log.id)]:
         raise StudyExists(f"journal {journal.path} already has the study {options.name!r}")
     mirror = options.mirror or os.environ.get("BYOHPO_MIRROR") or None
-    log = fetch_study(journal, options.name, None, mirror)
-    if log is None:
+    found = fetch_study(open_journal(MEMORY), options.name, None, mirror)
+    if found is None:
         where = "among the jobs of this AWS account" if mirror is None else f"at {mirror}"
         raise UnknownStudy(f"there is no study named {options.name!r} {where}")
+    log = journal.bring(found)
     print(f"{log.name} ({log.id}) is now in {journal.path}: {log.last() + 1} events")
     return 0
 

@@ -1,5 +1,9 @@
-"""Start a driver in a separate process that outlives the program that started it: `fit(wait=False)`."""
+"""Start a driver in a separate process that outlives the program that started it: `fit(wait=False)`.
 
+On its standard input the driver gets what must not be in a file or on its command line: that its study is trusted.
+"""
+
+import json
 import os
 import sys
 from collections.abc import Iterable
@@ -7,6 +11,8 @@ from pathlib import Path
 
 from byohpo_core.backends.estimators import restore_estimator
 from byohpo_core.backendspecs import Estimator
+from byohpo_core.driving.manifest import Manifest
+from byohpo_core.driving.trust import digest, trust
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import is_importable, qualified_name
 from byohpo_core.journal.log import EventLog
@@ -37,16 +43,25 @@ def drive_detached(log: EventLog) -> Path:
     """Start a driver for this study in a new process session, and return the path of its output."""
     path = Path(log.path).absolute()
     output = Path(f"{path}.{log.id}.log")
+    receive, send = os.pipe()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)}
     os.posix_spawn(
         sys.executable,
-        [sys.executable, "-P", "-m", "byohpo_core.cli", "resume", log.id, "--journal", str(path)],
+        [sys.executable, "-P", "-m", "byohpo_core.cli", "resume", log.id, "--journal", str(path), "--handed-over"],
         environment,
         setsid=True,
         file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, receive, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
     )
+    os.close(receive)
+    with os.fdopen(send, "w", encoding="utf-8") as pipe:
+        json.dump({"trust": digest(log.id, Manifest.of(log))}, pipe)
     return output
+
+
+def accept_handover(study_id: str) -> None:
+    """In the new driver: trust the study as the program that started it does."""
+    trust(study_id, json.load(sys.stdin)["trust"])

@@ -2,6 +2,7 @@
 
 from byohpo_core.backends.estimators import estimator_class
 from byohpo_core.driving.manifest import Manifest
+from byohpo_core.driving.trust import words_of_trust
 from byohpo_core.importable import is_tied
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.place import MEMORY, command, is_default
@@ -20,7 +21,13 @@ def next_step(verb: str, log: EventLog, manifest: Manifest, *, restart_algorithm
     if verb == "stop":  # it asks no plugin
         plugins = []
     if not is_tied(function) and not plugins:
-        return f"`{command(log.path, verb, log.name, *(['--restart-algorithm'] if restart_algorithm else []))}`"
+        words = ["--restart-algorithm"] if restart_algorithm else []
+        if verb == "resume":
+            trusting = words_of_trust(log, manifest)
+            if trusting is None:
+                return f"`{command(log.path, 'trust', log.name)}`"
+            words += trusting
+        return f"`{command(log.path, verb, log.name, *words)}`"
     registered = ""
     arguments = [repr(log.name), *([] if is_default(log.path) else [f"journal={log.path!r}"])]
     if is_tied(function):

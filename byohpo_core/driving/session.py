@@ -7,12 +7,13 @@ from contextlib import ExitStack, closing
 
 import attrs
 
-from byohpo_core.backends.estimators import restore_estimator
+from byohpo_core.backends.estimators import estimator_to_stop, restore_estimator
 from byohpo_core.backendspecs import Estimator
 from byohpo_core.driving.driver import Driver
 from byohpo_core.driving.manifest import Manifest
 from byohpo_core.driving.next_step import next_step
 from byohpo_core.driving.replay import replay
+from byohpo_core.driving.trust import check_trust, digest, is_trusted, trust
 from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked
 from byohpo_core.extensions.progress import Progress
 from byohpo_core.importable import on_path
@@ -80,14 +81,20 @@ class Session:
                 _check_raised(limits, self.log.study())
             if not (changed or restart_algorithm) and has_ended(self.log.read()):
                 return self._ended()
+            self.check_trust(manifest)
             estimator = restore_estimator(manifest.backend, self._estimator)
             log, manifest = self._leveled(estimator, manifest)
+            self.check_trust(manifest)  # the mirror may have had a newer epoch
             if self._stop_request.reason is not None:  # asked for meanwhile; that needs no plugin
                 return self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())
             changed = _changed(limits, manifest)
             if changed or restart_algorithm:
                 return self._drive_new_epoch(log, manifest, estimator, changed)
             return self._replay_and_drive(log, manifest, estimator)
+
+    def check_trust(self, manifest: Manifest) -> None:
+        """Raise `Untrusted` if the study would run what its user has neither given nor agreed to."""
+        check_trust(self.log, manifest, self._estimator, self._loaded)
 
     def end(self, *, take_over: bool = False) -> bool:
         """Stop all jobs and end the study, without its plugins. Return False if another driver was asked to do it."""
@@ -104,7 +111,7 @@ class Session:
             if has_ended(self.log.read()):
                 self._ended()
                 return True
-            estimator = restore_estimator(manifest.backend, self._estimator)
+            estimator = estimator_to_stop(manifest.backend, self._estimator)
             log, manifest = self._leveled(estimator, manifest)
             self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())
         return True
@@ -140,7 +147,10 @@ class Session:
             max_parallel_jobs=limits.get("max_parallel_jobs", manifest.problem.max_parallel_jobs),
         )
         specs = tuple(self._class_of(spec).spec(spec.options) for spec in manifest.plugins)
+        trusted = is_trusted(log.id, digest(log.id, manifest))
         manifest = attrs.evolve(manifest, problem=problem, plugins=specs)
+        if trusted:  # and the user has given what is new
+            trust(log.id, digest(log.id, manifest))
         with closing(self._build(manifest)) as plugins:
             kind, body = manifest.epoch()
             event = Event(study.sequence, kind, study.now, body)

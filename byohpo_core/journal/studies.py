@@ -48,6 +48,15 @@ class Journal(ABC):
         """Create a study with its first events. Its id is the name plus four random characters."""
         return self.take(StudyRecord(draw_id(check_study_name(name)), name, manifest), events)
 
+    def bring(self, log: EventLog) -> EventLog:
+        """Add a copy of a study that was read elsewhere. Raises `StudyExists` if the name is taken."""
+        try:
+            return self.take(log.record, [*log.read()])
+        except StudyExists as error:
+            raise StudyExists(
+                f"journal {self.path} has another study named {log.name!r}: name another journal for {log.id!r}"
+            ) from error
+
     def create_numbered(self, base: str, manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> EventLog:
         """Create a study with the first free name of base-1, base-2, ...; a long base is cut."""
         while True:

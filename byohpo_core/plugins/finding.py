@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, overload
 
 import attrs
@@ -69,13 +70,18 @@ class PluginSpec:
     """A plugin of a study as the manifest stores it. It has all that is needed to build the plugin again."""
 
     name: str
-    group: str
+    group: str = attrs.field()
     """The entry-point group in which its name is looked up."""
     target: str
     """`module:qualname` of its class."""
     options: Mapping[str, Any]
     distribution: str | None = None
     version: str | None = None
+
+    @group.validator
+    def _check_group(self, _: object, group: str) -> None:
+        if group not in (ALGORITHMS, EXTENSIONS):
+            raise InvalidInput(f"the study's plugin {self.name!r} is of the group {group!r}, which is none of plugins")
 
     @property
     def owner(self) -> str:
@@ -164,12 +170,17 @@ def load(entry: EntryPoint) -> PluginFactory:
     return factory
 
 
+def named_by_target(spec: PluginSpec) -> bool:
+    """True if a manifest names the plugin's class itself: it is neither installed nor registered in this process."""
+    return spec.distribution is None and (spec.group, spec.name) not in _registered
+
+
 def restore(spec: PluginSpec) -> Loaded:
-    """Find the class of a plugin that is named in a manifest."""
-    if spec.distribution is not None or (spec.group, spec.name) in _registered:
+    """Find the class of a plugin that is named in a manifest; its module may be in the working folder."""
+    if not named_by_target(spec):
         return find(spec.name, spec.group)
     try:
-        found = load_by_name(spec.target)
+        found = load_by_name(spec.target, str(Path.cwd()))
     except InvalidInput as error:
         give = (
             "Tuner.attach(..., strategy=TheClass)"

@@ -13,8 +13,9 @@ from byohpo_core.backends.estimators import fetch_study
 from byohpo_core.backendspecs import Estimator, JobSettings
 from byohpo_core.driving.manifest import Manifest
 from byohpo_core.errors import InvalidInput, UnknownStudy
+from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
-from byohpo_core.journal.place import command
+from byohpo_core.journal.place import MEMORY, command
 from byohpo_core.journal.studies import Journal
 from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find
 from byohpo_core.space.space import SearchSpace
@@ -101,7 +102,7 @@ def reservation_of(estimator: Estimator, max_cost: float) -> float:
 
 
 def find_study(journal: Journal, name: str, estimator: Estimator | None, mirror: str | None) -> EventLog:
-    """The study in this journal or, if it is not there, at the place that the user names."""
+    """The study in this journal or, if it is not there, a copy in memory of its mirror where the user says it is."""
     try:
         return journal.find(name)
     except UnknownStudy as unknown:
@@ -110,10 +111,10 @@ def find_study(journal: Journal, name: str, estimator: Estimator | None, mirror:
             raise UnknownStudy(
                 f"{unknown}; `{pull}` fetches a study of SageMaker jobs that another machine drove"
             ) from None
-        log = fetch_study(journal, name, estimator, mirror)
+        log = fetch_study(open_journal(MEMORY), name, estimator, mirror)
         if log is None:
             raise
-        _logger.warning("study %s is not in journal %s, and was fetched from its mirror", name, journal.path)
+        _logger.warning("study %s is not in journal %s, and was read from its mirror", name, journal.path)
         return log
 
 

@@ -15,6 +15,7 @@ from byohpo_core.driving.detached import check_detachable, drive_detached
 from byohpo_core.driving.manifest import Manifest
 from byohpo_core.driving.policy import Policy
 from byohpo_core.driving.session import Session, StopRequest, build_plugins, mirrored_or_forgotten
+from byohpo_core.driving.trust import trust_study
 from byohpo_core.driving.warm_start import check_parents, imported
 from byohpo_core.errors import InvalidInput, UnknownStudy
 from byohpo_core.journal import open_journal
@@ -193,6 +194,7 @@ class Tuner:
                 log = self._journal.create_numbered(str(self._base_name), manifest.to_json(), known)
             else:
                 log = self._journal.create(job_name, manifest.to_json(), known)
+            trust_study(log)
             if not wait:
                 return self._detached(log, estimator)
             with log.hold():
@@ -218,8 +220,8 @@ class Tuner:
         """Attach to an existing study by its name or id, even while another driver runs it. Nothing is created.
 
         *estimator* and *strategy* are needed to resume a study of a function or a class that cannot be imported by
-        name. A study that this journal lacks is looked for elsewhere, and brought into the journal, only where
-        *estimator*, *mirror* (the `s3://...` place of its jobs' outputs) or the variable BYOHPO_MIRROR say where.
+        name. A study that this journal lacks is looked for elsewhere only where *estimator*, *mirror* (the `s3://...`
+        place of its jobs' outputs) or the variable BYOHPO_MIRROR say where; `resume` brings it into the journal.
         Raises `UnknownStudy`.
         """
         validate.text("the study's name", name)
@@ -240,12 +242,15 @@ class Tuner:
         max_jobs: int | None = None,
         max_parallel_jobs: int | None = None,
         take_over: bool = False,
+        trust: bool = False,
     ) -> Study:
         """Resume the study exactly where it was. One that has ended is returned as it is.
 
         Limits may be raised, and *restart_algorithm* builds the algorithm afresh from the results so far, where a
-        changed plugin would otherwise raise `Diverged`. *take_over* breaks a lock that another host left behind.
-        Raises `StudyBusy` while another driver is at work.
+        changed plugin would otherwise raise `Diverged`. *take_over* breaks a lock that another host left behind. A
+        study that somebody else created, or this user elsewhere, runs what its journal names only where the user
+        trusts it: *trust* says so, `byohpo trust NAME` does too, and otherwise this raises `Untrusted`. Raises
+        `StudyBusy` while another driver is at work.
         """
         limits = {
             name: validate.whole(name, value)
@@ -253,7 +258,12 @@ class Tuner:
             if value is not None
         }
         log = self._known_log()
+        if trust:
+            trust_study(log)
         with self._at_work() as stop_request:
+            if log.path != self._journal.path:  # it was read from its mirror
+                self._session(log, stop_request).check_trust(Manifest.of(log))
+                log = self._log = self._journal.bring(log)
             session = self._session(log, stop_request)
             return session.go_on(limits, restart_algorithm=restart_algorithm, take_over=take_over)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from studies import eventful
 
-from byohpo_core.driving import manifest, next_step
+from byohpo_core.driving import manifest, next_step, trust
 from byohpo_core.journal import open_journal
 
 PROGRAM = """
@@ -144,5 +144,6 @@ def test_what_to_type_follows_from_the_manifest(backend, targets, resume, stop, 
         for group, target in targets.items()
     ]
     present = manifest.Manifest.from_json({**log.manifest(), "backend": backend, "plugins": plugins})
+    trust.trust(log.id, trust.digest(log.id, present))
     assert next_step.next_step("resume", log, present) == f"`{resume}`"
     assert next_step.next_step("stop", log, present) == f"`{stop}`"

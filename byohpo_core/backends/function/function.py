@@ -20,6 +20,7 @@ from byohpo_core.importable import (
     is_importable,
     kept_name,
     load_function,
+    not_imported,
     qualified_name,
     restore_function,
     study_name,
@@ -86,6 +87,10 @@ class PythonFunction(Estimator):
         return given or cls(
             restore_function(description["function"], folder), processes=description["processes"], folder=folder
         )
+
+    @classmethod
+    def to_stop(cls, description: Mapping[str, Any], given: Any = None) -> Self:
+        return given or cls(not_imported)
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], beside: Path) -> "PythonFunction":

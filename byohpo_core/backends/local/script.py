@@ -119,6 +119,11 @@ class TrainingScript(Estimator):
         }
 
     @classmethod
+    def runs(cls, description: Mapping[str, Any], settings: JobSettings, given: Any = None) -> Mapping[str, str]:
+        """With the user's own script, the copy of its source that an earlier driver made is run all the same."""
+        return {"the copy of the script in": str(settings.folder), **super().runs(description, settings, given)}
+
+    @classmethod
     def from_table(cls, table: Mapping[str, Any], beside: Path) -> "TrainingScript":
         """Keys: the constructor's arguments; *source_dir* or, without it, *entry_point* is relative to the file."""
         arguments = checked_arguments(cls, table)

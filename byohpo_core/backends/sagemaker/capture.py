@@ -93,6 +93,15 @@ def fixed_hyperparameters(job: Any) -> dict[str, Any]:
     }
 
 
+def outputs_of(job: Any) -> list[str]:
+    """The place of the jobs' outputs that the user names on the object; empty if that is left to the SDK."""
+    if isinstance(job, Mapping):
+        place = mapping("OutputDataConfig", job.get("OutputDataConfig") or {}).get("S3OutputPath")
+    else:
+        place = getattr(getattr(job, "output_data_config", job), "s3_output_path", getattr(job, "output_path", None))
+    return [place] if isinstance(place, str) and place.startswith("s3://") else []
+
+
 def _script(estimator: Any) -> Any:
     return getattr(estimator, "entry_point", None) or getattr(estimator, "source_dir", None)
 

@@ -1,6 +1,7 @@
 """`TrainingJob`, the estimator whose trials are training jobs on SageMaker."""
 
 import inspect
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -10,7 +11,7 @@ import attrs
 
 from byohpo_core.backends.sagemaker import index
 from byohpo_core.backends.sagemaker.aws import Aws, Clock, WallClock, usable_region
-from byohpo_core.backends.sagemaker.capture import boto_session, capture, fixed_hyperparameters, kind_of
+from byohpo_core.backends.sagemaker.capture import boto_session, capture, fixed_hyperparameters, kind_of, outputs_of
 from byohpo_core.backends.sagemaker.prices import Prices
 from byohpo_core.backends.sagemaker.request import STUDY_TAG, Template, without_metrics
 from byohpo_core.backends.sagemaker.service_model import check_request
@@ -120,6 +121,11 @@ class TrainingJob(Estimator):
         return PreparedJob(given.job, clock=given.clock, **settings)
 
     @classmethod
+    def runs(cls, description: Mapping[str, Any], settings: JobSettings, given: Any = None) -> Mapping[str, str]:
+        """The study's own request is sent, also where the user's object is given."""
+        return {name: json.dumps(value) for name, value in description["request"].items() if name in _RUNS}
+
+    @classmethod
     def from_table(cls, table: Mapping[str, Any], beside: Any) -> "TrainingJob":
         """Keys: the settings of this class, and *request*, a table with the CreateTrainingJob request."""
         if "request" not in table:
@@ -143,7 +149,7 @@ class TrainingJob(Estimator):
             if given is None
             else Aws(_one_region(given), given.clock, given.calls_per_second, boto_session(given.job))
         )
-        return fetch(journal, name, aws, mirror)
+        return fetch(journal, name, aws, mirror, () if given is None else outputs_of(given.job))
 
     def _captured(self, inputs: Any, defined: Collection[str] = ()) -> "PreparedJob":
         """Capture the request of the user's object, without its definitions of the metrics in *defined*."""
@@ -159,6 +165,8 @@ class TrainingJob(Estimator):
         )
 
 
+_RUNS = ("AlgorithmSpecification", "RoleArn", "HyperParameters", "Environment", "ResourceConfig", "OutputDataConfig")
+"""The fields of a request that say what runs, as whom, and where its results go."""
 _SHARED = ("instance_types", "prices", "calls_per_second", "poll_seconds", "clock")
 
 

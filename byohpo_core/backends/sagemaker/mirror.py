@@ -24,8 +24,10 @@ _NEAR = 1000
 class Mirror:
     """The mirror of one study, as objects on S3."""
 
-    def __init__(self, aws: Aws, output_path: str, study_id: str) -> None:
+    def __init__(self, aws: Aws, output_path: str, study_id: str, *, owner: str | None = None) -> None:
         self._aws = aws
+        self._owned = {} if owner is None else {"ExpectedBucketOwner": owner}
+        """The account that must own the bucket, for reading."""
         self._bucket, prefix = _place(output_path)
         self._prefix = f"{prefix}/byohpo/{study_id}".lstrip("/")
         self._study_id = study_id
@@ -62,7 +64,7 @@ class Mirror:
 
     def commits(self, after: int = -1) -> list[int]:
         """The sequence number of the first event of each commit *after* this one, in order."""
-        request = {"Bucket": self._bucket, "Prefix": f"{self._prefix}/events/"}
+        request = {"Bucket": self._bucket, "Prefix": f"{self._prefix}/events/", **self._owned}
         if after >= 0:
             request["StartAfter"] = f"{self._prefix}/{_name(after)}"
         found: list[int] = []
@@ -95,20 +97,25 @@ class Mirror:
         return True
 
     def _read(self, name: str) -> bytes:
-        body: bytes = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=f"{self._prefix}/{name}")["Body"]
+        key = f"{self._prefix}/{name}"
+        body: bytes = self._aws.call("s3", "get_object", Bucket=self._bucket, Key=key, **self._owned)["Body"]
         return body
 
     def _get(self, name: str) -> Any:
         return json.loads(self._read(name))
 
 
-def studies_at(aws: Aws, output_path: str, name: str) -> list[str]:
-    """The ids of the studies with this name or id whose mirrors are below an output path."""
+def studies_at(aws: Aws, output_path: str, name: str, owner: str) -> list[str]:
+    """The ids of the studies with this name or id whose mirrors are below an output path.
+
+    The account *owner* must own the bucket.
+    """
     bucket, prefix = _place(output_path)
     found: set[str] = set()
     token: dict[str, str] = {}
     while True:
         request = {"Bucket": bucket, "Prefix": f"{prefix}/byohpo/{name}".lstrip("/"), "Delimiter": "/study.json"}
+        request["ExpectedBucketOwner"] = owner
         page = aws.call("s3", "list_objects_v2", **request, **token)
         found |= {it["Prefix"].split("/")[-2] for it in page.get("CommonPrefixes", ())}
         if not page.get("IsTruncated"):

@@ -1,0 +1,123 @@
+"""What a journal's manifest says is to run is run only if this user trusts the study.
+
+A user trusts the studies that they created on this machine, those for which they gave the objects themselves, and those
+to which they agreed with `byohpo trust NAME`. Trust is kept in `$XDG_STATE_HOME/byohpo/trust`, one line
+`<study id> <digest>` each. The digest covers everything that is to run, so a changed journal is asked about again.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import stat
+from collections.abc import Container, Iterator, Mapping
+from pathlib import Path
+
+from byohpo_core.backends.estimators import estimator_class
+from byohpo_core.backendspecs import Estimator
+from byohpo_core.driving.manifest import Manifest
+from byohpo_core.errors import Untrusted, one_line
+from byohpo_core.journal.log import EventLog
+from byohpo_core.journal.place import command
+from byohpo_core.plugins.finding import PluginSpec, named_by_target
+
+_logger = logging.getLogger("byohpo")
+_here: set[str] = set()
+"""The lines of trust of this process, which hold also where no file can be kept."""
+
+
+def to_run(manifest: Manifest, given: Estimator | None = None, loaded: Container[str] = ()) -> Mapping[str, str]:
+    """What would run because the manifest says so: what it is and its name.
+
+    The user's *given* estimator, and the plugins in *loaded*, replace what the manifest names.
+    """
+    runs = estimator_class(manifest.backend["kind"]).runs(manifest.backend, manifest.settings, given)
+    classes = {f"plugin {spec.name}": spec.target for spec in _by_target(manifest) if spec.name not in loaded}
+    return {one_line(what): one_line(name) for what, name in {**runs, **classes}.items()}
+
+
+def digest(study_id: str, manifest: Manifest) -> str:
+    """A digest of all that the manifest says is to run."""
+    parts = {
+        "study": study_id,
+        "backend": manifest.backend,
+        "folder": str(manifest.settings.folder),
+        "classes": sorted({(spec.group, spec.name, spec.target) for spec in _by_target(manifest)}),
+    }
+    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def trust(study_id: str, its_digest: str) -> bool:
+    """Trust a study from now on. Returns False if only this process will know, since there is no place to keep it."""
+    line = f"{study_id} {its_digest}"
+    _here.add(line)
+    try:
+        if line not in _kept():
+            _keep(line)
+    except OSError:
+        return False
+    return True
+
+
+def trust_study(log: EventLog) -> bool:
+    """Trust all that a study's journal says is to run, from now on. Returns False as `trust` does."""
+    return trust(log.id, digest(log.id, Manifest.of(log)))
+
+
+def is_trusted(study_id: str, its_digest: str) -> bool:
+    """True if this user trusts the study as it is."""
+    line = f"{study_id} {its_digest}"
+    return line in _here or its_digest in os.environ.get("BYOHPO_TRUST", "").split() or line in _kept()
+
+
+def words_of_trust(log: EventLog, manifest: Manifest) -> list[str] | None:
+    """What a command that resumes the study needs: nothing, `--trust`, or (None) `byohpo trust` first."""
+    line = f"{log.id} {digest(log.id, manifest)}"
+    if line in _kept():
+        return []
+    return ["--trust"] if line in _here else None
+
+
+def check_trust(log: EventLog, manifest: Manifest, given: Estimator | None, loaded: Container[str]) -> None:
+    """Raise `Untrusted`, which tells what would run, if the journal names it and this user has not agreed to it."""
+    runs = to_run(manifest, given, loaded)
+    if runs and not is_trusted(log.id, digest(log.id, manifest)):
+        told = ", ".join(f"{what} {name}" for what, name in runs.items())
+        raise Untrusted(
+            f"study {log.name!r} was not created here by you, and its journal says what to run: {told}. If you trust "
+            f"all of it: `{command(log.path, 'trust', log.name)}`"
+        )
+
+
+def _by_target(manifest: Manifest) -> Iterator[PluginSpec]:
+    return filter(named_by_target, manifest.plugins)
+
+
+def _file() -> Path:
+    """Where trust is kept; raises `OSError` where this user has no home."""
+    try:
+        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+    return Path(state, "byohpo", "trust")
+
+
+def _kept() -> set[str]:
+    """The lines in the file; none if it is missing, or if others may write to it."""
+    try:
+        with os.fdopen(os.open(_file(), os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8", errors="replace") as file:
+            state = os.fstat(file.fileno())
+            if state.st_uid != os.geteuid() or state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                _logger.warning("%s is ignored, since others may write to it: chmod 600 it, or delete it", _file())
+                return set()
+            return set(file.read().splitlines())
+    except OSError:
+        return set()
+
+
+def _keep(line: str) -> None:
+    file = _file()
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "a") as kept:
+        os.fchmod(kept.fileno(), 0o600)
+        kept.write(f"{line}\n")
