@@ -10,6 +10,7 @@ from byohpo_core.testing import BackendConformance, job
 from byohpo_core.testing.backend_bench import Bench
 from byohpo_core.testing.backend_conformance import CHECKS
 
+pytestmark = pytest.mark.seeded
 CAUGHT_BY = {
     "accepts_empty_lists": [
         "CountsFromOne",
