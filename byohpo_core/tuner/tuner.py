@@ -160,9 +160,12 @@ class Tuner:
 
     @property
     def study(self) -> Study | None:
-        """The study, or None before `fit`: live while this tuner drives it, else as of the first access."""
-        if self._study is None and self._log is not None:
-            self._study = self._log.study()
+        """The study, or None before `fit`: live while this tuner drives it, else as its journal now tells it."""
+        known = self._study
+        if self._log is not None:
+            old = self._working is None and known is not None and known.sequence <= self._log.last()
+            if known is None or old:
+                self._study = self._log.study()
         return self._study
 
     def fit(

@@ -19,3 +19,5 @@ def test_a_study_goes_on_in_a_process_of_its_own(own_folder, caplog):
     while "max_jobs (2) reached" not in (log.read_text() if log.exists() else "") and time.monotonic() < deadline:
         threading.Event().wait(0.05)
     assert len(Tuner.attach("apart").study.trials) == 2
+    assert tuner.study.stop_reason == "max_jobs (2) reached"
+    assert tuner.best_training_job() is not None

@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 
 import pytest
-from studies import attach, eventful, objective, outcome, tune
+from studies import attach, eventful, objective, outcome, tune, tuned
 
 from byohpo_core import InvalidInput, Simulated, Simulation, StudyExists, Tuner, UnknownStudy
 
@@ -64,3 +64,14 @@ def test_an_attached_tuner_takes_an_algorithm_by_name_and_begins_nothing():
         attached.fit()
     assert attached.resume(max_jobs=14).jobs == 14
     assert attached.describe()["Manifest"]["problem"]["max_jobs"] == 14
+
+
+def test_an_attached_tuner_tells_what_has_happened_since():
+    """Another driver goes on; every question reads the journal again."""
+    first = tuned()
+    attached, before = attach(estimator=objective), attach(estimator=objective).study
+    assert attached.study.jobs == 12
+    first.resume(max_jobs=15)
+    assert (attached.study.jobs, before.jobs) == (15, 12)
+    assert len(attached.analytics().dataframe()) == len(attached.study.trials)
+    assert attached.study is attached.study
