@@ -54,7 +54,8 @@ class Journal(ABC):
             return self.take(log.record, [*log.read()])
         except StudyExists as error:
             raise StudyExists(
-                f"journal {self.path} has another study named {log.name!r}: name another journal for {log.id!r}"
+                f"journal {self.path} has another study named {log.name!r}: give another journal for {log.id!r} "
+                "(journal=, --journal)"
             ) from error
 
     def create_numbered(self, base: str, manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> EventLog:

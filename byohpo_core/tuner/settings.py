@@ -111,7 +111,10 @@ def find_study(journal: Journal, name: str, estimator: Estimator | None, mirror:
             raise UnknownStudy(
                 f"{unknown}; `{pull}` fetches a study of SageMaker jobs that another machine drove"
             ) from None
-        log = fetch_study(open_journal(MEMORY), name, estimator, mirror)
+        try:
+            log = fetch_study(open_journal(MEMORY), name, estimator, mirror)
+        except UnknownStudy as error:
+            raise UnknownStudy(f"{unknown}; {error}") from error
         if log is None:
             raise
         _logger.warning("study %s is not in journal %s, and was read from its mirror", name, journal.path)

@@ -126,6 +126,11 @@ class Aws:
                     self._told_of_credentials = False
                 return answer
 
+    def account(self) -> str:
+        """The number of the caller's account."""
+        number: str = self.call("sts", "get_caller_identity")["Account"]
+        return number
+
     def _keep_pace(self, service: str, operation: str) -> None:
         """Wait for this call's turn under the rate limit. S3 is exempt, since its own limits are far higher."""
         if service == "s3":

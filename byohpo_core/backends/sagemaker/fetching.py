@@ -34,10 +34,11 @@ def fetch(
         raise InvalidInput(f"mirror is {place!r}, not a place on S3 such as s3://bucket/results")
     aws = aws or Aws(None, WallClock(), calls_per_second=SEARCHES_PER_SECOND, first_attempts=_SEARCH_ATTEMPTS)
     try:
-        account = aws.call("sts", "get_caller_identity")["Account"]
         if place is None:
             found = dict(_tagged(aws, name))
+            account = aws.account() if found else ""
         else:
+            account = aws.account()
             found = dict.fromkeys(studies_at(aws, place, name, account), place)
         if not found:
             return None
@@ -51,13 +52,18 @@ def fetch(
                 f"the jobs of study {study_id!r} name the place {output!r}, which none of your settings does; if it is "
                 f"yours, give it: --mirror {shlex.quote(output)}, or mirror= in Python"
             )
-        mirror = Mirror(aws, output, study_id, owner=account)
+    except UnknownStudy:
+        raise
+    except ByohpoError as error:
+        raise UnknownStudy(f"looking for study {name!r} on SageMaker failed: {error}") from error
+    mirror = Mirror(aws, output, study_id, owner=account)
+    try:
         record = _record(mirror, study_id, output)
         events = [event for commit in mirror.commits() for event in mirror.events(commit)]
     except UnknownStudy:
         raise
     except ByohpoError as error:
-        raise UnknownStudy(f"looking for study {name!r} on SageMaker and S3 failed: {error}") from error
+        raise UnknownStudy(f"study {study_id!r} cannot be read from {mirror}: {error}") from error
     return journal.take(record, events)
 
 

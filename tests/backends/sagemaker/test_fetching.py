@@ -90,4 +90,4 @@ def test_attaching_by_id_beside_another_study_of_that_name_is_refused(account):
     first = account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
     account.tuner(max_jobs=1, max_parallel_jobs=1, journal="other.db").fit(job_name="study")
     with pytest.raises(StudyExists, match=rf"other\.db.*'study'.*{first.id}.*journal="):
-        account.attach(first.id, journal="other.db")
+        account.attach(first.id, journal="other.db").resume()
