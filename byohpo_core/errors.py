@@ -42,6 +42,10 @@ class JournalError(ByohpoError):
     """The journal cannot be read or written, or the file is not a byohpo journal."""
 
 
+class JournalDamaged(JournalError):
+    """The journal or its mirror is not as it was written."""
+
+
 class PluginError(ByohpoError):
     """A plugin failed, could not be loaded, or returned an invalid answer. The journal is intact."""
 
@@ -52,3 +56,12 @@ class Diverged(PluginError):
 
 class MissingExtra(ByohpoError, ImportError):
     """A required optional package is not installed."""
+
+
+def unreadable(what: str, why: object) -> JournalError:
+    """Return the error for a part of a journal that is whole, but not as this release writes it."""
+    told = f"{type(why).__name__}: {why}" if isinstance(why, Exception) else why
+    return JournalError(
+        f"{what} cannot be read ({one_line(told)}); another release of byohpo wrote it: "
+        "pip install --upgrade byohpo-core"
+    )

@@ -7,7 +7,7 @@ import attrs
 
 from byohpo_core.backendspecs import JobSettings
 from byohpo_core.driving.policy import Policy
-from byohpo_core.errors import JournalError
+from byohpo_core.errors import JournalError, unreadable
 from byohpo_core.journal.log import EventLog
 from byohpo_core.plugins.finding import ALGORITHMS, PluginSpec
 from byohpo_core.study import events
@@ -52,16 +52,19 @@ class Manifest:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "Manifest":
-        if body["format"] > FORMAT:
-            raise JournalError("the study was written by a newer byohpo: pip install --upgrade byohpo-core")
-        return cls(
-            Problem.from_json(body["problem"]),
-            tuple(PluginSpec(**spec) for spec in body["plugins"]),
-            body["backend"],
-            JobSettings.from_json(body["settings"]),
-            Policy(**body["policy"]),
-            tuple(body.get("warm_start_from", ())),
-        )
+        try:
+            if body["format"] > FORMAT:
+                raise JournalError("the study was written by a newer byohpo: pip install --upgrade byohpo-core")
+            return cls(
+                Problem.from_json(body["problem"]),
+                tuple(PluginSpec(**spec) for spec in body["plugins"]),
+                body["backend"],
+                JobSettings.from_json(body["settings"]),
+                Policy(**body["policy"]),
+                tuple(body.get("warm_start_from", ())),
+            )
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise unreadable("the study's manifest", error) from error
 
     def epoch(self) -> Happening:
         """An epoch event with the parts that may change during a study's life."""

@@ -5,7 +5,6 @@ import os
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.memory import MemoryJournal
 from byohpo_core.journal.place import MEMORY, default_journal
-from byohpo_core.journal.sqlite import SqliteJournal
 from byohpo_core.journal.studies import Journal
 
 
@@ -14,4 +13,8 @@ def open_journal(path: str | os.PathLike[str] | None = None) -> Journal:
     path = path or default_journal()
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidInput(f"journal is {path!r}, not a path")
-    return MemoryJournal() if path == MEMORY else SqliteJournal(path)
+    if path == MEMORY:
+        return MemoryJournal()
+    from byohpo_core.journal.sqlite import SqliteJournal  # imported here, since SQLite and OpenSSL take a while
+
+    return SqliteJournal(path)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from byohpo_core import files
 from byohpo_core.errors import StudyBusy, StudyLocked
 
 _driving: set[tuple[str, str]] = set()
@@ -40,7 +41,7 @@ def held(lock: Path, study_id: str, *, take_over: bool) -> Iterator[None]:
 def _locked_file(path: Path, study_id: str, *, take_over: bool) -> Iterator[None]:
     host = socket.gethostname()
     # Only the driver may open this file: closing any descriptor of it would release the lock of the process.
-    with path.open("a+", encoding="utf-8") as file:
+    with os.fdopen(files.open_file(path, os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+", encoding="utf-8") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

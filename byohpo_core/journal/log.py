@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
-from byohpo_core.errors import JournalError, StudyBusy
-from byohpo_core.study.events import EVENT_VERSION, Event, EventKind
+from byohpo_core.errors import JournalError, StudyBusy, unreadable
+from byohpo_core.study.events import EVENT_VERSION, REQUIRED, Event, EventKind
 from byohpo_core.study.fold import Fold
 from byohpo_core.study.problem import Problem
 
@@ -27,18 +27,16 @@ class StudyRecord:
 class EventLog(ABC):
     """One study's record and its events. Only the driver that holds the study appends events."""
 
-    def __init__(self, record: StudyRecord, path: str) -> None:
-        self.record = record
+    def __init__(self, study_id: str, name: str, path: str) -> None:
+        self.id = study_id
+        self.name = name
         self.path = path
         """The path of its journal."""
 
     @property
-    def id(self) -> str:
-        return self.record.id
-
-    @property
-    def name(self) -> str:
-        return self.record.name
+    @abstractmethod
+    def record(self) -> StudyRecord:
+        """The study as it was created."""
 
     def manifest(self) -> Mapping[str, Any]:
         """Return the study's current settings: its manifest with the changes of its newest epoch."""
@@ -54,7 +52,11 @@ class EventLog(ABC):
 
     def blank_study(self) -> Fold:
         """Return the study before its first event. It reads curves from this log."""
-        return Fold(self.id, self.name, Problem.from_json(self.record.manifest["problem"]), self.curve)
+        try:
+            problem = Problem.from_json(self.record.manifest["problem"])
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise unreadable(f"the manifest of study {self.id!r}", error) from error
+        return Fold(self.id, self.name, problem, self.curve)
 
     @abstractmethod
     def append(self, events: Sequence[Event]) -> None:
@@ -97,11 +99,14 @@ class EventLog(ABC):
 
 def journaled_event(study_id: str, sequence: int, kind: str, time: float, body: Any, version: int) -> Event:
     """Restore an event from the journal; raise `JournalError` if this release does not know its kind or version."""
-    if kind not in _KINDS or version > EVENT_VERSION:
+    if kind not in _KINDS or not isinstance(version, int) or version > EVENT_VERSION:
         raise JournalError(
             f"study {study_id!r} has an event {kind!r}, version {version}, from a newer byohpo: "
             "pip install --upgrade byohpo-core"
         )
+    if not isinstance(body, dict) or not REQUIRED[kind] <= body.keys():
+        lacks = ", ".join(sorted(REQUIRED[kind].difference(body if isinstance(body, dict) else ())))
+        raise unreadable(f"study {study_id!r}, event {sequence} ({kind})", f"it lacks {lacks}")
     return Event(sequence, _KINDS[kind], time, body, version)
 
 

@@ -28,6 +28,13 @@ class MemoryJournal(Journal):
     def logs(self) -> list[EventLog]:
         return [self._logs[name] for name in sorted(self._logs)]
 
+    def names(self) -> list[str]:
+        return sorted(self._logs)
+
+    def look_up(self, name: str) -> EventLog | None:
+        ids = {log.id: log for log in self._logs.values()}
+        return self._logs.get(name) or ids.get(name)
+
     def take(self, record: StudyRecord, events: Sequence[Event]) -> EventLog:
         if record.name in self._logs:
             raise self._taken(record.name)
@@ -46,8 +53,13 @@ class MemoryLog(EventLog):
     """One study's events, stored as bytes so that the garbage collector need not visit many objects."""
 
     def __init__(self, record: StudyRecord) -> None:
-        super().__init__(record, MEMORY)
+        super().__init__(record.id, record.name, MEMORY)
+        self._record = record
         self._events: list[bytes] = []
+
+    @property
+    def record(self) -> StudyRecord:
+        return self._record
 
     def append(self, events: Sequence[Event]) -> None:
         if events and events[0].sequence != len(self._events):

@@ -8,7 +8,15 @@ from pathlib import Path
 
 MEMORY = ":memory:"
 DEFAULT = "byohpo.db"
-NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "9p", "afs", "ceph"})
+NETWORK_FILE_SYSTEMS = frozenset(
+    {
+        *("nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "afs", "coda", "9p", "davfs"),
+        *("lustre", "ceph", "gpfs", "gfs", "gfs2", "ocfs2", "glusterfs", "beegfs", "beegfs_nodev", "fhgfs", "panfs"),
+        *("pvfs2", "orangefs", "wekafs", "quobyte", "moosefs", "juicefs"),
+        *("vboxsf", "vmhgfs", "prl_fs", "virtiofs", "drvfs", "fakeowner", "hgfs", "shfs", "fuse", "osxfs", "grpcfuse"),
+    }
+)
+"""As the kernel names them: network, cluster, and folders shared with a virtual machine; `fuse` is every `fuse.*`."""
 
 
 def journal_files(study_id: str, names: Iterable[str]) -> set[str]:
@@ -16,23 +24,32 @@ def journal_files(study_id: str, names: Iterable[str]) -> set[str]:
     names = set(names)
     lock = f".{study_id}.lock"
     for journal in [name.removesuffix(lock) for name in names if name.endswith(lock)]:
-        ours = re.compile(rf"{re.escape(journal)}(-wal|-shm|-journal|\..+\.(lock|stop|log))?")
+        ours = re.compile(rf"{re.escape(journal)}(-wal|-shm|-journal|\..+\.(lock|stop|log|saved|damaged)(-\w+)*)?")
         return {name for name in names if ours.fullmatch(name)}
     return set()
 
 
-def is_on_network(path: Path) -> bool:
+def beside(journal: str, study_id: str, what: str) -> Path:
+    """Return the path of a study's lock, stop request or other file beside its journal."""
+    return Path(f"{os.path.realpath(journal)}.{study_id}.{what}")
+
+
+def is_on_network(path: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
     """True if the file is on a network file system, where the WAL mode of SQLite does not work."""
-    mounts = Path("/proc/self/mounts")
     if not mounts.exists():
         return False
     place, kind = "", ""
     target = os.path.realpath(path)
     for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
-        _, mount, file_system = line.split(" ")[:3]
+        # A space in a path is written as \040, and so on (man 5 fstab).
+        _, mount, file_system = (re.sub(r"\\([0-7]{3})", _character, word) for word in line.split(" ")[:3])
         if len(mount) >= len(place) and (target == mount or target.startswith(mount.rstrip("/") + "/")):
             place, kind = mount, file_system
-    return kind in NETWORK_FILE_SYSTEMS
+    return kind in NETWORK_FILE_SYSTEMS or kind.startswith("fuse.")
+
+
+def _character(octal: re.Match[str]) -> str:
+    return chr(int(octal[1], 8))
 
 
 def command(journal: str, *words: str) -> str:

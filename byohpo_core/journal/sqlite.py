@@ -1,36 +1,43 @@
-"""A journal in an SQLite file. Each event is a row, and a commit returns only when it is on disk."""
+"""A journal in an SQLite file. Each event is a row with its checksum, and a commit returns only when it is on disk."""
 
 import json
 import os
 import sqlite3
-import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
-from byohpo_core.errors import JournalError
+from byohpo_core import files
+from byohpo_core.errors import ByohpoError, JournalDamaged, JournalError
+from byohpo_core.journal.chain import Head, linked, stored, to_json
+from byohpo_core.journal.database import Database
 from byohpo_core.journal.lock import held
 from byohpo_core.journal.log import EventLog, StudyRecord, curve_of, journaled_event, overtaken
-from byohpo_core.journal.place import is_on_network
+from byohpo_core.journal.place import beside
 from byohpo_core.journal.studies import Journal
 from byohpo_core.study.events import Event, EventKind
 
-APPLICATION_ID = 0x62796F68  # "byoh"
-SCHEMA_VERSION = 1
-BUSY_SECONDS = 30.0
-_SCHEMA = (
-    "CREATE TABLE studies (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, manifest TEXT NOT NULL) WITHOUT ROWID",
-    """CREATE TABLE events (
-        study TEXT NOT NULL, sequence INTEGER NOT NULL, kind TEXT NOT NULL, version INTEGER NOT NULL,
-        time REAL NOT NULL, trial INTEGER, body TEXT NOT NULL, PRIMARY KEY (study, sequence)) WITHOUT ROWID""",
-    "CREATE INDEX curves ON events (study, trial) WHERE kind = 'reported'",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
-)
-_INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
+_STUDIES = "SELECT id, name, manifest FROM studies"
+_INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_NEW = """
+    SELECT sequence, kind, version, time, trial, body, it.checksum, heads.count, heads.checksum
+    FROM heads LEFT JOIN events AS it ON it.study = heads.study AND sequence >= ?2
+    WHERE heads.study = ?1 ORDER BY sequence"""
+_NEW_UNCHECKED = """
+    SELECT sequence, kind, version, time, trial, body, NULL, NULL, NULL
+    FROM events WHERE study = ?1 AND sequence >= ?2 ORDER BY sequence"""
+_ALL = """
+    SELECT sequence, kind, version, time, trial, body, checksum
+    FROM events WHERE study = ? AND sequence < ? ORDER BY sequence"""
+_PREVIOUS = "(SELECT checksum FROM events WHERE study = it.study AND sequence = it.sequence - 1)"
+_ONE = """
+    SELECT sequence, kind, version, time, trial, body, checksum, $previous
+    FROM events AS it WHERE study = ? AND sequence = ?"""
+_CURVE = """
+    SELECT sequence, kind, version, time, trial, body, checksum, $previous
+    FROM events AS it WHERE study = ? AND kind = 'reported' AND trial = ? AND sequence < ? ORDER BY sequence"""
 
 
 class SqliteJournal(Journal):
@@ -41,164 +48,135 @@ class SqliteJournal(Journal):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(os.fspath(path))
-        self._connection: sqlite3.Connection | None = None
-        self._closing: weakref.finalize[[], SqliteJournal] | None = None
+        self.database = Database(self.path)
 
     @property
     def folder(self) -> Path:
         return Path(self.path).absolute().parent / "byohpo-jobs"
 
     def logs(self) -> list[EventLog]:
-        rows = self.rows("SELECT id, name, manifest FROM studies ORDER BY name")
-        return [SqliteLog(self, StudyRecord(study_id, name, json.loads(manifest))) for study_id, name, manifest in rows]
+        return [SqliteLog(self.database, row) for row in self.database.rows(f"{_STUDIES} ORDER BY name")]
+
+    def names(self) -> list[str]:
+        return [str(name) for (name,) in self.database.rows("SELECT name FROM studies ORDER BY name")]
+
+    def look_up(self, name: str) -> EventLog | None:
+        rows = [*self.database.rows(f"{_STUDIES} WHERE name = ?1 OR id = ?1 ORDER BY name = ?1 DESC LIMIT 1", (name,))]
+        return SqliteLog(self.database, rows[0]) if rows else None
 
     def take(self, record: StudyRecord, events: Sequence[Event]) -> EventLog:
-        with self.transaction(create=True) as connection:
+        row = (record.id, record.name, to_json(record.manifest))
+        log = SqliteLog(self.database, row, Head.of_record(*row))
+        with self.database.transaction(create=True) as connection:
             if connection.execute("SELECT 1 FROM studies WHERE name = ?", (record.name,)).fetchone():
                 raise self._taken(record.name)
-            row = (record.id, record.name, _to_json(record.manifest))
             connection.execute("INSERT INTO studies VALUES (?, ?, ?)", row)
-            connection.executemany(_INSERT, _rows_of(record.id, events))
-        return SqliteLog(self, record)
+            connection.execute("INSERT INTO heads VALUES (?, 0, ?)", (record.id, Head.of_record(*row).checksum))
+            log.write(connection, events)
+        return log
 
     def forget(self, log: EventLog) -> None:
-        with self.transaction() as connection:
-            connection.execute("DELETE FROM events WHERE study = ?", (log.id,))
+        with self.database.transaction() as connection:
+            for table in ("events", "heads"):
+                connection.execute(f"DELETE FROM {table} WHERE study = ?", (log.id,))  # noqa: S608 - our tables
             connection.execute("DELETE FROM studies WHERE id = ?", (log.id,))
 
     def close(self) -> None:
-        if self._closing is not None:
-            self._closing()
-        self._connection = self._closing = None
-
-    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
-        """Iterate over the rows of a query; there are none if the file does not exist."""
-        connection = self._connect(create=False)
-        if connection is None:
-            return
-        with self._explained():
-            yield from connection.execute(statement, parameters)
-
-    @contextmanager
-    def transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-        """Run the block as one transaction, which is on disk at its end. Only *create* makes a missing file."""
-        connection = self._connect(create=create)
-        if connection is None:
-            raise JournalError(f"journal {self.path} does not exist any more")
-        with self._explained():
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-            if isinstance(error, sqlite3.IntegrityError):
-                raise
-            raise JournalError(f"journal {self.path}: {error}; what was committed is safe") from error
-
-    def _connect(self, *, create: bool) -> sqlite3.Connection | None:
-        if self._connection is not None:
-            return self._connection
-        path = Path(self.path)
-        if not create and (not path.exists() or path.stat().st_size == 0):
-            return None
-        if path.is_dir():
-            raise JournalError(f"journal {self.path} is a folder: name a file, such as {path / 'byohpo.db'}")
-        if not path.absolute().parent.is_dir():
-            raise JournalError(f"journal {self.path}: the folder {path.absolute().parent} does not exist")
-        with self._explained():
-            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            try:
-                self._prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-        self._connection = connection
-        self._closing = weakref.finalize(self, connection.close)
-        return connection
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        try:
-            # Check for emptiness first: the application id is committed together with the tables.
-            empty = _is_empty(connection)
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-        except sqlite3.DatabaseError as error:
-            if "not a database" not in str(error):
-                raise
-            raise JournalError(f"{self.path} is not a byohpo journal: choose another file") from error
-        if not empty and application != APPLICATION_ID:
-            raise JournalError(f"{self.path} is an SQLite file, but not a byohpo journal: choose another file")
-        if version > SCHEMA_VERSION:
-            raise JournalError(
-                f"journal {self.path} has schema {version}, written by a newer byohpo; this one reads up to "
-                f"{SCHEMA_VERSION}: pip install --upgrade byohpo-core"
-            )
-        mode = "DELETE" if is_on_network(Path(self.path)) else "WAL"
-        _set_mode(connection, mode)
-        connection.execute("PRAGMA synchronous = FULL")
-        if empty:
-            connection.execute("BEGIN IMMEDIATE")
-            if _is_empty(connection):  # no other process has created them meanwhile
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-            connection.execute("COMMIT")
+        self.database.close()
 
 
 class SqliteLog(EventLog):
-    """One study's events in an SQLite file. The lock and the stop request are files beside it."""
+    """One study's events in an SQLite file. The lock and the stop request are files beside it.
 
-    def __init__(self, journal: SqliteJournal, record: StudyRecord) -> None:
-        super().__init__(record, journal.path)
-        self._journal = journal
+    All events are verified when they are read for the first time; later, what is new and what is returned.
+    """
+
+    def __init__(self, database: Database, row: Sequence[Any], head: Head | None = None) -> None:
+        super().__init__(str(row[0]), str(row[1]), database.path)
+        self._database = database
+        self._row = row
+        self._head = head
+        """The end of the chain as far as it is verified."""
+
+    @cached_property
+    def record(self) -> StudyRecord:
+        try:
+            manifest = json.loads(self._row[2])
+        except (ValueError, TypeError, RecursionError):
+            manifest = None
+        if not isinstance(manifest, dict):
+            raise self._database.damaged(f"the manifest of study {self.id!r} cannot be read")
+        return StudyRecord(self.id, self.name, manifest)
 
     def append(self, events: Sequence[Event]) -> None:
+        if self._database.moved():
+            raise self._saved(events)
+        if events and self._verified_to(events[0].sequence).count != events[0].sequence:
+            raise overtaken(self.id)
         try:
-            with self._journal.transaction() as connection:
-                connection.executemany(_INSERT, _rows_of(self.id, events))
+            with self._database.transaction() as connection:
+                head = self.write(connection, events)
         except sqlite3.IntegrityError as error:
             raise overtaken(self.id) from error
+        self._head = head
+
+    def write(self, connection: sqlite3.Connection, events: Sequence[Event]) -> Head | None:
+        """Write events after the verified ones, within a transaction, and return the new head."""
+        head = self._head
+        if not events:
+            return head
+        assert head is not None  # noqa: S101 - verified by the caller
+        count, checksum, rows = head.count, head.checksum, []
+        for event in events:
+            row = stored(event)
+            if row[0] != count:
+                raise overtaken(self.id)
+            checksum = linked(checksum, *row)
+            count += 1
+            rows.append((self.id, *row, checksum))
+        head, before = Head(count, checksum), head
+        changed = connection.execute(
+            "UPDATE heads SET count = ?, checksum = ? WHERE study = ? AND count = ? AND checksum = ?",
+            (head.count, head.checksum, self.id, before.count, before.checksum),
+        )
+        if not changed.rowcount:
+            raise overtaken(self.id)
+        connection.executemany(_INSERT, rows)
+        return head
 
     def read(self) -> Iterator[Event]:
-        for sequence, kind, version, time, body in self._journal.rows(
-            "SELECT sequence, kind, version, time, body FROM events WHERE study = ? ORDER BY sequence", (self.id,)
-        ):
-            yield journaled_event(self.id, sequence, kind, time, json.loads(body), version)
+        known = self._verified()
+        head = self._start()
+        count, checksum = head.count, head.checksum
+        for *row, kept in self._rows(_ALL, (self.id, known.count)):
+            checksum = self._link(count, checksum, row, kept)
+            count += 1
+            yield self._event(*row)
+        if (count, checksum) != (known.count, known.checksum):
+            raise self._damage(count, "it has changed since it was verified")
 
     def event(self, sequence: int) -> Event:
-        for kind, version, time, body in self._journal.rows(
-            "SELECT kind, version, time, body FROM events WHERE study = ? AND sequence = ?", (self.id, sequence)
-        ):
-            return journaled_event(self.id, sequence, kind, time, json.loads(body), version)
+        self._verified()
+        for *row, kept, previous in self._rows(_ONE, (self.id, sequence)):
+            self._link(sequence, previous if sequence else self._start().checksum, row, kept)
+            return self._event(*row)
         raise JournalError(f"journal {self.path}: study {self.id!r} has no event {sequence}")
 
     def last(self, kind: EventKind | None = None) -> int:
-        newest = "SELECT max(sequence) FROM events WHERE study = ?"
+        known = self._verified()
         if kind is None:
-            rows = self._journal.rows(newest, (self.id,))
-        else:
-            rows = self._journal.rows(f"{newest} AND kind = ?", (self.id, kind))
+            return known.count - 1
+        statement = "SELECT max(sequence) FROM events WHERE study = ? AND kind = ? AND sequence < ?"
+        rows = self._database.rows(statement, (self.id, kind, known.count))
         return next((sequence for (sequence,) in rows if sequence is not None), -1)
 
     def curve(self, trial: int, metric: str, before: int) -> tuple[float, ...]:
-        rows = self._journal.rows(
-            "SELECT body FROM events WHERE study = ? AND kind = 'reported' AND trial = ? AND sequence < ? "
-            "ORDER BY sequence",
-            (self.id, trial, before),
-        )
-        return curve_of((json.loads(body)["points"] for (body,) in rows), metric)
+        self._verified()
+        return curve_of(self._points(self._rows(_CURVE, (self.id, trial, before))), metric)
 
     @contextmanager
     def hold(self, *, take_over: bool = False) -> Iterator[None]:
-        with held(self._beside("lock"), self.id, take_over=take_over):
+        with held(beside(self.path, self.id, "lock"), self.id, take_over=take_over):
             self._forget_stop()
             try:
                 yield
@@ -206,38 +184,103 @@ class SqliteLog(EventLog):
                 self._forget_stop()
 
     def request_stop(self) -> None:
-        self._beside("stop").touch()
+        os.close(files.open_file(beside(self.path, self.id, "stop"), os.O_WRONLY | os.O_CREAT))
 
     def stop_requested(self) -> bool:
-        return self._beside("stop").exists()
+        return os.path.lexists(beside(self.path, self.id, "stop"))
 
     def _forget_stop(self) -> None:
-        self._beside("stop").unlink(missing_ok=True)
+        beside(self.path, self.id, "stop").unlink(missing_ok=True)
 
-    def _beside(self, what: str) -> Path:
-        return Path(f"{os.path.realpath(self.path)}.{self.id}.{what}")
-
-
-def _rows_of(study_id: str, events: Sequence[Event]) -> list[tuple[Any, ...]]:
-    return [
-        (study_id, it.sequence, it.kind.value, it.version, it.time, it.body.get("trial"), _to_json(it.body))
-        for it in events
-    ]
-
-
-def _set_mode(connection: sqlite3.Connection, mode: str) -> None:
-    """Set SQLite's journal mode, with retries: here SQLite ignores its timeout if another process holds the lock."""
-    deadline = monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute(f"PRAGMA journal_mode = {mode}")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or monotonic() > deadline:
-                raise
-            sleep(0.01)
+    def _rows(self, statement: str, parameters: Sequence[Any]) -> Iterator[Any]:
+        """Iterate over rows with their checksums, which are NULL in a journal of an earlier release."""
+        if self._database.has_checksums:
+            statement = statement.replace("$previous", _PREVIOUS)
         else:
-            return
+            statement = statement.replace("$previous", "NULL").replace("checksum", "NULL")
+        return self._database.rows(statement, parameters)
 
+    def _start(self) -> Head:
+        return Head.of_record(*self._row)
 
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+    def _verified_to(self, sequence: int) -> Head:
+        """Return the head, and verify what is new unless the head is where it is expected."""
+        return self._head if self._head is not None and self._head.count == sequence else self._verified()
+
+    def _verified(self) -> Head:
+        """Verify what is new, or all events if none was read yet, and return the head."""
+        if not self._database.exists:
+            raise JournalError(f"journal {self.path} does not exist any more")
+        if self._head is None:
+            self._database.check()
+        head = self._head or self._start()
+        count, checksum = head.count, head.checksum
+        told: tuple[Any, ...] | None = None
+        checked = self._database.has_checksums
+        for *row, kept, told_count, told_checksum in self._database.rows(
+            _NEW if checked else _NEW_UNCHECKED, (self._row[0], count)
+        ):
+            told = (told_count, told_checksum)
+            if row[0] is not None:
+                checksum = self._link(count, checksum, row, kept)
+                count += 1
+        if checked and told != (count, checksum):
+            if self._head is not None:  # another one is at its path, or a thread read what was not committed
+                self._head = None
+                return self._verified()
+            raise self._headless(count, told)
+        if self._head is None or self._head.count != count:
+            self._head = Head(count, checksum)
+        return self._head
+
+    def _link(self, count: int, checksum: bytes | None, row: Sequence[Any], kept: bytes | None) -> bytes:
+        """Verify that a row is event *count*, and return its checksum, which *kept* must be if it is known."""
+        if row[0] != count:
+            raise self._damage(count, "it is missing" if type(row[0]) is int and row[0] > count else "it is wrong")
+        if checksum is None:  # the event before is of an earlier release
+            return b""
+        checksum = linked(checksum, *row)
+        if kept is not None and kept != checksum:
+            raise self._damage(count, "it or its checksum is not as it was written")
+        return checksum
+
+    def _headless(self, count: int, told: Sequence[Any] | None) -> JournalError:
+        if told is None:
+            if [*self._database.rows("SELECT 1 FROM studies WHERE id = ?", self._row[:1])]:
+                return self._damage(count, "the number of events is not known any more")
+            return JournalError(f"journal {self.path} has no study {self.id!r} any more")
+        if isinstance(told[0], int) and told[0] > count:
+            return self._damage(count, f"it is missing, and all up to event {told[0] - 1}")
+        return self._damage(count, "what the journal says of its last event is wrong", whole=0)
+
+    def _damage(self, sequence: int, what: str, whole: int | None = None) -> JournalDamaged:
+        whole = sequence if whole is None else whole
+        kept = {0: "nothing before it", 1: "event 0 is whole"}.get(whole, f"events 0 to {whole - 1} are whole")
+        return self._database.damaged(f"study {self.id!r}, event {sequence}: {what} ({kept})")
+
+    def _event(self, sequence: int, kind: Any, version: Any, time: Any, _: Any, body: Any) -> Event:
+        return journaled_event(self.id, sequence, kind, time, self._body(sequence, body), version)
+
+    def _body(self, sequence: int, text: Any) -> Any:
+        try:
+            return json.loads(text)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self._damage(sequence, "its body cannot be read") from error
+
+    def _points(self, rows: Iterable[Any]) -> Iterator[Any]:
+        for *row, kept, previous in rows:
+            self._link(row[0], previous if row[0] else self._start().checksum, row, kept)
+            yield self._event(*row).body["points"]
+
+    def _saved(self, events: Sequence[Event]) -> JournalError:
+        """Save what the driver wrote, and these events, since the file at the journal's path is another one."""
+        told = f"journal {self.path} was deleted or replaced while study {self.id!r} was driven, which stops here"
+        try:
+            path = self._database.saved(f"{self.id}.saved")
+            with closing(SqliteJournal(path)) as journal:
+                log = journal.look_up(self.id)
+                assert log is not None  # noqa: S101 - it was just copied
+                log.append(events)
+        except (OSError, sqlite3.Error, ByohpoError) as error:
+            return JournalError(f"{told}; its events cannot be saved: {error}")
+        return JournalError(f"{told}; its events are kept in {path}: move it to {self.path} and resume")

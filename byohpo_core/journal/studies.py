@@ -30,6 +30,14 @@ class Journal(ABC):
         """Return all studies, sorted by name."""
 
     @abstractmethod
+    def names(self) -> list[str]:
+        """Return the names of all studies, sorted."""
+
+    @abstractmethod
+    def look_up(self, name: str) -> EventLog | None:
+        """Return the study with this name or id, or None."""
+
+    @abstractmethod
     def take(self, record: StudyRecord, events: Sequence[Event]) -> EventLog:
         """Add a study with its events, for example one that was found elsewhere.
 
@@ -66,17 +74,16 @@ class Journal(ABC):
 
     def find(self, name: str) -> EventLog:
         """Return the study with this name or id; raise `UnknownStudy` if there is none."""
-        logs = self.logs()
-        for log in logs:
-            if name in (log.name, log.id):
-                return log
-        known = ", ".join(log.name for log in logs) or "none"
+        log = self.look_up(name)
+        if log is not None:
+            return log
+        known = ", ".join(self.names()) or "none"
         missing = "" if self.path == MEMORY or Path(self.path).exists() else ", which does not exist,"
         another = "" if self.path == MEMORY else ": journal=, --journal or the variable BYOHPO_JOURNAL selects another"
         raise UnknownStudy(f"journal {self.path}{missing} has no study named {name!r} (known: {known}){another}")
 
     def _free_name(self, base: str) -> str:
-        taken = {log.name for log in self.logs()}
+        taken = {*self.names()}
         names = (f"{base[: MAX_NAME_LENGTH - len(str(n)) - 1].rstrip('-')}-{n}" for n in count(1))
         return next(name for name in names if name not in taken)
 

@@ -258,3 +258,21 @@ def epoch(problem: Mapping[str, Any], plugins: Sequence[Mapping[str, Any]]) -> H
     """Make the event: new plugins start with this problem."""
     body: EpochBody = {"problem": problem, "plugins": plugins}
     return EventKind.Epoch, body
+
+
+_BODIES: Mapping[EventKind, Any] = {
+    EventKind.Opened: OpenedBody,
+    EventKind.Imported: ImportedBody,
+    EventKind.Asked: AskedBody,
+    EventKind.Intended: IntendedBody,
+    EventKind.Launched: LaunchedBody,
+    EventKind.Reported: ReportedBody,
+    EventKind.Pruned: PrunedBody,
+    EventKind.Retried: RetriedBody,
+    EventKind.Finished: FinishedBody,
+    EventKind.Observed: ObservedBody,
+    EventKind.Stopped: StoppedBody,
+    EventKind.Epoch: EpochBody,
+}
+REQUIRED: Mapping[str, frozenset[str]] = {kind.value: body.__required_keys__ for kind, body in _BODIES.items()}
+"""The fields that the body of each kind must have."""

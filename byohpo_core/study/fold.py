@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from byohpo_core.errors import unreadable
 from byohpo_core.study.events import Event, EventKind
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
@@ -18,8 +19,11 @@ class Fold(Study):
         self.now = now
 
     def apply(self, event: Event) -> None:
-        """Update the state with the next event."""
-        self._APPLY[event.kind](self, event)
+        """Update the state with the next event; raise `JournalError` if its body does not fit the events before it."""
+        try:
+            self._APPLY[event.kind](self, event)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise unreadable(f"study {self.id!r}, event {event.sequence} ({event.kind.value})", error) from error
         if event.kind is not EventKind.Opened and self._last_time is not None:
             self._driven_seconds += max(0.0, event.time - self._last_time)
         self._last_time = self.now = event.time

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from studies import rechain
 
 from byohpo_core import IntegerParameter, Simulated, Simulation, Tuner, hookimpl
 from byohpo_core.study import events
@@ -157,6 +158,7 @@ def test_they_do_after_a_warm_start_and_with_costs(toy):
             "UPDATE events SET body = json_set(body, '$.details', json('{\"cost\": 0.25}')) "
             "WHERE kind IN ('finished', 'retried')"
         )
+    rechain("toy.db")
     with reader() as connection:
         for name in ("toy", "second"):
             study = Tuner.attach(name, journal="toy.db").study
@@ -237,7 +239,7 @@ def test_the_schema_is_what_the_page_says(toy):
             assert plain(ours.execute(query)) == plain(theirs.execute(query))
         columns = [
             (table, column[1])
-            for table in ("studies", "events")
+            for table in ("studies", "events", "heads")
             for column in theirs.execute(f"PRAGMA table_info({table})")
         ]
         assert theirs.execute("PRAGMA journal_mode").fetchone() == ("wal",)

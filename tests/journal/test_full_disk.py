@@ -15,8 +15,8 @@ def test_a_disk_that_is_full_ends_with_one_line_and_resumes(monkeypatch):
         nonlocal commits
         commits += 1
         if commits == 4:
-            pages = log._journal._connection.execute("PRAGMA page_count").fetchone()[0]
-            log._journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+            pages = log._database.connection.execute("PRAGMA page_count").fetchone()[0]
+            log._database.connection.execute(f"PRAGMA max_page_count = {pages}")
         append(log, events)
 
     monkeypatch.setattr(log_type, "append", filling)

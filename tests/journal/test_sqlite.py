@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from studies import event, tune
+from studies import event, rechain, tune
 
 from byohpo_core import ContinuousParameter, JournalError, Simulated, Simulation, StudyBusy
 from byohpo_core.journal import open_journal
@@ -37,7 +37,7 @@ def test_the_file_says_that_it_is_ours():
     fit()
     connection = sqlite3.connect("j.db")
     assert connection.execute("PRAGMA application_id").fetchone() == (int.from_bytes(b"byoh"),)
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 
@@ -45,7 +45,7 @@ def test_the_file_says_that_it_is_ours():
 def test_commits_are_synchronous(journal):
     """`synchronous=FULL`: what is committed survives a power cut."""
     journal.create("s", {})
-    assert journal._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert journal.database.connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 def test_an_empty_file_is_an_empty_journal():
@@ -123,6 +123,7 @@ def test_what_a_newer_release_has_written_is_refused(change, told, journal):
     study = fit()
     with closing(sqlite3.connect("j.db")) as connection, connection:
         connection.execute(f"UPDATE events SET {change} WHERE kind = 'finished' AND trial = 3")
+    rechain("j.db")
     with pytest.raises(JournalError, match=f"{told}.*newer byohpo.*pip install --upgrade"):
         journal.find(study.id).study()
 

@@ -59,7 +59,7 @@ def fetch(
     mirror = Mirror(aws, output, study_id, owner=account)
     try:
         record = _record(mirror, study_id, output)
-        events = [event for commit in mirror.commits() for event in mirror.events(commit)]
+        events = [*mirror.read(record)]
     except UnknownStudy:
         raise
     except ByohpoError as error:

@@ -2,7 +2,7 @@
 
 Each commit is one object, `<S3OutputPath>/byohpo/<study id>/events/<sequence of its first event>.json`. It is written
 only if no object has that name, so two drivers can never both write. The study's manifest is the object `study.json`
-next to `events/`.
+next to `events/`. Each object has the head of the chain of checksums up to it (`journal/chain.py`).
 """
 
 import json
@@ -11,14 +11,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+import attrs
+
 from byohpo_core.backends.sagemaker.aws import Aws, Refused
-from byohpo_core.errors import StudyBusy
+from byohpo_core.errors import JournalDamaged, StudyBusy
+from byohpo_core.journal.chain import Head, to_json
 from byohpo_core.journal.log import EventLog, StudyRecord, journaled_event
 from byohpo_core.study.events import Event, EventKind
 
 _DIGITS = 9
+_NAME = re.compile(rf"events/(\d{{{_DIGITS}}})\.json")
 _NEAR = 1000
 """How many events back to look for the newest commit: more than one commit has, except after a resume."""
+
+
+@attrs.frozen
+class Commit:
+    """What one object holds."""
+
+    events: Sequence[Event]
+    head: Head | None
+    """The end of the chain after these events; None if an earlier release wrote them."""
+    previous: bytes | None
+    """The checksum before these events."""
 
 
 class Mirror:
@@ -38,28 +53,68 @@ class Mirror:
 
     def open(self, record: StudyRecord) -> None:
         """Write the manifest, unless it exists."""
-        body = json.dumps({"id": record.id, "name": record.name, "manifest": record.manifest})
-        self._put("study.json", body.encode())
+        checksum = start(record).checksum.hex()
+        body = {"id": record.id, "name": record.name, "manifest": record.manifest, "checksum": checksum}
+        self._put("study.json", json.dumps(body).encode())
 
     def record(self) -> StudyRecord:
         """The study as it was created."""
         body = self._get("study.json")
-        return StudyRecord(body["id"], body["name"], body["manifest"])
+        try:
+            record = StudyRecord(body["id"], body["name"], body["manifest"])
+            checksum = body.get("checksum")
+            whole = isinstance(record.manifest, dict) and record.id == self._study_id
+        except (LookupError, TypeError, AttributeError) as error:
+            raise self._damaged("study.json", "it lacks a part") from error
+        if not whole or checksum not in (None, start(record).checksum.hex()):
+            raise self._damaged("study.json", "it is not as it was written")
+        return record
 
-    def append(self, events: Sequence[Event]) -> None:
-        """Write one commit; raises `StudyBusy` if another driver has written one in its place."""
-        body = json.dumps({"token": self._token, "events": _rows(events)}).encode()
-        name = _name(events[0].sequence)
-        if not self._put(name, body) and self._read(name) != body:
+    def append(self, events: Sequence[Event], head: Head) -> Head:
+        """Write one commit and return the new head; *head* is the one before.
+
+        Raises `StudyBusy` if another driver has written a commit in its place.
+        """
+        after = head.after(events)
+        body = {
+            "token": self._token,
+            "previous": head.checksum.hex(),
+            "events": _rows(events),
+            "count": after.count,
+            "checksum": after.checksum.hex(),
+        }
+        text, name = json.dumps(body).encode(), _name(events[0].sequence)
+        if not self._put(name, text) and self._read(name) != text:
             raise StudyBusy(
                 f"another driver has written event {events[0].sequence} of study {self._study_id!r} to {self}; "
                 "this one stops"
             )
+        return after
+
+    def read(self, record: StudyRecord) -> Iterator[Event]:
+        """Iterate over all events; raise `JournalDamaged` at the first object that is missing or not as written."""
+        head = start(record)
+        for number in self.commits():
+            if number > head.count:
+                raise self._damaged(_name(head.count), "it is missing")
+            commit = self.commit(number)
+            head = self.checked(commit, head)
+            yield from commit.events
+
+    def checked(self, commit: Commit, head: Head) -> Head:
+        """Return the head after a commit, *head* being the one before; raise `JournalDamaged` if it is another."""
+        first = commit.events[0].sequence
+        if first != head.count:
+            raise self._damaged(_name(first), f"it begins with event {first}, where {head.count} follows")
+        after = head.after(commit.events)
+        if commit.head not in (None, after):
+            raise self._damaged(_name(first), "it, or an object before it, is not as it was written")
+        return after
 
     def check_newest(self, sequence: int) -> None:
         """Raise `StudyBusy` if another driver wrote the newest commit, looked for near event *sequence*."""
         newest = self.commits(after=max(0, sequence - _NEAR))[-1:]
-        if any(self._get(_name(commit))["token"] != self._token for commit in newest):
+        if any(self._get(_name(commit)).get("token") != self._token for commit in newest):
             raise StudyBusy(f"another driver has taken over study {self._study_id!r} at {self}; this one stops")
 
     def commits(self, after: int = -1) -> list[int]:
@@ -71,18 +126,32 @@ class Mirror:
         token: dict[str, str] = {}
         while True:
             page = self._aws.call("s3", "list_objects_v2", **request, **token)
-            found += [int(it["Key"].rpartition("/")[2].partition(".")[0]) for it in page.get("Contents", ())]
+            names = (it["Key"].removeprefix(f"{self._prefix}/") for it in page.get("Contents", ()))
+            found += [int(it[1]) for name in names if (it := _NAME.fullmatch(name))]
             if not page.get("IsTruncated"):
                 return sorted(found)
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def events(self, commit: int) -> list[Event]:
+    def events(self, commit: int) -> Sequence[Event]:
         """The events of one commit."""
-        rows = self._get(_name(commit))["events"]
-        return [
-            journaled_event(self._study_id, sequence, kind, time, body, version)
-            for sequence, kind, version, time, body in rows
-        ]
+        return self.commit(commit).events
+
+    def commit(self, number: int) -> Commit:
+        """The commit whose first event has this number; raises `JournalDamaged` if its object is not one."""
+        body = self._get(_name(number))
+        try:
+            rows, checksum, previous = body["events"], body.get("checksum"), body.get("previous")
+            head = None if checksum is None else Head(body["count"], bytes.fromhex(checksum))
+            before = None if previous is None else bytes.fromhex(previous)
+            if not rows or [row[0] for row in rows] != [*range(number, number + len(rows))]:
+                raise self._damaged(_name(number), f"its events are not those from {number} on")
+            events = [
+                journaled_event(self._study_id, sequence, kind, float(time), content, version)
+                for sequence, kind, version, time, content in rows
+            ]
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise self._damaged(_name(number), "it lacks a part") from error
+        return Commit(events, head, before)
 
     def _put(self, name: str, body: bytes) -> bool:
         """Write an object; return False if it exists already."""
@@ -102,7 +171,21 @@ class Mirror:
         return body
 
     def _get(self, name: str) -> Any:
-        return json.loads(self._read(name))
+        try:
+            return json.loads(self._read(name))
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(name, "it is not JSON") from error
+
+    def _damaged(self, name: str, what: str) -> JournalDamaged:
+        return JournalDamaged(
+            f"the mirror of study {self._study_id!r} is damaged: object {self}/{name}: {what}; the events before it "
+            "are whole, and the journal of the machine that drives the study has all"
+        )
+
+
+def start(record: StudyRecord) -> Head:
+    """The chain of a study without events."""
+    return Head.of_record(record.id, record.name, to_json(record.manifest))
 
 
 def studies_at(aws: Aws, output_path: str, name: str, owner: str) -> list[str]:
@@ -134,15 +217,20 @@ class MirroredLog(EventLog):
     """The log of a driver, which also writes each commit to the mirror before `append` returns."""
 
     def __init__(self, log: EventLog, mirror: Mirror) -> None:
-        super().__init__(log.record, log.path)
+        super().__init__(log.id, log.name, log.path)
         self._log = log
         self._mirror = mirror
         mirror.open(log.record)
-        self._level()
+        self._head = self._level()
+        """The end of the mirror's chain."""
+
+    @property
+    def record(self) -> StudyRecord:
+        return self._log.record
 
     def append(self, events: Sequence[Event]) -> None:
         self._log.append(events)
-        self._mirror.append(events)
+        self._head = self._mirror.append(events, self._head)
 
     def read(self) -> Iterator[Event]:
         return self._log.read()
@@ -165,26 +253,37 @@ class MirroredLog(EventLog):
     def stop_requested(self) -> bool:
         return self._log.stop_requested()
 
-    def _level(self) -> None:
-        """Copy events that only the log or only the mirror has to the other; raises `StudyBusy` if the two differ."""
-        mine = [*self._log.read()]
-        commits = self._mirror.commits()
-        known = 0
-        """How many of my events the mirror has."""
-        for commit in commits[_last_before(commits, len(mine)) :]:
-            theirs = self._mirror.events(commit)
-            shared = [event for event in theirs if event.sequence < len(mine)]
+    def _level(self) -> Head:
+        """Copy events that only the log or only the mirror has to the other; raise `StudyBusy` if the two differ.
+
+        Returns the head of both.
+        """
+        commits, count = self._mirror.commits(), self._log.last() + 1
+        newest = commits[_last_before(commits, count) :]
+        head, mine = start(self._log.record), list[Event]()
+        """What is before the newest commits that may be new, and my events from there on."""
+        for event in self._log.read():
+            if not newest or event.sequence < newest[0]:
+                head = head.after((event,))
+            else:
+                mine.append(event)
+        for number in newest:
+            commit = self._mirror.commit(number)
+            after = None
+            if commit.previous in (None, head.checksum):
+                after = self._mirror.checked(commit, head)
+            shared = commit.events[: len(mine)]
             # Compare as text, since a loss may be nan, which does not equal itself.
-            if json.dumps(_rows(shared)) != json.dumps(_rows(mine[commit : commit + len(shared)])):
+            if after is None or to_json(_rows(shared)) != to_json(_rows(mine[: len(shared)])):
                 raise StudyBusy(
                     f"study {self.id!r} was continued elsewhere: {self._mirror} and journal {self.path} differ from "
-                    f"event {commit} on; move the journal away and attach to {self.id!r} again to resume from S3"
+                    f"event {number} on; move the journal away and attach to {self.id!r} again to resume from S3"
                 )
-            if fresh := theirs[len(shared) :]:
+            head = after
+            mine = mine[len(shared) :]
+            if fresh := commit.events[len(shared) :]:
                 self._log.append(fresh)
-            known = commit + len(theirs)
-        if known < len(mine):
-            self._mirror.append(mine[known:])
+        return self._mirror.append(mine, head) if mine else head
 
 
 def _name(commit: int) -> str:

@@ -22,6 +22,9 @@ from byohpo_core import (
     StudyBusy,
 )
 from byohpo_core.journal import open_journal
+from byohpo_core.journal.chain import Head
+
+START = Head.of_record("study-abcd", "study", "{}")
 
 
 def copy_journal(path, copy):
@@ -56,9 +59,9 @@ def test_each_commit_is_an_object(account):
 def test_of_two_drivers_one_goes_on(account):
     """The driver that writes an event second gets StudyBusy."""
     first, second = mirror_of(account), mirror_of(account)
-    first.append([event(0)])
+    first.append([event(0)], START)
     with pytest.raises(StudyBusy, match=r"driver.*\b0\b"):
-        second.append([event(0)])
+        second.append([event(0)], START)
 
 
 def test_our_own_retry_is_no_other_driver(make_account):
@@ -67,7 +70,7 @@ def test_our_own_retry_is_no_other_driver(make_account):
     account = make_account(faults=faults)
     mirror = mirror_of(account)
     faults.inject("timeout", "PutObject", times=1)
-    mirror.append([event(0), event(1)])
+    mirror.append([event(0), event(1)], START)
     assert mirror.commits() == [0]
     assert mirror.events(0) == [event(0), event(1)]
 
@@ -80,7 +83,7 @@ def test_our_own_retry_is_no_other_driver(make_account):
 def test_a_connection_lost_within_an_object_is_made_again(account, monkeypatch, lost):
     """An object whose reading breaks off is read again."""
     mirror = mirror_of(account)
-    mirror.append([event(0)])
+    mirror.append([event(0)], START)
     read, errors = StreamingBody.read, [lost]
 
     def interrupted(self, amt=None):

@@ -1,0 +1,75 @@
+"""Open, create and rename files safely: for their owner only, without following links, and durably.
+
+Here is the one place where the modes of new files and folders stand.
+"""
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+from byohpo_core.errors import ByohpoError
+
+_logger = logging.getLogger("byohpo")
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+def open_file(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a file with the flags of `os.open`, and return its descriptor; a new one is for its owner only.
+
+    Raises `ByohpoError` if it is a link or no plain file. Its folder may be reached through links.
+    """
+    check_file(path)
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise ByohpoError(f"{os.fspath(path)} cannot be opened: {error.strerror}") from error
+    warn_of_others(path, os.fstat(descriptor))
+    return descriptor
+
+
+def check_file(path: str | os.PathLike[str]) -> os.stat_result | None:
+    """Return the state of a file, or None if there is none; raise `ByohpoError` if it is a link or no plain file."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ByohpoError(f"{os.fspath(path)} cannot be opened: {error.strerror}") from error
+    if stat.S_ISLNK(found.st_mode):
+        raise ByohpoError(f"{os.fspath(path)} is a symbolic link: name the file itself, or remove the link")
+    if not stat.S_ISREG(found.st_mode):
+        raise ByohpoError(f"{os.fspath(path)} is not a file: remove it, or choose another name")
+    return found
+
+
+def warn_of_others(path: str | os.PathLike[str], found: os.stat_result) -> None:
+    """Warn if others than a file's owner may write to it."""
+    if found.st_mode & _WRITABLE_BY_OTHERS:
+        _logger.warning("others may write to %s: chmod go-w %s", os.fspath(path), os.fspath(path))
+
+
+def create_folder(path: Path) -> None:
+    """Create a folder and its missing parents, for their owner only."""
+    for folder in (*reversed(path.parents), path):
+        if not folder.exists():
+            folder.mkdir(FOLDER_MODE, exist_ok=True)
+
+
+def rename(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Rename a file, over another if there is one; the new name is on disk when this returns."""
+    os.replace(source, target)  # noqa: PTH105
+    sync_folder(target)
+
+
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """Write the names in a file's folder to disk."""
+    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY)  # noqa: PTH100, PTH120
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
