@@ -1,4 +1,4 @@
-"""`byohpo tune`, `resume`, `stop`, `trust`, `pull`, `studies` and `results`."""
+"""`byohpo tune`, `resume`, `stop`, `trust`, `pull`, `studies`, `repair` and `results`."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from byohpo_core.cli.exit_codes import ERROR, NO_RESULT
 from byohpo_core.cli.plugins import print_columns
-from byohpo_core.errors import StudyExists, UnknownStudy
+from byohpo_core.errors import JournalDamaged, JournalError, StudyExists, UnknownStudy, one_line
 
 if TYPE_CHECKING:
     from byohpo_core.study.study import Study
@@ -117,6 +117,16 @@ def add_commands(commands: Any) -> None:
     studies = commands.add_parser("studies", help="list the journal's studies", parents=[journal])
     studies.set_defaults(run=_studies)
 
+    repair = commands.add_parser(
+        "repair", help="replace a damaged journal by one with all that is whole in it", parents=[journal]
+    )
+    repair.add_argument(
+        "--mirror",
+        metavar="s3://...",
+        help="where the outputs of SageMaker jobs are, with the mirrors of their studies; by default BYOHPO_MIRROR",
+    )
+    repair.set_defaults(run=_repair)
+
     results = commands.add_parser("results", help="the trials of a study, the best first", parents=[journal])
     results.add_argument("name", help="a study's name or id")
     results.add_argument("--format", choices=("table", "csv", "json"), default="table")
@@ -199,6 +209,28 @@ def _pull(options: argparse.Namespace) -> int:
     return 0
 
 
+def _repair(options: argparse.Namespace) -> int:
+    from byohpo_core.backends.estimators import fetch_study
+    from byohpo_core.journal.place import default_journal
+    from byohpo_core.journal.repair import repair
+
+    path = Path(options.journal or default_journal())
+    mirror = options.mirror or os.environ.get("BYOHPO_MIRROR")
+    fetch = None if mirror is None else lambda journal, name: fetch_study(journal, name, None, mirror)
+    restored, kept = repair(path, fetch)
+    for study in restored:
+        if study.count is None:
+            state = "nothing of it is whole, so it is not in the journal any more"
+        else:
+            source = " from its mirror" if study.mirrored else ""
+            state = (
+                f"whole, {study.count} events" if study.whole else f"restored{source}: its first {study.count} events"
+            )
+        print(f"{study.name} ({study.study_id}): {state}")
+    print(f"{path} is not damaged" if kept is None else f"{path} is repaired; the damaged file is kept as {kept}")
+    return 0
+
+
 def _tell(study: "Study") -> int:
     from byohpo_core.results.table import as_table, rows
 
@@ -214,9 +246,15 @@ def _studies(options: argparse.Namespace) -> int:
 
     journal = open_journal(options.journal)
     table = []
+    damaged = False
     for log in journal.logs():
-        manifest = Manifest.of(log)
-        study = log.study()
+        try:
+            manifest = Manifest.of(log)
+            study = log.study()
+        except JournalError as error:  # it hides no other study
+            damaged |= isinstance(error, JournalDamaged)
+            table.append([log.name, log.id, "", "", "", one_line(error)])
+            continue
         strategy = manifest.algorithm.name
         best = "no result" if study.best is None else f"best {study.best.value:.6g}"
         jobs = f"{study.jobs}/{study.problem.max_jobs} jobs"
@@ -227,7 +265,7 @@ def _studies(options: argparse.Namespace) -> int:
         print(f"no studies in {journal.path}{missing}; --journal or the variable BYOHPO_JOURNAL names another")
     print_columns(table)
     journal.close()
-    return 0
+    return ERROR if damaged else 0
 
 
 def _results(options: argparse.Namespace) -> int:

@@ -55,6 +55,7 @@ class SqliteJournal(Journal):
         return Path(self.path).absolute().parent / "byohpo-jobs"
 
     def logs(self) -> list[EventLog]:
+        self._check()
         return [SqliteLog(self.database, row) for row in self.database.rows(f"{_STUDIES} ORDER BY name")]
 
     def names(self) -> list[str]:
@@ -62,6 +63,8 @@ class SqliteJournal(Journal):
 
     def look_up(self, name: str) -> EventLog | None:
         rows = [*self.database.rows(f"{_STUDIES} WHERE name = ?1 OR id = ?1 ORDER BY name = ?1 DESC LIMIT 1", (name,))]
+        if not rows:
+            self._check()
         return SqliteLog(self.database, rows[0]) if rows else None
 
     def take(self, record: StudyRecord, events: Sequence[Event]) -> EventLog:
@@ -83,6 +86,14 @@ class SqliteJournal(Journal):
 
     def close(self) -> None:
         self.database.close()
+
+    def _check(self) -> None:
+        """Raise `JournalDamaged` if a study may be missing."""
+        self.database.check()
+        if self.database.has_checksums:
+            lost = [*self.database.rows("SELECT study FROM heads WHERE study NOT IN (SELECT id FROM studies)")]
+            if lost:
+                raise self.database.damaged(f"study {lost[0][0]!r} is missing")
 
 
 class SqliteLog(EventLog):
