@@ -23,7 +23,7 @@ def private_copy(path: Path) -> Path:
     """Copy a journal, with the commits that are still in files beside it, into a new folder for this user only."""
     folder = None
     try:
-        folder = Path(tempfile.mkdtemp(prefix="byohpo-"))
+        folder = Path(tempfile.mkdtemp(prefix="byohpo-")).absolute()
         copy = folder / "journal.db"
         for _ in range(_ATTEMPTS):
             before = _state(path)
@@ -58,5 +58,10 @@ def _state(path: Path) -> tuple[object, ...]:
     return (
         (found.st_ino, found.st_size, found.st_mtime_ns),
         journal.stat().st_mtime_ns if journal.exists() else None,
-        wal.open("rb").read(_WAL_HEADER) if wal.exists() else None,
+        _beginning(wal) if wal.exists() else None,
     )
+
+
+def _beginning(wal: Path) -> bytes:
+    with wal.open("rb") as file:
+        return file.read(_WAL_HEADER)
