@@ -4,7 +4,7 @@ The chain begins with the study's id, name and manifest. A journal and a mirror 
 two can be compared by one checksum. It shows damage; it does not stop somebody who computes it anew.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from json import JSONEncoder
 from typing import Any
@@ -32,11 +32,11 @@ class Head:
             0, blake2b(f"{study_id}\n{name}\n{manifest}".encode(errors="surrogatepass"), digest_size=_SIZE).digest()
         )
 
-    def after(self, events: Iterable[Event]) -> "Head":
-        """Return the chain with these events added."""
+    def after(self, rows: Iterable[Sequence[Any]]) -> "Head":
+        """Return the chain with these events added; each is as `stored` gives it."""
         count, checksum = self.count, self.checksum
-        for it in events:
-            checksum = linked(checksum, *stored(it))
+        for row in rows:
+            checksum = linked(checksum, *row)
             count += 1
         return Head(count, checksum)
 

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from studies import byohpo, refused
+from studies import byohpo, rechain, refused
 
 from byohpo_core.cli import main
 
@@ -67,6 +67,7 @@ def test_hints_name_the_journal_where_it_is_not_found_without(folder):
     with closing(sqlite3.connect("my toy.db")) as connection:  # as if its driver had died
         connection.execute("DELETE FROM events WHERE sequence > 5")
         connection.commit()
+    rechain("my toy.db")
     told = byohpo("studies", "--journal", "my toy.db").stdout
     assert told.rstrip().endswith("`byohpo resume first --journal 'my toy.db'`")
     told = byohpo("studies", env={**os.environ, "BYOHPO_JOURNAL": "my toy.db"}).stdout

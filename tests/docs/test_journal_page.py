@@ -71,9 +71,9 @@ def test_each_block_is_known_here():
     languages = [language for language, _ in BLOCKS]
     assert {language: languages.count(language) for language in set(languages)} == {
         "console": 1,
-        "python": 3,
+        "python": 4,
         "sql": 7,
-        "text": 7,
+        "text": 8,
     }
 
 
@@ -96,9 +96,9 @@ def test_a_query_prints_what_the_page_shows(statement, toy):
 
 
 def test_the_python_blocks_print_what_the_page_shows(toy, capsys):
-    """The second finds the incumbent, the third what is new."""
+    """The second finds the incumbent, the third what is new, the fourth verifies all."""
     names = run_blocks(*PYTHON[1:])
-    assert capsys.readouterr().out.splitlines() == shown_after(PYTHON[1]) + shown_after(PYTHON[2])
+    assert capsys.readouterr().out.splitlines() == [line for block in PYTHON[1:] for line in shown_after(block)]
     assert (len(names["configurations"]), names["best"]) == (len(toy.trials), toy.best.number)
 
 

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import attrs
 import pytest
-from studies import Killed, attach, dying, eventful
+from studies import Killed, attach, dying, eventful, rechain
 
 from byohpo_core import Diverged, hookimpl, register
 
@@ -85,5 +85,6 @@ def test_a_tiny_difference_of_floats_is_no_change_of_mind(monkeypatch):
     with sqlite3.connect("studies.db") as connection:
         connection.execute("DELETE FROM events WHERE kind = 'stopped' OR sequence > 20")
     connection.close()
+    rechain("studies.db")
     monkeypatch.setattr(Fickle, "offset", 1.0 + 2e-14)
     assert attach().resume().trials[0].hyperparameters["x"] == 1.0

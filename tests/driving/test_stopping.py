@@ -8,7 +8,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
-from studies import attach, eventful, simulated, tuned
+from studies import attach, eventful, rechain, simulated, tuned
 
 from byohpo_core import ContinuousParameter, Simulated, Simulation, StudyLocked, Tuner, UnknownPlugin, hookimpl
 
@@ -72,6 +72,7 @@ def lose_its_driver():
     with closing(sqlite3.connect("studies.db")) as connection:
         connection.execute("DELETE FROM events WHERE sequence > 5")
         connection.commit()
+    rechain("studies.db")
 
 
 def test_a_study_left_locked_by_another_host_is_stopped_only_on_request():

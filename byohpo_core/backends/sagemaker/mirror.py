@@ -15,7 +15,7 @@ import attrs
 
 from byohpo_core.backends.sagemaker.aws import Aws, Refused
 from byohpo_core.errors import JournalDamaged, StudyBusy
-from byohpo_core.journal.chain import Head, to_json
+from byohpo_core.journal.chain import Head, stored, to_json
 from byohpo_core.journal.log import EventLog, StudyRecord, journaled_event
 from byohpo_core.study.events import Event, EventKind
 
@@ -29,11 +29,21 @@ _NEAR = 1000
 class Commit:
     """What one object holds."""
 
-    events: Sequence[Event]
+    study_id: str
+    rows: Sequence[Sequence[Any]]
+    """Its events as they are in the object."""
     head: Head | None
     """The end of the chain after these events; None if an earlier release wrote them."""
     previous: bytes | None
     """The checksum before these events."""
+
+    @property
+    def events(self) -> list[Event]:
+        """Its events; raises `JournalError` if another release wrote them differently."""
+        return [
+            journaled_event(self.study_id, sequence, kind, float(time), body, version)
+            for sequence, kind, version, time, body in self.rows
+        ]
 
 
 class Mirror:
@@ -75,7 +85,7 @@ class Mirror:
 
         Raises `StudyBusy` if another driver has written a commit in its place.
         """
-        after = head.after(events)
+        after = head.after(map(stored, events))
         body = {
             "token": self._token,
             "previous": head.checksum.hex(),
@@ -103,10 +113,13 @@ class Mirror:
 
     def checked(self, commit: Commit, head: Head) -> Head:
         """Return the head after a commit, *head* being the one before; raise `JournalDamaged` if it is another."""
-        first = commit.events[0].sequence
+        first = commit.rows[0][0]
         if first != head.count:
             raise self._damaged(_name(first), f"it begins with event {first}, where {head.count} follows")
-        after = head.after(commit.events)
+        after = head.after(
+            (sequence, kind, version, float(time), body.get("trial"), to_json(body))
+            for sequence, kind, version, time, body in commit.rows
+        )
         if commit.head not in (None, after):
             raise self._damaged(_name(first), "it, or an object before it, is not as it was written")
         return after
@@ -132,7 +145,7 @@ class Mirror:
                 return sorted(found)
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def events(self, commit: int) -> Sequence[Event]:
+    def events(self, commit: int) -> list[Event]:
         """The events of one commit."""
         return self.commit(commit).events
 
@@ -145,13 +158,13 @@ class Mirror:
             before = None if previous is None else bytes.fromhex(previous)
             if not rows or [row[0] for row in rows] != [*range(number, number + len(rows))]:
                 raise self._damaged(_name(number), f"its events are not those from {number} on")
-            events = [
-                journaled_event(self._study_id, sequence, kind, float(time), content, version)
-                for sequence, kind, version, time, content in rows
-            ]
+            for _, kind, version, time, content in rows:
+                if not isinstance(kind, str) or not isinstance(version, int) or not isinstance(content, dict):
+                    raise self._damaged(_name(number), "an event of it lacks a part")
+                float(time)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise self._damaged(_name(number), "it lacks a part") from error
-        return Commit(events, head, before)
+        return Commit(self._study_id, rows, head, before)
 
     def _put(self, name: str, body: bytes) -> bool:
         """Write an object; return False if it exists already."""
@@ -264,7 +277,7 @@ class MirroredLog(EventLog):
         """What is before the newest commits that may be new, and my events from there on."""
         for event in self._log.read():
             if not newest or event.sequence < newest[0]:
-                head = head.after((event,))
+                head = head.after([stored(event)])
             else:
                 mine.append(event)
         for number in newest:
@@ -272,7 +285,8 @@ class MirroredLog(EventLog):
             after = None
             if commit.previous in (None, head.checksum):
                 after = self._mirror.checked(commit, head)
-            shared = commit.events[: len(mine)]
+            theirs = commit.events
+            shared = theirs[: len(mine)]
             # Compare as text, since a loss may be nan, which does not equal itself.
             if after is None or to_json(_rows(shared)) != to_json(_rows(mine[: len(shared)])):
                 raise StudyBusy(
@@ -281,7 +295,7 @@ class MirroredLog(EventLog):
                 )
             head = after
             mine = mine[len(shared) :]
-            if fresh := commit.events[len(shared) :]:
+            if fresh := theirs[len(shared) :]:
                 self._log.append(fresh)
         return self._mirror.append(mine, head) if mine else head
 

@@ -19,10 +19,13 @@ from byohpo_core import (
     ByohpoError,
     Event,
     InvalidInput,
+    JournalError,
     StudyBusy,
 )
+from byohpo_core.backends.estimators import fetch_study
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.chain import Head
+from byohpo_core.journal.repair import repair
 
 START = Head.of_record("study-abcd", "study", "{}")
 
@@ -107,6 +110,82 @@ def test_a_commit_that_did_not_reach_the_mirror_is_brought_there(account):
     MirroredLog(log, again).append([event(3)])
     assert again.commits() == [0, 1, 3]
     assert [it for commit in again.commits() for it in again.events(commit)] == [event(number) for number in range(4)]
+
+
+def objects_of(account, study_id):
+    """The mirror's objects of a study, by key, those of its commits in order."""
+    client = account.emulator.client("s3")
+    listed = client.list_objects_v2(Bucket="bucket", Prefix=f"out/byohpo/{study_id}/")["Contents"]
+    keys = sorted(it["Key"] for it in listed)
+    return client, {key: client.get_object(Bucket="bucket", Key=key)["Body"].read() for key in keys}
+
+
+def test_journal_and_mirror_have_the_same_chain(account):
+    """The newest object has the head that the journal has."""
+    study = account.tuner().fit(job_name="study")
+    _, objects = objects_of(account, study.id)
+    newest = json.loads([*objects.values()][-2])
+    with closing(sqlite3.connect("studies.db")) as connection:
+        ((count, checksum),) = connection.execute("SELECT count, checksum FROM heads").fetchall()
+    assert (newest["count"], newest["checksum"]) == (count, checksum.hex())
+
+
+def test_damage_of_the_newest_object_is_told_to_the_driver(account, monkeypatch):
+    """It is not taken for another driver, and no job starts."""
+    leave(account)
+    study_id = account.attach().study.id
+    client, objects = objects_of(account, study_id)
+    key = [*objects][-2]
+    client.put_object(Bucket="bucket", Key=key, Body=objects[key].replace(b'"trial"', b'"trail"'))
+    jobs = len(account.emulator.jobs)
+    with pytest.raises(JournalError, match=rf"mirror of study '{study_id}' is damaged: object s3://bucket/{key}"):
+        go_on(account, monkeypatch)
+    assert len(account.emulator.jobs) == jobs
+
+
+@pytest.mark.parametrize("which", [0, 2])
+def test_a_missing_object_is_told_to_another_machine(account, which):
+    """The study is not put together from what is left."""
+    leave(account)
+    client, objects = objects_of(account, account.attach().study.id)
+    key = [*objects][which]
+    client.delete_object(Bucket="bucket", Key=key)
+    with pytest.raises(ByohpoError, match=rf"{key}: it is missing"):
+        account.attach(journal="elsewhere.db")
+    assert not Path("elsewhere.db").exists()
+
+
+def test_the_mirror_of_an_earlier_release_is_read_and_continued(account, monkeypatch):
+    """Its objects have no checksums; the next one covers them all."""
+    leave(account)
+    study_id = account.attach().study.id
+    client, objects = objects_of(account, study_id)
+    for key, content in objects.items():
+        body = json.loads(content)
+        for name in ("previous", "count", "checksum"):
+            body.pop(name, None)
+        client.put_object(Bucket="bucket", Key=key, Body=json.dumps(body).encode())
+    study = go_on(account, monkeypatch, journal="elsewhere.db")
+    assert study.stop_reason == "max_jobs (8) reached"
+    _, objects = objects_of(account, study_id)
+    with closing(sqlite3.connect("elsewhere.db")) as connection:
+        ((count, checksum),) = connection.execute("SELECT count, checksum FROM heads").fetchall()
+    newest = json.loads([*objects.values()][-2])
+    assert (newest["count"], newest["checksum"]) == (count, checksum.hex())
+
+
+def test_a_damaged_journal_is_restored_from_the_mirror(account, monkeypatch):
+    """With all its events, also those after the damage; then the study goes on."""
+    leave(account)
+    with closing(sqlite3.connect("studies.db")) as connection, connection:
+        ((count,),) = connection.execute("SELECT count FROM heads").fetchall()
+        connection.execute("UPDATE events SET time = time + 1 WHERE sequence = 3")
+    restored, kept = repair(
+        Path("studies.db"), lambda journal, name: fetch_study(journal, name, None, "s3://bucket/out")
+    )
+    assert [(it.name, it.count, it.mirrored) for it in restored] == [("study", count, True)]
+    assert kept == Path("studies.db.damaged")
+    assert go_on(account, monkeypatch).stop_reason == "max_jobs (8) reached"
 
 
 def test_a_bucket_at_its_top_can_be_the_output(account):
