@@ -10,13 +10,17 @@ import threading
 import time
 from typing import Any, Protocol
 
+from byohpo_core.backends.sagemaker.answers import Garbled, listen
 from byohpo_core.errors import ByohpoError, InvalidInput, one_line
 
 _logger = logging.getLogger("byohpo")
 SEARCHES_PER_SECOND = 2
 """The rate limit of Search and ListTrainingJobs, not adjustable (github.com/aws/deepracer-on-aws, issue 87)."""
 ATTEMPTS_UNTIL_TOLD = 10
-_CONNECT_SECONDS = 10
+CONNECT_SECONDS = 3
+READ_SECONDS = 30
+_FIRST_SECONDS = 3.0
+"""How long to look for AWS at the start of a study."""
 _LONGEST_PAUSE = 30.0
 _LONGEST_WAIT_FOR_CREDENTIALS = 300.0
 _NO_REGION = "no AWS region is set: set AWS_DEFAULT_REGION or give TrainingJob(region=...)"
@@ -60,6 +64,15 @@ class Refused(ByohpoError):
         super().__init__(message)
         self.code = code
 
+    @property
+    def is_absence(self) -> bool:
+        """Whether SageMaker says that there is no such job."""
+        return self.code == "ResourceNotFound" or (self.code == "ValidationException" and "not found" in str(self))
+
+
+class _NoAnswer(ByohpoError):
+    """AWS itself gave no answer: there was no connection, or somebody in between answered."""
+
 
 class Aws:
     """AWS clients for one account and region. Thread-safe."""
@@ -101,11 +114,11 @@ class Aws:
         """Call AWS and return the answer; *operation* is a method of boto3's client. A "Body" is returned as bytes.
 
         Once any call has worked, calls wait until throttling, server errors, lost connections and expired credentials
-        are over, however long that takes, and log a warning. Before that, bad credentials raise an error at once, and
-        other temporary errors do after a few attempts. Raises `Refused` for all other errors, and `ByohpoError` after
-        `close`.
+        are over, however long that takes, and log a warning. Before that, bad credentials raise an error at once, an
+        endpoint that is not there after a few seconds, and other temporary errors after a few attempts. Raises
+        `Refused` for all other errors, and `ByohpoError` after `close`.
         """
-        attempt = 0
+        attempt, started = 0, self.clock.now()
         while True:
             attempt += 1
             self._keep_pace(service, operation)
@@ -116,7 +129,9 @@ class Aws:
                     answer["Body"] = answer["Body"].read()
             except Exception as error:
                 trouble = self._trouble(error, service, operation)
-                if not self._worked and (attempt >= self._first_attempts or isinstance(trouble, InvalidInput)):
+                lost = isinstance(trouble, _NoAnswer) and self.clock.now() >= started + _FIRST_SECONDS
+                last = lost or attempt >= self._first_attempts or isinstance(trouble, InvalidInput)
+                if not self._worked and last:
                     raise trouble from error
                 self._wait(attempt, trouble, renewals)
             else:
@@ -168,7 +183,7 @@ class Aws:
                 )
             seconds = min(_LONGEST_WAIT_FOR_CREDENTIALS, _LONGEST_PAUSE * attempt)
         else:
-            if attempt % ATTEMPTS_UNTIL_TOLD == 0:
+            if attempt % ATTEMPTS_UNTIL_TOLD == 0 or (attempt == 1 and not self._worked):
                 _logger.warning("%s; tried %d times, and still trying", trouble, attempt)
             seconds = min(_LONGEST_PAUSE, 0.5 * 2 ** min(attempt, ATTEMPTS_UNTIL_TOLD)) * random.uniform(0.5, 1)  # noqa: S311 - jitter
         self._sleep_until(self.clock.now() + seconds)
@@ -177,6 +192,8 @@ class Aws:
         """Return a temporary error as one of ours, `InvalidInput` if it is about credentials; raise any other error."""
         import botocore.exceptions as known
 
+        if isinstance(error, ByohpoError):
+            raise error
         action = f"{service}:{''.join(word.title() for word in operation.split('_'))}"
         if isinstance(error, known.ClientError):
             code = str(error.response.get("Error", {}).get("Code", ""))
@@ -194,13 +211,15 @@ class Aws:
             *(known.MetadataRetrievalError, getattr(known, "LoginError", known.SSOError)),  # LoginError: since 2025
         )
         # botocore raises a bare RuntimeError if credentials are still expired after a renewal.
-        if isinstance(error, credentials) or type(error) is RuntimeError:
+        if isinstance(error, credentials) or (type(error) is RuntimeError and "redentials" in str(error)):
             return InvalidInput(f"there are no usable AWS credentials: {one_line(error)}")
-        if isinstance(error, (known.ConnectionError, known.HTTPClientError, known.IncompleteReadError)):
-            return ByohpoError(f"{action} failed, perhaps temporarily: {one_line(error)}")
-        if isinstance(error, known.BotoCoreError) or (isinstance(error, ValueError) and "endpoint" in str(error)):
+        connection = (known.ConnectionError, known.HTTPClientError, known.IncompleteReadError)
+        garbled = (Garbled, known.FlexibleChecksumError)
+        if isinstance(error, known.BotoCoreError) and not isinstance(error, (*connection, *garbled)):
             raise InvalidInput(f"{action}: {one_line(error)}") from error
-        raise error
+        # All others come from botocore as it reads an answer.
+        told = one_line(error) if isinstance(error, (*connection, *garbled)) else f"{type(error).__name__} reading it"
+        return _NoAnswer(f"{action} got no answer from AWS: {told}; check the network, the region and AWS_ENDPOINT_URL")
 
     def _client(self, service: str) -> Any:
         with self._lock:
@@ -208,9 +227,17 @@ class Aws:
                 from botocore.config import Config
 
                 config = Config(
-                    retries={"total_max_attempts": 1}, max_pool_connections=16, connect_timeout=_CONNECT_SECONDS
+                    retries={"total_max_attempts": 1},
+                    max_pool_connections=16,
+                    connect_timeout=CONNECT_SECONDS,
+                    read_timeout=READ_SECONDS,
                 )
-                self._clients[service] = self._session().client(service, region_name=self._region, config=config)
+                try:
+                    client = self._session().client(service, region_name=self._region, config=config)
+                except ValueError as error:  # an endpoint that is no URL
+                    raise InvalidInput(f"{service}: {one_line(error)}") from error
+                listen(client)
+                self._clients[service] = client
             return self._clients[service]
 
     def _session(self) -> Any:

@@ -171,7 +171,7 @@ class SageMakerBackend(Backend):
         try:
             return self._aws.call("sagemaker", "describe_training_job", TrainingJobName=name)
         except Refused as refusal:
-            if refusal.code not in _ABSENT:
+            if not refusal.is_absence:
                 raise
             return None
 

@@ -1,12 +1,13 @@
 """Search SageMaker's index of training jobs, 100 per call. The index lags behind the jobs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from byohpo_core.backends.sagemaker.aws import Aws
 
 _PAGE = 100
+_LONGEST_VALUE = 1024
 
 
 def tagged(tag: str, value: str) -> dict[str, str]:
@@ -18,6 +19,18 @@ def changed_since(time: float) -> dict[str, str]:
     """The search condition for jobs changed at this Unix time, in seconds, or later."""
     told = datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return {"Name": "LastModifiedTime", "Operator": "GreaterThanOrEqualTo", "Value": told}
+
+
+def named(names: Iterable[str]) -> Iterator[dict[str, str]]:
+    """The search conditions for jobs with these names: each for as many as fit into one condition."""
+    listed = ""
+    for name in names:
+        if listed and len(listed) + 1 + len(name) > _LONGEST_VALUE:
+            yield {"Name": "TrainingJobName", "Operator": "In", "Value": listed}
+            listed = ""
+        listed = f"{listed},{name}" if listed else name
+    if listed:
+        yield {"Name": "TrainingJobName", "Operator": "In", "Value": listed}
 
 
 def search(aws: Aws, conditions: Sequence[Mapping[str, str]], operator: str = "And") -> Iterator[Mapping[str, Any]]:

@@ -18,8 +18,10 @@ INDEX_LAG_SECONDS = 120.0
 """How far each Search overlaps the one before it, since the index lags behind."""
 ABSENT_SECONDS = 60.0
 """How long a new job may be missing in the index before DescribeTrainingJob is called for it."""
-UNSEEN_SECONDS = 600.0
-"""After this long without news of a job, one Search covers all changes since the oldest running job started."""
+GONE_SECONDS = 30.0
+"""How long after SageMaker first said that a job does not exist to ask again."""
+UNSEEN_SECONDS = 120.0
+"""After this long without news of a job, Search is asked for it by name, and DescribeTrainingJob if it is not there."""
 LOG_SECONDS = 60.0
 """How long after a job's end its log may still be incomplete."""
 _INFRASTRUCTURE = ("CapacityError", "InternalServerError")
@@ -35,6 +37,8 @@ class Watch:
     in_index: bool = False
     job: Mapping[str, Any] | None = None
     """The job as it was last returned."""
+    missed: float | None = None
+    """When SageMaker first said that it does not exist."""
     judged_at: float | None = None
     """When its log is complete and can be read, if the ended job's description lacks an objective."""
 
@@ -99,23 +103,24 @@ class Watching:
         if watch is None:  # its end was already reported
             return
         watch.in_index |= in_index
-        watch.seen = self._now()
+        watch.seen, watch.missed = self._now(), None
         if watch.job is None or watch.job["LastModifiedTime"] <= job["LastModifiedTime"]:
             watch.job = job
 
     def look(self, trials: Sequence[Trial]) -> tuple[list[Reported], list[Ended]]:
         """Return what is new about these running trials: reports and ends."""
-        self.search(self._since(trials))
+        self.search(self._newest - INDEX_LAG_SECONDS if self._newest else None)
+        self._search_unseen(trials)
         self._describe_absent(trials)
         return [*self._reports(trials)] if self._curves else [], [*self._ended(trials)]
 
-    def _since(self, trials: Sequence[Trial]) -> float | None:
-        """The time from which on a Search must return changes; None for all."""
-        unseen = [self._watches[str(t.job_name)].seen for t in trials if str(t.job_name) in self._watches]
-        if unseen and min(unseen) < self._now() - UNSEEN_SECONDS:
-            started = [trial.started or 0.0 for trial in trials]
-            return min(started) - INDEX_LAG_SECONDS
-        return self._newest - INDEX_LAG_SECONDS if self._newest else None
+    def _search_unseen(self, trials: Sequence[Trial]) -> None:
+        """Search the index for jobs that have not changed for a long time, whether they are still there."""
+        names = [str(trial.job_name) for trial in trials]
+        unseen = [it for it in names if it in self._watches and self._watches[it].seen < self._now() - UNSEEN_SECONDS]
+        for condition in index.named(unseen):
+            for job in index.search(self._aws, [condition]):
+                self.take_in(job, in_index=True)
 
     def _describe_absent(self, trials: Sequence[Trial]) -> None:
         """Describe jobs that should be in the index but are not, or are no longer."""
@@ -123,15 +128,18 @@ class Watching:
             watch = self._watches.get(str(trial.job_name))
             if watch is None or self._now() < watch.seen + (UNSEEN_SECONDS if watch.in_index else ABSENT_SECONDS):
                 continue
-            job = self._describe(str(trial.job_name))
-            if job is None:
+            if watch.missed is not None and self._now() < watch.missed + GONE_SECONDS:
+                continue
+            if (job := self._describe(str(trial.job_name))) is not None:
+                self.take_in(job)
+            elif watch.missed is None:
+                watch.missed = self._now()
+            else:
                 watch.job = {
                     "TrainingJobStatus": "Failed",
                     "FailureReason": "the training job was deleted; it counts as billed for as long as it may run",
                     "BillableTimeInSeconds": longest_billed(self._template.request),
                 }
-            else:
-                self.take_in(job)
 
     def _reports(self, trials: Sequence[Trial]) -> Iterator[Reported]:
         """New points of the curves of these running trials."""

@@ -108,6 +108,11 @@ class Account:
         return [call.operation for call in self.emulator.calls if call.service == service]
 
 
+def outcomes(study):
+    """What came of each trial, wherever and whenever it ran."""
+    return [(str(trial.status), dict(trial.hyperparameters), trial.value, trial.attempt) for trial in study.trials]
+
+
 class Leave(BaseException):
     """The driver is gone, and its machine with it."""
 

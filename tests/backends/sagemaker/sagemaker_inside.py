@@ -4,7 +4,7 @@ from byohpo_core.backends.sagemaker import aws, backend, mirror, prices, quota, 
 from byohpo_core.backends.sagemaker.capture import capture, fixed_hyperparameters, kind_of  # noqa: F401 - for tests
 from byohpo_core.study.events import EventKind  # noqa: F401 - for tests
 
-Aws, WallClock = aws.Aws, aws.WallClock
+Aws, Refused, WallClock = aws.Aws, aws.Refused, aws.WallClock
 SageMakerBackend = backend.SageMakerBackend
 Mirror, MirroredLog = mirror.Mirror, mirror.MirroredLog
 Prices = prices.Prices
