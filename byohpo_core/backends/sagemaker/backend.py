@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from byohpo_core.backends.sagemaker.aws import Aws, Refused
+from byohpo_core.backends.sagemaker.continuing import Continuing
 from byohpo_core.backends.sagemaker.mirror import Mirror
 from byohpo_core.backends.sagemaker.quota import Quota, never_fits
 from byohpo_core.backends.sagemaker.request import Template, same_job
@@ -38,6 +39,7 @@ class SageMakerBackend(Backend):
         self._study = study
         self._shortest_interval = shortest_interval
         self._watching = Watching(aws, study, template, self._describe, self.now, curves=curves)
+        self._continuing = Continuing(aws, template, study)
         self._quota = Quota(self.now)
         self._unfit: set[str] = set()
         """The instance types for which the account's quota is too small for a single job."""
@@ -135,6 +137,7 @@ class SageMakerBackend(Backend):
         """Create a job, and return True if it exists now or False if the quota is used up."""
         request = self._template.of_trial(self._study, trial, self._unfit)
         name = str(trial.job_name)
+        self._continuing.prepare(trial)
         try:
             self._aws.call("sagemaker", "create_training_job", **request)
         except Refused as refusal:

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from byohpo_core.backends.sagemaker.capture import boto_session, capture, fixed_
 from byohpo_core.backends.sagemaker.prices import Prices
 from byohpo_core.backends.sagemaker.request import STUDY_TAG, Template, without_metrics
 from byohpo_core.backends.sagemaker.service_model import check_request
+from byohpo_core.backends.sagemaker.sharing import shared
 from byohpo_core.backends.sagemaker.trial_checks import check_trials
 from byohpo_core.backendspecs import Estimator, JobSettings, checked_arguments
 from byohpo_core.errors import InvalidInput
@@ -28,6 +30,8 @@ from byohpo_core.validate import amount, items, mapping, text
 if TYPE_CHECKING:
     from byohpo_core.backends.sagemaker.backend import SageMakerBackend
     from byohpo_core.backends.sagemaker.mirror import Mirror
+
+_logger = logging.getLogger("byohpo")
 
 
 def _prices(given: Any) -> Mapping[str, float]:
@@ -97,6 +101,8 @@ class TrainingJob(Estimator):
         """Capture the request of the user's object, which may upload the code, and check the requests of all trials."""
         prepared = self._captured(inputs, {name for name, _ in settings.metric_definitions})
         check_trials(prepared.template(settings), problem, settings)
+        for line in shared(prepared.request):
+            _logger.warning("%s", line)
         return prepared, settings
 
     def describe(self) -> dict[str, Any]:

@@ -17,6 +17,9 @@ STUDY_TAG = "byohpo-study"
 NAME_TAG = "byohpo-name"
 BUILT_IN_METRIC = "_tuning_objective_metric"
 """The hyperparameter in which SageMaker's own tuner passes the objective's name to SageMaker's own algorithms."""
+MODEL_DIR = "model_dir"
+"""The hyperparameter in which SDK 2 tells TensorFlow's container where to keep checkpoints on S3. The container appends
+the job's name only where it gets `_tuning_objective_metric` (github.com/aws/sagemaker-tensorflow-training-toolkit)."""
 _BUILT_IN = frozenset(
     {
         *(
@@ -117,13 +120,27 @@ class Template:
                 "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in self.definitions],
             }
         if "CheckpointConfig" in self.request:
-            place = self.request["CheckpointConfig"]["S3Uri"].rstrip("/")
-            continued = f"{place}/{study.id}-{_beginning(study, trial).number}"
-            body["CheckpointConfig"] = {**self.request["CheckpointConfig"], "S3Uri": continued}
+            place = place_of(self.request["CheckpointConfig"]["S3Uri"], study, trial)
+            body["CheckpointConfig"] = {**self.request["CheckpointConfig"], "S3Uri": place}
+        # SageMaker adds the job's name to all other places for output (SDK 2: `latest_job_debugger_artifacts_path` and
+        # the like), but nobody says so of these.
+        for rules in ("DebugRuleConfigurations", "ProfilerRuleConfigurations"):
+            if rules in self.request:
+                body[rules] = [_with_own_output(rule, study, trial) for rule in self.request[rules]]
         if types := [name for name in self.instance_types if name not in unfit]:
             chosen = types[trial.interruptions % len(types)]
             body["ResourceConfig"] = {**self.request["ResourceConfig"], "InstanceType": chosen}
         return body
+
+    def places(self) -> list[str]:
+        """The places on S3 below which each trial has its own, for what a later trial may continue."""
+        checkpoints = self.request.get("CheckpointConfig", {}).get("S3Uri")
+        return [place for place in (checkpoints, self._model_dir()) if place]
+
+    def _model_dir(self) -> str | None:
+        """The place in the fixed hyperparameter `model_dir`, if it is on S3."""
+        place = str(self.request.get("HyperParameters", {}).get(MODEL_DIR, "")).strip('"')
+        return place if place.startswith("s3://") else None
 
     def _fixed(self, study: Study, trial: Trial) -> dict[str, str]:
         mine = self.request.get("HyperParameters", {})
@@ -131,6 +148,8 @@ class Template:
         fixed |= mine
         if "sagemaker_job_name" in fixed:  # SDK v2 passes the job's name to the script
             fixed["sagemaker_job_name"] = self.written(trial.job_name)
+        if place := self._model_dir():
+            fixed[MODEL_DIR] = self.written(place_of(place, study, trial))
         if is_built_in(self.request):
             fixed[BUILT_IN_METRIC] = study.problem.objectives[0].metric
         return fixed
@@ -142,11 +161,19 @@ class Template:
         return [*kept, *({"Key": key, "Value": value} for key, value in dict(mine).items())]
 
 
-def _beginning(study: Study, trial: Trial) -> Trial:
-    """The trial at the start of the chain that this one continues."""
-    while trial.proposal.resume_from is not None:
-        trial = study.trials[trial.proposal.resume_from]
-    return trial
+def place_of(place: str, study: Study, trial: Trial) -> str:
+    """A trial's own place below a place on S3; all attempts at the trial share it."""
+    return f"{place.rstrip('/')}/{study.id}-{trial.number}"
+
+
+def _with_own_output(rule: Mapping[str, Any], study: Study, trial: Trial) -> Mapping[str, Any]:
+    return {**rule, "S3OutputPath": place_of(rule["S3OutputPath"], study, trial)} if "S3OutputPath" in rule else rule
+
+
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """Split a place on S3 into bucket and key or prefix."""
+    bucket, _, key = re.sub(r"^(s3|https)://", "", uri).partition("/")
+    return bucket, key
 
 
 def same_job(request: Mapping[str, Any], job: Mapping[str, Any]) -> bool:

@@ -15,7 +15,6 @@ from byohpo_core import (
     StaticParameter,
     Study,
     Trial,
-    hookimpl,
 )
 
 OWN = {"TrainingJobName", "HyperParameters", "Tags", "CheckpointConfig", "AlgorithmSpecification"}
@@ -103,30 +102,6 @@ def test_a_job_of_the_sdk_is_told_its_own_name():
     request = {**REQUEST, "HyperParameters": {"sagemaker_job_name": '"theirs"', "sagemaker_program": '"train.py"'}}
     trial = Trial(0, Proposal({"x": 0.0, "n": 1}), "random", {}, job_name="s-abcd-0-0")
     assert Template(request, "json").of_trial(study, trial)["HyperParameters"]["sagemaker_job_name"] == '"s-abcd-0-0"'
-
-
-def test_a_trial_that_continues_another_has_its_checkpoints(account):
-    """A chain of trials that continue each other shares one checkpoint place."""
-
-    class Continuing:
-        def __init__(self, problem):
-            self.done = 0
-
-        @hookimpl
-        def propose(self, study, count):
-            return [Proposal({"x": 0.0, "n": 1}, fidelity=len(study.trials) + 1, resume_from=self.done or None)]
-
-        @hookimpl
-        def observe(self, study, trials):
-            self.done = trials[-1].number
-
-    tuner = account.tuner(
-        account.training_job(EVERYTHING_BUT_DATA), strategy=Continuing, max_jobs=4, max_parallel_jobs=1
-    )
-    study = tuner.fit(job_name="study")
-    places = [request["CheckpointConfig"]["S3Uri"].rpartition("-")[2] for request in created(account)]
-    assert [trial.proposal.resume_from for trial in study.trials] == [None, None, 1, 2]
-    assert places == ["0", "1", "1", "1"]
 
 
 def test_a_built_in_algorithm_needs_no_metric_definition(account):
