@@ -166,6 +166,17 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[0])
+def policy(session: nox.Session) -> None:
+    """Check the IAM policy of docs/sagemaker with parliament."""
+    session.install("parliament>=1.6.4", "setuptools<81")  # it needs pkg_resources
+    text = (ROOT / "docs/sagemaker/iam-policy.json").read_text()
+    for word, written in {"REGION": "us-east-1", "ACCOUNT": "123456789012"}.items():
+        text = text.replace(word, written)
+    session.run("parliament", "--string", text, log=False)
+    session.log("parliament finds nothing in the policy")
+
+
+@nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
     """Run the tests with the lowest version of everything that the projects name, on the oldest Python."""
     ours = {canonicalize_name(table(project)["name"]) for project in PROJECTS}

@@ -183,8 +183,10 @@ class Aws:
                 )
             seconds = min(_LONGEST_WAIT_FOR_CREDENTIALS, _LONGEST_PAUSE * attempt)
         else:
-            if attempt % ATTEMPTS_UNTIL_TOLD == 0 or (attempt == 1 and not self._worked):
+            if attempt % ATTEMPTS_UNTIL_TOLD == 0:
                 _logger.warning("%s; tried %d times, and still trying", trouble, attempt)
+            elif attempt == 1 and not self._worked:
+                _logger.warning("%s; trying again", trouble)
             seconds = min(_LONGEST_PAUSE, 0.5 * 2 ** min(attempt, ATTEMPTS_UNTIL_TOLD)) * random.uniform(0.5, 1)  # noqa: S311 - jitter
         self._sleep_until(self.clock.now() + seconds)
 

@@ -34,14 +34,21 @@ def named(names: Iterable[str]) -> Iterator[dict[str, str]]:
 
 
 def search(aws: Aws, conditions: Sequence[Mapping[str, str]], operator: str = "And") -> Iterator[Mapping[str, Any]]:
-    """The training jobs that meet all conditions or, if *operator* is Or, any of them; latest change first."""
+    """The training jobs that meet all conditions or, if *operator* is Or, any of them, in turn; latest change first."""
+    if operator == "Or":
+        for condition in conditions:
+            yield from search(aws, [condition])
+        return
     request: dict[str, Any] = {
         "Resource": "TrainingJob",
-        "SearchExpression": {"Filters": conditions, "Operator": operator},
+        "SearchExpression": {"Filters": conditions, "Operator": "And"},
         "SortBy": "LastModifiedTime",
         "SortOrder": "Descending",
         "MaxResults": _PAGE,
     }
+    # A policy can demand these, so that its user finds no other study's jobs (docs/sagemaker/iam.md).
+    if tags := [{"Key": it["Name"], "Value": it["Value"]} for it in conditions if it["Name"].startswith("Tags.")]:
+        request["VisibilityConditions"] = tags
     while True:
         page = aws.call("sagemaker", "search", **request)
         for result in page.get("Results", ()):

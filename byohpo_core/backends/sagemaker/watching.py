@@ -119,7 +119,7 @@ class Watching:
         names = [str(trial.job_name) for trial in trials]
         unseen = [it for it in names if it in self._watches and self._watches[it].seen < self._now() - UNSEEN_SECONDS]
         for condition in index.named(unseen):
-            for job in index.search(self._aws, [condition]):
+            for job in index.search(self._aws, [index.tagged(STUDY_TAG, self._study.id), condition]):
                 self.take_in(job, in_index=True)
 
     def _describe_absent(self, trials: Sequence[Trial]) -> None:
