@@ -15,13 +15,15 @@ with warnings.catch_warnings():
     from sagemaker.instance_group import InstanceGroup
     from sagemaker.local import LocalSession
     from sagemaker.pytorch import PyTorch
+    from sagemaker.rl.estimator import RLEstimator, RLFramework, RLToolkit
+    from sagemaker.tensorflow import TensorFlow
     from sagemaker.workflow.parameters import ParameterInteger
     from sagemaker.workflow.pipeline_context import PipelineSession
     from sagemaker.xgboost import XGBoost
 
-from sagemaker_inside import capture, fixed_hyperparameters, kind_of
+from sagemaker_inside import Template, capture, fixed_hyperparameters, kind_of, shared
 
-from byohpo_core import InvalidInput
+from byohpo_core import ContinuousParameter, InvalidInput, Objective, Problem, Proposal, SearchSpace, Study, Trial
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/an-image:1"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -274,3 +276,53 @@ def test_a_pipeline_variable_is_refused(session, source):
     estimator.max_run = ParameterInteger("Limit")
     with pytest.raises(InvalidInput, match="ParameterInteger"):
         capture(estimator, None)
+
+
+def tensorflow(session, source, **settings):
+    return TensorFlow(
+        **BASIC,
+        framework_version="2.14",
+        py_version="py310",
+        source_dir=str(source),
+        entry_point="train.py",
+        sagemaker_session=session,
+        **settings,
+    )
+
+
+def test_each_trial_of_a_tensorflow_estimator_has_its_own_model_dir(session, source):
+    """The SDK sends one place on S3, named after one job; nothing else that jobs write to is shared."""
+    captured = capture(tensorflow(session, source), None)
+    problem = Problem(SearchSpace({"x": ContinuousParameter(0, 1)}), (Objective("loss", "Minimize"),), 1, 2, 2)
+    study = Study("s-abcd", "s", problem, lambda *_: ())
+    trials = [Trial(it, Proposal({"x": 0.5}), "any", {}, job_name=f"s-abcd-{it}-0") for it in range(2)]
+    template = Template(captured.request, captured.encoding)
+    first, second = (template.of_trial(study, trial)["HyperParameters"] for trial in trials)
+    assert captured.request["HyperParameters"]["model_dir"].startswith('"s3://')
+    assert first["model_dir"] == captured.request["HyperParameters"]["model_dir"].rstrip('"') + '/s-abcd-0"'
+    assert second["model_dir"].endswith('/s-abcd-1"')
+    assert [*shared(captured.request)] == []
+
+
+@pytest.mark.parametrize("place", ["/opt/ml/model", False])
+def test_a_model_dir_that_is_not_on_s3_is_left_as_it_is(session, source, place):
+    """It may lie in the container, or be switched off."""
+    captured = capture(tensorflow(session, source, model_dir=place), None)
+    assert Template(captured.request, captured.encoding).places() == []
+
+
+def test_the_output_of_reinforcement_learning_is_no_shared_place(session, source):
+    """The SDK sends the output path, below which the container makes a folder for each job."""
+    estimator = RLEstimator(
+        **{**BASIC, "instance_type": "ml.m5.large"},
+        entry_point="train.py",
+        source_dir=str(source),
+        toolkit=RLToolkit.RAY,
+        toolkit_version="1.6.0",
+        framework=RLFramework.PYTORCH,
+        output_path="s3://a-bucket/results",
+        sagemaker_session=session,
+    )
+    captured = capture(estimator, None)
+    assert captured.request["HyperParameters"]["sagemaker_s3_output"] == '"s3://a-bucket/results"'
+    assert [*shared(captured.request)] == []
