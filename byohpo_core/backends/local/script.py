@@ -3,21 +3,24 @@
 Each job has its own folder, and its process outlives the driver.
 """
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
 
-from byohpo_core.backends.local.supervisor import EXIT, STOP, is_abandoned, write_durably
+from byohpo_core.backends.local.files import create_folder, make_private
+from byohpo_core.backends.local.job import Job
+from byohpo_core.backends.local.processes import SUPERVISOR
+from byohpo_core.backends.local.supervisor import NO_ROOM, NO_ROOM_CODE
 from byohpo_core.backends.local.watch import Watch
+from byohpo_core.backends.quota import Quota
 from byohpo_core.backendspecs import (
     Backend,
     Ended,
@@ -150,32 +153,44 @@ class LocalBackend(Backend):
     def __init__(self, estimator: TrainingScript, study: Study, settings: JobSettings) -> None:
         self._estimator = estimator
         self._study_id = study.id
+        self._slots_wanted = study.problem.max_parallel_jobs
         self._folder = settings.folder.absolute() / study.id
         self._metrics = compile_metrics(settings.metric_definitions)
         self._channels = {channel: str(_local(place)) for channel, place in settings.inputs.items()}
-        self._cpus = max(1, (os.cpu_count() or 1) // study.problem.max_parallel_jobs)
+        self._cpus = max(1, (os.cpu_count() or 1) // self._slots_wanted)
         self._watches: dict[str, Watch] = {}
+        """The jobs that run."""
         self._not_started: dict[str, str] = {}
+        self._stopping: set[str] = set()
+        self._room = Quota(self.now, "this machine's room for processes and open files")
         self._snapshot()
 
+    @property
+    def slots(self) -> float:  # type: ignore[override]
+        """How many jobs this machine has room for, as learnt from refusals."""
+        return self._room.slots
+
     def launch(self, trials: Sequence[Trial]) -> None:
-        """Start a supervisor for each job; it exits if another supervisor has the job already."""
-        orders = {str(trial.job_name): self._order(trial) for trial in trials}
-        starting: dict[str, subprocess.Popen[bytes]] = {}
-        for job_name, order in orders.items():
-            try:
-                starting[job_name] = self._start_supervisor(order)
-            except OSError as error:
-                self._not_started[job_name] = str(error)
-        for job_name, supervisor in starting.items():
-            _, told = supervisor.communicate()
-            if supervisor.returncode != 0:
-                lines = told.decode(errors="replace").strip().splitlines()
-                self._not_started[job_name] = lines[-1] if lines else f"exit code {supervisor.returncode}"
+        """Start a supervisor for each job. Jobs for which the machine has no room wait until another has ended."""
+        for trial in trials:
+            self._write_order(trial)
+        tried: Sequence[Trial] = ()
+        while len(tried) != len(trials):  # some may have been in the way of others only as they started
+            tried, trials = trials, self._start(trials)
+        if trials:
+            self._room.wait(trials)
+            self._room.shrink(len(self._watches))
 
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
-        """Launch every job again; a job that an earlier driver has started is not started twice."""
-        self.launch(trials)
+        """Launch the jobs that no supervisor has claimed, but those that have lost their folder since."""
+        missing = []
+        for trial in trials:
+            job = self._job(trial)
+            if job.is_claimed or job.is_gone:
+                self._watch(trial)
+            else:
+                missing.append(trial)
+        self.launch(missing)
         return ()
 
     def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:
@@ -188,9 +203,15 @@ class LocalBackend(Backend):
 
     def stop(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
-            folder = self._job_folder(trial)
-            folder.mkdir(exist_ok=True)  # no supervisor may have created it yet
-            (folder / STOP).touch()
+            self._stopping.add(str(trial.job_name))
+            try:
+                self._job(trial).ask_to_stop()
+            except OSError as error:
+                raise ByohpoError(f"cannot ask the job {trial.job_name} to stop: {error}") from error
+
+    def withdraw(self) -> None:
+        """Give up the jobs that wait for room."""
+        self._room.withdraw()
 
     def _snapshot(self) -> None:
         """Copy the source once per study, atomically."""
@@ -198,12 +219,14 @@ class LocalBackend(Backend):
             return
         temporary = self._folder / f"code.{os.getpid()}"
         try:
+            create_folder(self._folder)
             shutil.rmtree(temporary, ignore_errors=True)
             if self._estimator.source_dir is not None:
                 shutil.copytree(self._estimator.source_dir, temporary, symlinks=True, ignore=self._not_source)
             else:
-                temporary.mkdir(parents=True)
+                create_folder(temporary)
                 shutil.copy(self._estimator.script, temporary)
+            make_private(temporary)
             temporary.rename(self._code)
         except (OSError, shutil.Error) as error:
             raise ByohpoError(f"cannot copy the training script's source to {self._code}: {error}") from error
@@ -215,16 +238,19 @@ class LocalBackend(Backend):
     def _code(self) -> Path:
         return self._folder / "code"
 
-    def _job_folder(self, trial: Trial) -> Path:
-        return self._folder / str(trial.job_name)
+    def _job(self, trial: Trial) -> Job:
+        return Job(self._folder, str(trial.job_name))
 
-    def _order(self, trial: Trial) -> Path:
-        """Write the order that tells a supervisor what to run, and return its path."""
+    def _watch(self, trial: Trial) -> Watch:
+        return self._watches.setdefault(str(trial.job_name), Watch(self._job(trial).folder, self._metrics))
+
+    def _write_order(self, trial: Trial) -> None:
         estimator = self._estimator
         script = estimator.script
+        job = self._job(trial)
         order = {
-            "job_name": trial.job_name,
-            "folder": str(self._job_folder(trial)),
+            "job_name": job.name,
+            "folder": str(job.folder),
             "code": str(self._code),
             "script": str(script.relative_to(_normal(estimator.source_dir))) if estimator.source_dir else script.name,
             "python": estimator.python,
@@ -234,16 +260,48 @@ class LocalBackend(Backend):
             "cpus": self._cpus,
             "stop_grace_seconds": estimator.stop_grace_seconds,
         }
-        file = self._folder / f"{trial.job_name}.json"
         try:
-            write_durably(file, json.dumps(order))
+            job.write_order(order)
         except OSError as error:
-            raise ByohpoError(f"cannot write the job's order {file}: {error}") from error
-        return file
+            raise ByohpoError(f"cannot write the job's order {job.order}: {error}") from error
 
-    def _start_supervisor(self, order: Path) -> subprocess.Popen[bytes]:
+    def _start(self, trials: Sequence[Trial]) -> Sequence[Trial]:
+        """Start supervisors, and return the trials that must wait because the machine has no room for theirs.
+
+        Without another job to wait for, they have not started for good.
+        """
+        starting: list[tuple[Trial, subprocess.Popen[bytes]]] = []
+        refused: list[tuple[Trial, str]] = []
+        for trial in trials:
+            try:
+                starting.append((trial, self._start_supervisor(trial)))
+            except OSError as error:
+                if error.errno in NO_ROOM:
+                    refused.append((trial, str(error)))
+                else:
+                    self._not_start(trial, str(error))
+        for trial, supervisor in starting:
+            _, told = supervisor.communicate()
+            lines = told.decode(errors="replace").strip().splitlines()
+            reason = lines[-1] if lines else f"exit code {supervisor.returncode}"
+            if supervisor.returncode == NO_ROOM_CODE:
+                refused.append((trial, reason))
+            elif supervisor.returncode:
+                self._not_start(trial, reason)
+            else:
+                self._watch(trial)
+        if self._watches:
+            return [trial for trial, _ in refused]
+        for trial, reason in refused:
+            self._not_start(trial, reason)
+        return ()
+
+    def _not_start(self, trial: Trial, reason: str) -> None:
+        self._not_started[str(trial.job_name)] = f"its supervisor did not start: {reason}"
+
+    def _start_supervisor(self, trial: Trial) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-            [sys.executable, "-P", "-m", "byohpo_core.backends.local.supervisor", str(order)],
+            [sys.executable, "-P", "-m", SUPERVISOR, str(self._job(trial).order)],
             cwd=self._folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -253,23 +311,38 @@ class LocalBackend(Backend):
 
     def _look(self, trials: Sequence[Trial]) -> list[Update]:
         """Check the folder of every running job once."""
-        reported: list[Update] = []
-        ended: list[Ended] = []
-        for trial in trials:
-            job_name = str(trial.job_name)
-            if job_name in self._not_started:
-                reason = f"its supervisor did not start: {self._not_started.pop(job_name)}"
-                ended.append(Ended(job_name, Outcome.Interrupted, reason=reason))
-                continue
-            watch = self._watches.setdefault(job_name, Watch(self._job_folder(trial), self._metrics))
-            over = (watch.folder / EXIT).exists()
-            abandoned = not over and is_abandoned(watch.folder)
-            if points := watch.read(ended=over or abandoned):
-                reported.append(Reported(job_name, points))
-            if over:
-                ended.append(watch.ended(trial))
-            elif abandoned:
-                ended.append(watch.died(trial))
-            if over or abandoned:
-                del self._watches[job_name]
-        return [*reported, *sorted(ended, key=lambda update: update.ended or 0.0)]
+        started = [trial for trial in trials if str(trial.job_name) not in self._room]
+        given_up = list(self._room.given_up(self._stopping))
+        self._room.use(lambda trial: not self._start([trial]), self._watches.__len__, self._slots_wanted)
+        updates = [update for trial in started for update in self._look_at(trial)]
+        reported = [update for update in updates if isinstance(update, Reported)]
+        ended = [update for update in updates if isinstance(update, Ended)]
+        for update in ended:
+            del self._watches[update.job_name]
+            self._not_started.pop(update.job_name, None)
+            self._stopping.discard(update.job_name)
+            self._room.try_now()
+        return [*given_up, *reported, *sorted(ended, key=lambda update: update.ended or 0.0)]
+
+    def _look_at(self, trial: Trial) -> Iterator[Update]:
+        """Read what is new of a job. It is over when it has no supervisor and nothing of it is alive."""
+        job, watch = self._job(trial), self._watch(trial)
+        over = not job.is_supervised()
+        try:
+            complete = over and job.status() is not None
+            if over and not complete and not job.end_processes():
+                return
+            if (trouble := job.unreadable()) is None:
+                if points := watch.read(ended=over):
+                    yield Reported(job.name, points)
+                if complete:
+                    yield watch.ended(trial)
+                    return
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                return
+            trouble = f"its files cannot be read: {error}"
+        if over and trouble is not None:
+            yield Ended(job.name, Outcome.Interrupted, reason=trouble)
+        elif over:
+            yield attrs.evolve(watch.died(trial), reason=self._not_started.get(job.name) or job.missing())

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from byohpo_core.backends.quota import Quota
 from byohpo_core.backends.sagemaker.aws import Aws, Refused
 from byohpo_core.backends.sagemaker.continuing import Continuing
 from byohpo_core.backends.sagemaker.mirror import Mirror
-from byohpo_core.backends.sagemaker.quota import Quota, never_fits
+from byohpo_core.backends.sagemaker.quota import never_fits
 from byohpo_core.backends.sagemaker.request import Template, same_job
 from byohpo_core.backends.sagemaker.watching import Watching
 from byohpo_core.backendspecs import Backend, Update
@@ -40,7 +41,7 @@ class SageMakerBackend(Backend):
         self._shortest_interval = shortest_interval
         self._watching = Watching(aws, study, template, self._describe, self.now, curves=curves)
         self._continuing = Continuing(aws, template, study)
-        self._quota = Quota(self.now)
+        self._quota = Quota(self.now, "the account's quota")
         self._unfit: set[str] = set()
         """The instance types for which the account's quota is too small for a single job."""
         self._stopping: set[str] = set()

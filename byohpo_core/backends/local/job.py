@@ -1,0 +1,91 @@
+"""One local job as its driver sees it: is it supervised, is anything of it alive, and how did it end."""
+
+import fcntl
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from byohpo_core.backends.local.files import create_empty, create_folder, read_small, write_durably
+from byohpo_core.backends.local.processes import Marks, kill_job
+from byohpo_core.backends.local.supervisor import CLAIM, CONTAINER, EXIT, LOCK, LOG, STOP, is_locked
+
+
+class Job:
+    """The files of one job: its order, and the folder in which its supervisor works."""
+
+    def __init__(self, study_folder: Path, name: str) -> None:
+        self.name = name
+        self.folder = study_folder / name
+        self.order = study_folder / f"{name}.json"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the job's folder was deleted: it is created before the order is written."""
+        return self.order.exists() and not self.folder.is_dir()
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether a supervisor has claimed the job, now or earlier."""
+        return (self.folder / CLAIM).exists() or (self.folder / EXIT).exists()
+
+    def write_order(self, order: dict[str, Any]) -> None:
+        """Create the job's folder, then the order that tells a supervisor what to run."""
+        create_folder(self.folder)
+        write_durably(self.order, json.dumps(order))
+
+    def ask_to_stop(self) -> None:
+        """Leave the sign that the supervisor looks for; perhaps there is none yet."""
+        if not self.is_gone:
+            create_folder(self.folder)
+            create_empty(self.folder / STOP)
+
+    def is_supervised(self) -> bool:
+        """Whether the job has a supervisor, of this release or of an earlier one, which locked only the claim."""
+        if (self.folder / LOCK).exists():
+            return is_locked(self.folder / LOCK)
+        return is_locked(self.folder / CLAIM, fcntl.lockf)
+
+    def status(self) -> dict[str, Any] | None:
+        """Return how the job ended, as its supervisor wrote it; None if there is nothing valid."""
+        try:
+            status = json.loads(read_small(self.folder / EXIT) or "null")
+        except ValueError:
+            return None
+        return status if _is_status(status) else None
+
+    def end_processes(self) -> bool:
+        """Kill what is left of the job without its supervisor; False until it is seen dead."""
+        claim = self.folder / CLAIM
+        left = kill_job(Marks(self.name, self.folder / CONTAINER, self.order, claim))
+        return not left and not is_locked(claim)
+
+    def missing(self) -> str:
+        """Say why a job without a supervisor has no valid exit status."""
+        if not self.folder.is_dir():
+            return "its folder was deleted"
+        if (self.folder / EXIT).exists():
+            return f"its {EXIT} is not what its supervisor writes"
+        if not (self.folder / CLAIM).exists():
+            return f"its {CLAIM} was deleted"
+        return "its supervisor died"
+
+    def unreadable(self) -> str | None:
+        """Say why the job's log cannot be read, if its script has put something else in its place."""
+        log = self.folder / LOG
+        return None if log.is_file() or not log.exists() else f"the script has replaced its {LOG}: it must not"
+
+
+def _is_status(status: Any) -> bool:
+    return (
+        isinstance(status, dict)
+        and {"code", "stopped", "started", "ended"} <= status.keys() <= _KEYS
+        and (status["code"] is None or type(status["code"]) is int)
+        and type(status["stopped"]) is bool
+        and all(type(status[time]) in (int, float) and math.isfinite(status[time]) for time in ("started", "ended"))
+        and all(isinstance(status.get(reason, ""), str) for reason in ("interruption", "failure"))
+        and (status["code"] is not None or status["stopped"] or not {"interruption", "failure"}.isdisjoint(status))
+    )
+
+
+_KEYS = {"code", "stopped", "started", "ended", "interruption", "failure"}
