@@ -50,7 +50,7 @@ class Job:
         """Return how the job ended, as its supervisor wrote it; None if there is nothing valid."""
         try:
             status = json.loads(read_small(self.folder / EXIT) or "null")
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return status if _is_status(status) else None
 
@@ -70,17 +70,17 @@ class Job:
             return f"its {CLAIM} was deleted"
         return "its supervisor died"
 
-    def unreadable(self) -> str | None:
-        """Say why the job's log cannot be read, if its script has put something else in its place."""
+    def replaced(self) -> str | None:
+        """Say so if the script has put something that is not a file in the place of its log."""
         log = self.folder / LOG
-        return None if log.is_file() or not log.exists() else f"the script has replaced its {LOG}: it must not"
+        return None if log.is_file() or not log.exists() else f"its {LOG} is not a file: the script must not replace it"
 
 
 def _is_status(status: Any) -> bool:
     return (
         isinstance(status, dict)
         and {"code", "stopped", "started", "ended"} <= status.keys() <= _KEYS
-        and (status["code"] is None or type(status["code"]) is int)
+        and (status["code"] is None or (type(status["code"]) is int and abs(status["code"]) < _CODES))
         and type(status["stopped"]) is bool
         and all(type(status[time]) in (int, float) and math.isfinite(status[time]) for time in ("started", "ended"))
         and all(isinstance(status.get(reason, ""), str) for reason in ("interruption", "failure"))
@@ -88,4 +88,5 @@ def _is_status(status: Any) -> bool:
     )
 
 
+_CODES = 256
 _KEYS = {"code", "stopped", "started", "ended", "interruption", "failure"}

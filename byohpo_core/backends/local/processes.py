@@ -162,7 +162,7 @@ def _record(claim: Path) -> Mapping[str, Any]:
     """Return what the supervisor has written into the claim; nothing if the script has written over it."""
     try:
         record = json.loads(read_small(claim) or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

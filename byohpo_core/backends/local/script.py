@@ -332,17 +332,16 @@ class LocalBackend(Backend):
             complete = over and job.status() is not None
             if over and not complete and not job.end_processes():
                 return
-            if (trouble := job.unreadable()) is None:
-                if points := watch.read(ended=over):
-                    yield Reported(job.name, points)
-                if complete:
-                    yield watch.ended(trial)
-                    return
-        except OSError as error:
-            if error.errno in NO_ROOM:
+            if (replaced := job.replaced()) is not None:
+                if over:
+                    yield Ended(job.name, Outcome.Failed, reason=replaced)
                 return
-            trouble = f"its files cannot be read: {error}"
-        if over and trouble is not None:
-            yield Ended(job.name, Outcome.Interrupted, reason=trouble)
-        elif over:
-            yield attrs.evolve(watch.died(trial), reason=self._not_started.get(job.name) or job.missing())
+            if points := watch.read(ended=over):
+                yield Reported(job.name, points)
+            if complete:
+                yield watch.ended(trial)
+            elif over:
+                yield attrs.evolve(watch.died(trial), reason=self._not_started.get(job.name) or job.missing())
+        except OSError as error:
+            if over and error.errno not in NO_ROOM:
+                yield Ended(job.name, Outcome.Interrupted, reason=f"its files cannot be read: {error}")

@@ -1,0 +1,91 @@
+"""A script that writes, replaces or deletes the files by which byohpo runs its job."""
+
+import textwrap
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import studies
+
+from byohpo_core import ContinuousParameter, TrainingScript
+from byohpo_core.journal import open_journal
+
+PREPARED = """
+    import json, os, shutil, signal, sys, time
+    folder = os.path.dirname(os.environ["SAGEMAKER_BASE_DIR"])
+    os.chdir(folder)
+    def kill_supervisors():
+        os.killpg(os.getpgid(os.getppid()), signal.SIGKILL)
+        time.sleep(600)
+    def replace(name):
+        if os.path.lexists(name):
+            os.rename(name, name + ".before")
+        return name
+    def write(name, text):
+        with open(replace(name), "w") as file:
+            file.write(text)
+    status = {"code": 0, "stopped": False, "started": 1.0, "ended": 2.0}
+    print("loss=1", flush=True)
+"""
+COMPLETED = ("Completed", None)
+GARBAGE = "its exit.json is not what its supervisor writes"
+CLAIM = "the job's claim was deleted or replaced"
+LOG = "its log.txt is not a file: the script must not replace it"
+DIED = "its supervisor died"
+CASES = {
+    "a status that is overwritten": ("write('exit.json', 'nonsense')", *COMPLETED),
+    "a status of its own": ("write('exit.json', json.dumps(status)); time.sleep(0.3); sys.exit(3)", "Failed", "code 3"),
+    "a broken status": ("write('exit.json', '{\"code\": 0'); kill_supervisors()", "Failed", GARBAGE),
+    "a status without a time": ("del status['ended']; write('exit.json', str(status))", *COMPLETED),
+    "a status of wrong types": (
+        "status['code'] = 'no'; write('exit.json', json.dumps(status)); kill_supervisors()",
+        "Failed",
+        GARBAGE,
+    ),
+    "a status that is a list": ("write('exit.json', '[]'); kill_supervisors()", "Failed", GARBAGE),
+    "a deep status": ("write('exit.json', '[' * 60000); kill_supervisors()", "Failed", GARBAGE),
+    "a huge status": (
+        "write('exit.json', ''); os.truncate('exit.json', 2**40); kill_supervisors()",
+        "Failed",
+        GARBAGE,
+    ),
+    "a status that is bytes": ("open('exit.json', 'wb').write(b'\\xff'); kill_supervisors()", "Failed", GARBAGE),
+    "a status that is a folder": ("os.mkdir('exit.json'); open('exit.json/a', 'w')", "Failed", GARBAGE),
+    "a status that is a pipe": ("os.mkfifo('exit.json'); kill_supervisors()", "Failed", GARBAGE),
+    "a truncated claim": ("os.truncate('claim', 0)", *COMPLETED),
+    "a truncated claim and no supervisor": ("os.truncate('claim', 0); kill_supervisors()", "Failed", DIED),
+    "a claim that is nonsense": ("open('claim', 'r+').write('[' * 60000); kill_supervisors()", "Failed", DIED),
+    "a deleted claim": ("os.remove('claim'); time.sleep(600)", "Failed", CLAIM),
+    "a replaced claim": ("write('claim', ''); time.sleep(600)", "Failed", CLAIM),
+    "a claim that is a folder": ("os.mkdir(replace('claim')); time.sleep(600)", "Failed", CLAIM),
+    "a claim that is a pipe": ("os.mkfifo(replace('claim')); time.sleep(600)", "Failed", CLAIM),
+    "a deleted lock": ("os.remove('supervisor.lock'); time.sleep(600)", "Failed", DIED),
+    "a replaced lock": ("write('supervisor.lock', ''); time.sleep(600)", "Failed", DIED),
+    "a lock that is a folder": ("os.mkdir(replace('supervisor.lock')); time.sleep(600)", "Failed", DIED),
+    "a deleted log": ("os.remove('log.txt')", "Failed", "did not report 'loss'"),
+    "a log that is a folder": ("os.mkdir(replace('log.txt'))", "Failed", LOG),
+    "a log that is a pipe": ("os.mkfifo(replace('log.txt')); sys.exit(1)", "Failed", LOG),
+    "a log without an end": ("os.symlink('/dev/zero', replace('log.txt'))", "Failed", LOG),
+    "a failure that is a folder": ("os.mkdir('ml/output/failure'); sys.exit(5)", "Failed", "exit code 5: loss=1"),
+    "all deleted": ("[os.remove(name) for name in os.listdir() if name != 'ml']; time.sleep(600)", "Failed", None),
+    "a file for a folder": ("os.chdir('..'); shutil.rmtree(folder); write(folder, '')", "Failed", None),
+    "another order": ("write(folder + '.json', 'nonsense')", *COMPLETED),
+}
+
+
+@pytest.mark.parametrize(("script", "status", "reason"), CASES.values(), ids=CASES)
+def test_a_script_that_touches_our_files_harms_only_itself(script, status, reason, caplog):
+    """Its trial ends with a reason in one line, its study as always, and nobody waits for ever."""
+    Path("train.py").write_text(textwrap.dedent(PREPARED) + script)
+    begun = time.monotonic()
+    study = studies.tune(
+        TrainingScript("train.py"), {"x": ContinuousParameter(0, 5)}, max_jobs=1, max_parallel_jobs=1, max_attempts=1
+    )
+    assert time.monotonic() - begun < 20
+    (trial,) = study.trials
+    assert str(trial.status) == status, trial.reason
+    with closing(open_journal(studies.JOURNAL)) as journal:
+        told = [event.body.get("reason") or "" for event in journal.find("s").read() if event.kind == "finished"]
+    assert all(len(line.splitlines()) <= 1 and "Traceback" not in line for line in told)
+    assert reason is None or reason in str(trial.reason)
