@@ -242,7 +242,7 @@ def test_no_kill_lets_a_trial_train_twice_at_once(long, counts, own_folder):
     random.Random(1).shuffle(cases)
     number, total = count(), Counter()
     with ThreadPoolExecutor(3) as pool:
-        for _ in range(4 if long else 1):
+        for _ in range(2 if long else 1):
             some = cases if long else cases[:15]
             lives = [(own_folder / f"study{next(number)}", *case) for case in some]
             for found in pool.map(lambda it: life(*it, seed=it[0].name), lives):

@@ -36,7 +36,7 @@ class Job:
 
     def ask_to_stop(self) -> None:
         """Leave the sign that the supervisor looks for; perhaps there is none yet."""
-        if not self.is_gone:
+        if not (self.is_gone or (self.folder / STOP).exists()):
             create_folder(self.folder)
             create_empty(self.folder / STOP)
 

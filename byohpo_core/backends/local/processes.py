@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from byohpo_core.backends.local.files import read_small
 
-LINUX = sys.platform == "linux"
+LINUX = sys.platform == "linux" and Path("/proc/self/stat").exists()
 SUPERVISOR = "byohpo_core.backends.local.supervisor"
 """The module that a supervisor's command line names, before the path of the job's order."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -229,7 +229,10 @@ def _boot() -> str:
 
 def _in_ps() -> Iterator[Process]:
     environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
-    listed = subprocess.run(_PS, capture_output=True, check=True, text=True, errors="replace", env=environment)  # noqa: S603
+    try:
+        listed = subprocess.run(_PS, capture_output=True, check=True, text=True, errors="replace", env=environment)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):  # no `ps`, or one with other options: the claim alone must do
+        return
     for line in listed.stdout.splitlines():
         pid, parent, group, state, *started, command = line.split(maxsplit=_PS_COLUMNS)
         if not state.startswith("Z"):

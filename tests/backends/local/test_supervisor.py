@@ -273,7 +273,7 @@ def test_few_open_files_are_enough(caplog):
     assert fates(Tuner.attach("s", journal=studies.JOURNAL).study) == [("Completed", 0)] * 24
 
 
-@pytest.mark.parametrize("error", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM], ids=errno.errorcode.get)
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EAGAIN], ids=errno.errorcode.get)
 def test_a_job_without_room_waits_for_another_to_end(error, monkeypatch, caplog):
     """The machine lets two jobs run: the slots shrink with a message, and no trial loses an attempt."""
     popen, most = subprocess.Popen, []
@@ -292,12 +292,47 @@ def test_a_job_without_room_waits_for_another_to_end(error, monkeypatch, caplog)
 
     monkeypatch.setattr("byohpo_core.backends.local.script.subprocess.Popen", one_by_one)
     with caplog.at_level(logging.WARNING, "byohpo"):
-        study = tune("import time; time.sleep(1.5); print('loss=1')", max_jobs=7, max_parallel_jobs=5)
-    assert fates(study) == [("Completed", 0)] * 7
+        study = tune("import time; time.sleep(1); print('loss=1')", max_jobs=6, max_parallel_jobs=5)
+    assert fates(study) == [("Completed", 0)] * 6
     assert max(most) == 1
     assert caplog.messages[0] == (
         "this machine's room for processes and open files is used up: 2 jobs run, 3 wait to start"
     )
+
+
+NO_ROOM_FOR_A_FORK = """
+    import os, pathlib, time
+    fork, count = os.fork, 0
+
+    def fork_if_there_is_room():
+        global count
+        count += 1
+        here = pathlib.Path().absolute()
+        if count == {which} and here.name.endswith("-1-0"):
+            first = here.with_name(here.name.replace("-1-0", "-0-0"))
+            while not (first / "claim").exists():
+                time.sleep(0.01)
+            if not (first / "exit.json").exists():
+                raise OSError({error}, os.strerror({error}))
+        return fork()
+
+    os.fork = fork_if_there_is_room
+"""
+
+
+@pytest.mark.parametrize("error", [errno.EAGAIN, errno.ENOMEM], ids=errno.errorcode.get)
+@pytest.mark.parametrize("which", [1, 2], ids=["before the claim", "after it"])
+def test_a_supervisor_without_room_to_fork_gives_its_job_back(which, error, monkeypatch, caplog):
+    """The job waits like one whose supervisor could not be started at all, and keeps its attempt."""
+    Path("site").mkdir()
+    Path("site/sitecustomize.py").write_text(textwrap.dedent(NO_ROOM_FOR_A_FORK.format(which=which, error=error)))
+    monkeypatch.setenv("PYTHONPATH", str(Path("site").absolute()))
+    with caplog.at_level(logging.WARNING, "byohpo"):
+        study = tune("import time; time.sleep(1); print('loss=1')", max_jobs=2, max_parallel_jobs=2)
+    assert fates(study) == [("Completed", 0)] * 2
+    assert caplog.messages == [
+        "this machine's room for processes and open files is used up: 1 jobs run, 1 wait to start"
+    ]
 
 
 def test_a_stopped_study_gives_up_the_jobs_that_wait_for_room(monkeypatch):
