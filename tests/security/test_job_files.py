@@ -53,6 +53,16 @@ CASES = {
     "a status that is bytes": ("open('exit.json', 'wb').write(b'\\xff'); kill_supervisors()", "Failed", GARBAGE),
     "a status that is a folder": ("os.mkdir('exit.json'); open('exit.json/a', 'w')", "Failed", GARBAGE),
     "a status that is a pipe": ("os.mkfifo('exit.json'); kill_supervisors()", "Failed", GARBAGE),
+    "a status that is a socket": (
+        "import socket; socket.socket(socket.AF_UNIX).bind('exit.json'); kill_supervisors()",
+        "Failed",
+        GARBAGE,
+    ),
+    "a time without end": (
+        "status['ended'] = 10**400; write('exit.json', json.dumps(status)); kill_supervisors()",
+        "Failed",
+        GARBAGE,
+    ),
     "a truncated claim": ("os.truncate('claim', 0)", *COMPLETED),
     "a truncated claim and no supervisor": ("os.truncate('claim', 0); kill_supervisors()", "Failed", DIED),
     "a claim that is nonsense": ("open('claim', 'r+').write('[' * 60000); kill_supervisors()", "Failed", DIED),
@@ -60,6 +70,16 @@ CASES = {
     "a replaced claim": ("write('claim', ''); time.sleep(600)", "Failed", CLAIM),
     "a claim that is a folder": ("os.mkdir(replace('claim')); time.sleep(600)", "Failed", CLAIM),
     "a claim that is a pipe": ("os.mkfifo(replace('claim')); time.sleep(600)", "Failed", CLAIM),
+    "a claim that is a socket": (
+        "import socket; socket.socket(socket.AF_UNIX).bind(replace('claim')); time.sleep(600)",
+        "Failed",
+        CLAIM,
+    ),
+    "a claim that is a socket and no supervisor": (
+        "import socket; socket.socket(socket.AF_UNIX).bind(replace('claim')); kill_supervisors()",
+        "Failed",
+        None,
+    ),
     "a deleted lock": ("os.remove('supervisor.lock'); time.sleep(600)", "Failed", DIED),
     "a replaced lock": ("write('supervisor.lock', ''); time.sleep(600)", "Failed", DIED),
     "a lock that is a folder": ("os.mkdir(replace('supervisor.lock')); time.sleep(600)", "Failed", DIED),

@@ -1,8 +1,12 @@
 """Files and folders that only their owner can read, whatever the umask is."""
 
+import errno
 import os
 import stat
 from pathlib import Path
+
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
+"""Errors of a machine or a user that has too much open or running."""
 
 
 def create_folder(folder: Path) -> None:
@@ -38,14 +42,20 @@ def write_durably(path: Path, text: str) -> None:
 
 
 def read_small(path: Path, most: int = 65536) -> str | None:
-    """Return the text of a regular file; None if it is something else, too long, not UTF-8 or not there."""
+    """Return the text of a regular file; None if it is something else, too long, not UTF-8 or cannot be read.
+
+    Raises `OSError` if it may be read later.
+    """
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - of a descriptor
             found = os.fstat(file.fileno())
             if stat.S_ISREG(found.st_mode) and found.st_size <= most:
                 return file.read(most).decode()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError, UnicodeDecodeError):
-        pass
+    except UnicodeDecodeError:
+        return None
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise
     return None
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class Job:
     @property
     def is_claimed(self) -> bool:
         """Whether a supervisor has claimed the job, now or earlier."""
-        return (self.folder / CLAIM).exists() or (self.folder / EXIT).exists()
+        return _exists(self.folder / CLAIM) or _exists(self.folder / EXIT)
 
     def write_order(self, order: dict[str, Any]) -> None:
         """Create the job's folder, then the order that tells a supervisor what to run."""
@@ -36,15 +37,25 @@ class Job:
 
     def ask_to_stop(self) -> None:
         """Leave the sign that the supervisor looks for; perhaps there is none yet."""
-        if not (self.is_gone or (self.folder / STOP).exists()):
+        if not (self.is_gone or _exists(self.folder / STOP)):
             create_folder(self.folder)
             create_empty(self.folder / STOP)
 
     def is_supervised(self) -> bool:
         """Whether the job has a supervisor, of this release or of an earlier one, which locked only the claim."""
-        if (self.folder / LOCK).exists():
+        if _exists(self.folder / LOCK):
             return is_locked(self.folder / LOCK)
         return is_locked(self.folder / CLAIM, fcntl.lockf)
+
+    def is_over(self) -> bool:
+        """Whether the job has neither a supervisor nor, without a valid exit status, any process that is alive.
+
+        Kills such processes; False until they are seen dead, and while it cannot be told.
+        """
+        try:
+            return not self.is_supervised() and (self.status() is not None or self.end_processes())
+        except OSError:
+            return False
 
     def status(self) -> dict[str, Any] | None:
         """Return how the job ended, as its supervisor wrote it; None if there is nothing valid."""
@@ -64,9 +75,9 @@ class Job:
         """Say why a job without a supervisor has no valid exit status."""
         if not self.folder.is_dir():
             return "its folder was deleted"
-        if (self.folder / EXIT).exists():
+        if _exists(self.folder / EXIT):
             return f"its {EXIT} is not what its supervisor writes"
-        if not (self.folder / CLAIM).exists():
+        if not _exists(self.folder / CLAIM):
             return f"its {CLAIM} was deleted"
         return "its supervisor died"
 
@@ -76,13 +87,18 @@ class Job:
         return None if log.is_file() or not log.exists() else f"its {LOG} is not a file: the script must not replace it"
 
 
+def _exists(path: Path) -> bool:
+    """Whether there is something, and its folder can be looked into; `Path.exists` raises if not."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def _is_status(status: Any) -> bool:
     return (
         isinstance(status, dict)
         and {"code", "stopped", "started", "ended"} <= status.keys() <= _KEYS
         and (status["code"] is None or (type(status["code"]) is int and abs(status["code"]) < _CODES))
         and type(status["stopped"]) is bool
-        and all(type(status[time]) in (int, float) and math.isfinite(status[time]) for time in ("started", "ended"))
+        and all(type(status[time]) is float and math.isfinite(status[time]) for time in ("started", "ended"))
         and all(isinstance(status.get(reason, ""), str) for reason in ("interruption", "failure"))
         and (status["code"] is not None or status["stopped"] or not {"interruption", "failure"}.isdisjoint(status))
     )

@@ -25,6 +25,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PS = ("ps", "-A", "-o", "pid=,ppid=,pgid=,stat=,lstart=,command=")
 _PS_COLUMNS = 9  # before the command; lstart has five words
 _PAUSE_SECONDS = 0.005
+_UNSEEN = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""A process that has ended, or is somebody else's. Any other error says nothing about it."""
 
 
 class Process(NamedTuple):
@@ -150,9 +152,9 @@ def _is_in_group(process: Process, record: Mapping[str, Any], leaders: Mapping[i
 
 
 def _keeps_locked(process: Process, file: tuple[int, int] | None) -> bool:
-    with suppress(OSError):
+    with suppress(*_UNSEEN):
         for descriptor in Path(f"/proc/{process.pid}/fd").iterdir() if LINUX and file else ():
-            with suppress(OSError):
+            with suppress(*_UNSEEN):
                 if _identity(descriptor) == file:
                     return b"lock:" in Path(f"/proc/{process.pid}/fdinfo/{descriptor.name}").read_bytes()
     return False
@@ -182,7 +184,7 @@ def _same(word: str, path: Path) -> bool:
 
 def _words(process: Process, kind: str) -> list[str]:
     """Return the words of a process's command line or environment; none where the system does not tell."""
-    with suppress(OSError):
+    with suppress(*_UNSEEN):
         if LINUX:
             return os.fsdecode(Path(f"/proc/{process.pid}/{kind}").read_bytes()).split("\0")
     return []
@@ -214,7 +216,7 @@ def _look_up(pid: int) -> Process | None:
 
 
 def _in_proc(pid: int) -> Process | None:
-    with suppress(OSError):
+    with suppress(*_UNSEEN):
         # proc_pid_stat(5): the name in parentheses may hold anything; the third field, the state, follows it.
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         if fields[0] not in "ZX":

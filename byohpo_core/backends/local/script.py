@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 
 import attrs
 
-from byohpo_core.backends.local.files import create_folder, make_private
+from byohpo_core.backends.local.files import NO_ROOM, create_folder, make_private
 from byohpo_core.backends.local.job import Job
 from byohpo_core.backends.local.processes import SUPERVISOR
-from byohpo_core.backends.local.supervisor import NO_ROOM, NO_ROOM_CODE
+from byohpo_core.backends.local.supervisor import NO_ROOM_CODE
 from byohpo_core.backends.local.watch import Watch
 from byohpo_core.backends.quota import Quota
 from byohpo_core.backendspecs import (
@@ -327,18 +327,15 @@ class LocalBackend(Backend):
     def _look_at(self, trial: Trial) -> Iterator[Update]:
         """Read what is new of a job. It is over when it has no supervisor and nothing of it is alive."""
         job, watch = self._job(trial), self._watch(trial)
-        over = not job.is_supervised()
+        over = job.is_over()
         try:
-            complete = over and job.status() is not None
-            if over and not complete and not job.end_processes():
-                return
             if (replaced := job.replaced()) is not None:
                 if over:
                     yield Ended(job.name, Outcome.Failed, reason=replaced)
                 return
             if points := watch.read(ended=over):
                 yield Reported(job.name, points)
-            if complete:
+            if over and job.status() is not None:
                 yield watch.ended(trial)
             elif over:
                 yield attrs.evolve(watch.died(trial), reason=self._not_started.get(job.name) or job.missing())

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from byohpo_core.backends.local.child import Command, start
-from byohpo_core.backends.local.files import write_durably
+from byohpo_core.backends.local.files import NO_ROOM, write_durably
 from byohpo_core.backends.local.processes import adopt_orphans, kill_descendants, reap, signal_group
 from byohpo_core.container import Layout, arguments, environment
 
@@ -42,10 +42,8 @@ LOG = "log.txt"
 STOP = "stop"
 CONTAINER = "ml"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
-"""Errors of a machine or a user that has too much open or running."""
 NO_ROOM_CODE = os.EX_TEMPFAIL
-"""The exit code of a supervisor that has met one of them before it claimed the job."""
+"""The exit code of a supervisor for which the machine had no room before it claimed the job."""
 _LOOK_SECONDS = 0.02
 _CLAIM_SECONDS = 10.0
 _UNUSABLE = frozenset({errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.E2BIG})
