@@ -286,7 +286,7 @@ class LocalBackend(Backend):
             reason = lines[-1] if lines else f"exit code {supervisor.returncode}"
             if supervisor.returncode == NO_ROOM_CODE:
                 refused.append((trial, reason))
-            elif supervisor.returncode:
+            elif supervisor.returncode > 0:  # one that was killed may have had a supervisor already
                 self._not_start(trial, reason)
             else:
                 self._watch(trial)
@@ -324,6 +324,10 @@ class LocalBackend(Backend):
             self._room.try_now()
         return [*given_up, *reported, *sorted(ended, key=lambda update: update.ended or 0.0)]
 
+    def _why_it_died(self, job: Job) -> str:
+        """Without a folder that is the reason, whatever its supervisor met when it started."""
+        return (None if job.is_gone else self._not_started.get(job.name)) or job.missing()
+
     def _look_at(self, trial: Trial) -> Iterator[Update]:
         """Read what is new of a job. It is over when it has no supervisor and nothing of it is alive."""
         job, watch = self._job(trial), self._watch(trial)
@@ -338,7 +342,7 @@ class LocalBackend(Backend):
             if over and job.status() is not None:
                 yield watch.ended(trial)
             elif over:
-                yield attrs.evolve(watch.died(trial), reason=self._not_started.get(job.name) or job.missing())
+                yield attrs.evolve(watch.died(trial), reason=self._why_it_died(job))
         except OSError as error:
             if over and error.errno not in NO_ROOM:
                 yield Ended(job.name, Outcome.Interrupted, reason=f"its files cannot be read: {error}")
