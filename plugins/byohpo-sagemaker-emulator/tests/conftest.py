@@ -1,12 +1,16 @@
 """Fixtures that start emulators and build requests."""
 
+import http.client
 import io
 import tarfile
 import time
 from functools import cached_property
 
 import pytest
+from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob, VirtualClock
 from moto.s3.models import s3_backends
 
@@ -57,12 +61,53 @@ def archive(**files):
     return content.getvalue()
 
 
+class Wire:
+    """Sends requests to an emulator byte by byte, and signs them as botocore does."""
+
+    def __init__(self, emulator):
+        self.port = int(emulator.url.rpartition(":")[2])
+        self.key = emulator.key
+
+    def sign(self, method, target="/", body=b"", *, service="sagemaker", host=None, key=None, **headers):
+        """The headers of a signed request. Arguments such as x_amz_target="..." are headers too."""
+        host = f"127.0.0.1:{self.port}" if host is None else host
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = AWSRequest(method, f"http://{host}{target}", given, body)
+        request.context["payload_signing_enabled"] = True
+        key = key or self.key
+        signer = S3SigV4Auth if service == "s3" else SigV4Auth
+        signer(Credentials(key.id, key.secret, key.token), service, "us-east-1").add_auth(request)
+        return {"Host": host, **dict(request.headers)}
+
+    def send(self, method, target="/", body=b"", headers=()):
+        """The status and the body of the answer. *headers* are a mapping or pairs, and nothing is added to them."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+        for name, value in dict(headers).items() if isinstance(headers, dict) else headers:
+            connection.putheader(name, value)
+        if not any(name.lower() in ("content-length", "transfer-encoding") for name in dict(headers)):
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        told = answer.read().decode(errors="replace")
+        connection.close()
+        return answer.status, told
+
+    def call(self, method, target="/", body=b"", **options):
+        """Sign a request and send it."""
+        return self.send(method, target, body, self.sign(method, target, body, **options))
+
+
 class Desk:
     """An emulator with a bucket, and clients that never retry a call."""
 
     def __init__(self, emulator):
         self.emulator = emulator
         s3_backends["123456789012"]["aws"].create_bucket(BUCKET, "us-east-1")
+
+    @cached_property
+    def wire(self):
+        return Wire(self.emulator)
 
     @cached_property
     def sagemaker(self):

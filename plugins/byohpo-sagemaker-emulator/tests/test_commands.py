@@ -65,4 +65,58 @@ def test_options_are_explained(capsys):
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     text = capsys.readouterr().out
-    assert all(option in text for option in ("--port", "--folder", "--quota", "--stop-grace-seconds"))
+    options = ("--port", "--folder", "--quota", "--stop-grace-seconds", "--credentials", "--keys")
+    assert all(option in text for option in options)
+    assert "weaker" in text
+
+
+def test_keys_may_be_fixed_and_written_to_a_file(tmp_path):
+    """Fixed ones are told to be weaker. The file is one that the AWS tools read."""
+    file = tmp_path / "keys"
+    command = [sys.executable, "-P", "-m", "byohpo_sagemaker_emulator.cli", "--port", "0"]
+    command += ["--keys", "ci:a'secret$", "--credentials", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            lines = []
+            while (line := process.stdout.readline()) and "Ctrl-C" not in line:
+                lines.append(line.strip())
+            assert "weaker" in process.stderr.readline()
+            assert file.stat().st_mode & 0o777 == 0o600
+            assert any(str(file) in line for line in lines)
+            exports = "".join(f"{line}; " for line in lines if line.startswith("export "))
+            shell = ["sh", "-c", f'{exports} echo "$AWS_ENDPOINT_URL" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY"']
+            url, *keys = subprocess.run(shell, capture_output=True, text=True, check=True).stdout.split()
+            assert keys == ["ci", "a'secret$"]
+            variables = {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_ENDPOINT_URL": url}
+            look = "import boto3; print(boto3.client('sts', 'us-east-1').get_caller_identity()['Account'])"
+            python = [sys.executable, "-P", "-c", look]
+            done = subprocess.run(python, env=variables, capture_output=True, text=True, check=True)
+            assert done.stdout == "123456789012\n"
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told", "code"),
+    [
+        (["--keys", "secret"], "ID:SECRET", 2),
+        (["--credentials", "{file}"], "{file} exists, and the emulator has not written it", 1),
+        (["--credentials", "{file}/below"], "cannot use {file}/", 1),
+        (["--folder", "{file}"], "cannot use {file}", 1),
+    ],
+    ids=["keys", "credentials", "nowhere", "folder"],
+)
+def test_what_cannot_be_used_is_told_in_a_line(tmp_path, arguments, told, code):
+    """It names the file, which stays as it is, and nothing is left behind."""
+    file = tmp_path / "file"
+    file.write_text("mine")
+    command = [sys.executable, "-P", "-m", "byohpo_sagemaker_emulator.cli", "--port", "0"]
+    command += [argument.format(file=file) for argument in arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("byohpo-emulator: ")
+    assert told.format(file=file) in last
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert file.read_text() == "mine"

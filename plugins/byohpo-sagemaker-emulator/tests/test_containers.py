@@ -74,7 +74,7 @@ def test_a_script_of_sdk_v2_runs_in_its_container(desk, place):
     values = {metric["MetricName"]: metric["Value"] for metric in job["FinalMetricDataList"]}
     assert values == {"loss": pytest.approx(0.1, rel=1e-6), "accuracy": 0.75}
     assert values["loss"] != 0.1, "metrics have single precision, as in the service"
-    base = "/opt/ml" if place == "mounted" else str(desk.emulator._folder / "job-1" / "0" / "ml")
+    base = "/opt/ml" if place == "mounted" else str(desk.emulator._runner.folder / "job-1" / "0" / "ml")
     lines = desk.lines("job-1/")
     assert json.loads(lines[0].removeprefix("arguments ")) == ["-n", "3", "--name", "adam", "--rate", "0.001"]
     assert "channel ['a.csv', 'deep']" in lines
@@ -85,6 +85,17 @@ def test_a_script_of_sdk_v2_runs_in_its_container(desk, place):
     statuses = [transition["Status"] for transition in job["SecondaryStatusTransitions"]]
     assert statuses == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
     assert desk.emulator.jobs["job-1"].processes_started == 1
+
+
+def test_a_script_does_not_see_what_is_meant_for_the_service(desk):
+    """The objective that a tuning job adds is in the configuration only, as the training toolkit has it."""
+    code = "import os, sys; print(sys.argv[1:]); print([text for text in os.environ.values() if 'validation:' in text])"
+    objective = {"_tuning_objective_metric": '"validation:loss"'}
+    desk.create("job", HyperParameters={"rate": "0.1", **objective, **desk.script(code)})
+    assert desk.wait("job")["TrainingJobStatus"] == "Completed"
+    assert desk.lines("job/") == ["['--rate', '0.1']", "[]"]
+    configuration = desk.emulator._runner.folder / "job/0/ml/input/config/hyperparameters.json"
+    assert json.loads(configuration.read_text())["_tuning_objective_metric"] == '"validation:loss"'
 
 
 def test_the_driver_of_sdk_v3_runs_in_its_container(desk, place):

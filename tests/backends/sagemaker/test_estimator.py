@@ -89,7 +89,9 @@ def test_two_regions_are_refused(account):
 
 def test_the_credentials_are_those_of_the_sdks_session(account, monkeypatch):
     """Jobs use the credentials of the SDK's session, even if only the program has them."""
-    session = boto3.Session("AKIDTHEIRS", "secret", region_name="eu-west-1")
+    theirs = account.emulator.client("sts").get_session_token()["Credentials"]
+    key, token = theirs["AccessKeyId"], theirs["SessionToken"]
+    session = boto3.Session(key, theirs["SecretAccessKey"], token, region_name="eu-west-1")
     keys = set()
 
     def look(request, **_):
@@ -99,7 +101,7 @@ def test_the_credentials_are_those_of_the_sdks_session(account, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDDEFAULT")
     job = TrainingJob(SdkEstimator(session), clock=account.clock)
     account.tuner(job, max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
-    assert keys == {"AKIDTHEIRS"}
+    assert keys == {key}
 
 
 def test_a_profile_of_the_sdks_session_is_read_anew(account, monkeypatch, tmp_path):

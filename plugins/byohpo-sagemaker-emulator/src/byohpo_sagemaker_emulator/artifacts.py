@@ -2,16 +2,15 @@
 
 import io
 import tarfile
+import zlib
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from byohpo_sagemaker_emulator.aws import Storage
+from byohpo_sagemaker_emulator.errors import JobError
+from byohpo_sagemaker_emulator.places import inside
 from byohpo_sagemaker_emulator.requests import model_artifacts, output_folder
-
-
-class JobError(Exception):
-    """A job fails for a reason outside its own code; the message becomes its FailureReason."""
 
 
 def download(storage: Storage, uri: str, folder: Path) -> None:
@@ -21,11 +20,7 @@ def download(storage: Storage, uri: str, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in storage.read(uri):
-        file = (folder / name).resolve()
-        if not file.is_relative_to(folder.resolve()):
-            raise JobError(
-                f"ClientError: the object {name} of {uri} would be written outside the folder {folder}; rename it in S3"
-            )
+        file = inside(folder, name)
         if not name.endswith("/"):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
@@ -45,7 +40,7 @@ def download_channel(storage: Storage, channel: Mapping[str, Any], folder: Path)
 def unpack_source(storage: Storage, uri: str, folder: Path) -> None:
     """Unpack the source archive of script mode (sagemaker_submit_directory) into a folder.
 
-    Raises JobError if the archive does not exist or cannot be unpacked.
+    Raises JobError if the archive does not exist, cannot be unpacked, or has a member that may leave the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     archive = next((content for _, content in storage.read(uri)), None)
@@ -53,11 +48,21 @@ def unpack_source(storage: Storage, uri: str, folder: Path) -> None:
         raise JobError(f"ClientError: the source archive {uri} (sagemaker_submit_directory) does not exist in S3")
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            for member in tar:
+                _check_member(member)
             tar.extractall(folder, filter="data")
-    except tarfile.TarError as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise JobError(
             f"ClientError: cannot unpack the source archive {uri} (sagemaker_submit_directory): {error}"
         ) from error
+
+
+def _check_member(member: tarfile.TarInfo) -> None:
+    """Refuse what may lead out of the folder, also by way of links, which some releases of tarfile let pass."""
+    for name in (member.name, member.linkname):
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise tarfile.TarError(f"{name!r} is an absolute path or contains '..'")
 
 
 def upload_model(storage: Storage, request: Mapping[str, Any], folder: Path) -> None:

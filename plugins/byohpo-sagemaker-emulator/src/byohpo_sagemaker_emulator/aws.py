@@ -1,16 +1,18 @@
-"""The services that moto provides: S3, IAM, STS and, as far as moto implements it, the rest of AWS."""
+"""The services that moto provides: S3, IAM, STS and what the emulator does not know of SageMaker and Logs."""
 
 import io
 from collections.abc import Iterator, Mapping
 from threading import RLock
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import attrs
 
 from byohpo_sagemaker_emulator.job import ACCOUNT
 
 Headers = list[tuple[str, str]]
+SERVED = {"sagemaker": "SageMaker", "s3": "S3", "logs": "CloudWatch Logs", "sts": "STS", "iam": "IAM"}
+"""The services that the emulator serves, by the name that requests are signed for. No others can be reached."""
 
 
 @attrs.frozen
@@ -28,11 +30,11 @@ class Request:
 
     @property
     def path(self) -> str:
-        return urlsplit(self.target).path
+        return self.target.partition("?")[0]
 
     @property
     def query(self) -> str:
-        return urlsplit(self.target).query
+        return self.target.partition("?")[2]
 
 
 @attrs.frozen
@@ -45,12 +47,17 @@ class Response:
 
 
 class Moto:
-    """Moto's WSGI application. It gets one request at a time, because most of its services are not thread-safe."""
+    """Moto's WSGI applications. They get one request at a time, because most of its services are not thread-safe.
+
+    There is one for each service in `SERVED`. Moto's dispatcher is not used: it looks for a service in paths and bodies
+    too, and so finds moto's own interface, which shows and deletes everything.
+    """
 
     def __init__(self) -> None:
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from moto.moto_server.werkzeug_app import create_backend_app
 
-        self._application = DomainDispatcherApplication(create_backend_app)
+        self._applications: dict[str, Any] = {}
+        self._create: Any = create_backend_app
         self.lock = RLock()
         self.reset()
 
@@ -61,8 +68,8 @@ class Moto:
         with self.lock:
             moto_api_backend.reset()
 
-    def call(self, request: Request, host: str) -> Response:
-        """Let moto answer a request."""
+    def call(self, service: str, request: Request, host: str) -> Response:
+        """Let moto answer a request to a service in `SERVED`."""
         status: list[str] = []
         headers: Headers = []
 
@@ -93,7 +100,9 @@ class Moto:
         if "content-type" in request.headers:
             environ["CONTENT_TYPE"] = request.headers["content-type"]
         with self.lock:
-            answer = self._application(environ, start_response)
+            if service not in self._applications:
+                self._applications[service] = self._create(service)
+            answer = self._applications[service](environ, start_response)
             try:
                 body = b"".join(answer)
             finally:

@@ -11,9 +11,9 @@ import attrs
 
 from byohpo_sagemaker_emulator.aws import Request, Response
 from byohpo_sagemaker_emulator.errors import ServiceError
+from byohpo_sagemaker_emulator.signatures import Claim
 
 REGION = "us-east-1"
-_CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d+/([^/,]+)/([^/,]+)/aws4_request")
 
 
 @attrs.frozen
@@ -36,26 +36,25 @@ class Incoming:
     operation: str
     region: str
     parameters: Mapping[str, Any]
+    protocol: str
+    """How its service writes errors: `json`, `query` (XML of IAM and STS) or `rest` (XML of S3)."""
 
     @classmethod
-    def of(cls, request: Request) -> "Incoming":
-        signed = _CREDENTIAL.search(request.headers.get("authorization", "")) or _CREDENTIAL.search(
-            unquote(request.query).replace("X-Amz-Credential=", "Credential=")
-        )
-        region, service = (signed[2], signed[3]) if signed else (REGION, "s3")
+    def of(cls, request: Request, claim: Claim | None) -> "Incoming":
+        """Parse a request to the service that its signature is for, or to the likely one if it has no signature."""
+        region, service = (claim.region, claim.service) if claim else (REGION, _guess(request))
         target = request.headers.get("x-amz-target")
-        if target:
-            parameters = _loads(request.body)
-            return cls(service, target.rpartition(".")[2], region, parameters)
-        form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-        if form and service != "s3":
-            values = {name: texts[0] for name, texts in parse_qs(request.body.decode()).items()}
-            return cls(service, values.pop("Action", ""), region, values)
+        if target and service != "s3":
+            return cls(service, target.rpartition(".")[2], region, _loads(request.body), "json")
+        if service != "s3" and (_is_form(request) or "Action=" in request.query):
+            form = request.body.decode(errors="replace") if _is_form(request) else request.query
+            values = {name: texts[0] for name, texts in parse_qs(form).items()}
+            return cls(service, values.pop("Action", ""), region, values, "query")
         if service == "s3":
             bucket, _, key = unquote(request.path).lstrip("/").partition("/")
             place = {name: value for name, value in (("Bucket", bucket), ("Key", key)) if value}
-            return cls("s3", _s3_operation(request, key), region, place)
-        return cls(service, f"{request.method} {request.path}", region, {})
+            return cls("s3", _s3_operation(request, key), region, place, "rest")
+        return cls(service, f"{request.method} {request.path}", region, {}, "json")
 
     @property
     def subject(self) -> str:
@@ -73,9 +72,9 @@ class Incoming:
 
     def refuse(self, error: ServiceError) -> Response:
         """Format an error for the protocol of this service."""
-        if self.service == "s3":
+        if self.protocol == "rest":
             told = f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message></Error>"
-        elif self.service in ("iam", "sts"):
+        elif self.protocol == "query":
             told = (
                 f"<ErrorResponse><Error><Type>Sender</Type><Code>{error.code}</Code>"
                 f"<Message>{escape(error.message)}</Message></Error></ErrorResponse>"
@@ -84,6 +83,18 @@ class Incoming:
             answer = {"__type": error.code, "message": error.message}
             return attrs.evolve(json_response(answer), status=error.status)
         return Response(error.status, [("Content-Type", "application/xml")], told.encode())
+
+
+def _guess(request: Request) -> str:
+    """The service that a request without a signature is probably meant for."""
+    target = request.headers.get("x-amz-target")
+    if target:
+        return "logs" if target.startswith("Logs") else "sagemaker"
+    return "sts" if _is_form(request) or "Action=" in request.query else "s3"
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
 
 
 _S3_VERBS = {"GET": "Get", "PUT": "Put", "POST": "Post", "DELETE": "Delete", "HEAD": "Head"}
@@ -113,7 +124,7 @@ def _s3_operation(request: Request, key: str) -> str:
 def _loads(body: bytes) -> dict[str, Any]:
     try:
         parameters = json.loads(body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         parameters = None
     return parameters if isinstance(parameters, dict) else {}
 

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from byohpo_core.container import arguments, environment, off_the_wire
-from byohpo_sagemaker_emulator.artifacts import JobError, unpack_source
+from byohpo_sagemaker_emulator.artifacts import unpack_source
+from byohpo_sagemaker_emulator.errors import JobError
 from byohpo_sagemaker_emulator.folders import Folders
 from byohpo_sagemaker_emulator.job import Job
 from byohpo_sagemaker_emulator.mounts import OPT_ML
 
 _CPUS = os.cpu_count() or 1
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_OF_THE_SERVICE = "_tuning_objective_metric"
+"""A hyperparameter that the training toolkit keeps from scripts, as it does those that begin with sagemaker_."""
 
 
 def command_of(job: Job, folders: Folders) -> tuple[list[str], dict[str, str]]:
@@ -25,7 +29,7 @@ def command_of(job: Job, folders: Folders) -> tuple[list[str], dict[str, str]]:
         if folders.mount:
             return words, {}
         return [word.replace(str(OPT_ML), str(folders.layout.base)) for word in words], {}
-    hyperparameters = off_the_wire(folders.wire)
+    hyperparameters = off_the_wire({name: text for name, text in folders.wire.items() if name != _OF_THE_SERVICE})
     script = hyperparameters.get("sagemaker_program")
     if script is None:
         image = specification.get("TrainingImage") or specification.get("AlgorithmName")
@@ -41,14 +45,14 @@ def command_of(job: Job, folders: Folders) -> tuple[list[str], dict[str, str]]:
 
 
 def variables_of(job: Job, folders: Folders, account: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of a container.
+    """The whole environment of a container. Nothing of the emulator's own environment is in it.
 
     *account* sends AWS clients to the emulator, *own* comes from `command_of`; the request's Environment wins over all.
     """
     return {
-        **os.environ,
         # So `python3` is the Python that runs the emulator.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), _SYSTEM_PATH]),
+        "HOME": str(folders.home),
         **account,
         "PYTHONUNBUFFERED": "1",
         "TRAINING_JOB_NAME": job.name,

@@ -7,20 +7,21 @@ and the paths in SDK v3's driver are changed to it.
 """
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 from byohpo_core.metrics import MetricScanner
-from byohpo_sagemaker_emulator.artifacts import JobError
 from byohpo_sagemaker_emulator.aws import Storage
 from byohpo_sagemaker_emulator.book import Book
 from byohpo_sagemaker_emulator.command import command_of, variables_of
+from byohpo_sagemaker_emulator.errors import JobError
 from byohpo_sagemaker_emulator.folders import Folders
 from byohpo_sagemaker_emulator.job import REASON_LENGTH, Job, Metric
 from byohpo_sagemaker_emulator.mounts import mounted
+from byohpo_sagemaker_emulator.places import delete_jobs_folder, make_folder, make_jobs_folder, make_private
 from byohpo_sagemaker_emulator.process import Process
 from byohpo_sagemaker_emulator.requests import longest_runtime, metric_patterns, model_artifacts
 
@@ -28,8 +29,8 @@ from byohpo_sagemaker_emulator.requests import longest_runtime, metric_patterns,
 class Containers:
     """Run each job in its own thread and its own process.
 
-    *grace_seconds* is the time between SIGTERM and SIGKILL. *variables* gives the variables that send AWS clients to
-    the emulator.
+    *grace_seconds* is the time between SIGTERM and SIGKILL. *account* lends the variables that send AWS clients to the
+    emulator, with keys that are valid until they are given back.
     """
 
     def __init__(
@@ -38,25 +39,17 @@ class Containers:
         storage: Storage,
         folder: Path | None,
         grace_seconds: float,
-        variables: Callable[[], Mapping[str, str]],
+        account: Callable[[], AbstractContextManager[Mapping[str, str]]],
     ) -> None:
         self.book = book
         self.storage = storage
         self.grace_seconds = grace_seconds
-        self.variables = variables
+        self.account = account
         self.closing = Event()
-        self._given = folder
-        self._made: Path | None = None
+        self.folder = make_jobs_folder(folder)
+        """The parent of all jobs' folders, which is kept if it is in a folder that was given."""
+        self._temporary = folder is None
         self._runs: dict[str, tuple[_Run, Thread]] = {}
-
-    @property
-    def folder(self) -> Path:
-        """The parent of all jobs' folders: the given folder, or a temporary one that is made at first use."""
-        if self._given is not None:
-            return self._given
-        if self._made is None:
-            self._made = Path(tempfile.mkdtemp(prefix="byohpo-emulator-"))
-        return self._made
 
     def start(self, job: Job) -> None:
         run = _Run(self, job, self.folder / job.name)
@@ -74,8 +67,8 @@ class Containers:
         for run, thread in list(self._runs.values()):
             run.stopping.set()
             thread.join()
-        if self._made is not None:
-            shutil.rmtree(self._made, ignore_errors=True)
+        if self._temporary:
+            delete_jobs_folder(self.folder)
 
 
 class _Run:
@@ -106,7 +99,8 @@ class _Run:
             self.stopping.wait(self.book.faults.seconds["slow_start"])
         if "capacity" in faults and not self.stopping.is_set():
             raise JobError("CapacityError: Unable to provision requested ML compute capacity. Please retry later.")
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)  # of a job with this name that was deleted
+        make_folder(self._folder)
         interrupt = job.spot and "spot" in faults
         container = _Container(self, self._folder / "0")
         ending = container.run(interrupt=interrupt)
@@ -162,6 +156,7 @@ class _Container:
         """The exit code; None until the process has ended."""
         self._run = run
         self._job = run.job
+        self._folder = folder
         self._folders = Folders(run.job, run.all.storage, folder)
         self._command: list[str] = []
         self._last_line = ""
@@ -172,6 +167,7 @@ class _Container:
         self._move("Downloading", "Downloading input data")
         folders.fill()
         self._command, own = command_of(self._job, folders)
+        make_private(self._folder)
         with run.book.lock:
             if run.stopping.is_set():
                 return "stopped"
@@ -179,13 +175,14 @@ class _Container:
             run.book.train(self._job, began, again=again)
             stream = f"{self._job.name}/algo-1-{int(began)}"
             run.book.logs.open(stream)
-        process = self._start(variables_of(self._job, folders, everywhere.variables(), own), stream)
-        ending = process.watch(
-            lambda seconds: self._why_end(seconds, interrupt=interrupt),
-            folders.save_checkpoints,
-            everywhere.closing,
-            everywhere.grace_seconds,
-        )
+        with everywhere.account() as account:
+            process = self._start(variables_of(self._job, folders, account, own), stream)
+            ending = process.watch(
+                lambda seconds: self._why_end(seconds, interrupt=interrupt),
+                folders.save_checkpoints,
+                everywhere.closing,
+                everywhere.grace_seconds,
+            )
         self.code, self._last_line = process.code, process.last_line
         if not everywhere.closing.is_set():
             self._leave(ending)

@@ -1,12 +1,15 @@
 """The emulator: the object that a test starts and stops."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+from byohpo_sagemaker_emulator.access import Access
 from byohpo_sagemaker_emulator.aws import Moto, Storage
 from byohpo_sagemaker_emulator.book import Book
 from byohpo_sagemaker_emulator.calls import REGION, Call, Incoming
@@ -16,6 +19,7 @@ from byohpo_sagemaker_emulator.faults import Faults
 from byohpo_sagemaker_emulator.gateway import Gateway
 from byohpo_sagemaker_emulator.iam import check_permission
 from byohpo_sagemaker_emulator.job import JobView
+from byohpo_sagemaker_emulator.keys import Key, Keyring
 from byohpo_sagemaker_emulator.limits import Rates
 from byohpo_sagemaker_emulator.server import HOST, Server
 from byohpo_sagemaker_emulator.service import Quota, Runner, TrainingJobs
@@ -30,15 +34,18 @@ def _session() -> Any:
     """One session for all emulators, because reading a service's model takes half a second."""
     import boto3
 
-    return boto3.session.Session("emulator", "emulator", "emulator", region_name=REGION)
+    return boto3.session.Session(region_name=REGION)
 
 
 class Emulator:
     """Serve SageMaker, S3, CloudWatch Logs, STS and IAM on the loopback address while the `with` block runs.
 
+    Calls must be signed with its keys, which are in `environment`: it draws new ones, or takes those in *keys*, of the
+    form `ID:SECRET`. Whoever has the keys can run commands here.
+
     A process can run one emulator at a time; entering a second one raises RuntimeError.
 
-    Without *job*, training jobs run as processes in folders below *folder* (default: a temporary folder). With *job*,
+    Without *job*, training jobs run as processes, in a new folder in *folder* (default: a temporary one). With *job*,
     a function from a CreateTrainingJob request to a `SimulatedJob`, they are simulated, and *clock* may be a
     `VirtualClock`.
 
@@ -53,6 +60,7 @@ class Emulator:
         self,
         port: int = 0,
         *,
+        keys: str | None = None,
         faults: Faults | None = None,
         clock: Clock | None = None,
         job: Function | None = None,
@@ -67,6 +75,8 @@ class Emulator:
             )
         self.clock: Clock = clock or RealClock()
         self.calls: list[Call] = []
+        self.key = Key.draw() if keys is None else Key.parse(keys)
+        self._keyring = Keyring(self.key)
         self._port = port
         self._function = job
         self._folder = folder
@@ -95,10 +105,16 @@ class Emulator:
             self._training_jobs,
             self._moto,
             self._rates,
+            self._keyring,
+            Access(self._keyring, lambda: " ".join(["export", *self.assignments])),
             check_permission=lambda call: self._check_permission(call),  # noqa: PLW0108 - tests replace the method
             record=self._record,
         )
-        self._server = Server(self._port, gateway.handle)
+        try:
+            self._server = Server(self._port, gateway.handle)
+        except BaseException:
+            self._runner.close()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -113,7 +129,7 @@ class Emulator:
     def _make_runner(self, storage: Storage) -> Runner:
         if self._function is None:
             folder = None if self._folder is None else Path(self._folder).resolve()
-            return Containers(self._book, storage, folder, self._grace, lambda: self.environment)
+            return Containers(self._book, storage, folder, self._grace, self._lend_account)
         return Simulations(self._book, self._function)
 
     @property
@@ -123,21 +139,23 @@ class Emulator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables that send boto3, the SageMaker SDKs and the AWS CLI to this emulator."""
-        return {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "emulator",
-            "AWS_SECRET_ACCESS_KEY": "emulator",
-            "AWS_SESSION_TOKEN": "emulator",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        """The variables that send boto3, the SageMaker SDKs and the AWS CLI to this emulator, its keys among them."""
+        return self._variables(self.key)
+
+    @property
+    def assignments(self) -> list[str]:
+        """The same variables as a shell takes them: `NAME=value`."""
+        return [f"{name}={shlex.quote(value) if value else ''}" for name, value in self.environment.items()]
 
     def client(self, service: str, **options: Any) -> Any:
         """Create a boto3 client that calls this emulator. *options* go to boto3's `Session.client`."""
+        from botocore.config import Config
+
+        keys = {"aws_access_key_id": self.key.id, "aws_secret_access_key": self.key.secret}
+        if service == "s3":  # boto3 would still sign URLs with version 2
+            options["config"] = Config(signature_version="s3v4").merge(options.get("config") or Config())
         with _SESSION_LOCK:
-            return _session().client(service, endpoint_url=self.url, **options)
+            return _session().client(service, **{"endpoint_url": self.url, **keys, **options})
 
     @property
     def faults(self) -> Faults:
@@ -178,6 +196,24 @@ class Emulator:
     def peak_instances(self) -> int:
         """The largest number of instances that were in use at the same time."""
         return self._book.instances.peak
+
+    def _variables(self, key: Key) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": key.id,
+            "AWS_SECRET_ACCESS_KEY": key.secret,
+            # Empty for keys without a token, so that a token of other keys in the environment is not sent.
+            "AWS_SESSION_TOKEN": key.token or "",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    @contextmanager
+    def _lend_account(self) -> Iterator[dict[str, str]]:
+        """The environment variables for one job. Its keys are valid while the `with` block runs."""
+        with self._keyring.lend() as key:
+            yield self._variables(key)
 
     def _record(self, call: Call) -> None:
         self.calls.append(call)

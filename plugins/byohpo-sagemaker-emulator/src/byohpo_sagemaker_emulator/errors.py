@@ -1,4 +1,4 @@
-"""Errors that the emulated services return."""
+"""Errors that the emulated services return, and those that end a job."""
 
 
 class ServiceError(Exception):
@@ -14,6 +14,10 @@ class ServiceError(Exception):
 def invalid(message: str) -> ServiceError:
     """The error for an invalid request."""
     return ServiceError("ValidationException", message)
+
+
+class JobError(Exception):
+    """A job fails for a reason outside its own code; the message becomes its FailureReason."""
 
 
 class ConnectionLost(Exception):

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 @pytest.fixture
 def sagemaker_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Emulator"]:
     """A running emulator. Environment variables send boto3 and the SageMaker SDKs to it; jobs run below tmp_path."""
+    import boto3
+
     from byohpo_sagemaker_emulator.emulator import Emulator
 
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it may remember the keys of another emulator
     with Emulator(folder=tmp_path / "sagemaker") as emulator:
         for name, value in emulator.environment.items():
             monkeypatch.setenv(name, value)

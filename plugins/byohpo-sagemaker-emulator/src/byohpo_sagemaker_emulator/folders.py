@@ -6,15 +6,16 @@ from pathlib import Path
 from byohpo_core.container import Layout, resource_configuration
 from byohpo_sagemaker_emulator.artifacts import (
     Checkpoints,
-    JobError,
     download_channel,
     relocate,
     upload_model,
     upload_output,
 )
 from byohpo_sagemaker_emulator.aws import Storage
+from byohpo_sagemaker_emulator.errors import JobError
 from byohpo_sagemaker_emulator.job import Job
 from byohpo_sagemaker_emulator.mounts import OPT_ML, mount_command
+from byohpo_sagemaker_emulator.places import inside, make_folder
 from byohpo_sagemaker_emulator.requests import instances
 
 _DRIVERS = "sm_drivers"
@@ -26,6 +27,7 @@ class Folders:
     def __init__(self, job: Job, storage: Storage, folder: Path) -> None:
         self.storage = storage
         self.mount = mount_command()
+        self.home = folder / "home"
         self.layout = Layout(folder / "ml")
         self.inside = Layout(OPT_ML) if self.mount else self.layout
         self.resources = resource_configuration(instances(job.request)[0][0], "eth0")
@@ -50,9 +52,10 @@ class Folders:
         Raises JobError if a channel or the place of the checkpoints is not supported.
         """
         layout = self.layout
+        make_folder(self.home)
         layout.create_folders(self.wire, self.channels, self.resources)
         for channel in self._request.get("InputDataConfig") or ():
-            download_channel(self.storage, channel, layout.data / channel["ChannelName"])
+            download_channel(self.storage, channel, inside(layout.data, channel["ChannelName"]))
         if not self.mount and (layout.data / _DRIVERS).is_dir():
             relocate(layout.data / _DRIVERS, str(OPT_ML), str(layout.base))
         if checkpoints := self._request.get("CheckpointConfig"):
@@ -61,7 +64,8 @@ class Folders:
                 raise JobError(
                     f"ClientError: CheckpointConfig.LocalPath is {path}, but the emulator needs a path below {OPT_ML}"
                 )
-            self._checkpoints = Checkpoints(self.storage, checkpoints["S3Uri"], layout.base / path.relative_to(OPT_ML))
+            place = inside(layout.base, str(path.relative_to(OPT_ML)))
+            self._checkpoints = Checkpoints(self.storage, checkpoints["S3Uri"], place)
 
     def save_checkpoints(self) -> None:
         """Copy new and changed checkpoints to S3, if the request asks for it."""

@@ -1,9 +1,10 @@
-"""Answer HTTP requests: check faults and permissions, then answer here or let moto answer."""
+"""Answer HTTP requests: check the caller, faults and permissions, then answer here or let moto answer."""
 
 import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 
+from byohpo_sagemaker_emulator.access import Access
 from byohpo_sagemaker_emulator.aws import Moto, Request, Response
 from byohpo_sagemaker_emulator.book import Book
 from byohpo_sagemaker_emulator.calls import Call, Incoming, error_code, json_response
@@ -11,10 +12,12 @@ from byohpo_sagemaker_emulator.errors import ConnectionLost, ServiceError
 from byohpo_sagemaker_emulator.faults import listed
 from byohpo_sagemaker_emulator.iam import any_role, simulate_principal_policy
 from byohpo_sagemaker_emulator.job import ACCOUNT
+from byohpo_sagemaker_emulator.keys import Keyring
 from byohpo_sagemaker_emulator.limits import Rates
 from byohpo_sagemaker_emulator.logs import GROUP
 from byohpo_sagemaker_emulator.server import HOST
 from byohpo_sagemaker_emulator.service import TrainingJobs
+from byohpo_sagemaker_emulator.signatures import Claim
 
 _FAULTY = frozenset({"sagemaker", "logs", "s3"})
 
@@ -28,6 +31,8 @@ class Gateway:
         training_jobs: TrainingJobs,
         moto: Moto,
         rates: Rates,
+        keyring: Keyring,
+        access: Access,
         check_permission: Callable[[Incoming], None],
         record: Callable[[Call], None],
     ) -> None:
@@ -35,14 +40,19 @@ class Gateway:
         self._training_jobs = training_jobs
         self._moto = moto
         self._rates = rates
+        self._keyring = keyring
+        self._access = access
         self._check_permission = check_permission
         self._record = record
 
     def handle(self, request: Request) -> Response:
         """Answer a request and record it. Raises ConnectionLost if a fault closes the connection."""
-        call = Incoming.of(request)
+        claim = Claim.of(request)
+        call = Incoming.of(request, claim)
         outcome, time = "ok", self._book.clock.now()
         try:
+            request = self._access.admit(request, claim, call)
+            call = Incoming.of(request, claim)
             response = self._answer(request, call)
             if response.status >= HTTPStatus.BAD_REQUEST:
                 outcome = error_code(response)
@@ -61,11 +71,6 @@ class Gateway:
         return response
 
     def _answer(self, request: Request, call: Incoming) -> Response:
-        if "origin" in request.headers:
-            # A web page in a browser on this machine can reach this address, but must not start processes.
-            raise ServiceError(
-                "AccessDenied", "the emulator refuses requests from browsers (with an Origin header)", 403
-            )
         with self._book.lock:
             now = self._book.settle()
             fault = self._fault(call, now)
@@ -97,7 +102,9 @@ class Gateway:
         return None
 
     def _motos_answer(self, request: Request, call: Incoming) -> Response:
-        response = self._moto.call(request, HOST)
+        response = self._moto.call(call.service, request, HOST)
+        if call.service == "sts":
+            return self._keyring.issue(response)
         if call.operation == "GetRole" and response.status == HTTPStatus.NOT_FOUND:
             arn = f"arn:aws:iam::{ACCOUNT}:role/{call.parameters.get('RoleName')}"
             return any_role(arn, trusted=not listed(arn, self._book.faults.roles_refused))

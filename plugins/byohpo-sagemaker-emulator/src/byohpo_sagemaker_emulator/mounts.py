@@ -16,7 +16,7 @@ _ENTER = 'mount --bind "$0" /opt/ml && cd "$1" && shift && exec "$@"'
 def mount_command() -> tuple[str, ...] | None:
     """The command that creates a mount namespace, or None if this system does not allow it."""
     try:
-        OPT_ML.mkdir(parents=True, exist_ok=True)
+        OPT_ML.mkdir(0o700, exist_ok=True)
     except OSError:
         return None
     for unshare in _UNSHARE:

@@ -1,21 +1,23 @@
-"""The process of one container, and its whole process group."""
+"""The process of one container, and all that it starts."""
 
-import os
+import contextlib
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Event, Thread
 
-from byohpo_sagemaker_emulator.artifacts import JobError
+from byohpo_sagemaker_emulator import keeper
+from byohpo_sagemaker_emulator.errors import JobError
 
 _LOOK_SECONDS = 0.05
 _SAVE_SECONDS = 0.5
 
 
 class Process:
-    """A running process. *hear* is called with each line that it prints, in another thread.
+    """A running process, whose parent is a `keeper`. *hear* is called with each line that it prints, in another thread.
 
     Raises JobError if the command cannot be started.
     """
@@ -27,13 +29,14 @@ class Process:
         self._hear = hear
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the user's own code
-                command,
+                [sys.executable, "-I", "-S", keeper.__file__, *command],
                 cwd=where,
                 env=variables,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o077,
             )
         except OSError as error:
             raise JobError(f"ClientError: cannot run the container's command: {error}") from error
@@ -56,7 +59,7 @@ class Process:
         is called every half second.
         """
         ending = self._wait(why_end, save, closing, grace_seconds)
-        _signal_group(self._process.pid, signal.SIGKILL)  # end also the processes that it has started
+        self._end()
         self._reader.join()
         if self._process.stdout is not None:
             self._process.stdout.close()
@@ -75,22 +78,28 @@ class Process:
             else:
                 return ending
             if closing.is_set() or now > deadline:
-                _signal_group(self._process.pid, signal.SIGKILL)
+                self._end()
             elif ending == "ended" and (why := why_end(now - began)):
                 ending, deadline = why, now + grace_seconds
-                _signal_group(self._process.pid, signal.SIGTERM)
+                self._ask_to_end()
             if now - saved > _SAVE_SECONDS:
                 save()
                 saved = now
+
+    def _ask_to_end(self) -> None:
+        """Send SIGTERM to the command's process group."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # it has just ended
+                self._process.stdin.write(bytes([signal.SIGTERM]))
+                self._process.stdin.flush()
+
+    def _end(self) -> None:
+        """Kill the command and all that it has started."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
             self.last_line = line.decode("utf-8", errors="replace").strip() or self.last_line
             self._hear(line)
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return

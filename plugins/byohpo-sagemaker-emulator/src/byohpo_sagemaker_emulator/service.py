@@ -131,6 +131,8 @@ class TrainingJobs:
         for channel in request.get("InputDataConfig") or ():
             if channel["ChannelName"] in seen:
                 raise invalid(f"Duplicate channel name {channel['ChannelName']} in InputDataConfig.")
+            if channel["ChannelName"] in (".", ".."):
+                raise invalid(f"The channel name {channel['ChannelName']} in InputDataConfig cannot name a folder.")
             seen.add(channel["ChannelName"])
             source = channel["DataSource"].get("S3DataSource")
             if source is not None and not self._storage.has_objects(source["S3Uri"]):
