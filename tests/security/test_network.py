@@ -149,7 +149,8 @@ def test_jobs_that_an_emulator_lost_in_a_restart_are_missed_within_minutes(accou
         polls.append(backend)
         if len(polls) == 3:
             account.emulator.__exit__(None, None, None)
-            account.emulator = Emulator(between.upstream.port, clock=account.clock, job=hour).__enter__()
+            keys = f"{account.emulator.key.id}:{account.emulator.key.secret}"
+            account.emulator = Emulator(between.upstream.port, keys=keys, clock=account.clock, job=hour).__enter__()
             account.emulator.client("s3").create_bucket(Bucket="bucket")
         return poll(backend, *arguments)
 
