@@ -39,16 +39,17 @@ backend step by step.
 
 import inspect
 import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import attrs
 
+from byohpo_core.clock import SteadyClock
 from byohpo_core.container import channels
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.log import EventLog
@@ -297,9 +298,14 @@ class Backend(ABC):
     def withdraw(self) -> None:  # noqa: B027 - most backends start what is launched at once
         """Start no more jobs: report launched jobs that could not be started yet as lost."""
 
+    @cached_property
+    def clock(self) -> SteadyClock:
+        """The clock behind `now`. It starts when it is first used; set `SteadyClock(study.now)` to start it earlier."""
+        return SteadyClock()
+
     def now(self) -> float:
-        """Seconds on the backend's clock: Unix time, or a virtual clock."""
-        return time.time()
+        """Seconds on the backend's clock: Unix time that never goes back, or a virtual clock."""
+        return self.clock.now()
 
     def close(self) -> None:  # noqa: B027 - most backends hold nothing
         """Release what the backend holds: the driver is leaving. Jobs that can run without it keep running."""

@@ -14,6 +14,7 @@ import attrs
 
 from byohpo_core.backends.function.process import Worker
 from byohpo_core.backendspecs import NOTHING, Backend, Ended, Estimator, JobSettings, Outcome, Update
+from byohpo_core.clock import SteadyClock
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import (
     folder_of,
@@ -121,7 +122,7 @@ class PythonFunction(Estimator):
         return function
 
     def connect(self, study: Study, settings: JobSettings) -> "FunctionBackend":
-        return FunctionBackend(self, study.problem.max_parallel_jobs, study.problem.objectives[0].metric)
+        return FunctionBackend(self, study)
 
 
 class FunctionBackend(Backend):
@@ -129,9 +130,11 @@ class FunctionBackend(Backend):
 
     jobs_survive = False
 
-    def __init__(self, estimator: PythonFunction, slots: int, objective: str) -> None:
+    def __init__(self, estimator: PythonFunction, study: Study) -> None:
+        self.clock = SteadyClock(study.now)
         self._estimator = estimator
-        self._objective = objective
+        self._objective = study.problem.objectives[0].metric
+        slots = study.problem.max_parallel_jobs
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="byohpo-evaluation")
         self._news: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._untold: list[Ended] = []
@@ -179,7 +182,7 @@ class FunctionBackend(Backend):
         self._pool.shutdown()
 
     def _evaluate(self, job_name: str, hyperparameters: dict[str, Any]) -> None:
-        started = time.time()
+        started = self.now()
         try:
             outcome, answer = self._call(job_name, hyperparameters)
         except BaseException as error:  # noqa: BLE001 - whatever the function raises fails the trial
@@ -193,7 +196,7 @@ class FunctionBackend(Backend):
                 metrics = as_metrics(answer, self._objective)
             except Exception as error:  # noqa: BLE001 - reading the returned object may raise anything
                 outcome, reason = Outcome.Failed, str(error) or type(error).__name__
-        self._news.put(Ended(job_name, outcome, metrics, reason, started, time.time()))
+        self._news.put(Ended(job_name, outcome, metrics, reason, started, self.now()))
 
     def _call(self, job_name: str, hyperparameters: dict[str, Any]) -> tuple[Outcome, Any]:
         if job_name in self._stopped:

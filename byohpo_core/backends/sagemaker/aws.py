@@ -7,10 +7,10 @@ import logging
 import random
 import secrets
 import threading
-import time
 from typing import Any, Protocol
 
 from byohpo_core.backends.sagemaker.answers import Garbled, listen
+from byohpo_core.clock import SteadyClock
 from byohpo_core.errors import ByohpoError, InvalidInput, one_line
 
 _logger = logging.getLogger("byohpo")
@@ -45,16 +45,8 @@ class Clock(Protocol):
         """Wait until that time; return at once if it has passed."""
 
 
-class WallClock:
-    """This machine's clock."""
-
-    def now(self) -> float:
-        return time.time()
-
-    def sleep_until(self, moment: float, /) -> None:
-        seconds = moment - self.now()
-        if seconds > 0:
-            time.sleep(seconds)
+class WallClock(SteadyClock):
+    """Real time."""
 
 
 class Refused(ByohpoError):

@@ -14,6 +14,7 @@ from byohpo_core.backends.sagemaker.quota import never_fits
 from byohpo_core.backends.sagemaker.request import Template, same_job
 from byohpo_core.backends.sagemaker.watching import Watching
 from byohpo_core.backendspecs import Backend, Update
+from byohpo_core.clock import SteadyClock
 from byohpo_core.errors import ByohpoError
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
@@ -35,6 +36,8 @@ class SageMakerBackend(Backend):
     ) -> None:
         self._aws = aws
         self._clock = aws.clock
+        if isinstance(self._clock, SteadyClock):
+            self._clock.advance_to(study.now)
         self._template = template
         self._mirror = mirror
         self._study = study
