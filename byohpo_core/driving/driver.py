@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from byohpo_core.backendspecs import Backend, Ended, Reported, Update
-from byohpo_core.driving.budget import allowed_repeats, free_slots, used_up, waits_for_duplicate, wanted
+from byohpo_core.driving.backoff import due, paused_until, startable
+from byohpo_core.driving.budget import allowed_repeats, free_slots, need_slots, used_up, waits_for_duplicate, wanted
 from byohpo_core.driving.interrupts import Interrupts
 from byohpo_core.driving.order import may_ask, observable
 from byohpo_core.driving.policy import Policy
@@ -55,6 +56,7 @@ class Driver:
         self._interrupts = Interrupts(study, way_on)
         self._repeats = allowed_repeats(plugins.populations)
         self._warned_of_missing = False
+        self._told_of_outage = False
 
     def run(self) -> None:
         """Drive the study until it ends. Raises `KeyboardInterrupt` if the user stopped it first."""
@@ -69,10 +71,12 @@ class Driver:
                 while True:
                     self._advance()
                     self._launch()
-                    if not study.running:
+                    paused = self._paused_until()
+                    if not study.running and paused is None:
                         break
                     self._prune()
-                    self._receive(backend.poll(study.running, backend.poll_seconds))
+                    wait = backend.poll_seconds if paused is None else min(backend.poll_seconds, paused - study.now)
+                    self._receive(backend.poll(study.running, wait))
             except PluginError:
                 if not backend.jobs_survive:
                     self._drain()
@@ -175,20 +179,38 @@ class Driver:
     def _launch(self) -> None:
         study = self.study
         self._tick()
-        free = free_slots(study, self._policy, self._backend.slots)
         launched: list[int] = []
         if not self._interrupts.count and study.stop_reason is None:
-            for trial in study.waiting:
-                if len(launched) < free and not waits_for_duplicate(study, self._policy, trial):
-                    name = job_name(study.id, trial.number, trial.attempt)
-                    self._record(events.intended(trial.number, trial.attempt, name))
-                    launched.append(trial.number)
+            free = startable(study, free_slots(study, self._policy, self._backend.slots))
+            for trial in due(study, need_slots(study, self._policy))[: max(0, free)]:
+                name = job_name(study.id, trial.number, trial.attempt)
+                self._record(events.intended(trial.number, trial.attempt, name))
+                launched.append(trial.number)
         else:
             self._backend.withdraw()
         if launched:
             self._commit()
             self._backend.launch([study.trials[number] for number in launched])
             self._record(events.launched(launched))
+
+    def _paused_until(self) -> float | None:
+        """When jobs may start again that wait because the infrastructure has failed; None if none waits for that."""
+        if self._interrupts.count or self.study.stop_reason is not None:
+            return None
+        return paused_until(self.study, need_slots(self.study, self._policy))
+
+    def _tell_of_outage(self) -> None:
+        """Warn once of each outage."""
+        outage = self.study.outage
+        if outage.since is None:
+            self._told_of_outage = False
+        elif not self._told_of_outage:
+            self._told_of_outage = True
+            _logger.warning(
+                "the infrastructure fails one job after the other, the last with: %s. Until a job works, one is tried "
+                "at a time, after longer and longer pauses; this uses up neither max_jobs nor max_attempts",
+                outage.reason,
+            )
 
     def _prune(self) -> None:
         if not self._plugins.prunes:
@@ -223,6 +245,7 @@ class Driver:
                     self._warned_of_missing = True  # one warning is enough: the other jobs may lack it too
                     _warn_of_missing(missing, update)
                 self._record(verdict(self.study, trial, update, self._policy))
+        self._tell_of_outage()
         self._commit()
 
     def _drain(self) -> None:
@@ -237,7 +260,7 @@ class Driver:
 
     def _tick(self) -> None:
         """Read the clock. The study's time stands still in between, so that a replay can repeat it."""
-        self.study.tick(self._backend.now())
+        self.study.tick(max(self.study.now, self._backend.now()))  # whatever clock a backend has, time never goes back
 
     def _record(self, happening: Happening) -> None:
         """Apply an event to the study now and write it with the next commit."""
