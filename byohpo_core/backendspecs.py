@@ -272,6 +272,9 @@ class Backend(ABC):
     """Whether jobs keep running after their driver has ended."""
     slots: float = math.inf
     """How many jobs can run at once now; infinite if only the study sets a limit."""
+    check_driven: Callable[[], None] = staticmethod(lambda: None)
+    """Raises `StudyBusy` if another driver has taken over the study. The driver sets it, and calls it before and after
+    `launch` and `adopt`. Call it right before a job that starts after a wait: the driver may have slept meanwhile."""
 
     @abstractmethod
     def launch(self, trials: Sequence[Trial]) -> None:
@@ -293,6 +296,13 @@ class Backend(ABC):
         """Ask these jobs to stop; each still ends with an `Ended`.
 
         The driver may call this before `adopt`, which must then not start these jobs.
+        """
+
+    def stop_strays(self, trials: Sequence[Trial]) -> None:  # noqa: B027 - most backends have none
+        """Stop the jobs of this study that are not those of these running *trials*, as far as they can be found.
+
+        The driver calls this when it has taken over a study and when the study has ended: an earlier driver, paused
+        between its commit and the start of a job, may have started that job too late.
         """
 
     def withdraw(self) -> None:  # noqa: B027 - most backends start what is launched at once

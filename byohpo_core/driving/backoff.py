@@ -3,12 +3,14 @@
 Everything follows from the events and the study's time, so a resumed driver waits as the earlier one did.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
+_logger = logging.getLogger("byohpo")
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 300.0
 FIRST_PROBE_SECONDS = 10.0
@@ -60,6 +62,25 @@ def paused_until(study: Study, waiting: Sequence[Trial]) -> float | None:
         return None
     at = max([probe_at(study) or 0.0, *([min(map(study.not_before, waiting))] if waiting else [])])
     return at if at > study.now else None
+
+
+class OutageWarning:
+    """Warns once of each outage of a study."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._told = False
+
+    def tell(self) -> None:
+        """Warn if there is an outage of which there was no warning yet."""
+        outage = self._study.outage
+        if outage.since is not None and not self._told:
+            _logger.warning(
+                "the infrastructure fails one job after the other, the last with: %s. Until a job works, one is tried "
+                "at a time, after longer and longer pauses; this uses up neither max_jobs nor max_attempts",
+                outage.reason,
+            )
+        self._told = outage.since is not None
 
 
 def _works(study: Study) -> bool:

@@ -7,6 +7,7 @@ import logging
 import random
 import secrets
 import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from byohpo_core.backends.sagemaker.answers import Garbled, listen
@@ -102,8 +103,12 @@ class Aws:
         """Cancel all calls that wait for their turn or for the end of an error, and all later calls."""
         self._closed.set()
 
-    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+    def call(
+        self, service: str, operation: str, before: Callable[[], None] = lambda: None, /, **parameters: Any
+    ) -> dict[str, Any]:
         """Call AWS and return the answer; *operation* is a method of boto3's client. A "Body" is returned as bytes.
+
+        *before* is called right before each try, after the wait for its turn; it may raise an error.
 
         Once any call has worked, calls wait until throttling, server errors, lost connections and expired credentials
         are over, however long that takes, and log a warning. Before that, bad credentials raise an error at once, an
@@ -115,6 +120,7 @@ class Aws:
             attempt += 1
             self._keep_pace(service, operation)
             renewals = self._renewals
+            before()
             try:
                 answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
                 if "Body" in answer:  # read here, since this connection may be lost too
