@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ from byohpo_core.driving.policy import Policy
 from byohpo_core.driving.session import Session, StopRequest, build_plugins, mirrored_or_forgotten
 from byohpo_core.driving.trust import trust_study
 from byohpo_core.driving.warm_start import check_parents, imported
-from byohpo_core.errors import InvalidInput, UnknownStudy
+from byohpo_core.errors import InvalidInput, StudyBusy, UnknownStudy
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.studies import Journal
@@ -30,6 +31,7 @@ from byohpo_core.tuner.drop_in import drop_in
 
 _logger = logging.getLogger("byohpo")
 _TO_BE_CHOSEN: Any = object()
+_claiming = threading.Lock()
 
 
 class Tuner:
@@ -337,12 +339,15 @@ class Tuner:
 
     @contextmanager
     def _at_work(self) -> Iterator[StopRequest]:
-        """Mark this tuner as driving a study or preparing to."""
-        before, self._working = self._working, StopRequest()
+        """Mark this tuner as driving a study or preparing to; raises `StudyBusy` if it does so already."""
+        with _claiming:
+            if self._working is not None:
+                raise StudyBusy("this Tuner is at work already, perhaps in another thread: make a Tuner for each study")
+            self._working = working = StopRequest()
         try:
-            yield self._working
+            yield working
         finally:
-            self._working = before
+            self._working = None
 
     def _known_log(self) -> EventLog:
         if self._log is None:
