@@ -1,8 +1,10 @@
 """Tune a Python function: call it in threads of this process or in separate processes."""
 
 import inspect
+import logging
 import queue
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +33,9 @@ from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 from byohpo_core.validate import flag, frozen_mapping, nearest, plain
 
+_logger = logging.getLogger("byohpo")
+_LOOK_SECONDS = 1.0
+"""How long an evaluation that waits for room waits at most before it tries again, or sees that it is stopped."""
 _TARGET = '"work:train" for train in work.py'
 
 
@@ -134,13 +139,16 @@ class FunctionBackend(Backend):
         self.clock = SteadyClock(study.now)
         self._estimator = estimator
         self._objective = study.problem.objectives[0].metric
-        slots = study.problem.max_parallel_jobs
-        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="byohpo-evaluation")
+        self._pool = ThreadPoolExecutor(study.problem.max_parallel_jobs, thread_name_prefix="byohpo-evaluation")
         self._news: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._untold: list[Ended] = []
         """News of jobs that no poll has asked about yet."""
         self._launched: set[str] = set()
         self._workers: dict[str, Worker] = {}
+        self._starting = threading.Lock()
+        """Held while a process starts, which for a moment needs more descriptors than it keeps."""
+        self._room = threading.Event()
+        """Set when a process has ended."""
         self._stopped: set[str] = set()
 
     def launch(self, trials: Sequence[Trial]) -> None:
@@ -204,17 +212,39 @@ class FunctionBackend(Backend):
         if not self._estimator.processes:
             return Outcome.Completed, self._estimator.function(hyperparameters)
         try:
-            worker = Worker(qualified_name(self._estimator.function))
+            worker = self._start(job_name)
         except OSError as error:
             return Outcome.Interrupted, f"the evaluation's process could not be started: {error}"
-        with worker:
-            self._workers[job_name] = worker
-            if job_name in self._stopped:
-                worker.kill()
-            try:
+        if worker is None:
+            return Outcome.Stopped, "stopped"
+        try:
+            with worker:
+                if job_name in self._stopped:
+                    worker.kill()
                 return worker.call(hyperparameters)
-            finally:
-                del self._workers[job_name]
+        finally:
+            del self._workers[job_name]
+            self._room.set()
+
+    def _start(self, job_name: str) -> Worker | None:
+        """Start a process; None if the job is stopped first. While others run, wait for room and use fewer slots."""
+        while job_name not in self._stopped:
+            self._room.clear()
+            try:
+                with self._starting:
+                    worker = self._workers[job_name] = Worker(qualified_name(self._estimator.function))
+            except OSError as error:
+                if (running := len(self._workers)) == 0:
+                    raise
+                if running < self.slots:
+                    self.slots = running
+                    _logger.warning(
+                        "no room for another process (%s): %d evaluate at a time from now on", error, running
+                    )
+                self._room.wait(_LOOK_SECONDS)
+            else:
+                return worker
+        return None
 
 
 def as_metrics(answer: Any, objective: str) -> dict[str, float]:
