@@ -13,7 +13,6 @@ from sagemaker_inside import Aws, Mirror
 from sagemaker_machines import INDEX_LAG, Account, in_child, told, training_job, wait_for_stop
 
 from byohpo_core import Tuner
-from byohpo_core.journal import open_journal
 from byohpo_core.journal.sqlite import SqliteLog
 
 JOBS = 5
@@ -128,7 +127,7 @@ def elsewhere(lock):
 
 
 WAYS = {
-    "resumes it": lambda tuner: tuner.resume(take_over=True),
+    "resumes it": lambda tuner: tuner.resume(take_over=True, trust=True),
     "stops it": lambda tuner: tuner.stop_tuning_job(take_over=True),
 }
 
@@ -165,9 +164,7 @@ def test_a_driver_that_wakes_after_another_has_taken_over_leaves_no_job_behind(a
         before = elsewhere(lock) if shared else lambda: None
         other_ended = told(in_child(lambda n=name, p=other, w=way: WAYS[w](attached(account, n, p)), before))
         assert other_ended == "ended", (point, other_ended)
-        journal = open_journal(other)
-        study = journal.find(name).study()
-        journal.close()
+        study = attached(account, name, other).study
         _, before_waking = account.ask(f"{study.id}-")
         os.kill(sleeper, signal.SIGCONT)
         ended = told(sleeper)
