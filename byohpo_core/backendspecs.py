@@ -39,16 +39,17 @@ backend step by step.
 
 import inspect
 import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import attrs
 
+from byohpo_core.clock import SteadyClock
 from byohpo_core.container import channels
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.log import EventLog
@@ -271,6 +272,9 @@ class Backend(ABC):
     """Whether jobs keep running after their driver has ended."""
     slots: float = math.inf
     """How many jobs can run at once now; infinite if only the study sets a limit."""
+    check_driven: Callable[[], None] = staticmethod(lambda: None)
+    """Raises `StudyBusy` if another driver has taken over the study. The driver sets it, and calls it before and after
+    `launch` and `adopt`. Call it right before a job that starts after a wait: the driver may have slept meanwhile."""
 
     @abstractmethod
     def launch(self, trials: Sequence[Trial]) -> None:
@@ -294,12 +298,24 @@ class Backend(ABC):
         The driver may call this before `adopt`, which must then not start these jobs.
         """
 
+    def stop_strays(self, trials: Sequence[Trial]) -> None:  # noqa: B027 - most backends have none
+        """Stop the jobs of this study that are not those of these running *trials*, as far as they can be found.
+
+        The driver calls this when it has taken over a study and when the study has ended: an earlier driver, paused
+        between its commit and the start of a job, may have started that job too late.
+        """
+
     def withdraw(self) -> None:  # noqa: B027 - most backends start what is launched at once
         """Start no more jobs: report launched jobs that could not be started yet as lost."""
 
+    @cached_property
+    def clock(self) -> SteadyClock:
+        """The clock behind `now`. It starts when it is first used; set `SteadyClock(study.now)` to start it earlier."""
+        return SteadyClock()
+
     def now(self) -> float:
-        """Seconds on the backend's clock: Unix time, or a virtual clock."""
-        return time.time()
+        """Seconds on the backend's clock: Unix time that never goes back, or a virtual clock."""
+        return self.clock.now()
 
     def close(self) -> None:  # noqa: B027 - most backends hold nothing
         """Release what the backend holds: the driver is leaving. Jobs that can run without it keep running."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from byohpo_core.driving.backoff import due, startable
 from byohpo_core.driving.order import wanted_in_order
 from byohpo_core.driving.policy import Policy
 from byohpo_core.study.study import Study
@@ -25,12 +26,11 @@ def wanted(study: Study, policy: Policy, slots: float, repeats: int) -> int:
         return wanted_in_order(study)
     if only_repeats(study, repeats):
         return 0
-    free = free_slots(study, policy, slots)
-    budget = study.problem.max_jobs - study.jobs
-    for trial in study.waiting:
-        free -= not waits_for_duplicate(study, policy, trial)
-        budget -= trial.attempt == 0
-    return min(free, budget)
+    waiting = need_slots(study, policy)
+    # A trial that backs off gives its slot to another one, but not in an outage.
+    taken = due(study, waiting) if study.outage.since is None else waiting
+    budget = study.problem.max_jobs - study.jobs - sum(trial.attempt == 0 for trial in study.waiting)
+    return min(startable(study, free_slots(study, policy, slots)) - len(taken), budget)
 
 
 def free_slots(study: Study, policy: Policy, slots: float) -> int:
@@ -39,6 +39,11 @@ def free_slots(study: Study, policy: Policy, slots: float) -> int:
     if policy.max_cost is not None:
         most = min(most, (policy.max_cost - study.cost) // policy.reservation)
     return int(most) - len(study.running)
+
+
+def need_slots(study: Study, policy: Policy) -> list[Trial]:
+    """The waiting trials that need a job of their own."""
+    return [trial for trial in study.waiting if not waits_for_duplicate(study, policy, trial)]
 
 
 def used_up(study: Study, policy: Policy, slots: float, repeats: int) -> str | None:

@@ -5,6 +5,7 @@ On its standard input the driver gets what must not be in a file or on its comma
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,6 +51,8 @@ def drive_detached(log: EventLog) -> Path:
         [sys.executable, "-P", "-m", "byohpo_core.cli", "resume", log.id, "--journal", str(path), "--handed-over"],
         environment,
         setsid=True,
+        setsigmask=[],
+        setsigdef=[signal.SIGALRM, signal.SIGCHLD],  # a new process would go on to ignore what this program ignores
         file_actions=[
             (os.POSIX_SPAWN_DUP2, receive, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),

@@ -11,16 +11,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from byohpo_core.backendspecs import Backend, Ended, Reported, Update
-from byohpo_core.driving.budget import allowed_repeats, free_slots, used_up, waits_for_duplicate, wanted
+from byohpo_core.driving.backoff import OutageWarning, due, paused_until, startable
+from byohpo_core.driving.budget import allowed_repeats, free_slots, need_slots, used_up, waits_for_duplicate, wanted
+from byohpo_core.driving.fence import Fence
 from byohpo_core.driving.interrupts import Interrupts
 from byohpo_core.driving.order import may_ask, observable
 from byohpo_core.driving.policy import Policy
+from byohpo_core.driving.recorder import Recorder
 from byohpo_core.driving.verdicts import missing_objectives, verdict
-from byohpo_core.errors import PluginError, one_line
+from byohpo_core.errors import PluginError, StudyBusy, one_line
 from byohpo_core.journal.log import EventLog
 from byohpo_core.plugins.hooks import StudyPlugins
 from byohpo_core.study import events
-from byohpo_core.study.events import Event, Happening
+from byohpo_core.study.events import Event
 from byohpo_core.study.fold import Fold
 from byohpo_core.study.naming import job_name
 from byohpo_core.study.trial import Report, TrialStatus
@@ -43,58 +46,73 @@ class Driver:
         unwritten: Sequence[Event] = (),
     ) -> None:
         self.study = study
-        self._log = log
+        self._recorder = Recorder(study, log, plugins, backend.now, unwritten)
         self._plugins = plugins
         self._backend = backend
         self._policy = policy
         self._stop_requested = stop_requested
         """Gives the reason why the user wants the study to end and its jobs to stop, or None."""
         self._way_on = way_on
-        self._pending = [*unwritten]
-        """Events that are applied to the study but not written yet."""
         self._interrupts = Interrupts(study, way_on)
+        self._fence = Fence(log)
+        backend.check_driven = self._fence.check
         self._repeats = allowed_repeats(plugins.populations)
         self._warned_of_missing = False
+        self._outages = OutageWarning(study)
 
     def run(self) -> None:
         """Drive the study until it ends. Raises `KeyboardInterrupt` if the user stopped it first."""
         study, backend = self.study, self._backend
-        self._tick()
-        self._record(events.opened(socket.gethostname(), os.getpid()))
+        self._recorder.tick()
+        self._recorder.record(events.opened(socket.gethostname(), os.getpid()))
         with self._interrupts:
             try:
-                if study.running:
-                    self._commit()  # a driver that was overtaken must fail here, before it starts a job
-                    self._adopt()
+                if study.jobs:
+                    self._recorder.commit()  # a driver that was overtaken must fail here, before it touches a job
+                    self._take_over()
                 while True:
                     self._advance()
                     self._launch()
-                    if not study.running:
+                    paused = self._paused_until()
+                    if not study.running and paused is None:
                         break
                     self._prune()
-                    self._receive(backend.poll(study.running, backend.poll_seconds))
+                    wait = backend.poll_seconds if paused is None else min(backend.poll_seconds, paused - study.now)
+                    self._receive(backend.poll(study.running, wait))
             except PluginError:
                 if not backend.jobs_survive:
                     self._drain()
+                raise
+            except StudyBusy:
+                if over := self._fence.over(study.running):
+                    backend.stop(over)
                 raise
             self._follow_stop_requests()
             if study.stop_reason is None and not self._interrupts.count:
                 enough = study.jobs >= study.problem.max_jobs
                 self._stop(f"max_jobs ({study.problem.max_jobs}) reached" if enough else "no more proposals")
-            self._commit()
+            self._recorder.commit()
+            if study.stop_reason is not None:
+                backend.stop_strays(study.running)
         if self._interrupts.count and study.stop_reason is None:
             raise KeyboardInterrupt(f"study {study.name!r} is interrupted: {self._way_on} goes on")
 
-    def _adopt(self) -> None:
-        """Repeat the stops that an earlier driver may have missed, then take over its jobs.
+    def _take_over(self) -> None:
+        """Stop what an earlier driver has started too late, repeat the stops that it missed, and adopt its jobs.
 
         In this order, so that a job that is to stop is not started first.
         """
+        self._backend.stop_strays(self.study.running)
+        if not self.study.running:
+            return
         self._follow_stop_requests()
         stopping = [trial for trial in self.study.running if self.study.stopping(trial)]
         if stopping:
             self._backend.stop(stopping)
-        self._receive(self._backend.adopt(self.study.running))
+        self._fence.check()
+        updates = self._backend.adopt(self.study.running)
+        self._fence.check()
+        self._receive(updates)
 
     def _advance(self) -> None:
         """Observe results, check whether to stop, and ask for proposals, until slots are full or plugins wait."""
@@ -102,7 +120,7 @@ class Driver:
         while True:
             self._reuse()
             self._observe()
-            self._tick()
+            self._recorder.tick()
             if self._should_stop():
                 return
             while (count := wanted(study, policy, self._backend.slots, self._repeats)) > 0:
@@ -120,14 +138,14 @@ class Driver:
                 if earlier is not None and earlier.status is TrialStatus.Completed:
                     reason = f"same configuration as trial {earlier.number}"
                     reused = TrialStatus.Reused.value
-                    self._record(events.finished(trial.number, reused, shares=earlier.number, reason=reason))
+                    self._recorder.record(events.finished(trial.number, reused, shares=earlier.number, reason=reason))
 
     def _observe(self) -> bool:
         """Hand finished trials to the plugins; False if there was none."""
         trials = observable(self.study, self._policy)
         if trials:
-            self._commit()
-            self._record(events.observed([trial.number for trial in trials]))
+            self._recorder.commit()
+            self._recorder.record(events.observed([trial.number for trial in trials]))
             self._plugins.observe(self.study, trials)
         return bool(trials)
 
@@ -143,7 +161,7 @@ class Driver:
             for trial in study.waiting:
                 if not waits_for_duplicate(study, self._policy, trial):
                     reason = f"the study ended before it had a job: {study.stop_reason}"
-                    self._record(events.finished(trial.number, TrialStatus.Stopped.value, reason=reason))
+                    self._recorder.record(events.finished(trial.number, TrialStatus.Stopped.value, reason=reason))
             more = True
             while more:  # strict order observes one trial at a time
                 more = self._observe()
@@ -158,7 +176,7 @@ class Driver:
         stop_jobs = bool(jobs) and (request is not None or interrupts > 1)
         if stop_jobs or (study.stop_reason is None and (request is not None or not study.left_by_user)):
             self._stop(study.stop_reason or request, jobs=request is not None or stop_jobs)
-            self._commit()
+            self._recorder.commit()
         if stop_jobs:
             self._backend.stop(jobs)
 
@@ -168,27 +186,34 @@ class Driver:
         for name in self._plugins.proposers:
             if missing and not self.study.silent(name):
                 answer = self._plugins.propose(name, self.study, missing)
-                self._record(events.asked(name, missing, [proposal.to_json() for proposal in answer]))
+                self._recorder.record(events.asked(name, missing, [proposal.to_json() for proposal in answer]))
                 missing -= len(answer)
         return missing < count
 
     def _launch(self) -> None:
         study = self.study
-        self._tick()
-        free = free_slots(study, self._policy, self._backend.slots)
+        self._recorder.tick()
         launched: list[int] = []
         if not self._interrupts.count and study.stop_reason is None:
-            for trial in study.waiting:
-                if len(launched) < free and not waits_for_duplicate(study, self._policy, trial):
-                    name = job_name(study.id, trial.number, trial.attempt)
-                    self._record(events.intended(trial.number, trial.attempt, name))
-                    launched.append(trial.number)
+            free = startable(study, free_slots(study, self._policy, self._backend.slots))
+            for trial in due(study, need_slots(study, self._policy))[: max(0, free)]:
+                name = job_name(study.id, trial.number, trial.attempt)
+                self._recorder.record(events.intended(trial.number, trial.attempt, name))
+                launched.append(trial.number)
         else:
             self._backend.withdraw()
         if launched:
-            self._commit()
+            self._recorder.commit()
+            self._fence.check()
             self._backend.launch([study.trials[number] for number in launched])
-            self._record(events.launched(launched))
+            self._fence.check()
+            self._recorder.record(events.launched(launched))
+
+    def _paused_until(self) -> float | None:
+        """When jobs may start again that wait because the infrastructure has failed; None if none waits for that."""
+        if self._interrupts.count or self.study.stop_reason is not None:
+            return None
+        return paused_until(self.study, need_slots(self.study, self._policy))
 
     def _prune(self) -> None:
         if not self._plugins.prunes:
@@ -199,15 +224,15 @@ class Driver:
                 decision = self._plugins.prune(self.study, trial)
                 if decision is not None:
                     plugin, reason = decision
-                    self._record(events.pruned(trial.number, plugin, one_line(reason)))
+                    self._recorder.record(events.pruned(trial.number, plugin, one_line(reason)))
                     pruned.append(trial)
         if pruned:
-            self._commit()
+            self._recorder.commit()
             self._backend.stop(pruned)
 
     def _receive(self, updates: Iterable[Update]) -> None:
         """Journal the backend's updates. They are on disk when this returns, so that plugins can read curves."""
-        self._tick()
+        self._recorder.tick()
         running = {trial.job_name: trial.number for trial in self.study.running}
         for update in updates:
             number = running.get(update.job_name)
@@ -216,14 +241,15 @@ class Driver:
             trial = self.study.trials[number]
             if isinstance(update, Reported):
                 if points := _new_points(self.study.reports(trial), update):
-                    self._record(events.reported(number, points))
+                    self._recorder.record(events.reported(number, points))
             else:
                 del running[update.job_name]
                 if not self._warned_of_missing and (missing := missing_objectives(self.study.problem, update)):
                     self._warned_of_missing = True  # one warning is enough: the other jobs may lack it too
                     _warn_of_missing(missing, update)
-                self._record(verdict(self.study, trial, update, self._policy))
-        self._commit()
+                self._recorder.record(verdict(self.study, trial, update, self._policy))
+        self._outages.tell()
+        self._recorder.commit()
 
     def _drain(self) -> None:
         """Wait for the jobs that die with this driver, and journal their results."""
@@ -233,25 +259,7 @@ class Driver:
 
     def _stop(self, reason: str | None, *, jobs: bool = False) -> None:
         """Record that nothing more is proposed: for good, or until the next driver if *reason* is None."""
-        self._record(events.stopped(None if reason is None else one_line(reason), jobs=jobs))
-
-    def _tick(self) -> None:
-        """Read the clock. The study's time stands still in between, so that a replay can repeat it."""
-        self.study.tick(self._backend.now())
-
-    def _record(self, happening: Happening) -> None:
-        """Apply an event to the study now and write it with the next commit."""
-        kind, body = happening
-        event = Event(self.study.sequence, kind, self.study.now, body)
-        self.study.apply(event)
-        self._pending.append(event)
-
-    def _commit(self) -> None:
-        """Write all pending events in one transaction, then tell the reporters."""
-        pending, self._pending = self._pending, []
-        if pending:
-            self._log.append(pending)
-            self._plugins.happened(self.study, pending)
+        self._recorder.record(events.stopped(None if reason is None else one_line(reason), jobs=jobs))
 
 
 def _new_points(known: Mapping[str, Report], update: Reported) -> dict[str, list[Any]]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from byohpo_core.backendspecs import Ended, Outcome
+from byohpo_core.driving.backoff import is_excused, retry_at
 from byohpo_core.driving.policy import Policy
 from byohpo_core.errors import one_line
 from byohpo_core.study import events
@@ -17,7 +18,7 @@ def verdict(study: Study, trial: Trial, ended: Ended, policy: Policy) -> Happeni
     """The event that follows a job's end: another attempt, or the end of its trial."""
     lost = ended.outcome in (Outcome.Interrupted, Outcome.Lost)
     if lost and not study.stopping(trial):
-        return _lost(trial, ended, policy)
+        return _lost(study, trial, ended, policy)
     if ended.outcome is Outcome.Completed:
         status, reason = _completed(study.problem, ended)
         return _finished(trial, status, ended, ended.metrics, reason)
@@ -33,14 +34,16 @@ def missing_objectives(problem: Problem, ended: Ended) -> list[str]:
     return [objective.metric for objective in problem.objectives if objective.metric not in ended.metrics]
 
 
-def _lost(trial: Trial, ended: Ended, policy: Policy) -> Happening:
+def _lost(study: Study, trial: Trial, ended: Ended, policy: Policy) -> Happening:
     """Retry a lost attempt, unless the infrastructure has failed too many."""
-    counted = ended.outcome is Outcome.Interrupted
-    if trial.interruptions + counted < policy.max_attempts or not counted:
+    failed = ended.outcome is Outcome.Interrupted
+    counted = failed and not is_excused(study, trial)
+    if not counted or trial.interruptions - trial.excused + 1 < policy.max_attempts:
         reason = one_line(ended.reason or "the job was lost")
-        return events.retried(trial.number, reason, counted=counted, details=ended.details)
+        not_before = retry_at(study, trial) if failed else None
+        return events.retried(trial.number, reason, counted=counted, details=ended.details, not_before=not_before)
     attempts = f"{trial.interruptions + 1} attempts failed, the last: {ended.reason}"
-    return _finished(trial, TrialStatus.Failed, ended, ended.metrics, attempts)
+    return _finished(trial, TrialStatus.Failed, ended, ended.metrics, attempts, lost=True)
 
 
 def _completed(problem: Problem, ended: Ended) -> tuple[TrialStatus, str | None]:
@@ -73,7 +76,13 @@ def _not_finite(problem: Problem, metrics: Mapping[str, float]) -> str | None:
 
 
 def _finished(
-    trial: Trial, status: TrialStatus, ended: Ended, metrics: Mapping[str, float], reason: str | None
+    trial: Trial,
+    status: TrialStatus,
+    ended: Ended,
+    metrics: Mapping[str, float],
+    reason: str | None,
+    *,
+    lost: bool = False,
 ) -> Happening:
     return events.finished(
         trial.number,
@@ -83,4 +92,5 @@ def _finished(
         ended=ended.ended,
         reason=None if reason is None else one_line(reason),
         details=ended.details,
+        lost=lost,
     )

@@ -66,6 +66,13 @@ class EventLog(ABC):
         """
 
     @abstractmethod
+    def newer(self) -> Sequence[Event]:
+        """Return the events that another driver has written since this driver's last commit; none while it drives.
+
+        It is cheap while there is none.
+        """
+
+    @abstractmethod
     def read(self) -> Iterator[Event]:
         """Iterate over all events, in order."""
 

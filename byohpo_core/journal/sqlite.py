@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,8 @@ class SqliteLog(EventLog):
         self._row = row
         self._head = head
         """The end of the chain as far as it is verified."""
+        self._written: int | None = None
+        """The number of events after the last commit that was written here."""
 
     @cached_property
     def record(self) -> StudyRecord:
@@ -130,6 +133,13 @@ class SqliteLog(EventLog):
         except sqlite3.IntegrityError as error:
             raise overtaken(self.id) from error
         self._head = head
+        if events:
+            self._written = events[-1].sequence + 1
+
+    def newer(self) -> list[Event]:
+        if self._written is None or self._verified().count == self._written:
+            return []
+        return [*islice(self.read(), self._written, None)]
 
     def write(self, connection: sqlite3.Connection, events: Sequence[Event]) -> Head | None:
         """Write events after the verified ones, within a transaction, and return the new head."""

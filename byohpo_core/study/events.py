@@ -163,24 +163,35 @@ def pruned(trial: int, plugin: str, reason: str) -> Happening:
 
 
 class RetriedBody(TypedDict):
-    """An attempt was lost and another follows. If *counted*, the lost one counts towards `max_attempts`."""
+    """An attempt was lost and another follows. If *counted*, the lost one counts towards `max_attempts`.
+
+    *not_before* is given if the infrastructure has failed: the next attempt starts at that time or later.
+    """
 
     trial: int
     reason: str
     counted: bool
+    not_before: NotRequired[float]
     details: NotRequired[Mapping[str, Any]]
 
 
-def retried(trial: int, reason: str, *, counted: bool, details: Mapping[str, Any]) -> Happening:
+def retried(
+    trial: int, reason: str, *, counted: bool, details: Mapping[str, Any], not_before: float | None = None
+) -> Happening:
     """Make the event: an attempt was lost and another follows."""
     body: RetriedBody = {"trial": trial, "reason": reason, "counted": counted}
+    if not_before is not None:
+        body["not_before"] = not_before
     if details:
         body["details"] = dict(details)
     return EventKind.Retried, body
 
 
 class FinishedBody(TypedDict):
-    """A trial ended. If *shares* is given, it reuses the result of that trial. Times are those of the job."""
+    """A trial ended. If *shares* is given, it reuses the result of that trial. Times are those of the job.
+
+    *lost* is true if the infrastructure has failed the last of its attempts.
+    """
 
     trial: int
     status: str
@@ -190,6 +201,7 @@ class FinishedBody(TypedDict):
     ended: NotRequired[float]
     reason: NotRequired[str]
     details: NotRequired[Mapping[str, Any]]
+    lost: NotRequired[bool]
 
 
 def finished(
@@ -202,8 +214,9 @@ def finished(
     ended: float | None = None,
     reason: str | None = None,
     details: Mapping[str, Any] | None = None,
+    lost: bool = False,
 ) -> Happening:
-    """Make the event: a trial ended. Fields that are None or empty are left out."""
+    """Make the event: a trial ended. Fields that are None, empty or false are left out."""
     body: FinishedBody = {"trial": trial, "status": status}
     if shares is not None:
         body["shares"] = shares
@@ -217,6 +230,8 @@ def finished(
         body["reason"] = reason
     if details:
         body["details"] = dict(details)
+    if lost:
+        body["lost"] = True
     return EventKind.Finished, body
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from byohpo_core.errors import unreadable
 from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.outage import Outage
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import STATUSES, Proposal, Report, Trial, TrialStatus
@@ -67,6 +68,7 @@ class Fold(Study):
         number = body["trial"]
         trial = self._trials[number]
         del self._waiting[number]
+        self._not_before.pop(number, None)
         self._running[number] = None
         if body["attempt"] == 0:
             self.jobs += 1
@@ -78,6 +80,7 @@ class Fold(Study):
         """Change nothing: after a crash, `adopt` finds out which of the intended jobs exist."""
 
     def _reported(self, event: Event) -> None:
+        self._worked(self._trials[event.body["trial"]])
         reports = self._reports.setdefault(event.body["trial"], {})
         for metric, (start, values) in event.body["points"].items():
             reports[metric] = Report(start + len(values), values[-1])
@@ -89,13 +92,19 @@ class Fold(Study):
         number = event.body["trial"]
         trial = self._leave(number)
         self.cost += _cost(event)
+        not_before = event.body.get("not_before")
+        if not_before is not None:
+            self._not_before[number] = not_before
+            self.outage.fail(number, trial.started or 0.0, event.time, event.body["reason"])
+        counted = event.body["counted"]
         self._waiting = {number: None, **self._waiting}
         self._trials[number] = trial.but(
             status=TrialStatus.Waiting,
             attempt=trial.attempt + 1,
             job_name=None,
             started=None,
-            interruptions=trial.interruptions + event.body["counted"],
+            interruptions=trial.interruptions + (counted or not_before is not None),
+            excused=trial.excused + (not_before is not None and not counted),
             details=_with_spent(event.body.get("details"), trial.details),
         )
 
@@ -103,6 +112,10 @@ class Fold(Study):
         trial = self._leave(event.body["trial"])
         if event.body.get("shares") is None and event.body["status"] != TrialStatus.Completed:
             self._duplicates.give_up(trial, self._waiting)
+        if event.body.get("lost"):
+            self.outage.fail(trial.number, trial.started or 0.0, event.time, event.body["reason"])
+        elif event.body["status"] in _WORKED:
+            self._worked(trial)
         self.cost += _cost(event)
         self._settle(trial, event, event.body)
 
@@ -150,7 +163,13 @@ class Fold(Study):
         self._trials[:] = [trial.but(prior=True) for trial in self._trials]
         self._unobserved = {trial.number: None for trial in self._trials if trial.finished}
 
+    def _worked(self, trial: Trial) -> None:
+        """End an outage, since this trial's job works."""
+        if trial.started is not None and self.outage.ends_with(trial.started):
+            self.outage = Outage()
+
     def _leave(self, number: int) -> Trial:
+        self._not_before.pop(number, None)
         self._running.pop(number, None)
         self._waiting.pop(number, None)
         self._duplicates.leave(number)
@@ -181,6 +200,10 @@ class Fold(Study):
         EventKind.Stopped: _stopped,
         EventKind.Epoch: _epoch,
     }
+
+
+_WORKED = frozenset({TrialStatus.Completed.value, TrialStatus.Failed.value, TrialStatus.Pruned.value})
+"""The ends of trials whose jobs the infrastructure has run."""
 
 
 def has_ended(events: Iterable[Event]) -> bool:

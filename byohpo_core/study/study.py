@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import overload
 
 from byohpo_core.study.duplicates import Duplicates
+from byohpo_core.study.outage import Outage
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.ranking import by_domination
 from byohpo_core.study.trial import Report, Trial, TrialStatus
@@ -69,6 +70,8 @@ class Study:
         """The cost of all attempts of all trials, as far as the backend reports it."""
         self.now = 0.0
         """The current time, in seconds on the backend's clock."""
+        self.outage = Outage()
+        """The infrastructure's failures in a row."""
         self.trials = Trials([])
         self._trials = self.trials._trials  # noqa: SLF001 - the list behind the view
         self._read_curve = read_curve
@@ -77,6 +80,7 @@ class Study:
         self._running: dict[int, None] = {}
         self._unobserved: dict[int, None] = {}
         self._silent: set[str] = set()
+        self._not_before: dict[int, float] = {}
         self._duplicates = Duplicates()
         self._reports: dict[int, dict[str, Report]] = {}
         self._pruning: dict[int, str] = {}
@@ -137,6 +141,10 @@ class Study:
     def silent(self, plugin: str) -> bool:
         """True if this plugin has nothing more to propose until new results are observed."""
         return plugin in self._silent
+
+    def not_before(self, trial: Trial) -> float:
+        """Return the time before which this waiting trial must not start, because the infrastructure failed it."""
+        return self._not_before.get(trial.number, 0.0)
 
     def duplicate_of(self, trial: Trial) -> Trial | None:
         """Return the earlier trial, not failed, whose configuration this unfinished trial repeats, or None."""

@@ -83,6 +83,8 @@ class Trial:
     """How many attempts failed because of the infrastructure."""
     prior: bool = False
     """True for a result from before the study's current epoch, or from another study."""
+    excused: int = 0
+    """How many of the interruptions count towards no limit, since they were part of an outage."""
 
     def but(self, **changes: Any) -> "Trial":
         """Return a copy with some fields changed. Like `attrs.evolve`, but four times as fast."""

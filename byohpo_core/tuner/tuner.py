@@ -2,8 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import attrs
@@ -27,6 +27,7 @@ from byohpo_core.study.naming import check_study_name
 from byohpo_core.study.study import Study
 from byohpo_core.tuner import settings
 from byohpo_core.tuner.drop_in import drop_in
+from byohpo_core.tuner.turn import Turn
 
 _logger = logging.getLogger("byohpo")
 _TO_BE_CHOSEN: Any = object()
@@ -155,15 +156,14 @@ class Tuner:
         self._plan = self._base_name = None
         self._log = log
         self._study: Study | None = None
-        self._working: StopRequest | None = None
-        """Set while this tuner drives a study or prepares to."""
+        self._turn = Turn()
 
     @property
     def study(self) -> Study | None:
         """The study, or None before `fit`: live while this tuner drives it, else as its journal now tells it."""
         known = self._study
         if self._log is not None:
-            old = self._working is None and known is not None and known.sequence <= self._log.last()
+            old = self._turn.stop_request is None and known is not None and known.sequence <= self._log.last()
             if known is None or old:
                 self._study = self._log.study()
         return self._study
@@ -188,7 +188,7 @@ class Tuner:
         validate.flag("wait", wait)
         if self._plan is None:
             raise InvalidInput("this tuner is attached to a study: resume() goes on; for a new study make a Tuner")
-        with self._at_work() as stop_request:
+        with self._turn.taken() as stop_request:
             manifest, estimator = self._prepare(self._plan, inputs)
             if not wait:
                 check_detachable(self._journal.path, estimator, self._loaded.values())
@@ -263,7 +263,7 @@ class Tuner:
         log = self._known_log()
         if trust:
             trust_study(log)
-        with self._at_work() as stop_request:
+        with self._turn.taken() as stop_request:
             if log.path != self._journal.path:  # it was read from its mirror
                 self._session(log, stop_request).check_trust(Manifest.of(log))
                 log = self._log = self._journal.bring(log)
@@ -277,11 +277,11 @@ class Tuner:
         algorithm is needed. *take_over* breaks a lock that another host left behind; without it such a study raises
         `StudyLocked`, and the driver is asked all the same, should it still run.
         """
-        if (working := self._working) is not None:
+        if (working := self._turn.stop_request) is not None:
             working.make()
             return False
         log = self._known_log()
-        with self._at_work() as stop_request:
+        with self._turn.taken() as stop_request:
             return self._session(log, stop_request).end(take_over=take_over)
 
     def analytics(self) -> Analytics:
@@ -334,15 +334,6 @@ class Tuner:
         if policy.max_cost is not None:
             policy = attrs.evolve(policy, reservation=settings.reservation_of(estimator, policy.max_cost))
         return attrs.evolve(plan, settings=job_settings, policy=policy, backend=estimator.describe()), estimator
-
-    @contextmanager
-    def _at_work(self) -> Iterator[StopRequest]:
-        """Mark this tuner as driving a study or preparing to."""
-        before, self._working = self._working, StopRequest()
-        try:
-            yield self._working
-        finally:
-            self._working = before
 
     def _known_log(self) -> EventLog:
         if self._log is None:

@@ -1,94 +1,27 @@
 """Drivers of training jobs die at any moment, lose their disk, or meet another; the account is a process of its own."""
 
 import json
-import mmap
 import os
 import random
 import shutil
 import signal
-import sys
 import threading
-import traceback
 from collections import Counter
 from itertools import count
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob
-from sagemaker_account import METRICS, RANGES, REQUEST
+from sagemaker_account import METRICS, RANGES
 from sagemaker_inside import Aws
+from sagemaker_machines import INDEX_LAG, Account, in_child, told, training_job, wait_for_stop
 
-from byohpo_core import StudyBusy, TrainingJob, Tuner
+from byohpo_core import Tuner
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.sqlite import SqliteLog
 
 JOBS = 8
 STRATEGIES = {"random": None, "pso": {"population": 4, "mode": "generational"}}
 METHODS = {SqliteLog: "append", Aws: "call"}
-INDEX_LAG = 5.0
-SLOTS = 64
-DEADLINE = 300
-"""Seconds of real time that a driver may take at most: it would wait for ever for a job that it lost."""
-
-
-class SharedClock:
-    """Virtual time of several processes: each moves a hand of its own, and the one furthest on tells the time."""
-
-    def __init__(self):
-        self._hands = memoryview(mmap.mmap(-1, 8 * SLOTS)).cast("d")
-        self._hands[0] = 1.8e9
-        self._lock = threading.Lock()
-
-    def now(self):
-        return max(self._hands)
-
-    def sleep_until(self, time):
-        hand = os.getpid() % SLOTS
-        with self._lock:
-            self._hands[hand] = max(self._hands[hand], time)
-
-
-class Account:
-    """An emulator in a forked process, where jobs go on whatever happens to drivers."""
-
-    def __init__(self):
-        self.clock = SharedClock()
-        fork = get_context("fork")
-        self._pipe, other = fork.Pipe()
-        self._process = fork.Process(target=serve, args=(self.clock, other), daemon=True)
-        self._process.start()
-        self.environment = self._pipe.recv()
-
-    def ask(self, prefix):
-        """The jobs whose names begin so, and how often each was created."""
-        self._pipe.send(prefix)
-        return self._pipe.recv()
-
-    def close(self):
-        self._pipe.send(None)
-        self._process.join()
-
-
-def serve(clock, pipe):
-    faults = Faults(1, {"search_lag": 0.3, "capacity": 0.1, "internal": 0.1}, seconds={"search_lag": INDEX_LAG})
-    with Emulator(clock=clock, job=training, faults=faults) as emulator:
-        emulator.client("s3").create_bucket(Bucket="bucket")
-        pipe.send(emulator.environment)
-        while (prefix := pipe.recv()) is not None:
-            created = Counter(
-                call.parameters["TrainingJobName"]
-                for call in emulator.calls
-                if call.operation == "CreateTrainingJob" and call.outcome == "ok"
-            )
-            jobs = {name: job for name, job in emulator.jobs.items() if name.startswith(prefix)}
-            pipe.send((jobs, {name: created[name] for name in jobs}))
-
-
-def training(request):
-    """A job of some minutes."""
-    x, n = (json.loads(request["HyperParameters"][name]) for name in ("x", "n"))
-    return SimulatedJob(100 + 30 * n + 10 * abs(x), {"loss": (x - 1) ** 2 + n})
 
 
 @pytest.fixture
@@ -99,10 +32,6 @@ def account(monkeypatch, quick_clients):
         monkeypatch.setenv(name, value)
     yield account
     account.close()
-
-
-def training_job(account):
-    return TrainingJob(REQUEST, clock=account.clock, poll_seconds=20)
 
 
 def fit(account, strategy, name, path):
@@ -141,40 +70,6 @@ def check(account, path, name, check_jobs):
     check_jobs([*log.read()], jobs)
     assert set(created.values()) == {1}
     journal.close()
-
-
-def in_child(work, before=lambda: None):
-    """Start a forked child that does some work, and writes how that ended to a file named after it."""
-    sys.stdout.flush()
-    child = os.fork()
-    if child:
-        return child
-    try:
-        signal.alarm(DEADLINE)
-        before()
-        try:
-            work()
-            told = "ended"
-        except StudyBusy as error:
-            told = f"StudyBusy: {error}"
-        Path(f"told.{os.getpid()}").write_text(told)
-    except BaseException:  # noqa: BLE001 - told to the parent, which waits for it
-        Path(f"told.{os.getpid()}").write_text(traceback.format_exc())
-    finally:
-        os._exit(0)
-
-
-def told(child):
-    """How a child ended; None if it was killed."""
-    _, status = os.waitpid(child, 0)
-    file = Path(f"told.{child}")
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        assert not file.exists()
-        return None
-    text = file.read_text()
-    file.unlink()
-    return text
 
 
 def at_moment(moment, number, owners=(SqliteLog, Aws)):
@@ -273,11 +168,6 @@ def test_a_lost_laptop_loses_nothing(strategy, account, long, counts, check_jobs
         lost += 1
     counts["laptops lost, whose studies ended as undisturbed on another machine"] += lost
     assert lost >= (10 if long else 2)
-
-
-def wait_for_stop(child):
-    _, status = os.waitpid(child, os.WUNTRACED)
-    assert os.WIFSTOPPED(status)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

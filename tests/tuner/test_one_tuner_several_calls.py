@@ -3,12 +3,14 @@
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from studies import attach, eventful, wait_for
 
 from byohpo_core import ContinuousParameter, StudyBusy, TrainingScript, Tuner, hookimpl
+from byohpo_core.journal import open_journal
 
 
 def test_a_refused_second_call_leaves_the_live_study_alone():
@@ -82,3 +84,33 @@ def test_a_stop_that_is_asked_for_while_a_resume_prepares_needs_no_plugin(monkey
     thread.join()
     wait_for(lambda: ended)
     assert ended[0].problem.max_jobs == 6
+
+
+def test_a_tuner_that_is_used_from_two_threads_at_once_refuses_the_second_in_one_line():
+    """The study of the first is complete, and there is no second one."""
+    together, ends = threading.Barrier(2), []
+
+    def slow(hyperparameters):
+        time.sleep(0.05)
+        return hyperparameters["x"]
+
+    ranges = {"x": ContinuousParameter(0, 1)}
+    tuner = Tuner(slow, "loss", ranges, strategy="random", max_jobs=4, journal="s.db", progress=False)
+
+    def use(name):
+        together.wait()
+        try:
+            ends.append(len(tuner.fit(job_name=name).trials))
+        except StudyBusy as error:
+            ends.append(str(error))
+
+    threads = [threading.Thread(target=use, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refusal, trials = sorted(ends, key=lambda it: isinstance(it, int))
+    assert trials == 4
+    assert refusal == "this Tuner is at work already, perhaps in another thread: make a Tuner for each study"
+    assert len(open_journal("s.db").logs()) == 1
+    assert len(tuner.fit(job_name="three").trials) == 4

@@ -1,8 +1,10 @@
 """Tune a Python function: call it in threads of this process or in separate processes."""
 
 import inspect
+import logging
 import queue
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ import attrs
 
 from byohpo_core.backends.function.process import Worker
 from byohpo_core.backendspecs import NOTHING, Backend, Ended, Estimator, JobSettings, Outcome, Update
+from byohpo_core.clock import SteadyClock
 from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import (
     folder_of,
@@ -30,6 +33,9 @@ from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 from byohpo_core.validate import flag, frozen_mapping, nearest, plain
 
+_logger = logging.getLogger("byohpo")
+_LOOK_SECONDS = 1.0
+"""How long an evaluation that waits for room waits at most before it tries again, or sees that it is stopped."""
 _TARGET = '"work:train" for train in work.py'
 
 
@@ -121,7 +127,7 @@ class PythonFunction(Estimator):
         return function
 
     def connect(self, study: Study, settings: JobSettings) -> "FunctionBackend":
-        return FunctionBackend(self, study.problem.max_parallel_jobs, study.problem.objectives[0].metric)
+        return FunctionBackend(self, study)
 
 
 class FunctionBackend(Backend):
@@ -129,15 +135,20 @@ class FunctionBackend(Backend):
 
     jobs_survive = False
 
-    def __init__(self, estimator: PythonFunction, slots: int, objective: str) -> None:
+    def __init__(self, estimator: PythonFunction, study: Study) -> None:
+        self.clock = SteadyClock(study.now)
         self._estimator = estimator
-        self._objective = objective
-        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="byohpo-evaluation")
+        self._objective = study.problem.objectives[0].metric
+        self._pool = ThreadPoolExecutor(study.problem.max_parallel_jobs, thread_name_prefix="byohpo-evaluation")
         self._news: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._untold: list[Ended] = []
         """News of jobs that no poll has asked about yet."""
         self._launched: set[str] = set()
         self._workers: dict[str, Worker] = {}
+        self._starting = threading.Lock()
+        """Held while a process starts, which for a moment needs more descriptors than it keeps."""
+        self._room = threading.Event()
+        """Set when a process has ended."""
         self._stopped: set[str] = set()
 
     def launch(self, trials: Sequence[Trial]) -> None:
@@ -179,7 +190,7 @@ class FunctionBackend(Backend):
         self._pool.shutdown()
 
     def _evaluate(self, job_name: str, hyperparameters: dict[str, Any]) -> None:
-        started = time.time()
+        started = self.now()
         try:
             outcome, answer = self._call(job_name, hyperparameters)
         except BaseException as error:  # noqa: BLE001 - whatever the function raises fails the trial
@@ -193,7 +204,7 @@ class FunctionBackend(Backend):
                 metrics = as_metrics(answer, self._objective)
             except Exception as error:  # noqa: BLE001 - reading the returned object may raise anything
                 outcome, reason = Outcome.Failed, str(error) or type(error).__name__
-        self._news.put(Ended(job_name, outcome, metrics, reason, started, time.time()))
+        self._news.put(Ended(job_name, outcome, metrics, reason, started, self.now()))
 
     def _call(self, job_name: str, hyperparameters: dict[str, Any]) -> tuple[Outcome, Any]:
         if job_name in self._stopped:
@@ -201,17 +212,39 @@ class FunctionBackend(Backend):
         if not self._estimator.processes:
             return Outcome.Completed, self._estimator.function(hyperparameters)
         try:
-            worker = Worker(qualified_name(self._estimator.function))
+            worker = self._start(job_name)
         except OSError as error:
             return Outcome.Interrupted, f"the evaluation's process could not be started: {error}"
-        with worker:
-            self._workers[job_name] = worker
-            if job_name in self._stopped:
-                worker.kill()
-            try:
+        if worker is None:
+            return Outcome.Stopped, "stopped"
+        try:
+            with worker:
+                if job_name in self._stopped:
+                    worker.kill()
                 return worker.call(hyperparameters)
-            finally:
-                del self._workers[job_name]
+        finally:
+            del self._workers[job_name]
+            self._room.set()
+
+    def _start(self, job_name: str) -> Worker | None:
+        """Start a process; None if the job is stopped first. While others run, wait for room and use fewer slots."""
+        while job_name not in self._stopped:
+            self._room.clear()
+            try:
+                with self._starting:
+                    worker = self._workers[job_name] = Worker(qualified_name(self._estimator.function))
+            except OSError as error:
+                if (running := len(self._workers)) == 0:
+                    raise
+                if running < self.slots:
+                    self.slots = running
+                    _logger.warning(
+                        "no room for another process (%s): %d evaluate at a time from now on", error, running
+                    )
+                self._room.wait(_LOOK_SECONDS)
+            else:
+                return worker
+        return None
 
 
 def as_metrics(answer: Any, objective: str) -> dict[str, float]:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,33 +21,20 @@ class Worker:
     """
 
     def __init__(self, function: str) -> None:
-        request, self._requests = os.pipe()
-        self._answers, answer = os.pipe()
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         self._killed = False
-        try:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+        module = "byohpo_core.backends.function.worker"
+        with ExitStack() as ours, ExitStack() as theirs:
+            request, self._requests = _pipe(theirs, ours)
+            self._answers, answer = _pipe(ours, theirs)
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "byohpo_core.backends.function.worker",
-                    function,
-                    str(request),
-                    str(answer),
-                ],
+                [sys.executable, "-P", "-m", module, function, str(request), str(answer)],
                 pass_fds=(request, answer),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        except OSError:
-            os.close(self._requests)
-            os.close(self._answers)
-            raise
-        finally:
-            os.close(request)
-            os.close(answer)
+            self._descriptors = ours.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -55,14 +42,14 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._kill()
         self._process.wait()
-        os.close(self._requests)
-        os.close(self._answers)
+        self._descriptors.close()
 
     def call(self, hyperparameters: Mapping[str, Any]) -> tuple[Outcome, Any]:
         """Return the outcome, and the function's answer or the reason for the failure."""
-        with suppress(BrokenPipeError), os.fdopen(os.dup(self._requests), "w", encoding="utf-8") as requests:
+        # The descriptors stay open: the process ends itself once its pipe for requests is closed.
+        with suppress(BrokenPipeError), open(self._requests, "w", encoding="utf-8", closefd=False) as requests:
             requests.write(json.dumps(dict(hyperparameters)) + "\n")
-        with os.fdopen(os.dup(self._answers), encoding="utf-8") as answers:
+        with open(self._answers, encoding="utf-8", closefd=False) as answers:
             line = answers.readline()
         if line:
             answer = json.loads(line)
@@ -83,3 +70,11 @@ class Worker:
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    """Make a pipe, each of whose ends is closed with a stack."""
+    ends = os.pipe()
+    reader.callback(os.close, ends[0])
+    writer.callback(os.close, ends[1])
+    return ends

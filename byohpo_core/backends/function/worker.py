@@ -14,6 +14,7 @@ from byohpo_core.validate import plain
 def main(function: str, request: int, answer: int) -> None:
     """Evaluate the function once. What it prints goes to standard error."""
     os.dup2(2, 1)
+    _forget_the_drivers_signals()
     line = os.fdopen(os.dup(request), "rb", buffering=0).readline()
     if not line:
         return
@@ -25,6 +26,13 @@ def main(function: str, request: int, answer: int) -> None:
         reply = {"failure": f"{type(error).__name__}: {error}"}
     with os.fdopen(answer, "w", encoding="utf-8") as answers:
         answers.write(json.dumps(reply) + "\n")
+
+
+def _forget_the_drivers_signals() -> None:
+    """Handle signals as a new program does: what the driver's program ignores or blocks would stay so here."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for number in (signal.SIGALRM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _leave_with_the_driver(request: int) -> None:

@@ -31,6 +31,7 @@ from byohpo_core.backendspecs import (
     Update,
     checked_arguments,
 )
+from byohpo_core.clock import SteadyClock
 from byohpo_core.container import channels
 from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.journal.place import journal_files
@@ -163,6 +164,7 @@ class LocalBackend(Backend):
         self._not_started: dict[str, str] = {}
         self._stopping: set[str] = set()
         self._room = Quota(self.now, "this machine's room for processes and open files")
+        self.clock = SteadyClock(study.now)
         self._snapshot()
 
     @property

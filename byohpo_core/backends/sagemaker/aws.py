@@ -7,10 +7,11 @@ import logging
 import random
 import secrets
 import threading
-import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from byohpo_core.backends.sagemaker.answers import Garbled, listen
+from byohpo_core.clock import SteadyClock
 from byohpo_core.errors import ByohpoError, InvalidInput, one_line
 
 _logger = logging.getLogger("byohpo")
@@ -45,16 +46,8 @@ class Clock(Protocol):
         """Wait until that time; return at once if it has passed."""
 
 
-class WallClock:
-    """This machine's clock."""
-
-    def now(self) -> float:
-        return time.time()
-
-    def sleep_until(self, moment: float, /) -> None:
-        seconds = moment - self.now()
-        if seconds > 0:
-            time.sleep(seconds)
+class WallClock(SteadyClock):
+    """Real time."""
 
 
 class Refused(ByohpoError):
@@ -110,8 +103,12 @@ class Aws:
         """Cancel all calls that wait for their turn or for the end of an error, and all later calls."""
         self._closed.set()
 
-    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+    def call(
+        self, service: str, operation: str, before: Callable[[], None] = lambda: None, /, **parameters: Any
+    ) -> dict[str, Any]:
         """Call AWS and return the answer; *operation* is a method of boto3's client. A "Body" is returned as bytes.
+
+        *before* is called right before each try, after the wait for its turn; it may raise an error.
 
         Once any call has worked, calls wait until throttling, server errors, lost connections and expired credentials
         are over, however long that takes, and log a warning. Before that, bad credentials raise an error at once, an
@@ -123,6 +120,7 @@ class Aws:
             attempt += 1
             self._keep_pace(service, operation)
             renewals = self._renewals
+            before()
             try:
                 answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
                 if "Body" in answer:  # read here, since this connection may be lost too

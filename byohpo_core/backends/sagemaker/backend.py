@@ -2,18 +2,20 @@
 
 import logging
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
 from byohpo_core.backends.quota import Quota
+from byohpo_core.backends.sagemaker import index
 from byohpo_core.backends.sagemaker.aws import Aws, Refused
 from byohpo_core.backends.sagemaker.continuing import Continuing
-from byohpo_core.backends.sagemaker.mirror import Mirror
 from byohpo_core.backends.sagemaker.quota import never_fits
-from byohpo_core.backends.sagemaker.request import Template, same_job
+from byohpo_core.backends.sagemaker.request import STUDY_TAG, Template, same_job
 from byohpo_core.backends.sagemaker.watching import Watching
 from byohpo_core.backendspecs import Backend, Update
+from byohpo_core.clock import SteadyClock
 from byohpo_core.errors import ByohpoError
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
@@ -30,13 +32,12 @@ class SageMakerBackend(Backend):
 
     poll_seconds = 5.0
 
-    def __init__(
-        self, aws: Aws, template: Template, mirror: Mirror, study: Study, shortest_interval: float, *, curves: bool
-    ) -> None:
+    def __init__(self, aws: Aws, template: Template, study: Study, shortest_interval: float, *, curves: bool) -> None:
         self._aws = aws
         self._clock = aws.clock
+        if isinstance(self._clock, SteadyClock):
+            self._clock.advance_to(study.now)
         self._template = template
-        self._mirror = mirror
         self._study = study
         self._shortest_interval = shortest_interval
         self._watching = Watching(aws, study, template, self._describe, self.now, curves=curves)
@@ -96,6 +97,16 @@ class SageMakerBackend(Backend):
         list(self._pool.map(self._stop, [name for name in fresh if name not in self._quota]))
         self._look_soon()
 
+    def stop_strays(self, trials: Sequence[Trial]) -> None:
+        """Find the study's jobs by their tag, and stop those that no driver waits for."""
+        ours = re.compile(rf"{re.escape(self._study.id)}-\d+-\d+")
+        names = {trial.job_name for trial in trials}
+        for job in index.search(self._aws, [index.tagged(STUDY_TAG, self._study.id), index.IN_PROGRESS]):
+            name = job["TrainingJobName"]
+            if ours.fullmatch(name) and name not in names:
+                _logger.warning("stopping the training job %s, which a driver started after it had been replaced", name)
+                self._stop(name)
+
     def withdraw(self) -> None:
         """Give up the jobs that wait for a free slot in the quota."""
         self._quota.withdraw()
@@ -126,21 +137,27 @@ class SageMakerBackend(Backend):
         return [*updates, *reported, *ended]
 
     def _create(self, trials: Iterable[Trial]) -> list[tuple[Trial, bool]]:
-        return list(self._pool.map(lambda trial: (trial, self._create_one(trial)), trials))
+        """Create jobs. After an error begin no further one, and wait for those that have begun."""
+        creating = [(trial, self._pool.submit(self._create_one, trial)) for trial in trials]
+        futures = [future for _, future in creating]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        wait([future for future in futures if not future.cancel()])
+        return [(trial, future.result()) for trial, future in creating]
 
     def _start_late(self, trial: Trial) -> bool:
         """Create a job that waited for a free slot; raises `StudyBusy` if another driver has taken over since."""
-        self._mirror.check_newest(self._study.sequence)
         ((_, made),) = self._create([trial])
+        self.check_driven()
         return made
 
     def _create_one(self, trial: Trial) -> bool:
         """Create a job, and return True if it exists now or False if the quota is used up."""
         request = self._template.of_trial(self._study, trial, self._unfit)
         name = str(trial.job_name)
+        self.check_driven()  # copying may overwrite what another driver's job has written
         self._continuing.prepare(trial)
         try:
-            self._aws.call("sagemaker", "create_training_job", **request)
+            self._aws.call("sagemaker", "create_training_job", self.check_driven, **request)
         except Refused as refusal:
             if refusal.code not in ("ResourceInUse", "ResourceLimitExceeded"):
                 raise

@@ -250,9 +250,7 @@ class PreparedJob(Estimator):
     def connect(self, study: Study, settings: JobSettings) -> "SageMakerBackend":
         from byohpo_core.backends.sagemaker.backend import SageMakerBackend
 
-        return SageMakerBackend(
-            self.aws, self.template(settings), self.mirror(study.id), study, self.poll_seconds, curves=settings.curves
-        )
+        return SageMakerBackend(self.aws, self.template(settings), study, self.poll_seconds, curves=settings.curves)
 
 
 def _one_region(job: "TrainingJob | PreparedJob", journaled: str | None = None) -> str | None:

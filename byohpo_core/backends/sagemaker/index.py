@@ -8,6 +8,8 @@ from byohpo_core.backends.sagemaker.aws import Aws
 
 _PAGE = 100
 _LONGEST_VALUE = 1024
+IN_PROGRESS = {"Name": "TrainingJobStatus", "Operator": "Equals", "Value": "InProgress"}
+"""The search condition for jobs that run, or are about to."""
 
 
 def tagged(tag: str, value: str) -> dict[str, str]:

@@ -21,8 +21,6 @@ from byohpo_core.study.events import Event, EventKind
 
 _DIGITS = 9
 _NAME = re.compile(rf"events/(\d{{{_DIGITS}}})\.json")
-_NEAR = 1000
-"""How many events back to look for the newest commit: more than one commit has, except after a resume."""
 
 
 @attrs.frozen
@@ -57,6 +55,8 @@ class Mirror:
         self._prefix = f"{prefix}/byohpo/{study_id}".lstrip("/")
         self._study_id = study_id
         self._token = aws.token
+        self._written: int | None = None
+        """The last commit that was written here."""
 
     def __str__(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}"
@@ -99,6 +99,7 @@ class Mirror:
                 f"another driver has written event {events[0].sequence} of study {self._study_id!r} to {self}; "
                 "this one stops"
             )
+        self._written = events[0].sequence
         return after
 
     def read(self, record: StudyRecord) -> Iterator[Event]:
@@ -124,11 +125,11 @@ class Mirror:
             raise self._damaged(_name(first), "it, or an object before it, is not as it was written")
         return after
 
-    def check_newest(self, sequence: int) -> None:
-        """Raise `StudyBusy` if another driver wrote the newest commit, looked for near event *sequence*."""
-        newest = self.commits(after=max(0, sequence - _NEAR))[-1:]
-        if any(self._get(_name(commit)).get("token") != self._token for commit in newest):
-            raise StudyBusy(f"another driver has taken over study {self._study_id!r} at {self}; this one stops")
+    def newer(self) -> list[Event]:
+        """The events that another driver has written since the last commit that was written here."""
+        if self._written is None:
+            return []
+        return [event for commit in self.commits(after=self._written) for event in self.commit(commit).events]
 
     def commits(self, after: int = -1) -> list[int]:
         """The sequence number of the first event of each commit *after* this one, in order."""
@@ -244,6 +245,9 @@ class MirroredLog(EventLog):
     def append(self, events: Sequence[Event]) -> None:
         self._log.append(events)
         self._head = self._mirror.append(events, self._head)
+
+    def newer(self) -> Sequence[Event]:
+        return self._log.newer() or self._mirror.newer()
 
     def read(self) -> Iterator[Event]:
         return self._log.read()

@@ -30,6 +30,9 @@ FUNCTIONS = """
     def dying(hyperparameters):
         os._exit(3)
 
+    def leaving(hyperparameters):
+        return subprocess.run([sys.executable, "-c", "import sys; sys.exit(3)"]).returncode
+
     def waiting(hyperparameters):
         note(os.getpid())
         while not pathlib.Path("go").exists():
@@ -217,3 +220,71 @@ def test_a_second_ctrl_c_is_heeded_while_a_failed_plugin_waits_for_its_evaluatio
     done = subprocess.run([sys.executable, "driver.py"], capture_output=True, text=True, check=False, timeout=DEADLINE)
     assert re.search("'Failing'.*stop.*RuntimeError: no idea", done.stderr)
     assert [str(trial.status) for trial in Tuner.attach("s", journal="s.db").study.trials] == ["Stopped"]
+
+
+LIMITED = """
+    import resource
+    from byohpo_core import ContinuousParameter, PythonFunction, Tuner
+    import functions
+    resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
+    Tuner(PythonFunction(functions.square, processes=True), "loss", {{"x": ContinuousParameter(0, 1)}},
+          strategy="random", max_jobs=16, max_parallel_jobs=12, journal="s.db", progress=False).fit(job_name="s")
+"""
+
+
+@pytest.mark.parametrize("limit", [16, 20, 32])
+def test_few_file_descriptors_leave_fewer_slots_and_no_failed_trial(functions, limit):
+    """One line says so; as many evaluate at a time as there is room for."""
+    Path("driver.py").write_text(textwrap.dedent(LIMITED.format(limit=limit)))
+    done = subprocess.run([sys.executable, "driver.py"], capture_output=True, text=True, check=False, timeout=DEADLINE)
+    assert done.returncode == 0, done.stderr
+    study = Tuner.attach("s", journal="s.db").study
+    assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 0)] * 16
+    told = done.stderr.replace("what a function prints is no answer", "").split("\n")
+    told = [line for line in told if line]
+    assert told
+    assert all("no room for another process" in line and "at a time from now on" in line for line in told)
+
+
+def test_a_job_that_waits_for_room_can_be_stopped(functions, monkeypatch):
+    """It has no process to kill yet."""
+    popen, started = subprocess.Popen, []
+
+    def room_for_one(*arguments, **options):
+        started.append(arguments)
+        if len(started) > 1:
+            raise OSError(24, "Too many open files")
+        return popen(*arguments, **options)
+
+    monkeypatch.setattr("byohpo_core.backends.function.process.subprocess.Popen", room_for_one)
+    backend = PythonFunction(functions.waiting, processes=True).connect(
+        story("", max_parallel_jobs=2), JobSettings(Path())
+    )
+    trials = [Trial(n, Proposal({"x": 0.5}), "random", {"x": 0.5}, job_name=f"s-{n}-0") for n in range(2)]
+    backend.launch(trials)
+    wait_for(lambda: backend.slots == 1)
+    backend.stop(trials)
+    ended = []
+    wait_for(lambda: ended.extend(backend.poll(trials, 0.1)) or len(ended) == 2)
+    backend.close()
+    assert [str(update.outcome) for update in ended] == ["Stopped", "Stopped"]
+
+
+SIGNALS = {
+    "an alarm": "signal.signal(signal.SIGALRM, lambda *_: None); signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)",
+    "SIGCHLD is ignored": "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+    "a handler of SIGCHLD": "signal.signal(signal.SIGCHLD, lambda *_: None)",
+    "blocked signals": "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGALRM, signal.SIGTERM})",
+}
+
+
+@pytest.mark.parametrize("handling", SIGNALS.values(), ids=SIGNALS)
+def test_what_a_program_does_with_signals_changes_no_evaluation(functions, handling):
+    """In its own process, a function learns the exit codes of what it starts, and the program lives on."""
+    still = "signal.setitimer(signal.ITIMER_REAL, 0)"  # Python itself dies of an alarm while it exits
+    driver = textwrap.dedent(DRIVER.format(name="leaving"))
+    Path("driver.py").write_text(f"import signal\n{handling}\n{driver}\n{still}\n")
+    done = subprocess.run([sys.executable, "driver.py"], capture_output=True, text=True, check=False, timeout=DEADLINE)
+    assert (done.returncode, done.stderr) == (0, "")
+    study = Tuner.attach("s", journal="s.db").study
+    assert [(str(trial.status), trial.value) for trial in study.trials] == [("Completed", 3.0)] * 4

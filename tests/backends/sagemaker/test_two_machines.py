@@ -1,7 +1,8 @@
 """A study that one machine began and another goes on with."""
 
 import pytest
-from sagemaker_inside import Mirror, SageMakerBackend
+from sagemaker_account import REQUEST, go_on, leave
+from sagemaker_inside import Aws, Mirror, SageMakerBackend
 
 from byohpo_core import StudyBusy
 from byohpo_core.cli import main
@@ -82,3 +83,68 @@ def test_a_job_that_waited_for_a_place_is_not_created_for_a_study_that_another_m
     with pytest.raises(StudyBusy, match="study-"):
         account.tuner(max_jobs=2, max_parallel_jobs=2).fit(job_name="study")
     assert [job.status for job in account.emulator.jobs.values()] == ["Stopped"]
+
+
+def stray(account, study, number):
+    """A job that a driver created after it had been replaced."""
+    tags = [{"Key": "byohpo-study", "Value": study.id}]
+    request = {**REQUEST, "TrainingJobName": f"{study.id}-{number}-0", "HyperParameters": {"x": "1", "n": "1"}}
+    account.emulator.client("sagemaker").create_training_job(**request, Tags=tags)
+    return request["TrainingJobName"]
+
+
+def test_who_takes_over_stops_jobs_of_the_study_that_nobody_waits_for(account, monkeypatch, caplog):
+    """They are found by their tag: at the beginning, and again at the study's end."""
+    leave(account)
+    early = stray(account, account.attach().study, 90)
+    other = f"{early}-mine"
+    tags = [{"Key": "byohpo-study", "Value": account.attach().study.id}]
+    job = {**REQUEST, "TrainingJobName": other, "HyperParameters": {"x": "1", "n": "1"}, "Tags": tags}
+    account.emulator.client("sagemaker").create_training_job(**job)
+    poll, late = SageMakerBackend.poll, []
+
+    def slow(backend, *arguments):
+        if backend._study.jobs == 8 and not late:
+            late.append(stray(account, backend._study, 91))
+        return poll(backend, *arguments)
+
+    monkeypatch.setattr(SageMakerBackend, "poll", slow)
+    study = go_on(account, monkeypatch)
+    account.clock.sleep(600)
+    jobs = account.emulator.jobs
+    assert jobs[early].status == "Stopped"
+    assert [jobs[name].status for name in late] in (["Stopped"], ["Completed"])
+    assert jobs[other].status != "Stopped"
+    assert [str(trial.status) for trial in study.trials] == ["Completed"] * 8
+    assert early in caplog.text
+
+
+def test_a_job_is_stopped_that_was_started_while_the_study_ended(account, monkeypatch):
+    """The last look comes after the last commit."""
+    stop_strays, found = SageMakerBackend.stop_strays, []
+
+    def at_the_end(backend, trials):
+        found.append(stray(account, backend._study, 92))
+        account.clock.sleep(10)
+        stop_strays(backend, trials)
+
+    monkeypatch.setattr(SageMakerBackend, "stop_strays", at_the_end)
+    account.tuner(max_jobs=2, max_parallel_jobs=2).fit(job_name="study")
+    account.clock.sleep(600)
+    assert [account.emulator.jobs[name].status for name in found] == ["Stopped"]
+
+
+def test_no_job_is_created_after_another_machine_has_taken_over_while_calls_wait_for_their_turn(account, monkeypatch):
+    """The question comes after the wait, right before each call."""
+    call, taken = Aws.call, []
+
+    def overtaken(aws, service, operation, *arguments, **parameters):
+        if operation == "create_training_job" and not taken:
+            taken.append(operation)
+            account.attach(journal="other.db", mirror="s3://bucket/out").stop_tuning_job()
+        return call(aws, service, operation, *arguments, **parameters)
+
+    monkeypatch.setattr(Aws, "call", overtaken)
+    with pytest.raises(StudyBusy, match="another driver has taken over study 'study-"):
+        account.tuner(max_jobs=2, max_parallel_jobs=1).fit(job_name="study")
+    assert account.emulator.jobs == {}
