@@ -152,6 +152,7 @@ class LocalBackend(Backend):
     """Run one study's jobs; orders, claims, logs and exit statuses are files in the study's folder."""
 
     def __init__(self, estimator: TrainingScript, study: Study, settings: JobSettings) -> None:
+        self.clock = SteadyClock(study.now)
         self._estimator = estimator
         self._study_id = study.id
         self._slots_wanted = study.problem.max_parallel_jobs
@@ -164,7 +165,6 @@ class LocalBackend(Backend):
         self._not_started: dict[str, str] = {}
         self._stopping: set[str] = set()
         self._room = Quota(self.now, "this machine's room for processes and open files")
-        self.clock = SteadyClock(study.now)
         self._snapshot()
 
     @property
