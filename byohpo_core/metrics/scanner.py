@@ -1,17 +1,16 @@
 """Find the metrics of one job in its log, line by line, while the log grows."""
 
-import logging
 import math
 import re
 import time
 from collections import deque
 from collections.abc import Mapping
 
+from byohpo_core.logger import logger as _logger
 from byohpo_core.metrics.definitions import as_float32
 from byohpo_core.metrics.harmless import LONGEST
 from byohpo_core.metrics.matching import TooSlow, spans
 
-_logger = logging.getLogger("byohpo")
 _MOST_SKIPPED = 3
 
 

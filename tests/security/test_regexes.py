@@ -249,7 +249,7 @@ def test_a_helper_process_that_is_killed_is_replaced():
 
 PRINTING = f"""
 import time
-while True:
+for _ in range(3000):
     print({SLOW_LINE!r}, flush=True)
     time.sleep(0.01)
 """

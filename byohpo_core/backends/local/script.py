@@ -253,7 +253,9 @@ class LocalBackend(Backend):
         return Job(self._folder, str(trial.job_name))
 
     def _watch(self, trial: Trial) -> Watch:
-        return self._watches.setdefault(str(trial.job_name), Watch(self._job(trial).folder, self._metrics, self._told_metrics))
+        return self._watches.setdefault(
+            str(trial.job_name), Watch(self._job(trial).folder, self._metrics, self._told_metrics)
+        )
 
     def _write_order(self, trial: Trial) -> None:
         estimator = self._estimator

@@ -1,6 +1,5 @@
 """Create the training jobs of one study exactly once, adopt them after a crash, poll and stop them."""
 
-import logging
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +14,11 @@ from byohpo_core.backends.sagemaker.request import Template, same_job
 from byohpo_core.backends.sagemaker.watching import Watching
 from byohpo_core.backendspecs import Backend, Update
 from byohpo_core.errors import ByohpoError
+from byohpo_core.logger import logger as _logger
 from byohpo_core.metrics import end_helper
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
-_logger = logging.getLogger("byohpo")
 LONGEST_INTERVAL = 30.0
 _CREATORS = 8
 _ABSENT = ("ValidationException", "ResourceNotFound")

@@ -14,7 +14,6 @@ from threading import Event, Thread
 from typing import Any
 
 from byohpo_core.metrics import MetricScanner, TooSlow, spans
-from byohpo_sagemaker_emulator.artifacts import JobError
 from byohpo_sagemaker_emulator.aws import Storage
 from byohpo_sagemaker_emulator.book import Book
 from byohpo_sagemaker_emulator.command import command_of, variables_of
