@@ -1,4 +1,7 @@
-"""The exceptions of byohpo. Each message is one line: what is wrong, whom it concerns, and what to do."""
+"""The exceptions of byohpo, and how text is shown in messages.
+
+Each message is one line: what is wrong, whom it concerns, and what to do.
+"""
 
 
 def one_line(text: object) -> str:
@@ -6,8 +9,26 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+def shown(text: object, encoding: str | None = None) -> str:
+    r"""Return text as people may see it: a character that is not printable becomes an escape, such as `\x1b`.
+
+    Text may come from a job, a journal or AWS, and a terminal would obey it. What *encoding* lacks is escaped too.
+    """
+    escaped = "".join(it if it.isprintable() else it.encode("unicode_escape").decode() for it in str(text))
+    return encodable(escaped, encoding)
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """Return text with escapes for what an encoding, by default UTF-8, lacks."""
+    encoding = encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 class ByohpoError(Exception):
     """The base class of all byohpo errors."""
+
+    def __str__(self) -> str:
+        return shown(one_line(super().__str__()))
 
 
 class InvalidInput(ByohpoError, ValueError):

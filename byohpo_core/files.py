@@ -3,14 +3,13 @@
 Here is the one place where the modes of new files and folders stand.
 """
 
-import logging
 import os
 import stat
 from pathlib import Path
 
 from byohpo_core.errors import ByohpoError
+from byohpo_core.logger import logger as _logger
 
-_logger = logging.getLogger("byohpo")
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH

@@ -1,6 +1,5 @@
 """Turn what a user gives to a tuner into an estimator, and find each kind of estimator by its entry point."""
 
-import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +9,8 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.importable import kept_name
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.studies import Journal
+from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.finding import BACKENDS, find
-
-_logger = logging.getLogger("byohpo")
 
 
 def as_estimator(given: Any) -> Estimator:

@@ -1,18 +1,17 @@
 """Learn from refusals how many jobs fit: the number of slots, the jobs that wait, and when to try again."""
 
-import logging
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 
 from byohpo_core.backendspecs import Ended, Outcome
+from byohpo_core.logger import logger as _logger
 from byohpo_core.study.trial import Trial
 
 QUOTA_PAUSE_SECONDS = 60.0
 """How long after a first refusal to try again if no job of ours ends; each further refusal doubles it."""
 LONGEST_QUOTA_PAUSE = 960.0
 GROW_SECONDS = 300.0
-_logger = logging.getLogger("byohpo")
 
 
 class Quota:

@@ -1,36 +1,38 @@
 """The `byohpo` command."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
 from byohpo_core.cli.exit_codes import ERROR, INTERRUPTED
+from byohpo_core.cli.output import give_up, open_closed_streams, say_error
 from byohpo_core.errors import ByohpoError, one_line
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, as for every other error."""
-        self.exit(ERROR, f"byohpo: error: {one_line(message)} (see {self.prog} --help)\n")
+        say_error(f"byohpo: error: {one_line(message)} (see {self.prog} --help)")
+        self.exit(ERROR)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
+    open_closed_streams()
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
         sys.stdout.flush()
     except ByohpoError as error:
-        print(f"byohpo: error: {one_line(error)}", file=sys.stderr)
+        say_error(f"byohpo: error: {error}")
         return ERROR
     except KeyboardInterrupt as interrupt:
-        print(f"byohpo: {str(interrupt) or 'interrupted'}", file=sys.stderr)
+        say_error(f"byohpo: {str(interrupt) or 'interrupted'}")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up(sys.stdout)
         return 0
     return code
 

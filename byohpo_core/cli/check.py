@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from byohpo_core.cli.plugins import print_columns
+from byohpo_core.cli.output import say, say_columns
 from byohpo_core.errors import InvalidInput
 from byohpo_core.plugins.finding import ALGORITHMS, find
 from byohpo_core.plugins.options import build
@@ -49,11 +49,11 @@ def _check(options: argparse.Namespace) -> int:
     if options.json is not None:
         _write(options.json, "")  # fail before the checks, which take a while
     results = list(run_all(subject))
-    print_columns([[it.check.group, it.check.name, it.status, it.reason] for it in results])
+    say_columns([[it.check.group, it.check.name, it.status, it.reason] for it in results])
     counts = Counter(it.status for it in results)
     seconds = sum(it.seconds for it in results)
     summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    print(f"{found.name}: {len(results)} checks in {seconds:.0f} s: {summary}")
+    say(f"{found.name}: {len(results)} checks in {seconds:.0f} s: {summary}")
     if options.json is not None:
         body = {
             "algorithm": found.name,

@@ -3,10 +3,12 @@
 import argparse
 import keyword
 import re
+import shlex
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from byohpo_core.cli.output import say
 from byohpo_core.errors import InvalidInput
 from byohpo_core.plugins.finding import OURS
 
@@ -26,9 +28,9 @@ def add_commands(commands: Any) -> None:
 def _new_plugin(options: argparse.Namespace) -> int:
     package = write_plugin(options.name, options.folder, blocking=options.blocking)
     place = package if package.is_absolute() else f"./{package}"  # without ./ pip takes it for a name
-    print(f"{package} is written. Next:")
-    print(f"  pip install --editable {place}")
-    print(f"  byohpo check {options.name}")
+    say(f"{package} is written. Next:")
+    say(f"  pip install --editable {shlex.quote(str(place))}")
+    say(f"  byohpo check {options.name}")
     return 0
 
 

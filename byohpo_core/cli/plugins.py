@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from byohpo_core.cli.output import say, say_columns
 from byohpo_core.errors import UnknownPlugin, one_line
 from byohpo_core.plugins.finding import ALGORITHMS, BACKENDS, EXTENSIONS, Loaded, PluginFactory, find, installed, load
 from byohpo_core.plugins.options import option_parameters
@@ -47,8 +48,8 @@ def _algorithms(options: argparse.Namespace) -> int:
         failed = any(troubles)
         table = [[*line, trouble or "loads"] for line, trouble in zip(table, troubles, strict=True)]
     if not table:
-        print("no algorithm is installed: pip install byohpo-plugin-random")
-    print_columns(table)
+        say("no algorithm is installed: pip install byohpo-plugin-random")
+    say_columns(table)
     return int(failed)
 
 
@@ -64,24 +65,24 @@ def _described(entry: EntryPoint, *, clash: bool) -> list[str]:
 
 def _info(options: argparse.Namespace) -> int:
     found = _found(options.name)
-    print(f"{found.name}: {_sentence(found.plugin)}")
+    say(f"{found.name}: {_sentence(found.plugin)}")
     if found.distribution is not None:
-        print(f"{found.distribution} {found.version}")
+        say(f"{found.distribution} {found.version}")
     if found.group == BACKENDS:
         estimator: Any = found.plugin
         parameters: Mapping[str, inspect.Parameter] | None = estimator.table_keys()
-        print(f'in a TOML file: a table [estimator] with kind = "{found.name}" and these keys')
+        say(f'in a TOML file: a table [estimator] with kind = "{found.name}" and these keys')
     else:
         parameters = option_parameters(found.plugin)
     if parameters is None:
-        print("takes any option")
+        say("takes any option")
     elif not parameters:
-        print("no options")
+        say("no options")
     else:
         meanings = _meanings(found)
         table = [[f"  {name}", _default(it), meanings.get(name, "")] for name, it in parameters.items()]
-        print("options, their defaults and meaning:")
-        print_columns(table)
+        say("options, their defaults and meaning:")
+        say_columns(table)
     return 0
 
 
@@ -112,13 +113,6 @@ def _meanings(found: Loaded) -> dict[str, str]:
     if not isinstance(found.plugin, type) or not attrs.has(found.plugin):
         return {}
     return {field.alias or field.name: field.metadata.get("help", "") for field in attrs.fields(found.plugin)}
-
-
-def print_columns(table: list[list[str]]) -> None:
-    """Print aligned columns, one unwrapped line a row."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 LOAD_SECONDS = 10.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byohpo_core.cli.exit_codes import ERROR, NO_RESULT
-from byohpo_core.cli.plugins import print_columns
+from byohpo_core.cli.output import say, say_columns, write
 from byohpo_core.errors import JournalDamaged, JournalError, StudyExists, UnknownStudy, one_line
 
 if TYPE_CHECKING:
@@ -130,6 +130,9 @@ def add_commands(commands: Any) -> None:
     results = commands.add_parser("results", help="the trials of a study, the best first", parents=[journal])
     results.add_argument("name", help="a study's name or id")
     results.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    results.add_argument(
+        "--raw", action="store_true", help="leave text as it is, also what terminals obey or spreadsheets compute"
+    )
     results.set_defaults(run=_results)
 
 
@@ -168,9 +171,9 @@ def _resume(options: argparse.Namespace) -> int:
 def _stop(options: argparse.Namespace) -> int:
     tuner = _attached(options, progress=options.progress)
     if tuner.stop_tuning_job(take_over=options.take_over):
-        print(f"{options.name}: it has ended, and no job of it runs")
+        say(f"{options.name}: it has ended, and no job of it runs")
     else:
-        print(f"{options.name}: its driver has been asked to stop the jobs and to end")
+        say(f"{options.name}: its driver has been asked to stop the jobs and to end")
     return 0
 
 
@@ -182,12 +185,12 @@ def _trust(options: argparse.Namespace) -> int:
     log = open_journal(options.journal).find(options.name)
     manifest = Manifest.of(log)
     its_digest = digest(log.id, manifest)
-    print(f"{log.name} ({log.id}) runs:")
-    print_columns([[f"  {what}", name] for what, name in to_run(manifest).items()])
+    say(f"{log.name} ({log.id}) runs:")
+    say_columns([[f"  {what}", name] for what, name in to_run(manifest).items()])
     if sys.stdin.isatty() and input("Do you trust all of it? [y/N] ").strip().lower() not in ("y", "yes"):
         return NO_RESULT
     kept = trust(log.id, its_digest)
-    print("You trust it." if kept else f"This cannot be kept, since you have no home: set BYOHPO_TRUST={its_digest}")
+    say("You trust it." if kept else f"This cannot be kept, since you have no home: set BYOHPO_TRUST={its_digest}")
     return 0 if kept else ERROR
 
 
@@ -205,7 +208,7 @@ def _pull(options: argparse.Namespace) -> int:
         where = "among the jobs of this AWS account" if mirror is None else f"at {mirror}"
         raise UnknownStudy(f"there is no study named {options.name!r} {where}")
     log = journal.bring(found)
-    print(f"{log.name} ({log.id}) is now in {journal.path}: {log.last() + 1} events")
+    say(f"{log.name} ({log.id}) is now in {journal.path}: {log.last() + 1} events")
     return 0
 
 
@@ -226,16 +229,16 @@ def _repair(options: argparse.Namespace) -> int:
             state = (
                 f"whole, {study.count} events" if study.whole else f"restored{source}: its first {study.count} events"
             )
-        print(f"{study.name} ({study.study_id}): {state}")
-    print(f"{path} is not damaged" if kept is None else f"{path} is repaired; the damaged file is kept as {kept}")
+        say(f"{study.name} ({study.study_id}): {state}")
+    say(f"{path} is not damaged" if kept is None else f"{path} is repaired; the damaged file is kept as {kept}")
     return 0
 
 
 def _tell(study: "Study") -> int:
     from byohpo_core.results.table import as_table, rows
 
-    print(as_table(rows(study)))
-    print(f"{study.name}: {study.stop_reason}")
+    write(as_table(rows(study)) + "\n")
+    say(f"{study.name}: {study.stop_reason}")
     return 0 if study.best is not None else NO_RESULT
 
 
@@ -262,8 +265,8 @@ def _studies(options: argparse.Namespace) -> int:
         table.append([log.name, log.id, strategy, jobs, best, state])
     if not table:
         missing = "" if Path(journal.path).exists() else ", which does not exist"
-        print(f"no studies in {journal.path}{missing}; --journal or the variable BYOHPO_JOURNAL names another")
-    print_columns(table)
+        say(f"no studies in {journal.path}{missing}; --journal or the variable BYOHPO_JOURNAL names another")
+    say_columns(table)
     journal.close()
     return ERROR if damaged else 0
 
@@ -273,6 +276,9 @@ def _results(options: argparse.Namespace) -> int:
 
     study = _attached(options).study
     table = rows(study) if study is not None else []
-    text = {"table": as_table, "csv": as_csv, "json": as_json}[options.format](table)
-    print(text.rstrip("\n"))
+    if options.format == "json":
+        text = as_json(table)
+    else:
+        text = (as_csv if options.format == "csv" else as_table)(table, raw=options.raw)
+    write(text.rstrip("\n") + "\n")
     return 0

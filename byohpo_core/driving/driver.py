@@ -4,7 +4,6 @@ The driver never sleeps and never reads a clock: `backend.poll` waits and `backe
 launch and result is on disk before anything acts on it.
 """
 
-import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,14 +20,13 @@ from byohpo_core.driving.recorder import Recorder
 from byohpo_core.driving.verdicts import missing_objectives, verdict
 from byohpo_core.errors import PluginError, StudyBusy, one_line
 from byohpo_core.journal.log import EventLog
+from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.hooks import StudyPlugins
 from byohpo_core.study import events
 from byohpo_core.study.events import Event
 from byohpo_core.study.fold import Fold
 from byohpo_core.study.naming import job_name
 from byohpo_core.study.trial import Report, TrialStatus
-
-_logger = logging.getLogger("byohpo")
 
 
 class Driver:

@@ -1,14 +1,12 @@
 """What Ctrl-C does: once, launch nothing more; twice, stop the running jobs; three times, leave at once."""
 
-import logging
 import signal
 import threading
 from types import TracebackType
 from typing import Any, Self
 
+from byohpo_core.logger import logger as _logger
 from byohpo_core.study.study import Study
-
-_logger = logging.getLogger("byohpo")
 
 
 class Interrupts:

@@ -44,4 +44,4 @@ def next_step(verb: str, log: EventLog, manifest: Manifest, *, restart_algorithm
 def _called(target: str, otherwise: str) -> str:
     """Its name at the top level of its program, if it has one."""
     qualname = target.rpartition(":")[2]
-    return otherwise if "<" in qualname else qualname
+    return qualname if all(map(str.isidentifier, qualname.split("."))) else otherwise

@@ -1,7 +1,7 @@
 """A session drives a study: it takes the lock, restores the estimator, builds the plugins and runs the driver."""
 
-import logging
 import random
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 
@@ -18,6 +18,7 @@ from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked
 from byohpo_core.extensions.progress import Progress
 from byohpo_core.importable import on_path
 from byohpo_core.journal.log import EventLog
+from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.finding import Loaded, PluginSpec, restore
 from byohpo_core.plugins.hooks import StudyPlugins
 from byohpo_core.plugins.options import build
@@ -25,7 +26,6 @@ from byohpo_core.study.events import Event, EventKind
 from byohpo_core.study.fold import Fold, has_ended
 from byohpo_core.study.study import Study
 
-_logger = logging.getLogger("byohpo")
 _NAMED_JOBS = 10
 _STOPPED = "stopped by stop_tuning_job"
 
@@ -183,7 +183,7 @@ class Session:
 
     def _stop_requested(self) -> str | None:
         if self._stop_request.reason is None and self.log.stop_requested():
-            self._stop_request.reason = f"stopped by `byohpo stop {self.log.name}`"
+            self._stop_request.reason = f"stopped by `{shlex.join(['byohpo', 'stop', self.log.name])}`"
         return self._stop_request.reason
 
     def _build(self, manifest: Manifest) -> StudyPlugins:

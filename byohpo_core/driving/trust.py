@@ -7,7 +7,6 @@ to which they agreed with `byohpo trust NAME`. Trust is kept in `$XDG_STATE_HOME
 
 import hashlib
 import json
-import logging
 import os
 import stat
 from collections.abc import Container, Iterator, Mapping
@@ -19,9 +18,9 @@ from byohpo_core.driving.manifest import Manifest
 from byohpo_core.errors import Untrusted, one_line
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.place import command
+from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.finding import PluginSpec, named_by_target
 
-_logger = logging.getLogger("byohpo")
 _here: set[str] = set()
 """The lines of trust of this process, which hold also where no file can be kept."""
 

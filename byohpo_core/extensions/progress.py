@@ -2,10 +2,11 @@
 
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from byohpo_core.errors import one_line
+from byohpo_core.errors import one_line, shown
 from byohpo_core.hookspecs import hookimpl
 from byohpo_core.study.events import Event, EventKind
 from byohpo_core.study.study import Study
@@ -18,13 +19,15 @@ class Progress:
     """Report the progress of one study: finished, running and failed trials, the best result, and the time."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+        self._stream: TextIO | None = stream or sys.stderr  # None if it is closed
         self._bar: Any = None
         self._task: Any = None
         self._failed: int | None = None
 
     def __enter__(self) -> Self:
-        if self._stream.isatty():
+        if self._stream is not None and self._stream.closed:
+            self._stream = None
+        if self._stream is not None and self._stream.isatty():
             self._bar = _bar(self._stream)
             self._bar.start()
             self._task = self._bar.add_task("", total=None, story="")
@@ -34,7 +37,8 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):  # the terminal has gone
+                self._bar.stop()
 
     @hookimpl
     def happened(self, study: Study, event: Event) -> None:
@@ -53,8 +57,8 @@ class Progress:
             self._task,
             total=study.problem.max_jobs,
             completed=study.jobs - len(study.running),
-            description=study.name,
-            story=f"{story}  {_best(study)}",
+            description=self._shown(study.name),
+            story=self._shown(f"{story}  {_best(study)}"),
         )
 
     def _tell(self, study: Study, event: Event) -> None:
@@ -75,8 +79,12 @@ class Progress:
             self._line(f"study {study.name}: {event.body['reason']} after {_duration(study.elapsed_seconds)}")
 
     def _line(self, text: str) -> None:
-        self._stream.write(one_line(text) + "\n")
-        self._stream.flush()
+        if self._stream is not None:
+            self._stream.write(self._shown(one_line(text)) + "\n")
+            self._stream.flush()
+
+    def _shown(self, text: str) -> str:
+        return shown(text, getattr(self._stream, "encoding", None))
 
 
 def _bar(stream: TextIO) -> Any:

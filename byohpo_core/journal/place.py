@@ -54,7 +54,7 @@ def _character(octal: re.Match[str]) -> str:
 
 def command(journal: str, *words: str) -> str:
     """Return a shell command of `byohpo`, with `--journal` unless the journal is the default one."""
-    return " ".join(["byohpo", *words, *([] if is_default(journal) else ["--journal", shlex.quote(journal)])])
+    return shlex.join(["byohpo", *words, *([] if is_default(journal) else ["--journal", journal])])
 
 
 def is_default(journal: str) -> bool:

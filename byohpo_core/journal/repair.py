@@ -1,7 +1,6 @@
 """Restore what is whole in a damaged journal: for each study the events up to the first damaged one."""
 
 import json
-import logging
 import os
 import shutil
 import sqlite3
@@ -23,9 +22,9 @@ from byohpo_core.journal.log import EventLog, StudyRecord, journaled_event
 from byohpo_core.journal.place import beside
 from byohpo_core.journal.sqlite import SqliteJournal
 from byohpo_core.journal.studies import Journal
+from byohpo_core.logger import logger as _logger
 from byohpo_core.study.events import Event
 
-_logger = logging.getLogger("byohpo")
 _CHECKED = """SELECT sequence, kind, version, time, trial, body, checksum
     FROM events WHERE study = ? ORDER BY sequence"""
 _UNCHECKED = _CHECKED.replace("checksum", "NULL")

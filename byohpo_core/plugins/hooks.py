@@ -1,6 +1,5 @@
 """Call the hooks of a study's plugins and check their answers."""
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import pluggy
 
 from byohpo_core.errors import InvalidInput, PluginError, one_line
 from byohpo_core.hookspecs import PROJECT, HookSpecs
+from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.finding import ALGORITHMS, PluginSpec
 from byohpo_core.plugins.options import described
 from byohpo_core.study.events import Event
@@ -16,7 +16,6 @@ from byohpo_core.study.trial import Proposal, Trial
 from byohpo_core.validate import nearest
 
 _HOOKS = ("propose", "observe", "stop", "prune", "happened")
-_logger = logging.getLogger("byohpo")
 
 
 class StudyPlugins:

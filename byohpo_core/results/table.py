@@ -1,20 +1,22 @@
 """A study's results as tables: the columns are named as in SageMaker's tuner analytics."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from byohpo_core.errors import one_line
+from byohpo_core.errors import one_line, shown
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
 Row: TypeAlias = Mapping[str, Any]
 TIMES = ("TrainingStartTime", "TrainingEndTime")
 _DETAILS = {"BillableTimeInSeconds": "billable_seconds", "Cost": "cost", "ModelArtifacts": "model_artifacts"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""With these begins what a spreadsheet takes for a formula; the last four are full-width forms."""
+_IN_CELLS = "\t\r\n"
+"""Not printable, but usual in a quoted cell."""
 _IN_TABLE = ("Trial", "TrainingJobStatus", "FinalObjectiveValue", "TrainingElapsedTimeSeconds", "Reason")
 
 
@@ -63,27 +65,43 @@ def _time(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def as_csv(table: Sequence[Row]) -> str:
-    """Comma-separated values with a header line; None is an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(table[0]) if table else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return text.getvalue()
+def as_csv(table: Sequence[Row], *, raw: bool = False) -> str:
+    """Comma-separated values with a header line; None is an empty cell.
+
+    Unless *raw*, a text that a spreadsheet would compute begins with an apostrophe, and what a terminal would obey is
+    escaped.
+    """
+    lines = [list(table[0]) if table else [], *(row.values() for row in table)]
+    return "".join(",".join(_csv_cell(value, raw=raw) for value in line) + "\n" for line in lines)
+
+
+def _csv_cell(value: Any, *, raw: bool) -> str:
+    if value is None:
+        return ""
+    text = str(value)
+    if isinstance(value, str) and not raw:
+        defused = f"'{text}" if text.startswith(_FORMULA) else text
+        text = "".join(it if it in _IN_CELLS else shown(it) for it in defused)
+    if any(it in text for it in ',"\r\n'):  # `csv` leaves a carriage return, which ends a line, without quotes
+        text = '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def as_json(table: Sequence[Row]) -> str:
-    """A JSON array of objects; NaN and infinity become null."""
+    """A JSON array of objects, in ASCII; NaN and infinity become null."""
     plain = [{name: None if _is_no_number(value) else value for name, value in row.items()} for row in table]
-    return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(plain, indent=2, allow_nan=False)
 
 
 def _is_no_number(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
-def as_table(table: Sequence[Row]) -> str:
-    """Aligned columns for people, one line a row: the outcome and the hyperparameters."""
+def as_table(table: Sequence[Row], *, raw: bool = False) -> str:
+    """Aligned columns for people, one line a row: the outcome and the hyperparameters.
+
+    Unless *raw*, what a terminal would obey is escaped.
+    """
     if not table:
         return "no trials"
     first, *rest = table
@@ -97,8 +115,8 @@ def as_table(table: Sequence[Row]) -> str:
     if any(row["Reason"] for row in table):
         columns.append("Reason")
     cells = [[_cell(row[column]) for column in columns] for row in (first, *rest)]
-    widths = [max(len(column), *(len(line[index]) for line in cells)) for index, column in enumerate(columns)]
-    lines = [columns, *cells]
+    lines = [[it if raw else shown(it) for it in line] for line in [list(map(one_line, columns)), *cells]]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )

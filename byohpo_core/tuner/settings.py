@@ -1,6 +1,5 @@
 """Turn a user's arguments into the parts of a manifest, and check them."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import SystemRandom
@@ -17,11 +16,11 @@ from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.place import MEMORY, command
 from byohpo_core.journal.studies import Journal
+from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study.problem import Objective, Problem
 
-_logger = logging.getLogger("byohpo")
 Extension = str | PluginFactory | tuple[str | PluginFactory, Mapping[str, Any]]
 Choice = tuple[Loaded, Mapping[str, Any]]
 """A plugin and the options that it is to be built with."""

@@ -1,6 +1,5 @@
 """`Tuner`: what a user writes. It takes what SageMaker's `HyperparameterTuner` takes, in the same order."""
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -21,6 +20,7 @@ from byohpo_core.errors import InvalidInput, UnknownStudy
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.studies import Journal
+from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.finding import Loaded, PluginFactory
 from byohpo_core.results.analytics import Analytics, describe
 from byohpo_core.study.naming import check_study_name
@@ -29,7 +29,6 @@ from byohpo_core.tuner import settings
 from byohpo_core.tuner.drop_in import drop_in
 from byohpo_core.tuner.turn import Turn
 
-_logger = logging.getLogger("byohpo")
 _TO_BE_CHOSEN: Any = object()
 
 

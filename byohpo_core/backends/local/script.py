@@ -35,13 +35,17 @@ from byohpo_core.clock import SteadyClock
 from byohpo_core.container import channels
 from byohpo_core.errors import ByohpoError, InvalidInput
 from byohpo_core.journal.place import journal_files
-from byohpo_core.metrics import compile_metrics, default_regex
+from byohpo_core.metrics import compile_metrics, default_regex, end_helper
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 from byohpo_core.validate import frozen_mapping, number, text
 
 _LOOK_SECONDS = 0.05
+_READ_SECONDS = 0.25
+"""How long one look may search logs, so that the driver soon hears of requests to stop."""
+_LAST_READ_SECONDS = 0.5
+"""How long after the end of a job that was to stop its log may still be searched."""
 _NOT_SOURCE = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".venv", "byohpo-jobs")
 
 
@@ -162,6 +166,9 @@ class LocalBackend(Backend):
         self._cpus = max(1, (os.cpu_count() or 1) // self._slots_wanted)
         self._watches: dict[str, Watch] = {}
         """The jobs that run."""
+        self._told_metrics: set[str] = set()
+        self._is_behind = False
+        """Whether the last look left lines of logs unread."""
         self._not_started: dict[str, str] = {}
         self._stopping: set[str] = set()
         self._room = Quota(self.now, "this machine's room for processes and open files")
@@ -199,7 +206,7 @@ class LocalBackend(Backend):
         deadline = time.monotonic() + wait_seconds
         while True:
             updates = self._look(trials)
-            if updates or time.monotonic() >= deadline:
+            if updates or self._is_behind or time.monotonic() >= deadline:
                 return updates
             time.sleep(_LOOK_SECONDS)
 
@@ -214,6 +221,10 @@ class LocalBackend(Backend):
     def withdraw(self) -> None:
         """Give up the jobs that wait for room."""
         self._room.withdraw()
+
+    def close(self) -> None:
+        """End the process that searches logs. Jobs keep running."""
+        end_helper()
 
     def _snapshot(self) -> None:
         """Copy the source once per study, atomically."""
@@ -244,7 +255,9 @@ class LocalBackend(Backend):
         return Job(self._folder, str(trial.job_name))
 
     def _watch(self, trial: Trial) -> Watch:
-        return self._watches.setdefault(str(trial.job_name), Watch(self._job(trial).folder, self._metrics))
+        return self._watches.setdefault(
+            str(trial.job_name), Watch(self._job(trial).folder, self._metrics, self._told_metrics)
+        )
 
     def _write_order(self, trial: Trial) -> None:
         estimator = self._estimator
@@ -312,11 +325,15 @@ class LocalBackend(Backend):
         )
 
     def _look(self, trials: Sequence[Trial]) -> list[Update]:
-        """Check the folder of every running job once."""
+        """Check the folder of every running job once, as far as the time for reading logs suffices."""
         started = [trial for trial in trials if str(trial.job_name) not in self._room]
         given_up = list(self._room.given_up(self._stopping))
         self._room.use(lambda trial: not self._start([trial]), self._watches.__len__, self._slots_wanted)
-        updates = [update for trial in started for update in self._look_at(trial)]
+        deadline = time.monotonic() + _READ_SECONDS
+        self._is_behind = False
+        # A log for which the last look had no time comes first.
+        started.sort(key=lambda trial: self._watch(trial).read_at)
+        updates = [update for trial in started for update in self._look_at(trial, deadline)]
         reported = [update for update in updates if isinstance(update, Reported)]
         ended = [update for update in updates if isinstance(update, Ended)]
         for update in ended:
@@ -330,17 +347,23 @@ class LocalBackend(Backend):
         """Without a folder that is the reason, whatever its supervisor met when it started."""
         return (None if job.is_gone else self._not_started.get(job.name)) or job.missing()
 
-    def _look_at(self, trial: Trial) -> Iterator[Update]:
+    def _look_at(self, trial: Trial, deadline: float) -> Iterator[Update]:
         """Read what is new of a job. It is over when it has no supervisor and nothing of it is alive."""
         job, watch = self._job(trial), self._watch(trial)
-        over = job.is_over()
+        over, stopping = job.is_over(), job.name in self._stopping
         try:
             if (replaced := job.replaced()) is not None:
                 if over:
                     yield Ended(job.name, Outcome.Failed, reason=replaced)
                 return
-            if points := watch.read(ended=over):
-                yield Reported(job.name, points)
+            if not (stopping and watch.has_waited(_LAST_READ_SECONDS, over=over)):
+                if (stopping and not over) or (self._is_behind and time.monotonic() >= deadline):
+                    return
+                if points := watch.read(deadline, ended=over):
+                    yield Reported(job.name, points)
+                self._is_behind |= watch.is_behind
+                if watch.is_behind:
+                    return
             if over and job.status() is not None:
                 yield watch.ended(trial)
             elif over:

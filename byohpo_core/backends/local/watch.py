@@ -1,12 +1,14 @@
 """Read the log of a running job as it grows, and tell how the job ended."""
 
+import io
 import json
 import os
 import re
 import signal
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from byohpo_core.backends.local.supervisor import CONTAINER, EXIT, LOG
 from byohpo_core.backendspecs import Ended, Outcome
@@ -15,26 +17,53 @@ from byohpo_core.metrics import MetricScanner
 from byohpo_core.study.trial import Trial
 
 _TAIL_BYTES = 4096
+_READ_BYTES = 65536
 
 
 class Watch:
     """Follow one running job through the files in its folder."""
 
-    def __init__(self, folder: Path, metrics: Mapping[str, re.Pattern[str]]) -> None:
+    def __init__(self, folder: Path, metrics: Mapping[str, re.Pattern[str]], told: set[str]) -> None:
         self.folder = folder
-        self._scanner = MetricScanner(metrics)
+        self.read_at = 0.0
+        """When the log was last read."""
+        self.is_behind = False
+        """Whether the last read found no time for all of the log."""
+        self._scanner = MetricScanner(metrics, folder.name, told)
         self._position = 0
+        self._over_at: float | None = None
+        """When the job was first seen to be over."""
 
-    def read(self, *, ended: bool) -> Mapping[str, tuple[int, Sequence[float]]]:
-        """Return the new points in the log."""
+    def has_waited(self, seconds: float, *, over: bool) -> bool:
+        """Whether the job is *over*, and has been seen to be for longer than this."""
+        if over and self._over_at is None:
+            self._over_at = time.monotonic()
+        return self._over_at is not None and time.monotonic() > self._over_at + seconds
+
+    def read(self, deadline: float, *, ended: bool) -> Mapping[str, tuple[int, list[float]]]:
+        """Return the new points that are found in the log until the *deadline*."""
+        points: dict[str, tuple[int, list[float]]] = {}
+        with self._log() as log:
+            log.seek(self._position)
+            self.is_behind = True
+            while self.is_behind:
+                content = b"" if self._scanner.is_behind else log.read(_READ_BYTES)
+                at_end = not (content or self._scanner.is_behind)
+                self._position += len(content)
+                found = self._scanner.feed(content, ended=ended and at_end, seconds=deadline - time.monotonic())
+                for name, (start, values) in found.items():
+                    points.setdefault(name, (start, []))[1].extend(values)
+                self.is_behind = self._scanner.is_behind or not at_end
+                if time.monotonic() >= deadline:
+                    break
+        self.read_at = time.monotonic()
+        return points
+
+    def _log(self) -> IO[bytes]:
         try:
-            with (self.folder / LOG).open("rb") as log:
-                log.seek(self._position)
-                content = log.read()
+            return (self.folder / LOG).open("rb")
         except FileNotFoundError:
-            content = b""
-        self._position += len(content)
-        return self._scanner.feed(content, ended=ended)
+            return io.BytesIO()
 
     def ended(self, trial: Trial) -> Ended:
         """The end of a job that has an exit status."""
@@ -65,7 +94,8 @@ class Watch:
             return Outcome.Interrupted, status["interruption"]
         if code == 0:
             tail = self._tail()
-            return Outcome.Completed, f"its log ends with: {tail[-1]}" if tail else "its log is empty"
+            told = f"its log ends with: {tail[-1]}" if tail else "its log is empty"
+            return Outcome.Completed, "; ".join(filter(None, (self._scanner.trouble, told)))
         if "failure" in status:
             return Outcome.Failed, status["failure"]
         return Outcome.Failed, self._failure(trial, code)
@@ -74,7 +104,7 @@ class Watch:
         told = Layout(self.folder / CONTAINER).failure()
         if told is not None:
             return told
-        ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        ended = f"killed by {_signal(-code)}" if code < 0 else f"exit code {code}"
         tail = self._tail()
         reason = f"{ended}: {tail[-1]}" if tail else ended
         negative = [name for name, value in trial.hyperparameters.items() if str(value).startswith("-")]
@@ -87,7 +117,7 @@ class Watch:
         try:
             with (self.folder / LOG).open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
-                lines = log.read().decode("utf-8", errors="replace").splitlines()
+                lines = log.read(_TAIL_BYTES).decode("utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return []
         return [line.strip() for line in lines if line.strip()]
@@ -98,3 +128,11 @@ class Watch:
         if model.is_dir() and any(model.iterdir()):
             details["model_artifacts"] = str(model)
         return details
+
+
+def _signal(number: int) -> str:
+    """The name of a signal; real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -3,7 +3,6 @@
 Only this module imports boto3. It turns off boto3's own retries, which would ignore the clock and the rate limit.
 """
 
-import logging
 import random
 import secrets
 import threading
@@ -13,8 +12,8 @@ from typing import Any, Protocol
 from byohpo_core.backends.sagemaker.answers import Garbled, listen
 from byohpo_core.clock import SteadyClock
 from byohpo_core.errors import ByohpoError, InvalidInput, one_line
+from byohpo_core.logger import logger as _logger
 
-_logger = logging.getLogger("byohpo")
 SEARCHES_PER_SECOND = 2
 """The rate limit of Search and ListTrainingJobs, not adjustable (github.com/aws/deepracer-on-aws, issue 87)."""
 ATTEMPTS_UNTIL_TOLD = 10

@@ -1,6 +1,5 @@
 """Create the training jobs of one study exactly once, adopt them after a crash, poll and stop them."""
 
-import logging
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,10 +16,11 @@ from byohpo_core.backends.sagemaker.watching import Watching
 from byohpo_core.backendspecs import Backend, Update
 from byohpo_core.clock import SteadyClock
 from byohpo_core.errors import ByohpoError
+from byohpo_core.logger import logger as _logger
+from byohpo_core.metrics import end_helper
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
-_logger = logging.getLogger("byohpo")
 LONGEST_INTERVAL = 30.0
 _CREATORS = 8
 _ABSENT = ("ValidationException", "ResourceNotFound")
@@ -115,6 +115,7 @@ class SageMakerBackend(Backend):
         """Cancel the calls that still wait. Jobs keep running without a driver."""
         self._aws.close()
         self._pool.shutdown()
+        end_helper()
 
     def _look_soon(self) -> None:
         self._look_at = min(self._look_at, self.now() + self._shortest_interval)
@@ -134,6 +135,8 @@ class SageMakerBackend(Backend):
         quiet = self.now() - self._changed_at
         interval = max(self._shortest_interval, min(LONGEST_INTERVAL, quiet / 10))
         self._look_at = self.now() + interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+        if self._watching.is_behind:
+            self._look_soon()
         return [*updates, *reported, *ended]
 
     def _create(self, trials: Iterable[Trial]) -> list[tuple[Trial, bool]]:

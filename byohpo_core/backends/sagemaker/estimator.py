@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from byohpo_core.backendspecs import Estimator, JobSettings, checked_arguments
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.studies import Journal
+from byohpo_core.logger import logger as _logger
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
@@ -30,8 +30,6 @@ from byohpo_core.validate import amount, items, mapping, text
 if TYPE_CHECKING:
     from byohpo_core.backends.sagemaker.backend import SageMakerBackend
     from byohpo_core.backends.sagemaker.mirror import Mirror
-
-_logger = logging.getLogger("byohpo")
 
 
 def _prices(given: Any) -> Mapping[str, float]:

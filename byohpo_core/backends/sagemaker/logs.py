@@ -1,6 +1,6 @@
 """Read the logs of training jobs from CloudWatch, with one call for all jobs of a study."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from byohpo_core.backends.sagemaker.aws import Aws, Refused
@@ -10,9 +10,9 @@ OVERLAP_SECONDS = 120.0
 """How long after a newer event an older one may still appear."""
 
 
-def job_lines(aws: Aws, job_name: str) -> Iterator[str]:
+def job_lines(aws: Aws, job_name: str) -> Iterator[bytes]:
     """All lines that one job has printed, oldest first."""
-    return (str(event["message"]) for event in _events(aws, f"{job_name}/", 0.0))
+    return (_line(event) for event in _events(aws, f"{job_name}/", 0.0))
 
 
 def place(job_name: str) -> str:
@@ -30,7 +30,7 @@ class LogReader:
         self._seen: dict[str, float] = {}
         """The times of the most recent events, by event id."""
 
-    def read(self) -> Iterator[tuple[str, str]]:
+    def read(self) -> Iterator[tuple[str, bytes]]:
         """New pairs (job name, line)."""
         since = self._newest - OVERLAP_SECONDS
         for event in _events(self._aws, self._prefix, since):
@@ -38,9 +38,14 @@ class LogReader:
             self._newest = max(self._newest, time)
             if event["eventId"] not in self._seen:
                 self._seen[event["eventId"]] = time
-                yield event["logStreamName"].partition("/")[0], event["message"]
+                yield event["logStreamName"].partition("/")[0], _line(event)
         oldest = self._newest - OVERLAP_SECONDS
         self._seen = {event: time for event, time in self._seen.items() if time >= oldest}
+
+
+def _line(event: Mapping[str, Any]) -> bytes:
+    """What was printed, in the form of a local log."""
+    return f"{event['message']}\n".encode(errors="replace")
 
 
 def _events(aws: Aws, prefix: str, since: float) -> Iterator[dict[str, Any]]:

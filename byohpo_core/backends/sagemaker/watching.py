@@ -1,5 +1,6 @@
 """Follow running jobs through SageMaker's index, job descriptions and logs, and tell how each job ended."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ UNSEEN_SECONDS = 120.0
 """After this long without news of a job, Search is asked for it by name, and DescribeTrainingJob if it is not there."""
 LOG_SECONDS = 60.0
 """How long after a job's end its log may still be incomplete."""
+READ_SECONDS = 1.0
+"""How long one look may search logs, so that the driver soon hears of requests to stop."""
 _INFRASTRUCTURE = ("CapacityError", "InternalServerError")
 _OVER = frozenset({"Completed", "Failed", "Stopped"})
 
@@ -41,6 +44,10 @@ class Watch:
     """When SageMaker first said that it does not exist."""
     judged_at: float | None = None
     """When its log is complete and can be read, if the ended job's description lacks an objective."""
+    log: tuple[MetricScanner, Iterator[bytes]] | None = None
+    """That log while it is read."""
+    read_at: float = 0.0
+    """When the job's curve was last read."""
 
 
 class Watching:
@@ -67,8 +74,11 @@ class Watching:
         self._curves = curves and bool(self._metrics)
         self._log = logs.LogReader(aws, f"{study.id}-")
         self._scanners: dict[str, MetricScanner] = {}
-        self._printed: dict[str, list[str]] = {}
+        self._printed: dict[str, list[bytes]] = {}
         """Lines of jobs that no poll has asked about yet, by job name."""
+        self._told_metrics: set[str] = set()
+        self.is_behind = False
+        """Whether the last look left lines of logs unread."""
         self._watches: dict[str, Watch] = {}
         self._newest = 0.0
         """The latest change that a Search has returned."""
@@ -112,7 +122,9 @@ class Watching:
         self.search(self._newest - INDEX_LAG_SECONDS if self._newest else None)
         self._search_unseen(trials)
         self._describe_absent(trials)
-        return [*self._reports(trials)] if self._curves else [], [*self._ended(trials)]
+        deadline = time.monotonic() + READ_SECONDS
+        self.is_behind = False
+        return [*self._reports(trials, deadline)] if self._curves else [], [*self._ended(trials, deadline)]
 
     def _search_unseen(self, trials: Sequence[Trial]) -> None:
         """Search the index for jobs that have not changed for a long time, whether they are still there."""
@@ -141,18 +153,24 @@ class Watching:
                     "BillableTimeInSeconds": longest_billed(self._template.request),
                 }
 
-    def _reports(self, trials: Sequence[Trial]) -> Iterator[Reported]:
+    def _reports(self, trials: Sequence[Trial], deadline: float) -> Iterator[Reported]:
         """New points of the curves of these running trials."""
         for name, line in self._log.read():
             if name in self._watches:
                 self._printed.setdefault(name, []).append(line)
-        asked = {trial.job_name for trial in trials}
-        for name in [name for name in self._printed if name in asked]:
-            scanner = self._scanners.setdefault(name, MetricScanner(self._metrics))
-            if points := scanner.feed("".join(f"{line}\n" for line in self._printed.pop(name)).encode()):
+        asked = [str(trial.job_name) for trial in trials if trial.job_name in self._watches]
+        # A log for which the last look had no time comes first.
+        for name in sorted(asked, key=lambda name: self._watches[name].read_at):
+            if self.is_behind and time.monotonic() >= deadline:
+                return
+            scanner = self._scanners.setdefault(name, self._scanner(name))
+            printed = b"".join(self._printed.pop(name, ()))
+            if points := scanner.feed(printed, seconds=deadline - time.monotonic()):
                 yield Reported(name, points)
+            self.is_behind |= scanner.is_behind
+            self._watches[name].read_at = time.monotonic()
 
-    def _ended(self, trials: Sequence[Trial]) -> Iterator[Ended]:
+    def _ended(self, trials: Sequence[Trial], deadline: float) -> Iterator[Ended]:
         """The ends of jobs that are over and whose results are known."""
         for trial in trials:
             name = str(trial.job_name)
@@ -167,8 +185,14 @@ class Watching:
                     watch.judged_at = self._now() + LOG_SECONDS
                 if self._now() < watch.judged_at:
                     continue
-                metrics = {**self._from_log(name), **metrics}
-                reason = f"nor does its log tell it: {logs.place(name)}"
+                watch.log = watch.log or (self._scanner(name), logs.job_lines(self._aws, name))
+                scanner, lines = watch.log
+                if (self.is_behind and time.monotonic() >= deadline) or not _is_read(scanner, lines, deadline):
+                    self.is_behind = True
+                    continue
+                metrics = {**scanner.final, **metrics}
+                told = f"nor does its log tell it: {logs.place(name)}"
+                reason = "; ".join(filter(None, (scanner.trouble, told)))
             yield Ended(
                 name,
                 outcome,
@@ -181,10 +205,8 @@ class Watching:
             del self._watches[name]
             self._scanners.pop(name, None)
 
-    def _from_log(self, name: str) -> dict[str, float]:
-        scanner = MetricScanner(self._metrics)
-        scanner.feed("".join(f"{line}\n" for line in logs.job_lines(self._aws, name)).encode())
-        return scanner.final
+    def _scanner(self, name: str) -> MetricScanner:
+        return MetricScanner(self._metrics, name, self._told_metrics)
 
     def _details(self, name: str, job: Mapping[str, Any]) -> dict[str, Any]:
         details: dict[str, Any] = {"log": logs.place(name), "billable_seconds": billable_seconds(job)}
@@ -213,6 +235,17 @@ def outcome_of(job: Mapping[str, Any]) -> tuple[Outcome, str | None]:
 
 def _final_metrics(job: Mapping[str, Any]) -> dict[str, float]:
     return {metric["MetricName"]: as_float32(metric["Value"]) for metric in job.get("FinalMetricDataList") or ()}
+
+
+def _is_read(scanner: MetricScanner, lines: Iterator[bytes], deadline: float) -> bool:
+    """Search lines until the *deadline*; True once all are searched."""
+    while True:
+        line = None if scanner.is_behind else next(lines, b"")
+        scanner.feed(line or b"", seconds=deadline - time.monotonic())
+        if line == b"":
+            return True
+        if time.monotonic() >= deadline:
+            return False
 
 
 def _time(job: Mapping[str, Any], name: str) -> float | None:

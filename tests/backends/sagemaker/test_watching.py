@@ -111,6 +111,16 @@ def test_a_metric_that_is_nowhere_fails_the_trial(make_account):
     assert f"CloudWatch /aws/sagemaker/TrainingJobs {trial.job_name}/" in trial.reason
 
 
+def test_a_metric_whose_regex_is_too_slow_fails_the_trial(make_account):
+    """It is given up by the service, here the emulator, and by the driver that reads the log after it."""
+    account = make_account(job=lambda request: SimulatedJob(60, [{"loss": 1.0, "a" * 40: 0.0}] * 3))
+    definitions = [{"Name": "loss", "Regex": r"(?:a+)+b|loss=(.*?);"}]
+    tuner = account.tuner(max_jobs=1, max_parallel_jobs=1, metric_definitions=definitions)
+    (trial,) = tuner.fit(job_name="study").trials
+    assert trial.status is TrialStatus.Failed
+    assert "the job did not report 'loss'; the regex of 'loss' took over a second on line 1, 2, 3" in trial.reason
+
+
 def test_a_failing_script_is_a_failed_trial(make_account):
     """The trial has the service's reason, and is not tried again."""
     account = make_account(job=lambda request: SimulatedJob(60, {"loss": 1.0}, failure="diverged"))

@@ -8,12 +8,12 @@ and the paths in SDK v3's driver are changed to it.
 
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from byohpo_core.metrics import MetricScanner
+from byohpo_core.metrics import MetricScanner, TooSlow, spans
 from byohpo_sagemaker_emulator.aws import Storage
 from byohpo_sagemaker_emulator.book import Book
 from byohpo_sagemaker_emulator.command import command_of, variables_of
@@ -81,7 +81,7 @@ class _Run:
         self.job = job
         self._folder = folder
         self._patterns = metric_patterns(job.request)
-        self._scanner = MetricScanner(self._patterns)
+        self._scanner = MetricScanner(self._patterns, job.name)
         self._times: dict[str, float] = {}
 
     def run(self) -> None:
@@ -129,13 +129,20 @@ class _Run:
         """Log a line that the container has printed, and read metrics from it."""
         text = line.decode("utf-8", errors="replace").rstrip("\r\n")
         if "nan" in self.job.faults:
-            for pattern in self._patterns.values():
-                text = pattern.sub(lambda match: match[0].replace(match[1], "nan"), text)
+            text = self._without_numbers(text)
+        found = self._scanner.feed(f"{text}\n".encode())  # may take a second
         with self.book.lock:
             now = self.now()
             self.book.log(self.job, stream, now, text)
-            for name in self._scanner.feed(f"{text}\n".encode()):
-                self._times[name] = now
+            self._times |= dict.fromkeys(found, now)
+
+    def _without_numbers(self, text: str) -> str:
+        """The line with `nan` in the place of each metric."""
+        for pattern in self._patterns.values():
+            with suppress(TooSlow):
+                for start, end in reversed(spans(pattern, text)):
+                    text = f"{text[:start]}nan{text[end:]}" if start >= 0 else text
+        return text
 
     def _end_stopped(self, container: "_Container") -> None:
         if "slow_stop" in self.job.faults:

@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Event, Thread
+from typing import IO, cast
 
 from byohpo_sagemaker_emulator import keeper
 from byohpo_sagemaker_emulator.errors import JobError
 
 _LOOK_SECONDS = 0.05
 _SAVE_SECONDS = 0.5
+_EVENT_BYTES = 256 * 1024
+"""The size of the largest log event; a longer line becomes several."""
 
 
 class Process:
@@ -100,6 +103,7 @@ class Process:
                 self._process.stdin.close()
 
     def _read(self) -> None:
-        for line in self._process.stdout or ():
+        output = cast("IO[bytes]", self._process.stdout)
+        while line := output.readline(_EVENT_BYTES):
             self.last_line = line.decode("utf-8", errors="replace").strip() or self.last_line
             self._hear(line)

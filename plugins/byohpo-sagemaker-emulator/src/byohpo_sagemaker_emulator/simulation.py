@@ -88,7 +88,7 @@ class _Run:
         self.course = course
         self._book = book
         curve = [course.metrics] if isinstance(course.metrics, Mapping) else course.metrics
-        self._scanner = MetricScanner(metric_patterns(job.request) or _by_name(curve))
+        self._scanner = MetricScanner(metric_patterns(job.request) or _by_name(curve), job.name)
         self._curve = curve
         self._times: dict[str, float] = {}
 

@@ -1,8 +1,8 @@
-"""Find metrics in a job's log with regular expressions, and round them to the precision that SageMaker keeps."""
+"""Which regular expression finds which metric, and the precision that SageMaker keeps."""
 
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from byohpo_core.errors import InvalidInput
 
@@ -47,37 +47,3 @@ def as_float32(value: float) -> float:
     except OverflowError:
         return float("inf") if value > 0 else float("-inf")
     return rounded
-
-
-class MetricScanner:
-    """Find metrics in a log as it grows. Every match is a point; the last one is the final value."""
-
-    def __init__(self, metrics: Mapping[str, re.Pattern[str]]) -> None:
-        self._metrics = metrics
-        self._rest = b""
-        self.counts = dict.fromkeys(metrics, 0)
-        self.final: dict[str, float] = {}
-
-    def feed(self, log: bytes, *, ended: bool = False) -> dict[str, tuple[int, list[float]]]:
-        """Return new points by metric: (index of the first, values).
-
-        An incomplete last line is kept until the rest of it arrives or the log has *ended*.
-        """
-        lines = (self._rest + log).split(b"\n")
-        self._rest = b"" if ended else lines.pop()
-        points: dict[str, tuple[int, list[float]]] = {}
-        for line in lines:
-            text = line.decode("utf-8", errors="replace")
-            for name, pattern in self._metrics.items():
-                for match in pattern.finditer(text):
-                    self._add(name, match.group(1), points)
-        return points
-
-    def _add(self, name: str, captured: str | None, points: dict[str, tuple[int, list[float]]]) -> None:
-        try:
-            value = as_float32(float(captured or ""))
-        except ValueError:
-            return
-        points.setdefault(name, (self.counts[name], []))[1].append(value)
-        self.counts[name] += 1
-        self.final[name] = value
