@@ -63,6 +63,8 @@ class SqliteJournal(Journal):
         return [str(name) for (name,) in self.database.rows("SELECT name FROM studies ORDER BY name")]
 
     def look_up(self, name: str) -> EventLog | None:
+        if not _is_text(name):
+            return None
         rows = [*self.database.rows(f"{_STUDIES} WHERE name = ?1 OR id = ?1 ORDER BY name = ?1 DESC LIMIT 1", (name,))]
         if not rows:
             self._check()
@@ -95,6 +97,15 @@ class SqliteJournal(Journal):
             lost = [*self.database.rows("SELECT study FROM heads WHERE study NOT IN (SELECT id FROM studies)")]
             if lost:
                 raise self.database.damaged(f"study {lost[0][0]!r} is missing")
+
+
+def _is_text(name: str) -> bool:
+    """False if no journal can have this name: part of it is no character, as in an argument in another encoding."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class SqliteLog(EventLog):

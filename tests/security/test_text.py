@@ -262,6 +262,7 @@ def test_studies_shows_the_names_of_any_journal_and_quotes_them_for_a_shell(fold
     with closing(sqlite3.connect("byohpo.db")) as connection:
         connection.execute("DELETE FROM events WHERE sequence > 5")
         connection.commit()
+    studies.rechain("byohpo.db")
     told = byohpo("studies").stdout
     assert is_shown(told)
     assert r"`byohpo resume 'x; rm -rf ~ \x1b[31m\u202e'`" in told

@@ -103,6 +103,7 @@ def test_nothing_that_a_foreign_journal_names_runs_before_its_user_agrees(case, 
         assert byohpo(*words).returncode == 0
     assert byohpo("stop", "s").returncode == 0
     assert not mark.exists()
+    assert not [*own_folder.glob("**/code")]
 
 
 @pytest.mark.parametrize("how", ["command", "argument", "variable"])

@@ -66,3 +66,8 @@ def make_private(folder: Path) -> None:
         for path in (Path(place, name) for name in names):
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode & 0o700 | 0o600)
+
+
+def local_path(place: str) -> Path:
+    """The absolute path of a channel that is a folder or file on this machine."""
+    return Path(place.removeprefix("file://")).absolute()

@@ -296,7 +296,7 @@ def test_a_supervisor_that_cannot_be_started_costs_an_attempt(monkeypatch):
             raise BlockingIOError(11, "Resource temporarily unavailable")
         return popen(*arguments, **options)
 
-    monkeypatch.setattr("byohpo_core.backends.local.script.subprocess.Popen", no_room_at_first)
+    monkeypatch.setattr("byohpo_core.backends.local.backend.subprocess.Popen", no_room_at_first)
     study = tune(max_jobs=1, max_parallel_jobs=1)
     assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 1)]
 
@@ -319,7 +319,7 @@ def test_a_reboot_is_no_result(farewell):
 def test_a_job_that_was_ordered_but_not_started_is_not_started_to_be_stopped(monkeypatch):
     """Its driver died in between."""
     with monkeypatch.context() as patch:
-        patch.setattr("byohpo_core.backends.local.script.LocalBackend.launch", lambda *_: 1 / 0)
+        patch.setattr("byohpo_core.backends.local.backend.LocalBackend.launch", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             tune("open('started', 'w'); print('loss=1')")
     attached = Tuner.attach("s", journal="studies.db", progress=False)

@@ -290,7 +290,7 @@ def test_a_job_without_room_waits_for_another_to_end(error, monkeypatch, caplog)
         wait_for(lambda: process.poll() is not None)
         return process
 
-    monkeypatch.setattr("byohpo_core.backends.local.script.subprocess.Popen", one_by_one)
+    monkeypatch.setattr("byohpo_core.backends.local.backend.subprocess.Popen", one_by_one)
     with caplog.at_level(logging.WARNING, "byohpo"):
         study = tune("import time; time.sleep(1); print('loss=1')", max_jobs=6, max_parallel_jobs=5)
     assert fates(study) == [("Completed", 0)] * 6
@@ -345,7 +345,7 @@ def test_a_stopped_study_gives_up_the_jobs_that_wait_for_room(monkeypatch):
         started.append(command)
         return popen(command, **options)
 
-    monkeypatch.setattr("byohpo_core.backends.local.script.subprocess.Popen", room_for_one)
+    monkeypatch.setattr("byohpo_core.backends.local.backend.subprocess.Popen", room_for_one)
     study = tune("import time; time.sleep(600)", max_jobs=3, max_parallel_jobs=3, max_runtime_in_seconds=0.5)
     assert [str(trial.status) for trial in study.trials] == ["Pruned"] * 3
     assert len(list(Path("byohpo-jobs").glob("*/*/claim"))) == 1
@@ -363,7 +363,7 @@ def test_a_supervisor_that_was_killed_before_it_claimed_leaves_nobody(monkeypatc
         started.append(command)
         return process
 
-    monkeypatch.setattr("byohpo_core.backends.local.script.subprocess.Popen", killed_at_first)
+    monkeypatch.setattr("byohpo_core.backends.local.backend.subprocess.Popen", killed_at_first)
     study = tune(ONE_AT_A_TIME, "time.sleep(0.3); print('loss=1')")
     assert [str(trial.status) for trial in study.trials] == ["Completed"]
     assert "two at once" not in told()
