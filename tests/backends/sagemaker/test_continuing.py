@@ -101,7 +101,7 @@ def test_a_driver_that_dies_as_it_copies_is_followed_by_one_that_copies_no_more_
     call = Aws.call
     children = set()
 
-    def dying(self, service, operation, **parameters):
+    def dying(self, service, operation, *before, **parameters):
         name = "".join(word.title() for word in operation.split("_"))
         continued = "/continued/" in parameters.get("Key", "") or name == "CopyObject"
         child = parameters.get("TrainingJobName", "").endswith("-1-0") and operation == "create_training_job"
@@ -109,9 +109,9 @@ def test_a_driver_that_dies_as_it_copies_is_followed_by_one_that_copies_no_more_
         if reached and not children:
             children.add(moment)
             if moment in ("after", "CopyObject"):
-                call(self, service, operation, **parameters)
+                call(self, service, operation, *before, **parameters)
             raise Leave
-        return call(self, service, operation, **parameters)
+        return call(self, service, operation, *before, **parameters)
 
     monkeypatch.setattr(Aws, "call", dying)
     with pytest.raises(Leave):

@@ -157,9 +157,9 @@ def calls(monkeypatch):
     """Pairs (operation, parameters) of all calls."""
     found, call = [], Aws.call
 
-    def recording(self, service, operation, **parameters):
+    def recording(self, service, operation, *before, **parameters):
         found.append((operation, parameters))
-        return call(self, service, operation, **parameters)
+        return call(self, service, operation, *before, **parameters)
 
     monkeypatch.setattr(Aws, "call", recording)
     return found

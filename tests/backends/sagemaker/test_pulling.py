@@ -108,10 +108,10 @@ def test_a_bucket_must_be_this_account_s_own(monkeypatch):
     """Every read says whose bucket it expects."""
     call, owners = Aws.call, []
 
-    def noting(aws, service, operation, **parameters):
+    def noting(aws, service, operation, *before, **parameters):
         if service == "s3":
             owners.append(parameters.get("ExpectedBucketOwner"))
-        return call(aws, service, operation, **parameters)
+        return call(aws, service, operation, *before, **parameters)
 
     monkeypatch.setattr(Aws, "call", noting)
     Tuner.attach("study", journal="here.db", mirror="s3://bucket/out")
