@@ -123,6 +123,7 @@ def security(session: nox.Session) -> None:
     """Try hostile journals, mirrors, logs and callers: what docs/security.md promises."""
     install(session, *TEST_TOOLS)
     places = ["tests/security", "tests/backends/sagemaker/test_pulling.py"]
+    places += [str(path) for path in sorted(Path("plugins/byohpo-sagemaker-emulator/tests").glob("test_security_*.py"))]
     run_tests(session, "--timeout=300", "--numprocesses=auto", *places, *session.posargs)
 
 
