@@ -238,7 +238,7 @@ class LocalBackend(Backend):
 
     def _why_it_died(self, job: Job) -> str:
         """Without a folder that is the reason, whatever its supervisor met when it started."""
-        return (None if job.is_gone else self._not_started.get(job.name)) or job.missing()
+        return (self._not_started.get(job.name) if job.folder.is_dir() else None) or job.missing()
 
     def _look_at(self, trial: Trial, deadline: float) -> Iterator[Update]:
         """Read what is new of a job. It is over when it has no supervisor and nothing of it is alive."""
