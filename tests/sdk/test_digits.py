@@ -6,6 +6,7 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
+import boto3
 import pytest
 
 from byohpo_core import Tuner
@@ -23,6 +24,7 @@ def emulator(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
     shutil.copy(ROOT / "docs" / "examples" / "digits" / "train.py", tmp_path / "digits")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # the SDK's, which may remember the keys of another emulator
     with Emulator(folder=tmp_path / "emulator") as emulator:
         for name, value in {**emulator.environment, "BYOHPO_JOURNAL": "studies.db"}.items():
             monkeypatch.setenv(name, value)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from byohpo_sagemaker_emulator import folders, mounts
+from byohpo_sagemaker_emulator.process import Process
 
 TELL = """
 import json, os, pathlib
@@ -318,3 +320,30 @@ def test_a_job_cannot_be_started_is_told(desk, place):
     job = desk.wait("job")
     assert job["FailureReason"].endswith("exit code: 127")
     assert "no-such-program" in desk.lines("job/")[0]
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["alone", "copied"])
+def test_a_process_is_ended_although_its_pipe_is_held_elsewhere(held):
+    """A fork of the emulator's process has a copy of the pipe, so its end alone would not be noticed."""
+    process = Process(["sleep", "600"], None, {"PATH": os.environ["PATH"]}, lambda _: None)
+    copies = [os.dup(process._process.stdin.fileno())] if held else []
+    closing = threading.Event()
+    closing.set()
+    assert process.watch(lambda _: None, lambda: None, closing, 600) == "ended"
+    assert process.code == 128 + signal.SIGKILL
+    for copy in copies:
+        os.close(copy)
+
+
+def test_a_job_that_kills_its_keeper_dies(desk, tmp_path, place):
+    """It fails as any job that is killed, and the emulator goes on."""
+    pids = tmp_path / "pids"
+    script = f"""
+        import os, pathlib, signal, time
+        pathlib.Path({str(pids)!r}).write_text(str(os.getpid()))
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+    """
+    desk.create("job", HyperParameters=desk.script(textwrap.dedent(script)))
+    assert desk.wait("job")["FailureReason"].endswith("exit code: 137")
+    assert not alive(int(pids.read_text()))

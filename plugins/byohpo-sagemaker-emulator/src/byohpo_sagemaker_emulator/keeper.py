@@ -1,8 +1,8 @@
 """The parent of a job's process, which ends all that the job has started when the job or the emulator ends.
 
 It is a program of its own, `keeper.py COMMAND ...`, because the emulator may be killed. Its standard input is a pipe
-from the emulator: each byte is the number of a signal for the job's process group, and the end of the pipe ends the
-job. It exits as the command does, with 128 plus the signal's number if a signal ended it.
+from the emulator: each byte is the number of a signal for the job's process group, and SIGKILL or the end of the pipe
+ends all that the job has started. It exits as the command does, with 128 plus the signal's number if a signal ended it.
 """
 
 import ctypes
@@ -39,7 +39,7 @@ def main(command: list[str]) -> int:
         code = _reap(job)
         if code is None and 0 in ready:
             orders = os.read(0, 16)
-            if not orders:
+            if not orders or signal.SIGKILL in orders:
                 break
             for number in orders:
                 _signal(-job, number)

@@ -1,6 +1,7 @@
 """The process of one container, and all that it starts."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ _LOOK_SECONDS = 0.05
 _SAVE_SECONDS = 0.5
 _EVENT_BYTES = 256 * 1024
 """The size of the largest log event; a longer line becomes several."""
+_DRAIN_SECONDS = 10.0
 
 
 class Process:
@@ -62,10 +64,11 @@ class Process:
         is called every half second.
         """
         ending = self._wait(why_end, save, closing, grace_seconds)
-        self._end()
-        self._reader.join()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._reader.join(_DRAIN_SECONDS)
+        for pipe in (self._process.stdin, self._process.stdout):
+            # A job that has killed its keeper may leave something behind that holds the output open.
+            if pipe is not None and not self._reader.is_alive():
+                pipe.close()
         return ending
 
     def _wait(
@@ -81,26 +84,19 @@ class Process:
             else:
                 return ending
             if closing.is_set() or now > deadline:
-                self._end()
+                self._tell(signal.SIGKILL)
             elif ending == "ended" and (why := why_end(now - began)):
                 ending, deadline = why, now + grace_seconds
-                self._ask_to_end()
+                self._tell(signal.SIGTERM)
             if now - saved > _SAVE_SECONDS:
                 save()
                 saved = now
 
-    def _ask_to_end(self) -> None:
-        """Send SIGTERM to the command's process group."""
+    def _tell(self, number: signal.Signals) -> None:
+        """Send a signal to the command's process group; SIGKILL ends all that it has started, too."""
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):  # it has just ended
-                self._process.stdin.write(bytes([signal.SIGTERM]))
-                self._process.stdin.flush()
-
-    def _end(self) -> None:
-        """Kill the command and all that it has started."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
+                os.write(self._process.stdin.fileno(), bytes([number]))
 
     def _read(self) -> None:
         output = cast("IO[bytes]", self._process.stdout)
