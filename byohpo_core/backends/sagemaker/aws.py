@@ -6,7 +6,7 @@ Only this module imports boto3. It turns off boto3's own retries, which would ig
 import random
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from byohpo_core.backends.sagemaker.answers import Garbled, listen
@@ -137,6 +137,16 @@ class Aws:
                     self._renewals += self._told_of_credentials
                     self._told_of_credentials = False
                 return answer
+
+    def listed(self, **request: Any) -> Iterator[Mapping[str, Any]]:
+        """The answers of S3's ListObjectsV2, page by page."""
+        token: dict[str, str] = {}
+        while True:
+            page = self.call("s3", "list_objects_v2", **request, **token)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def account(self) -> str:
         """The number of the caller's account."""

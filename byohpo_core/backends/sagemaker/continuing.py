@@ -64,13 +64,8 @@ class Continuing:
     def _objects(self, uri: str) -> Iterator[tuple[str, int]]:
         """The keys and sizes of the objects whose URIs begin with *uri*."""
         bucket, prefix = bucket_and_key(uri)
-        token: dict[str, str] = {}
-        while True:
-            page = self._aws.call("s3", "list_objects_v2", Bucket=bucket, Prefix=prefix, **token)
+        for page in self._aws.listed(Bucket=bucket, Prefix=prefix):
             yield from ((it["Key"], it["Size"]) for it in page.get("Contents", ()))
-            if not page.get("IsTruncated"):
-                return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _copy(self, source: dict[str, str], size: int, bucket: str, key: str) -> None:
         target: dict[str, Any] = {"Bucket": bucket, "Key": key}

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from byohpo_core.backends.sagemaker.aws import Aws, Refused
+from byohpo_core.backends.sagemaker.request import bucket_and_key
 from byohpo_core.errors import JournalDamaged, StudyBusy
 from byohpo_core.journal.chain import Head, stored, to_json
 from byohpo_core.journal.log import EventLog, StudyRecord, journaled_event
@@ -51,7 +52,7 @@ class Mirror:
         self._aws = aws
         self._owned = {} if owner is None else {"ExpectedBucketOwner": owner}
         """The account that must own the bucket, for reading."""
-        self._bucket, prefix = _place(output_path)
+        self._bucket, prefix = bucket_and_key(output_path.rstrip("/"))
         self._prefix = f"{prefix}/byohpo/{study_id}".lstrip("/")
         self._study_id = study_id
         self._token = aws.token
@@ -136,15 +137,9 @@ class Mirror:
         request = {"Bucket": self._bucket, "Prefix": f"{self._prefix}/events/", **self._owned}
         if after >= 0:
             request["StartAfter"] = f"{self._prefix}/{_name(after)}"
-        found: list[int] = []
-        token: dict[str, str] = {}
-        while True:
-            page = self._aws.call("s3", "list_objects_v2", **request, **token)
-            names = (it["Key"].removeprefix(f"{self._prefix}/") for it in page.get("Contents", ()))
-            found += [int(it[1]) for name in names if (it := _NAME.fullmatch(name))]
-            if not page.get("IsTruncated"):
-                return sorted(found)
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+        keys = (it["Key"] for page in self._aws.listed(**request) for it in page.get("Contents", ()))
+        names = (key.removeprefix(f"{self._prefix}/") for key in keys)
+        return sorted(int(it[1]) for name in names if (it := _NAME.fullmatch(name)))
 
     def events(self, commit: int) -> list[Event]:
         """The events of one commit."""
@@ -207,24 +202,11 @@ def studies_at(aws: Aws, output_path: str, name: str, owner: str) -> list[str]:
 
     The account *owner* must own the bucket.
     """
-    bucket, prefix = _place(output_path)
-    found: set[str] = set()
-    token: dict[str, str] = {}
-    while True:
-        request = {"Bucket": bucket, "Prefix": f"{prefix}/byohpo/{name}".lstrip("/"), "Delimiter": "/study.json"}
-        request["ExpectedBucketOwner"] = owner
-        page = aws.call("s3", "list_objects_v2", **request, **token)
-        found |= {it["Prefix"].split("/")[-2] for it in page.get("CommonPrefixes", ())}
-        if not page.get("IsTruncated"):
-            break
-        token = {"ContinuationToken": page["NextContinuationToken"]}
+    bucket, prefix = bucket_and_key(output_path.rstrip("/"))
+    request = {"Bucket": bucket, "Prefix": f"{prefix}/byohpo/{name}".lstrip("/"), "Delimiter": "/study.json"}
+    pages = aws.listed(**request, ExpectedBucketOwner=owner)
+    found = {it["Prefix"].split("/")[-2] for page in pages for it in page.get("CommonPrefixes", ())}
     return sorted(it for it in found if name in (it, it.rpartition("-")[0]))
-
-
-def _place(output_path: str) -> tuple[str, str]:
-    """Split an output path into bucket and prefix."""
-    bucket, _, prefix = re.sub(r"^(s3|https)://", "", output_path).rstrip("/").partition("/")
-    return bucket, prefix
 
 
 class MirroredLog(EventLog):
