@@ -54,9 +54,15 @@ def warn_of_others(path: str | os.PathLike[str], found: os.stat_result) -> None:
 
 def create_folder(path: Path) -> None:
     """Create a folder and its missing parents, for their owner only."""
-    for folder in (*reversed(path.parents), path):
-        if not folder.exists():
-            folder.mkdir(FOLDER_MODE, exist_ok=True)
+    if path.is_dir():
+        return
+    create_folder(path.parent)
+    try:
+        path.mkdir(FOLDER_MODE)
+        path.chmod(FOLDER_MODE)  # the umask may have taken bits away
+    except FileExistsError:
+        if not path.is_dir():
+            raise
 
 
 def rename(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

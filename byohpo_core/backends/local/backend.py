@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from byohpo_core.backends.local.files import NO_ROOM, create_folder, local_path, make_private
+from byohpo_core.backends.local.files import NO_ROOM, local_path, make_private
 from byohpo_core.backends.local.job import Job
 from byohpo_core.backends.local.processes import SUPERVISOR
 from byohpo_core.backends.local.supervisor import NO_ROOM_CODE
@@ -19,6 +19,7 @@ from byohpo_core.backends.quota import Quota
 from byohpo_core.backendspecs import Backend, Ended, JobSettings, Outcome, Reported, Update
 from byohpo_core.clock import SteadyClock
 from byohpo_core.errors import ByohpoError
+from byohpo_core.files import create_folder
 from byohpo_core.journal.place import journal_files
 from byohpo_core.metrics import compile_metrics, end_helper
 from byohpo_core.study.study import Study

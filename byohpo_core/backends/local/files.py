@@ -9,19 +9,6 @@ NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 """Errors of a machine or a user that has too much open or running."""
 
 
-def create_folder(folder: Path) -> None:
-    """Create a private folder, and private parents where they are missing."""
-    if folder.is_dir():
-        return
-    create_folder(folder.parent)
-    try:
-        folder.mkdir(mode=0o700)
-        folder.chmod(0o700)  # the umask may have taken bits away
-    except FileExistsError:
-        if not folder.is_dir():
-            raise
-
-
 def create_empty(path: Path) -> None:
     """Create a private file if it does not exist."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from byohpo_core.backends.local.files import create_empty, create_folder, read_small, write_durably
+from byohpo_core.backends.local.files import create_empty, read_small, write_durably
 from byohpo_core.backends.local.processes import Marks, kill_job
 from byohpo_core.backends.local.supervisor import CLAIM, CONTAINER, EXIT, LOCK, LOG, STOP, is_locked
+from byohpo_core.files import create_folder
 
 
 class Job:
