@@ -190,7 +190,7 @@ def _trust(options: argparse.Namespace) -> int:
     if sys.stdin.isatty() and input("Do you trust all of it? [y/N] ").strip().lower() not in ("y", "yes"):
         return NO_RESULT
     kept = trust(log.id, its_digest)
-    say("You trust it." if kept else f"This cannot be kept, since you have no home: set BYOHPO_TRUST={its_digest}")
+    say("You trust it." if kept else f"This cannot be kept: set BYOHPO_TRUST={its_digest}")
     return 0 if kept else ERROR
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from byohpo_core.backends.estimators import estimator_class
 from byohpo_core.backendspecs import Estimator
 from byohpo_core.driving.manifest import Manifest
-from byohpo_core.errors import Untrusted, one_line
+from byohpo_core.errors import ByohpoError, Untrusted, one_line
+from byohpo_core.files import create_folder, open_file
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.place import command
 from byohpo_core.logger import logger as _logger
@@ -50,12 +51,15 @@ def trust(study_id: str, its_digest: str) -> bool:
     """Trust a study from now on. Returns False if only this process will know, since there is no place to keep it."""
     line = f"{study_id} {its_digest}"
     _here.add(line)
+    if line in _kept():
+        return True
     try:
-        if line not in _kept():
-            _keep(line)
-    except OSError:
+        create_folder(_file().parent)
+        with os.fdopen(open_file(_file(), os.O_WRONLY | os.O_CREAT | os.O_APPEND), "a") as kept:
+            kept.write(f"{line}\n")
+    except (OSError, ByohpoError):
         return False
-    return True
+    return line in _kept()
 
 
 def trust_study(log: EventLog) -> bool:
@@ -107,16 +111,8 @@ def _kept() -> set[str]:
         with os.fdopen(os.open(_file(), os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8", errors="replace") as file:
             state = os.fstat(file.fileno())
             if state.st_uid != os.geteuid() or state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                _logger.warning("%s is ignored, since others may write to it: chmod 600 it, or delete it", _file())
+                _logger.warning("%s is ignored, since others may have written to it: delete it", _file())
                 return set()
             return set(file.read().splitlines())
     except OSError:
         return set()
-
-
-def _keep(line: str) -> None:
-    file = _file()
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "a") as kept:
-        os.fchmod(kept.fileno(), 0o600)
-        kept.write(f"{line}\n")

@@ -207,6 +207,18 @@ def test_a_file_of_trust_that_others_may_write_is_ignored(tampered, mark):
     assert not mark.exists()
 
 
+def test_trusting_one_study_lets_in_no_line_that_others_have_written(mark):
+    """A file that others could write to stays ignored; the user is told to delete it."""
+    foreign(mark, backend=function(mark))
+    assert byohpo("trust", "s").returncode == 0
+    trust = mark.parent / "state" / "byohpo" / "trust"
+    trust.chmod(0o666)
+    tuner(journal="mine.db").fit(job_name="mine")
+    assert byohpo("resume", "s").returncode == 2
+    assert "delete it" in byohpo("resume", "s").stderr
+    assert not mark.exists()
+
+
 @pytest.mark.parametrize("group", ["console_scripts", "pytest11", "byohpo.backends", "os"])
 def test_a_manifest_names_plugins_of_byohpo_s_groups_only(group, mark):
     """Not any entry point that is installed."""
