@@ -3,14 +3,13 @@
 Everything follows from the events and the study's time, so a resumed driver waits as the earlier one did.
 """
 
-import logging
 import math
 from collections.abc import Sequence
 
+from byohpo_core.logger import logger as _logger
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
-_logger = logging.getLogger("byohpo")
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 300.0
 FIRST_PROBE_SECONDS = 10.0

@@ -160,11 +160,10 @@ class Tuner:
     @property
     def study(self) -> Study | None:
         """The study, or None before `fit`: live while this tuner drives it, else as its journal now tells it."""
-        known = self._study
-        if self._log is not None:
-            old = self._turn.stop_request is None and known is not None and known.sequence <= self._log.last()
-            if known is None or old:
-                self._study = self._log.study()
+        known, log = self._study, self._log
+        driving = self._turn.stop_request is not None
+        if log is not None and (known is None or (not driving and known.sequence <= log.last())):
+            self._study = log.study()
         return self._study
 
     def fit(

@@ -1,7 +1,6 @@
 """Tune a Python function: call it in threads of this process or in separate processes."""
 
 import inspect
-import logging
 import queue
 import re
 import threading
@@ -28,12 +27,12 @@ from byohpo_core.importable import (
     restore_function,
     study_name,
 )
+from byohpo_core.logger import logger as _logger
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 from byohpo_core.validate import flag, frozen_mapping, nearest, plain
 
-_logger = logging.getLogger("byohpo")
 _LOOK_SECONDS = 1.0
 """How long an evaluation that waits for room waits at most before it tries again, or sees that it is stopped."""
 _TARGET = '"work:train" for train in work.py'

@@ -11,7 +11,7 @@ from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
-from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob, VirtualClock
+from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob, VirtualClock, folders, mounts
 from moto.s3.models import s3_backends
 
 BUCKET = "bucket"
@@ -218,3 +218,13 @@ def make_request():
 @pytest.fixture
 def spot_settings():
     return spot
+
+
+@pytest.fixture(params=["mounted", "named"])
+def place(request, monkeypatch):
+    """Run a test with a mount namespace, and with SAGEMAKER_BASE_DIR instead."""
+    if request.param == "named":
+        monkeypatch.setattr(folders, "mount_command", lambda: None)
+    elif mounts.mount_command() is None:
+        pytest.fail("this machine has no mount namespaces, so half of the emulator cannot be tested here")
+    return request.param

@@ -5,7 +5,7 @@ import math
 import textwrap
 
 import pytest
-from byohpo_sagemaker_emulator import Faults, folders, mounts
+from byohpo_sagemaker_emulator import Faults
 
 TELL = textwrap.dedent("""
     import json, os, pathlib, sys
@@ -39,16 +39,6 @@ DRIVER = textwrap.dedent("""
     python3 train.py
     echo weights > /opt/ml/model/weights.txt
 """)
-
-
-@pytest.fixture(params=["mounted", "named"])
-def place(request, monkeypatch):
-    """Run a test with a mount namespace, and with SAGEMAKER_BASE_DIR instead."""
-    if request.param == "named":
-        monkeypatch.setattr(folders, "mount_command", lambda: None)
-    elif mounts.mount_command() is None:
-        pytest.fail("this machine has no mount namespaces, so half of the emulator cannot be tested here")
-    return request.param
 
 
 @pytest.fixture

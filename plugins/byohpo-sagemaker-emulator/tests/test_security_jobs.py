@@ -16,7 +16,6 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from byohpo_sagemaker_emulator import folders, mounts
 from byohpo_sagemaker_emulator.process import Process
 
 TELL = """
@@ -29,16 +28,6 @@ ACCOUNT = {
     *("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     *("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EC2_METADATA_DISABLED"),
 }
-
-
-@pytest.fixture(params=["mounted", "named"])
-def place(request, monkeypatch):
-    """Run a test with a mount namespace, and with SAGEMAKER_BASE_DIR instead."""
-    if request.param == "named":
-        monkeypatch.setattr(folders, "mount_command", lambda: None)
-    elif mounts.mount_command() is None:
-        pytest.fail("this machine has no mount namespaces, so half of the emulator cannot be tested here")
-    return request.param
 
 
 @pytest.fixture

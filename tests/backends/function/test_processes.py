@@ -144,6 +144,16 @@ def test_a_second_ctrl_c_stops_the_evaluations(functions):
     assert tuner.describe()["HyperParameterTuningJobStatus"] == "Stopped"
 
 
+def launched(functions, slots):
+    """A backend with some slots, and two trials that it was told to launch."""
+    backend = PythonFunction(functions.waiting, processes=True).connect(
+        story("", max_parallel_jobs=slots), JobSettings(Path())
+    )
+    trials = [Trial(n, Proposal({"x": 0.5}), "random", {"x": 0.5}, job_name=f"s-{n}-0") for n in range(2)]
+    backend.launch(trials)
+    return backend, trials
+
+
 def test_a_stop_that_comes_before_the_process_is_not_lost(functions, monkeypatch):
     """The thread that starts the process looks again when it is there; what has no thread yet does not begin."""
     starting, go_on = threading.Event(), threading.Event()
@@ -155,11 +165,7 @@ def test_a_stop_that_comes_before_the_process_is_not_lost(functions, monkeypatch
         return popen(*arguments, **options)
 
     monkeypatch.setattr("byohpo_core.backends.function.process.subprocess.Popen", slow)
-    backend = PythonFunction(functions.waiting, processes=True).connect(
-        story("", max_parallel_jobs=1), JobSettings(Path())
-    )
-    trials = [Trial(n, Proposal({"x": 0.5}), "random", {"x": 0.5}, job_name=f"s-{n}-0") for n in range(2)]
-    backend.launch(trials)
+    backend, trials = launched(functions, slots=1)
     assert starting.wait(DEADLINE)
     backend.stop(trials)
     go_on.set()
@@ -257,11 +263,7 @@ def test_a_job_that_waits_for_room_can_be_stopped(functions, monkeypatch):
         return popen(*arguments, **options)
 
     monkeypatch.setattr("byohpo_core.backends.function.process.subprocess.Popen", room_for_one)
-    backend = PythonFunction(functions.waiting, processes=True).connect(
-        story("", max_parallel_jobs=2), JobSettings(Path())
-    )
-    trials = [Trial(n, Proposal({"x": 0.5}), "random", {"x": 0.5}, job_name=f"s-{n}-0") for n in range(2)]
-    backend.launch(trials)
+    backend, trials = launched(functions, slots=2)
     wait_for(lambda: backend.slots == 1)
     backend.stop(trials)
     ended = []

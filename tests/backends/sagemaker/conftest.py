@@ -4,6 +4,8 @@ import pytest
 from byohpo_sagemaker_emulator import Emulator, VirtualClock
 from sagemaker_account import Account, hour
 
+from byohpo_core.backends.sagemaker.aws import Aws
+
 
 @pytest.fixture
 def account(monkeypatch):
@@ -30,3 +32,16 @@ def make_account(monkeypatch):
 def close(opened):
     while opened:
         opened.pop().__exit__(None, None, None)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Pairs (operation, parameters) of all calls."""
+    found, call = [], Aws.call
+
+    def recording(self, service, operation, *before, **parameters):
+        found.append((operation, parameters))
+        return call(self, service, operation, *before, **parameters)
+
+    monkeypatch.setattr(Aws, "call", recording)
+    return found

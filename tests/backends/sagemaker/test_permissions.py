@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from byohpo_sagemaker_emulator import Faults, SimulatedJob
 from sagemaker_account import REQUEST, Leave
-from sagemaker_inside import Aws
 
 from byohpo_core import Proposal, hookimpl
 
@@ -150,19 +149,6 @@ def account(make_account):
     faults = Faults(rates={"search_lag": 0.3, "metric_missing": 0.3}, seconds={"search_lag": 400.0})
     account = make_account(job=getting_worse, faults=faults)
     return account
-
-
-@pytest.fixture
-def calls(monkeypatch):
-    """Pairs (operation, parameters) of all calls."""
-    found, call = [], Aws.call
-
-    def recording(self, service, operation, *before, **parameters):
-        found.append((operation, parameters))
-        return call(self, service, operation, *before, **parameters)
-
-    monkeypatch.setattr(Aws, "call", recording)
-    return found
 
 
 def test_a_whole_run_calls_what_the_policy_allows_and_nothing_else(account, calls, tmp_path, monkeypatch):
