@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from byohpo_core.errors import ByohpoError as ByohpoError
     from byohpo_core.errors import Diverged as Diverged
     from byohpo_core.errors import InvalidInput as InvalidInput
+    from byohpo_core.errors import JournalDamaged as JournalDamaged
     from byohpo_core.errors import JournalError as JournalError
     from byohpo_core.errors import MissingExtra as MissingExtra
     from byohpo_core.errors import PluginError as PluginError
@@ -67,6 +68,7 @@ _HOMES = {
         "ByohpoError",
         "Diverged",
         "InvalidInput",
+        "JournalDamaged",
         "JournalError",
         "MissingExtra",
         "PluginError",

@@ -9,11 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from inside import Head, events, linked
 
 from byohpo_core import ContinuousParameter, Event, Objective, Problem, SearchSpace, Simulated, Simulation, Tuner
 from byohpo_core.journal import open_journal
-from byohpo_core.journal.chain import Head, linked
-from byohpo_core.study import events
 
 ROOT = Path(__file__).parents[1]
 """The project's folder."""

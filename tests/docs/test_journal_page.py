@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from inside import events
 from studies import rechain
 
 from byohpo_core import IntegerParameter, Simulated, Simulation, Tuner, hookimpl
-from byohpo_core.study import events
 
 PAGE = (Path(__file__).parents[2] / "docs" / "journal.md").read_text(encoding="utf-8")
 JOURNALS = Path(__file__).parents[1] / "journal" / "released"

@@ -4,12 +4,11 @@ import itertools
 import logging
 
 import pytest
+from inside import SimulatedBackend, backoff, policy, verdicts
 from studies import Killed, attach, dying, outcome, story, tune, tuner
 
 from byohpo_core import Simulated, Simulation
-from byohpo_core.backends.simulated import SimulatedBackend
 from byohpo_core.backendspecs import Ended, Outcome
-from byohpo_core.driving import backoff, policy, verdicts
 
 RECOVERS = 3000.0
 """When the infrastructure of these tests works again, in seconds."""

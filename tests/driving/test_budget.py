@@ -1,9 +1,8 @@
 """How many more jobs there may be, as a table: a study's story, the user's policy, and the answer."""
 
 import pytest
+from inside import budget, policy
 from studies import story
-
-from byohpo_core.driving import budget, policy
 
 MANY = 100
 """Repeats in a row that are allowed."""

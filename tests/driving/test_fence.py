@@ -1,11 +1,10 @@
 """A driver that was paused while another one took over starts no job, and stops the one that it has just started."""
 
 import pytest
+from inside import Fence, SimulatedBackend
 from studies import JOURNAL, event, simulated, tuner
 
 from byohpo_core import Simulated, StudyBusy
-from byohpo_core.backends.simulated import SimulatedBackend
-from byohpo_core.driving.fence import Fence
 from byohpo_core.journal import open_journal
 
 

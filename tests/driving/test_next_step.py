@@ -7,9 +7,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from inside import manifest, next_step, trust
 from studies import eventful
 
-from byohpo_core.driving import manifest, next_step, trust
 from byohpo_core.journal import open_journal
 
 PROGRAM = """

@@ -3,10 +3,10 @@
 import random
 
 import pytest
+from inside import order, policy
 from studies import story, tune
 
 from byohpo_core import CategoricalParameter, ContinuousParameter, IntegerParameter, InvalidInput, Simulated, Simulation
-from byohpo_core.driving import order, policy
 
 SLOTS = 16
 RANGES = {"x": ContinuousParameter(0, 1), "y": ContinuousParameter(0, 1)}

@@ -3,10 +3,10 @@
 from math import inf, nan
 
 import pytest
+from inside import policy, verdicts
 from studies import story
 
 from byohpo_core.backendspecs import Ended, Outcome
-from byohpo_core.driving import policy, verdicts
 
 RUNS = "ask .1; run 0"
 REPORTED = f"{RUNS}; report 0 3 2"

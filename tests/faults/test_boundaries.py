@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from inside import Driver, SqliteLog
 
 from byohpo_core import (
     Blocking,
@@ -26,8 +27,6 @@ from byohpo_core import (
     Tuner,
     register,
 )
-from byohpo_core.driving.driver import Driver
-from byohpo_core.journal.sqlite import SqliteLog
 
 RANGES = {
     "x": ContinuousParameter(-5, 5),

@@ -13,7 +13,7 @@ from sagemaker_account import hour
 from sagemaker_inside import Aws, Mirror, MirroredLog
 from studies import event, eventful, outcome
 
-from byohpo_core.errors import ByohpoError, one_line
+from byohpo_core import ByohpoError
 from byohpo_core.journal import open_journal
 
 PAGE = 4096
@@ -99,7 +99,7 @@ def outcome_of(reading, before):
     try:
         after = reading()
     except ByohpoError as error:
-        return "told" if str(error) == one_line(error) else "raw"
+        return "told" if str(error) == " ".join(str(error).split()) else "raw"
     except Exception:  # noqa: BLE001 - it is counted
         traceback.print_exc()
         return "raw"

@@ -8,12 +8,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from inside import SqliteLog
 from sagemaker_account import METRICS, RANGES
 from sagemaker_inside import Aws, Mirror
 from sagemaker_machines import INDEX_LAG, Account, in_child, told, training_job, wait_for_stop
 
 from byohpo_core import Tuner
-from byohpo_core.journal.sqlite import SqliteLog
 
 JOBS = 5
 SETTLED = 60.0

@@ -13,9 +13,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from inside import session
 
 from byohpo_core import ContinuousParameter, Problem, SearchSpace, Tuner
-from byohpo_core.driving.session import Manifest, build_plugins, replay, restore
 from byohpo_core.journal import open_journal
 
 JOBS = 10
@@ -136,9 +136,9 @@ def check(folder, strategy, backend):
     log = journal.find("s")
     finished = Counter(event.body["trial"] for event in log.read() if event.kind == "finished")
     assert set(finished.values()) == {1}
-    manifest = Manifest.of(log)
-    plugins = build_plugins(manifest, [restore(spec) for spec in manifest.plugins])
-    replay(log, manifest, plugins)  # raises Diverged at the first proposal that differs
+    manifest = session.Manifest.of(log)
+    plugins = session.build_plugins(manifest, [session.restore(spec) for spec in manifest.plugins])
+    session.replay(log, manifest, plugins)  # raises Diverged at the first proposal that differs
     plugins.close()
     journal.close()
     if strategy == "random":

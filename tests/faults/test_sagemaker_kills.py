@@ -11,13 +11,13 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from inside import SqliteLog
 from sagemaker_account import METRICS, RANGES
 from sagemaker_inside import Aws
 from sagemaker_machines import INDEX_LAG, Account, in_child, told, training_job, wait_for_stop
 
 from byohpo_core import Tuner
 from byohpo_core.journal import open_journal
-from byohpo_core.journal.sqlite import SqliteLog
 
 JOBS = 8
 STRATEGIES = {"random": None, "pso": {"population": 4, "mode": "generational"}}

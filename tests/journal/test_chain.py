@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from studies import attach, byohpo, event, eventful, outcome, refused
 
-from byohpo_core import JournalError, StudyBusy
-from byohpo_core.errors import JournalDamaged
+from byohpo_core import JournalDamaged, JournalError, StudyBusy
 from byohpo_core.journal import open_journal
 
 OLD = Path(__file__).with_name("released") / "0.1.0.db"

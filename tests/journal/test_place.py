@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-
-from byohpo_core.journal.place import is_on_network
+from inside import is_on_network
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import studies
+from inside import command
 from studies import ROOT, byohpo, refused
 
 from byohpo_core import ByohpoError, CategoricalParameter, Simulated, Simulation, hookimpl
 from byohpo_core.extensions.progress import Progress
-from byohpo_core.journal.place import command
 from byohpo_core.results.table import as_csv, as_json, as_table, rows
 
 RED = "\x1b[31mred"

@@ -5,9 +5,8 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from inside import events
 from studies import ROOT
-
-from byohpo_core.study import events
 
 JOURNALS = ROOT / "tests" / "journal" / "released"
 WRITERS = {

@@ -1,9 +1,9 @@
 """Values refuse nonsense at birth, so that nothing has to check them again."""
 
 import pytest
+from inside import Policy
 
 from byohpo_core import ContinuousParameter, InvalidInput, Objective, Problem, Proposal, SearchSpace
-from byohpo_core.driving.policy import Policy
 
 SPACE = SearchSpace({"x": ContinuousParameter(0, 1)})
 OBJECTIVES = (Objective("loss", "Minimize"),)

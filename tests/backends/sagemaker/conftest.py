@@ -3,8 +3,7 @@
 import pytest
 from byohpo_sagemaker_emulator import Emulator, VirtualClock
 from sagemaker_account import Account, hour
-
-from byohpo_core.backends.sagemaker.aws import Aws
+from sagemaker_inside import Aws
 
 
 @pytest.fixture

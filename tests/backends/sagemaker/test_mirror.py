@@ -12,6 +12,7 @@ from botocore.exceptions import (
 )
 from botocore.response import StreamingBody
 from byohpo_sagemaker_emulator import Faults
+from inside import Head, fetch_study, repair_journal
 from sagemaker_account import REQUEST, Leave, LeavesAfter, go_on, leave
 from sagemaker_inside import Aws, EventKind, Mirror, MirroredLog
 
@@ -22,10 +23,7 @@ from byohpo_core import (
     JournalError,
     StudyBusy,
 )
-from byohpo_core.backends.estimators import fetch_study
 from byohpo_core.journal import open_journal
-from byohpo_core.journal.chain import Head
-from byohpo_core.journal.repair import repair
 
 START = Head.of_record("study-abcd", "study", "{}")
 
@@ -180,7 +178,7 @@ def test_a_damaged_journal_is_restored_from_the_mirror(account, monkeypatch):
     with closing(sqlite3.connect("studies.db")) as connection, connection:
         ((count,),) = connection.execute("SELECT count FROM heads").fetchall()
         connection.execute("UPDATE events SET time = time + 1 WHERE sequence = 3")
-    restored, kept = repair(
+    restored, kept = repair_journal(
         Path("studies.db"), lambda journal, name: fetch_study(journal, name, None, "s3://bucket/out")
     )
     assert [(it.name, it.count, it.mirrored) for it in restored] == [("study", count, True)]

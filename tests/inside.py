@@ -1,0 +1,30 @@
+"""The parts of the core that its tests look into. All else is reached by public names."""
+
+from byohpo_core.backends import estimators, simulated
+from byohpo_core.driving import (
+    backoff,
+    budget,
+    driver,
+    fence,
+    manifest,
+    next_step,
+    order,
+    policy,
+    session,
+    trust,
+    verdicts,
+)
+from byohpo_core.journal import chain, place, repair, sqlite
+from byohpo_core.study import events
+
+__all__ = ["backoff", "budget", "events", "manifest", "next_step", "order", "policy", "session", "trust", "verdicts"]
+
+Driver = driver.Driver
+Fence = fence.Fence
+Head, linked = chain.Head, chain.linked
+Policy = policy.Policy
+SimulatedBackend = simulated.SimulatedBackend
+SqliteLog = sqlite.SqliteLog
+command, is_on_network = place.command, place.is_on_network
+fetch_study = estimators.fetch_study
+repair_journal = repair.repair
