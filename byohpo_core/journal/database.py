@@ -19,6 +19,8 @@ from byohpo_core.journal.copies import is_read_only, private_copy
 from byohpo_core.journal.place import command, is_on_network
 
 BUSY_SECONDS = 30.0
+_ROWS = 100
+"""Rows that are read at once. In between another thread can read and write."""
 _opening = threading.Lock()
 """A new file is closed before SQLite opens it: closing it later would drop the locks of this process."""
 _DAMAGE = {
@@ -29,10 +31,15 @@ _DAMAGE = {
 
 
 class Database:
-    """An SQLite file that may not exist yet. Reading never creates or changes it; one that is read-only is copied."""
+    """An SQLite file that may not exist yet. Reading never creates or changes it; one that is read-only is copied.
+
+    Threads share its connection in turns: two that use a statement at once fail, or bind each other's parameters.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.turn = threading.RLock()
+        """Held by the thread that uses the connection, or what is known of the file."""
         self.connection: sqlite3.Connection | None = None
         self._closing: weakref.finalize[..., Database] | None = None
         self._file = path
@@ -48,7 +55,7 @@ class Database:
     def has_checksums(self) -> bool:
         """True if its tables have checksums: those of release 0.1 do not."""
         if not self._has_checksums and self.connection is not None:
-            with self._explained():
+            with self._explained(), self.turn:
                 self._has_checksums = schema.has_checksums(self.connection)
         return self._has_checksums
 
@@ -72,7 +79,13 @@ class Database:
         if connection is None:
             return
         with self._explained():
-            yield from connection.execute(statement, parameters)
+            with self.turn:
+                found = connection.execute(statement, parameters)
+                rows = found.fetchmany(_ROWS)
+            while rows:
+                yield from rows
+                with self.turn:
+                    rows = found.fetchmany(_ROWS)
 
     @contextmanager
     def transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
@@ -80,7 +93,7 @@ class Database:
         connection = self._connect(create=create)
         if connection is None:
             raise JournalError(f"journal {self.path} does not exist any more")
-        with self._explained():
+        with self._explained(), self.turn:
             if not self._writable:
                 self._prepare_to_write(connection)
             connection.execute("BEGIN IMMEDIATE")
@@ -110,7 +123,7 @@ class Database:
             folder = Path(tempfile.mkdtemp(prefix="byohpo-"))
         target = unused(folder / f"{Path(self._file).name}.{suffix}")
         os.close(files.open_file(target, os.O_RDWR | os.O_CREAT | os.O_EXCL))
-        with closing(sqlite3.connect(target)) as copy:
+        with closing(sqlite3.connect(target)) as copy, self.turn:
             self.connection.backup(copy)
         files.sync_folder(target)
         return target

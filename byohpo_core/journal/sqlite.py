@@ -24,11 +24,11 @@ _STUDIES = "SELECT id, name, manifest FROM studies"
 _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _NEW = """
     SELECT sequence, kind, version, time, trial, body, it.checksum, heads.count, heads.checksum
-    FROM heads LEFT JOIN events AS it ON it.study = heads.study AND sequence >= ?2
-    WHERE heads.study = ?1 ORDER BY sequence"""
+    FROM heads LEFT JOIN events AS it ON it.study = heads.study AND sequence >= ?
+    WHERE heads.study = ? ORDER BY sequence"""
 _NEW_UNCHECKED = """
     SELECT sequence, kind, version, time, trial, body, NULL, NULL, NULL
-    FROM events WHERE study = ?1 AND sequence >= ?2 ORDER BY sequence"""
+    FROM events WHERE sequence >= ? AND study = ? ORDER BY sequence"""
 _ALL = """
     SELECT sequence, kind, version, time, trial, body, checksum
     FROM events WHERE study = ? AND sequence < ? ORDER BY sequence"""
@@ -65,7 +65,7 @@ class SqliteJournal(Journal):
     def look_up(self, name: str) -> EventLog | None:
         if not _is_text(name):
             return None
-        rows = [*self.database.rows(f"{_STUDIES} WHERE name = ?1 OR id = ?1 ORDER BY name = ?1 DESC LIMIT 1", (name,))]
+        rows = [*self.database.rows(f"{_STUDIES} WHERE name = ? OR id = ? ORDER BY name = ? DESC LIMIT 1", (name,) * 3)]
         if not rows:
             self._check()
         return SqliteLog(self.database, rows[0]) if rows else None
@@ -136,16 +136,17 @@ class SqliteLog(EventLog):
     def append(self, events: Sequence[Event]) -> None:
         if self._database.moved():
             raise self._saved(events)
-        if events and self._verified_to(events[0].sequence).count != events[0].sequence:
-            raise overtaken(self.id)
-        try:
-            with self._database.transaction() as connection:
-                head = self.write(connection, events)
-        except sqlite3.IntegrityError as error:
-            raise overtaken(self.id) from error
-        self._head = head
-        if events:
-            self._written = events[-1].sequence + 1
+        with self._database.turn:
+            if events and self._verified_to(events[0].sequence).count != events[0].sequence:
+                raise overtaken(self.id)
+            try:
+                with self._database.transaction() as connection:
+                    head = self.write(connection, events)
+            except sqlite3.IntegrityError as error:
+                raise overtaken(self.id) from error
+            self._head = head
+            if events:
+                self._written = events[-1].sequence + 1
 
     def newer(self) -> list[Event]:
         if self._written is None or self._verified().count == self._written:
@@ -243,6 +244,10 @@ class SqliteLog(EventLog):
         """Verify what is new, or all events if none was read yet, and return the head."""
         if not self._database.exists:
             raise JournalError(f"journal {self.path} does not exist any more")
+        with self._database.turn:
+            return self._verify()
+
+    def _verify(self) -> Head:
         if self._head is None:
             self._database.check()
         head = self._head or self._start()
@@ -250,16 +255,16 @@ class SqliteLog(EventLog):
         told: tuple[Any, ...] | None = None
         checked = self._database.has_checksums
         for *row, kept, told_count, told_checksum in self._database.rows(
-            _NEW if checked else _NEW_UNCHECKED, (self._row[0], count)
+            _NEW if checked else _NEW_UNCHECKED, (count, self._row[0])
         ):
             told = (told_count, told_checksum)
             if row[0] is not None:
                 checksum = self._link(count, checksum, row, kept)
                 count += 1
         if checked and told != (count, checksum):
-            if self._head is not None:  # another one is at its path, or a thread read what was not committed
+            if self._head is not None:  # another one is at its path
                 self._head = None
-                return self._verified()
+                return self._verify()
             raise self._headless(count, told)
         if self._head is None or self._head.count != count:
             self._head = Head(count, checksum)

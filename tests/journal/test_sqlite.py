@@ -158,3 +158,28 @@ def test_threads_that_create_a_journal_at_once_all_find_it(tmp_path):
             list(pool.map(create, range(8)))
         with closing(open_journal(path)) as journal:
             assert len(journal.logs()) == 8
+
+
+def test_threads_share_a_journal(journal):
+    """Some read while one commits: SQLite's connection, and a statement that was prepared for it, serve one at once."""
+    log = journal.create("s", {})
+    ended = threading.Event()
+
+    def read(_):
+        while not ended.is_set():
+            count = log.last() + 1
+            assert [event.sequence for event in log.read()][:count] == [*range(count)]
+            journal.names()
+
+    def write():
+        try:
+            for number in range(150):
+                log.append([event(2 * number + i, "launched", trials=[]) for i in range(2)])
+        finally:
+            ended.set()
+
+    with ThreadPoolExecutor(4) as pool:
+        readers = pool.map(read, range(3))
+        pool.submit(write).result()
+        list(readers)
+    assert log.last() == 299

@@ -202,7 +202,7 @@ def test_a_job_whose_folder_is_deleted_is_interrupted(whole):
         """,
     )
     assert fates(study) == [("Failed", 2) if whole else ("Completed", 1)]
-    assert reasons()[0] == "its folder was deleted"
+    assert "deleted" in reasons()[0]  # the folder, or first the claim in it
     assert told()[:1] == [f"{study.id}-0-0"]
     assert "two at once" not in told()
 
