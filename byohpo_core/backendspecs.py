@@ -54,6 +54,7 @@ from byohpo_core.container import channels
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.studies import Journal
+from byohpo_core.study.events import Event
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
@@ -142,6 +143,10 @@ class JobSettings:
             tuple((key, value) for key, value in body["tags"]),
             body.get("curves", False),
         )
+
+
+Follow = Callable[[EventLog], Sequence[Event]]
+"""Reads what a copy of the study has after the events of a log."""
 
 
 class Estimator(ABC):
@@ -244,6 +249,15 @@ class Estimator(ABC):
         """Copy a study that this journal lacks into it, from where this kind keeps copies; None if there is no copy.
 
         *given* is the user's estimator, if there is one. *mirror* is the place to look at, if the user names one.
+        """
+        return None
+
+    @classmethod
+    def follow(cls, description: Mapping[str, Any], *, given: Any = None, mirror: str | None = None) -> "Follow | None":
+        """Return a function that reads what a study's copy elsewhere has after a log's events, to show it.
+
+        Return None if this kind keeps no copies. The function looks only where *given* or *mirror*, which are as in
+        `fetch`, say that the copy is. It writes nothing, and raises a `ByohpoError` at once if it cannot read.
         """
         return None
 

@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from byohpo_core.backendspecs import Estimator
-from byohpo_core.errors import InvalidInput
+from byohpo_core.backendspecs import Estimator, Follow
+from byohpo_core.errors import InvalidInput, unreadable
 from byohpo_core.importable import kept_name
-from byohpo_core.journal.log import EventLog
+from byohpo_core.journal.log import EventLog, StudyRecord
 from byohpo_core.journal.studies import Journal
 from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.finding import BACKENDS, find
@@ -56,6 +56,18 @@ def estimator_to_stop(description: Mapping[str, Any], given: Estimator | None) -
 def _check_kind(kind: str, given: Estimator | None) -> None:
     if given is not None and given.kind != kind:
         raise InvalidInput(f"the study's estimator is of kind {kind!r}, but the given one is of kind {given.kind!r}")
+
+
+def follow_study(record: StudyRecord, given: Estimator | None, mirror: str | None) -> Follow | None:
+    """Return what reads the news of a study from where other machines write; None if its kind has no such place."""
+    try:
+        description = record.manifest["backend"]
+        _check_kind(description["kind"], given)
+        kind = estimator_class(description["kind"])
+        following: Follow | None = kind.follow(description, given=given, mirror=mirror)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise unreadable(f"the manifest of study {record.id!r}", error) from error
+    return following
 
 
 def fetch_study(journal: Journal, name: str, given: Estimator | None, mirror: str | None) -> EventLog | None:

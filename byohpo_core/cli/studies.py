@@ -11,7 +11,9 @@ from byohpo_core.cli.output import say, say_columns, write
 from byohpo_core.errors import JournalDamaged, JournalError, StudyExists, UnknownStudy, one_line
 
 if TYPE_CHECKING:
+    from byohpo_core.driving.manifest import Manifest
     from byohpo_core.study.study import Study
+    from byohpo_core.tuner.news import News
     from byohpo_core.tuner.tuner import Tuner
 
 _FORMAT = r"""
@@ -114,7 +116,14 @@ def add_commands(commands: Any) -> None:
     )
     pull.set_defaults(run=_pull)
 
-    studies = commands.add_parser("studies", help="list the journal's studies", parents=[journal])
+    news = argparse.ArgumentParser(add_help=False)
+    news.add_argument(
+        "--mirror",
+        metavar="s3://...",
+        help="where the outputs of SageMaker jobs are, to show also what another machine did; by default BYOHPO_MIRROR",
+    )
+
+    studies = commands.add_parser("studies", help="list the journal's studies", parents=[journal, news])
     studies.set_defaults(run=_studies)
 
     repair = commands.add_parser(
@@ -127,7 +136,7 @@ def add_commands(commands: Any) -> None:
     )
     repair.set_defaults(run=_repair)
 
-    results = commands.add_parser("results", help="the trials of a study, the best first", parents=[journal])
+    results = commands.add_parser("results", help="the trials of a study, the best first", parents=[journal, news])
     results.add_argument("name", help="a study's name or id")
     results.add_argument("--format", choices=("table", "csv", "json"), default="table")
     results.add_argument(
@@ -146,10 +155,10 @@ def _tune(options: argparse.Namespace) -> int:
     return _tell(tuner.fit(description.inputs, job_name=options.name or description.job_name))
 
 
-def _attached(options: argparse.Namespace, *, progress: bool = False) -> "Tuner":
+def _attached(options: argparse.Namespace, *, progress: bool = False, mirror: str | None = None) -> "Tuner":
     from byohpo_core.tuner.tuner import Tuner
 
-    return Tuner.attach(options.name, journal=options.journal, progress=progress)
+    return Tuner.attach(options.name, journal=options.journal, progress=progress, mirror=mirror)
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -244,16 +253,18 @@ def _tell(study: "Study") -> int:
 
 def _studies(options: argparse.Namespace) -> int:
     from byohpo_core.driving.manifest import Manifest
-    from byohpo_core.driving.next_step import next_step
     from byohpo_core.journal import open_journal
+    from byohpo_core.tuner.news import News
 
     journal = open_journal(options.journal)
     table = []
     damaged = False
     for log in journal.logs():
         try:
-            manifest = Manifest.of(log)
-            study = log.study()
+            news = News(log, mirror=options.mirror)
+            latest = news.latest()
+            manifest = Manifest.of(latest)
+            study = latest.study()
         except JournalError as error:  # it hides no other study
             damaged |= isinstance(error, JournalDamaged)
             table.append([log.name, log.id, "", "", "", one_line(error)])
@@ -261,8 +272,7 @@ def _studies(options: argparse.Namespace) -> int:
         strategy = manifest.algorithm.name
         best = "no result" if study.best is None else f"best {study.best.value:.6g}"
         jobs = f"{study.jobs}/{study.problem.max_jobs} jobs"
-        state = study.stop_reason or f"not ended: {next_step('resume', log, manifest)}"
-        table.append([log.name, log.id, strategy, jobs, best, state])
+        table.append([log.name, log.id, strategy, jobs, best, study.stop_reason or _not_ended(news, manifest)])
     if not table:
         missing = "" if Path(journal.path).exists() else ", which does not exist"
         say(f"no studies in {journal.path}{missing}; --journal or the variable BYOHPO_JOURNAL names another")
@@ -271,10 +281,17 @@ def _studies(options: argparse.Namespace) -> int:
     return ERROR if damaged else 0
 
 
+def _not_ended(news: "News", manifest: "Manifest") -> str:
+    from byohpo_core.driving.next_step import next_step
+
+    driver = news.driver()
+    return f"not ended: {next_step('resume', news.log, manifest)}" if driver is None else f"driven by {driver}"
+
+
 def _results(options: argparse.Namespace) -> int:
     from byohpo_core.results.table import as_csv, as_json, as_table, rows
 
-    study = _attached(options).study
+    study = _attached(options, mirror=options.mirror).study
     table = rows(study) if study is not None else []
     if options.format == "json":
         text = as_json(table)

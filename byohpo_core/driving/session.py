@@ -69,34 +69,45 @@ class Session:
         """Drive a new study to its end. The caller holds its log, and gives the *mirrored* one."""
         return self._replay_and_drive(mirrored, manifest, estimator)
 
-    def go_on(self, limits: Mapping[str, int], *, restart_algorithm: bool = False, take_over: bool = False) -> Study:
-        """Resume a study, or return it as it is if it has ended.
+    def go_on(
+        self,
+        limits: Mapping[str, int],
+        *,
+        restart_algorithm: bool = False,
+        take_over: bool = False,
+        behind: bool = False,
+    ) -> Study:
+        """Resume a study, or return it as it is if it has ended. If it is *behind*, its mirror is known to have more.
 
         Changed *limits* and *restart_algorithm* begin a new epoch. Raises `StudyBusy` while there is another driver.
         """
         with self.log.hold(take_over=take_over):
             manifest = Manifest.of(self.log)
-            changed = _changed(limits, manifest)
             if limits:
                 _check_raised(limits, self.log.study())
-            if not (changed or restart_algorithm) and has_ended(self.log.read()):
+            as_it_is = not (_changed(limits, manifest) or restart_algorithm)
+            if as_it_is and not behind and has_ended(self.log.read()):
                 return self._ended()
             self.check_trust(manifest)
             estimator = restore_estimator(manifest.backend, self._estimator)
-            log, manifest = self._leveled(estimator, manifest)
-            self.check_trust(manifest)  # the mirror may have had a newer epoch
+            log, leveled = self._leveled(estimator, manifest)
+            if leveled is not manifest:  # the mirror may have had a newer epoch, or the end
+                manifest = leveled
+                self.check_trust(manifest)
+                as_it_is = not (_changed(limits, manifest) or restart_algorithm)
+                if as_it_is and has_ended(log.read()):
+                    return self._ended()
             if self._stop_request.reason is not None:  # asked for meanwhile; that needs no plugin
                 return self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())
-            changed = _changed(limits, manifest)
-            if changed or restart_algorithm:
-                return self._drive_new_epoch(log, manifest, estimator, changed)
-            return self._replay_and_drive(log, manifest, estimator)
+            if as_it_is:
+                return self._replay_and_drive(log, manifest, estimator)
+            return self._drive_new_epoch(log, manifest, estimator, _changed(limits, manifest))
 
     def check_trust(self, manifest: Manifest) -> None:
         """Raise `Untrusted` if the study would run what its user has neither given nor agreed to."""
         check_trust(self.log, manifest, self._estimator, self._loaded)
 
-    def end(self, *, take_over: bool = False) -> bool:
+    def end(self, *, take_over: bool = False, behind: bool = False) -> bool:
         """Stop all jobs and end the study, without its plugins. Return False if another driver was asked to do it."""
         with ExitStack() as stack:
             try:
@@ -108,7 +119,7 @@ class Session:
                 return False
             self._stop_request.make()
             manifest = Manifest.of(self.log)
-            if has_ended(self.log.read()):
+            if not behind and has_ended(self.log.read()):
                 self._ended()
                 return True
             estimator = estimator_to_stop(manifest.backend, self._estimator)

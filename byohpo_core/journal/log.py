@@ -96,6 +96,10 @@ class EventLog(ABC):
         """
 
     @abstractmethod
+    def driver(self) -> str | None:
+        """Tell which process on which host drives the study now; None if none does, as far as this machine can see."""
+
+    @abstractmethod
     def request_stop(self) -> None:
         """Ask the study's driver, in whatever process, to end the study."""
 

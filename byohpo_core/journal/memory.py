@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from byohpo_core.journal.lock import one_in_this_process
+from byohpo_core.journal.lock import driver_in_this_process, one_in_this_process
 from byohpo_core.journal.log import EventLog, StudyRecord, curve_of, journaled_event, overtaken
 from byohpo_core.journal.place import MEMORY
 from byohpo_core.journal.studies import Journal
@@ -89,6 +89,9 @@ class MemoryLog(EventLog):
         """Hold the study. *take_over* has no effect, because no other host can hold it."""
         with one_in_this_process(str(id(self)), self.id):
             yield
+
+    def driver(self) -> str | None:
+        return driver_in_this_process(str(id(self)), self.id)
 
     def request_stop(self) -> None:
         """Do nothing: no other process can access these studies."""

@@ -14,7 +14,7 @@ from byohpo_core import files
 from byohpo_core.errors import ByohpoError, JournalDamaged, JournalError
 from byohpo_core.journal.chain import Head, linked, stored, to_json
 from byohpo_core.journal.database import Database
-from byohpo_core.journal.lock import held
+from byohpo_core.journal.lock import driver, held
 from byohpo_core.journal.log import EventLog, StudyRecord, curve_of, journaled_event, overtaken
 from byohpo_core.journal.place import beside
 from byohpo_core.journal.studies import Journal
@@ -215,6 +215,9 @@ class SqliteLog(EventLog):
                 yield
             finally:
                 self._forget_stop()
+
+    def driver(self) -> str | None:
+        return driver(beside(self.path, self.id, "lock"), self.id)
 
     def request_stop(self) -> None:
         os.close(files.open_file(beside(self.path, self.id, "stop"), os.O_WRONLY | os.O_CREAT))

@@ -27,6 +27,7 @@ from byohpo_core.study.naming import check_study_name
 from byohpo_core.study.study import Study
 from byohpo_core.tuner import settings
 from byohpo_core.tuner.drop_in import drop_in
+from byohpo_core.tuner.news import News
 from byohpo_core.tuner.turn import Turn
 
 _TO_BE_CHOSEN: Any = object()
@@ -142,7 +143,7 @@ class Tuner:
         estimator: Estimator | None,
         loaded: Mapping[str, Loaded],
         *,
-        log: EventLog | None = None,
+        news: News | None = None,
         progress: bool,
     ) -> None:
         """Set every attribute, for a new tuner and an attached one alike."""
@@ -153,18 +154,16 @@ class Tuner:
         self._loaded = dict(loaded)
         self._progress = progress
         self._plan = self._base_name = None
-        self._log = log
-        self._study: Study | None = None
+        self._news = news
         self._turn = Turn()
 
     @property
     def study(self) -> Study | None:
-        """The study, or None before `fit`: live while this tuner drives it, else as its journal now tells it."""
-        known, log = self._study, self._log
-        driving = self._turn.stop_request is not None
-        if log is not None and (known is None or (not driving and known.sequence <= log.last())):
-            self._study = log.study()
-        return self._study
+        """The study, or None before `fit`: live while this tuner drives it, else as its journal now tells it.
+
+        If a driver elsewhere went on, and the estimator or the mirror's place is known, it is as the mirror tells it.
+        """
+        return None if self._news is None else self._known_study()
 
     def fit(
         self,
@@ -200,7 +199,7 @@ class Tuner:
                 return self._detached(log, estimator)
             with log.hold():
                 mirrored = mirrored_or_forgotten(estimator, log, self._journal.forget)
-                self._log, self._study, self._prepared = log, None, estimator
+                self._news, self._prepared = News(log, estimator), estimator
                 return self._session(log, stop_request).begin(mirrored, manifest, estimator)
 
     def tune(self, inputs: Any = None, job_name: str | None = None, wait: bool = True) -> Study:
@@ -221,8 +220,9 @@ class Tuner:
         """Attach to an existing study by its name or id, even while another driver runs it. Nothing is created.
 
         *estimator* and *strategy* are needed to resume a study of a function or a class that cannot be imported by
-        name. A study that this journal lacks is looked for elsewhere only where *estimator*, *mirror* (the `s3://...`
-        place of its jobs' outputs) or the variable BYOHPO_MIRROR say where; `resume` brings it into the journal.
+        name. A study that this journal lacks, and what a driver elsewhere has added to one, is looked for only where
+        *estimator*, *mirror* (the `s3://...` place of its jobs' outputs) or the variable BYOHPO_MIRROR say where;
+        `resume` brings it into the journal.
         Raises `UnknownStudy`.
         """
         validate.text("the study's name", name)
@@ -233,7 +233,8 @@ class Tuner:
         log = settings.find_study(opened, name, given, mirror or os.environ.get("BYOHPO_MIRROR") or None)
         tuner = cls.__new__(cls)
         loaded = {} if strategy is None else settings.as_algorithm_of(log, strategy)
-        tuner._set_up(opened, given, loaded, log=log, progress=progress)  # noqa: SLF001 - it is one of us
+        news = News(log, given, mirror)
+        tuner._set_up(opened, given, loaded, news=news, progress=progress)  # noqa: SLF001 - it is one of us
         return tuner
 
     def resume(
@@ -258,15 +259,19 @@ class Tuner:
             for name, value in (("max_jobs", max_jobs), ("max_parallel_jobs", max_parallel_jobs))
             if value is not None
         }
-        log = self._known_log()
+        news = self._known_news()
+        log = news.latest()
         if trust:
             trust_study(log)
+            trust_study(news.log)
         with self._turn.taken() as stop_request:
-            if log.path != self._journal.path:  # it was read from its mirror
+            if news.log.path != self._journal.path:  # it was read from its mirror
                 self._session(log, stop_request).check_trust(Manifest.of(log))
-                log = self._log = self._journal.bring(log)
-            session = self._session(log, stop_request)
-            return session.go_on(limits, restart_algorithm=restart_algorithm, take_over=take_over)
+                news.log = log = self._journal.bring(log)
+            session = self._session(news.log, stop_request)
+            return session.go_on(
+                limits, restart_algorithm=restart_algorithm, take_over=take_over, behind=log is not news.log
+            )
 
     def stop_tuning_job(self, *, take_over: bool = False) -> bool:
         """End the study and stop its jobs: from another thread while `fit` runs, or after `attach`.
@@ -278,9 +283,10 @@ class Tuner:
         if (working := self._turn.stop_request) is not None:
             working.make()
             return False
-        log = self._known_log()
+        news = self._known_news()
+        behind = news.latest() is not news.log
         with self._turn.taken() as stop_request:
-            return self._session(log, stop_request).end(take_over=take_over)
+            return self._session(news.log, stop_request).end(take_over=take_over, behind=behind)
 
     def analytics(self) -> Analytics:
         """The results as a table: `analytics().dataframe()` has one row a trial."""
@@ -301,29 +307,29 @@ class Tuner:
             raise InvalidInput("there is no best estimator: no trial has a result")
         if self._estimator is None:
             raise InvalidInput("give the SDK's Estimator: Tuner.attach(..., estimator=...).best_estimator()")
-        estimator = restore_estimator(Manifest.of(self._known_log()).backend, self._prepared or self._estimator)
+        estimator = restore_estimator(Manifest.of(self._known_news().known).backend, self._prepared or self._estimator)
         return estimator.attached_to(best)
 
     def describe(self) -> dict[str, Any]:
-        """The study's state and settings, in the words of SageMaker's DescribeHyperParameterTuningJob."""
-        study = self._known_study()
-        return {**describe(study), "Manifest": Manifest.of(self._known_log()).to_json()}
+        """The study's state and settings, in the words of SageMaker's DescribeHyperParameterTuningJob.
+
+        "Driver" is the process that drives the study now, and its host; None if there is none.
+        """
+        study, news = self._known_study(), self._known_news()
+        return {**describe(study), "Driver": news.driver(), "Manifest": Manifest.of(news.known).to_json()}
 
     def _session(self, log: EventLog, stop_request: StopRequest) -> Session:
         """A new session for a study."""
         given = self._prepared or self._estimator
-        return Session(log, given, self._loaded, stop_request, self._publish, progress=self._progress)
-
-    def _publish(self, study: Study) -> None:
-        self._study = study
+        return Session(log, given, self._loaded, stop_request, self._known_news().publish, progress=self._progress)
 
     def _detached(self, log: EventLog, estimator: Estimator) -> Study:
         """Let another process drive the new study."""
         mirrored_or_forgotten(estimator, log, self._journal.forget)  # fail here rather than in the other process
-        self._log, self._study, self._prepared = log, log.study(), estimator
+        self._news, self._prepared = News(log, estimator), estimator
         output = drive_detached(log)
         _logger.warning("study %s is driven by another process, which writes to %s", log.name, output)
-        return self._study
+        return log.study()
 
     def _prepare(self, plan: Manifest, inputs: Any) -> tuple[Manifest, Estimator]:
         """The final manifest and estimator of a new study, prepared with the user's inputs."""
@@ -333,13 +339,10 @@ class Tuner:
             policy = attrs.evolve(policy, reservation=settings.reservation_of(estimator, policy.max_cost))
         return attrs.evolve(plan, settings=job_settings, policy=policy, backend=estimator.describe()), estimator
 
-    def _known_log(self) -> EventLog:
-        if self._log is None:
+    def _known_news(self) -> News:
+        if self._news is None:
             raise UnknownStudy("this tuner has no study yet: call fit first, or attach to one")
-        return self._log
+        return self._news
 
     def _known_study(self) -> Study:
-        self._known_log()
-        study = self.study
-        assert study is not None  # noqa: S101 - a log has one
-        return study
+        return self._known_news().study(driven_here=self._turn.stop_request is not None)

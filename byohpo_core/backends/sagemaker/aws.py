@@ -76,12 +76,16 @@ class Aws:
         calls_per_second: float,
         session: Any = None,
         first_attempts: int = ATTEMPTS_UNTIL_TOLD,
+        *,
+        waits: bool = True,
     ) -> None:
         self.clock = clock
         self.token = secrets.token_hex(8)
         """Marks what this driver has written, to tell it from what another driver wrote."""
         self._first_attempts = first_attempts
         """How many times a call is tried as long as no call has worked."""
+        self._waits = waits
+        """Whether a call is tried again for as long as it takes, once any call has worked."""
         self._region = region
         self._given = session
         """The user's boto3 session, which supplies the credentials."""
@@ -110,9 +114,9 @@ class Aws:
         *before* is called right before each try, after the wait for its turn; it may raise an error.
 
         Once any call has worked, calls wait until throttling, server errors, lost connections and expired credentials
-        are over, however long that takes, and log a warning. Before that, bad credentials raise an error at once, an
-        endpoint that is not there after a few seconds, and other temporary errors after a few attempts. Raises
-        `Refused` for all other errors, and `ByohpoError` after `close`.
+        are over, however long that takes, and log a warning. Before that, or if *waits* is False, bad credentials
+        raise an error at once, an endpoint that is not there after a few seconds, and other temporary errors after a
+        few attempts. Raises `Refused` for all other errors, and `ByohpoError` after `close`.
         """
         attempt, started = 0, self.clock.now()
         while True:
@@ -128,7 +132,7 @@ class Aws:
                 trouble = self._trouble(error, service, operation)
                 lost = isinstance(trouble, _NoAnswer) and self.clock.now() >= started + _FIRST_SECONDS
                 last = lost or attempt >= self._first_attempts or isinstance(trouble, InvalidInput)
-                if not self._worked and last:
+                if last and not (self._worked and self._waits):
                     raise trouble from error
                 self._wait(attempt, trouble, renewals)
             else:

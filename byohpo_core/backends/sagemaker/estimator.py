@@ -17,7 +17,7 @@ from byohpo_core.backends.sagemaker.request import STUDY_TAG, Template, without_
 from byohpo_core.backends.sagemaker.service_model import check_request
 from byohpo_core.backends.sagemaker.sharing import shared
 from byohpo_core.backends.sagemaker.trial_checks import check_trials
-from byohpo_core.backendspecs import Estimator, JobSettings, checked_arguments
+from byohpo_core.backendspecs import Estimator, Follow, JobSettings, checked_arguments
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.studies import Journal
@@ -91,6 +91,11 @@ class TrainingJob(Estimator):
     def hyperparameters(self) -> Mapping[str, Any]:
         return fixed_hyperparameters(self.job)
 
+    @property
+    def outputs(self) -> list[str]:
+        """The place of the jobs' outputs that the user names; empty if that is left to the SDK."""
+        return outputs_of(self.job)
+
     def fixed(self, tuned: Collection[str]) -> Mapping[str, Any]:
         """The fixed hyperparameters that are not tuned. A range replaces a fixed value, as in SageMaker's own tuner."""
         return {name: value for name, value in self.hyperparameters.items() if name not in tuned}
@@ -153,7 +158,16 @@ class TrainingJob(Estimator):
             if given is None
             else Aws(_one_region(given), given.clock, given.calls_per_second, boto_session(given.job))
         )
-        return fetch(journal, name, aws, mirror, () if given is None else outputs_of(given.job))
+        return fetch(journal, name, aws, mirror, () if given is None else given.outputs)
+
+    @classmethod
+    def follow(cls, description: Mapping[str, Any], *, given: Any = None, mirror: str | None = None) -> Follow:
+        """Follow the study's mirror on S3, if *mirror* or the estimator's output path is its place."""
+        from byohpo_core.backends.sagemaker.following import Following
+
+        output = description["request"]["OutputDataConfig"]["S3OutputPath"]
+        named = [*([] if mirror is None else [mirror]), *([] if given is None else given.outputs)]
+        return Following(output, description["region"], named, given)
 
     def _captured(self, inputs: Any, defined: Collection[str] = ()) -> "PreparedJob":
         """Capture the request of the user's object, without its definitions of the metrics in *defined*."""
@@ -196,6 +210,11 @@ class PreparedJob(Estimator):
     @aws.default
     def _new_aws(self) -> Aws:
         return Aws(self.region, self.clock, self.calls_per_second, boto_session(self.job))
+
+    @property
+    def outputs(self) -> list[str]:
+        """The place of the jobs' outputs."""
+        return [self.request["OutputDataConfig"]["S3OutputPath"]]
 
     def template(self, settings: JobSettings) -> Template:
         """The template for the requests of a study's trials."""

@@ -47,7 +47,7 @@ def fetch(
                 f"several studies are named {name!r}: attach to one by its id: {', '.join(sorted(found))}"
             )
         ((study_id, output),) = found.items()
-        if place is None and not (_is_default(output, account) or any(_within(output, mine) for mine in outputs)):
+        if place is None and not (is_default(output, account) or any(within(output, mine) for mine in outputs)):
             raise UnknownStudy(
                 f"the jobs of study {study_id!r} name the place {output!r}, which none of your settings does; if it is "
                 f"yours, give it: --mirror {shlex.quote(output)}, or mirror= in Python"
@@ -81,11 +81,12 @@ def _record(mirror: Mirror, study_id: str, output: str) -> StudyRecord:
     raise UnknownStudy(f"{mirror} is not the mirror of SageMaker jobs of study {study_id!r} with their outputs there")
 
 
-def _within(output: str, place: str) -> bool:
+def within(output: str, place: str) -> bool:
+    """True if an output path is at a place on S3, or below it."""
     return f"{output.rstrip('/')}/".startswith(f"{place.rstrip('/')}/")
 
 
-def _is_default(output: str, account: str) -> bool:
+def is_default(output: str, account: str) -> bool:
     """True for the account's bucket that SageMaker's SDK uses by default, sagemaker-REGION-ACCOUNT.
 
     Source: sagemaker.Session.default_bucket, https://sagemaker.readthedocs.io/en/stable/api/utility/session.html

@@ -246,6 +246,9 @@ class MirroredLog(EventLog):
     def hold(self, *, take_over: bool = False) -> AbstractContextManager[None]:
         return self._log.hold(take_over=take_over)
 
+    def driver(self) -> str | None:
+        return self._log.driver()
+
     def request_stop(self) -> None:
         self._log.request_stop()
 
