@@ -62,9 +62,9 @@ def follow_study(record: StudyRecord, given: Estimator | None, mirror: str | Non
     """Return what reads the news of a study from where other machines write; None if its kind has no such place."""
     try:
         description = record.manifest["backend"]
-        _check_kind(description["kind"], given)
         kind = estimator_class(description["kind"])
-        following: Follow | None = kind.follow(description, given=given, mirror=mirror)
+        mine = given if given is not None and given.kind == description["kind"] else None
+        following: Follow | None = kind.follow(description, given=mine, mirror=mirror)
     except (LookupError, TypeError, AttributeError) as error:
         raise unreadable(f"the manifest of study {record.id!r}", error) from error
     return following

@@ -1,5 +1,7 @@
 """One driver at a time drives a study."""
 
+import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -7,9 +9,10 @@ from pathlib import Path
 
 import attrs
 import pytest
-from studies import attach, eventful, log_class
+from studies import Killed, attach, dying, eventful, log_class
 
 from byohpo_core import StudyBusy
+from byohpo_core.cli import main
 from byohpo_core.journal import open_journal
 
 
@@ -70,3 +73,77 @@ def test_a_stale_driver_is_fenced_by_the_journal(monkeypatch):
     run = eventful().fit
     with pytest.raises(StudyBusy, match=r"another driver.*'s-"):
         run(job_name="s")
+
+
+HOLDER = """
+    import sys
+    from byohpo_core.journal import open_journal
+    with open_journal("studies.db").find("s").hold():
+        print("held", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder():
+    """Another process that drives the study."""
+    code = textwrap.dedent(HOLDER)
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def unfinished():
+    """A study whose driver has died."""
+    with dying(3, moment="after"), pytest.raises(Killed):
+        eventful(max_jobs=6).fit(job_name="s")
+
+
+def test_a_running_driver_is_shown_with_its_host_and_process(request, capsys):
+    """`studies` and `describe` name it, and do not tell to resume what is being driven."""
+    unfinished()
+    assert attach().describe()["Driver"] is None
+    assert main(["studies", "--journal", "studies.db"]) == 0
+    assert "resume s" in capsys.readouterr().out
+    holder = request.getfixturevalue("holder")
+    driver = f"process {holder.pid} on {socket.gethostname()}"
+    assert attach().describe()["Driver"] == driver
+    assert main(["studies", "--journal", "studies.db"]) == 0
+    told = capsys.readouterr().out
+    assert driver in told
+    assert "resume" not in told
+    with pytest.raises(StudyBusy):  # the question has not let go of the lock
+        attach().resume()
+
+
+def test_a_driver_that_was_killed_drives_no_more(request):
+    """Its name is still in the lock's file."""
+    unfinished()
+    holder = request.getfixturevalue("holder")
+    holder.kill()
+    holder.wait()
+    assert attach().describe()["Driver"] is None
+    assert attach().resume().jobs == 6
+
+
+def test_asking_keeps_the_lock_of_this_process():
+    """Closing any descriptor of the file would release it."""
+    unfinished()
+    log = open_journal("studies.db").find("s")
+    with log.hold():
+        assert log.driver() == attach().describe()["Driver"] == f"process {os.getpid()} on {socket.gethostname()}"
+        code = "from byohpo_core.journal import open_journal\nwith open_journal('studies.db').find('s').hold(): pass"
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert "StudyBusy" in other.stderr
+    assert log.driver() is None
+
+
+def test_a_driver_on_another_host_may_still_run():
+    """Its lock may be seen by nobody here, so it is named with that doubt."""
+    unfinished()
+    study = attach().study
+    Path(f"studies.db.{study.id}.lock").write_text("process 1 on elsewhere")
+    assert attach().describe()["Driver"].startswith("process 1 on elsewhere")
+    assert Path(f"studies.db.{study.id}.lock").read_text() == "process 1 on elsewhere"

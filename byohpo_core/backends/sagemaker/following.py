@@ -51,6 +51,5 @@ class Following:
             clock, calls, session = self._given.clock, self._given.calls_per_second, boto_session(self._given.job)
         aws = Aws(self._region, clock, calls, session, first_attempts=1, waits=False)
         account = aws.account()
-        return (
-            Mirror(aws, self._output, study_id, owner=account) if named or is_default(self._output, account) else None
-        )
+        mine = named or is_default(self._output, account)
+        return Mirror(aws, self._output, study_id, owner=account) if mine else None

@@ -4,7 +4,7 @@ import pytest
 from sagemaker_account import REQUEST, go_on, leave
 from sagemaker_inside import Aws, Mirror, SageMakerBackend
 
-from byohpo_core import StudyBusy
+from byohpo_core import StudyBusy, Tuner
 from byohpo_core.cli import main
 
 
@@ -35,7 +35,8 @@ def test_the_first_machine_goes_on_with_what_the_second_has_changed(account, mon
         leave_at(patch, 9)
         with pytest.raises(Gone):
             account.attach(journal="other.db").resume(max_jobs=12)
-    assert account.attach().study.problem.max_jobs == 6
+    assert Tuner.attach("study", journal="studies.db").study.problem.max_jobs == 6
+    assert account.attach().study.problem.max_jobs == 12
     study = account.attach().resume()
     assert (study.problem.max_jobs, study.stop_reason) == (12, "max_jobs (12) reached")
     assert len(account.emulator.jobs) == 12
