@@ -66,14 +66,27 @@ def create_folder(path: Path) -> None:
 
 
 def rename(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Rename a file, over another if there is one; the new name is on disk when this returns."""
+    """Rename a file or folder, over a file if there is one; the new name is on disk when this returns."""
     os.replace(source, target)  # noqa: PTH105
     sync_folder(target)
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
     """Write the names in a file's folder to disk."""
-    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY)  # noqa: PTH100, PTH120
+    _sync(os.path.dirname(os.path.abspath(path)))  # noqa: PTH100, PTH120
+
+
+def sync_tree(folder: Path) -> None:
+    """Write all files in a folder, and their names, to disk."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if stat.S_ISREG(os.lstat(os.path.join(place, name)).st_mode):  # noqa: PTH118
+                _sync(os.path.join(place, name))  # noqa: PTH118
+        _sync(place)
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -185,7 +185,7 @@ class Session:
             if self._progress:
                 plugins.listen("progress", stack.enter_context(Progress()))
             if backend.jobs_survive:
-                stack.callback(_tell_running, study, log, manifest)
+                stack.push(lambda _, error, __: _tell_running(study, log, manifest, error))
             if log.last(EventKind.Opened) < 0:  # reporters have not seen the imported results
                 plugins.happened(study, [*log.read()])
             way_on = next_step("resume", log, manifest)
@@ -240,10 +240,10 @@ def _check_raised(limits: Mapping[str, int], study: Study) -> None:
         )
 
 
-def _tell_running(study: Study, log: EventLog, manifest: Manifest) -> None:
-    """Warn of the jobs that keep running when the driver leaves."""
+def _tell_running(study: Study, log: EventLog, manifest: Manifest, error: BaseException | None) -> None:
+    """Warn of the jobs that keep running when the driver leaves, unless another driver has taken over."""
     names = [str(trial.job_name) for trial in study.running]
-    if names:
+    if names and not isinstance(error, StudyBusy):
         shown = ", ".join(names[:_NAMED_JOBS]) + (", ..." if len(names) > _NAMED_JOBS else "")
         _logger.warning(
             "jobs may still be running: %s (%d in all). %s stops them, %s resumes the study.",

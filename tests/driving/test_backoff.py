@@ -43,7 +43,7 @@ def attempts(study_log):
 
 
 def log_of(made):
-    return made._log
+    return made._news.log
 
 
 @pytest.mark.parametrize("slots", [1, 2, 4, 24])

@@ -2,7 +2,7 @@
 
 import pytest
 from inside import Fence, SimulatedBackend
-from studies import JOURNAL, event, simulated, tuner
+from studies import JOURNAL, Killed, event, simulated, tuner
 
 from byohpo_core import Simulated, StudyBusy
 from byohpo_core.journal import open_journal
@@ -105,3 +105,22 @@ def test_a_log_gives_what_another_driver_has_written_and_nothing_else():
     other_driver(TAKES_OVER, end(0))
     assert [(it.sequence, str(it.kind)) for it in log.newer()] == [(2, "opened"), (3, "finished")]
     assert len([*log.read()]) == 4
+
+
+def test_an_overtaken_driver_tells_nobody_to_resume_what_another_drives(launches, monkeypatch, caplog):
+    """One that leaves for another reason names its jobs and how to go on."""
+    _, pauses = launches
+    monkeypatch.setattr(SimulatedBackend, "jobs_survive", True)
+    pauses["launch"] = lambda: other_driver(TAKES_OVER)
+    with pytest.raises(StudyBusy):
+        fit()
+    assert caplog.messages == []
+
+    def fails():
+        raise Killed
+
+    pauses["launch"] = fails
+    with pytest.raises(Killed):
+        tuner(Simulated(simulated), max_jobs=6, max_parallel_jobs=2).fit(job_name="other")
+    (told,) = caplog.messages
+    assert "byohpo resume other" in told

@@ -37,7 +37,7 @@ def garbled(check_jobs, seed):
             found = tuner.fit(job_name="study")
         assert outcomes(found) == outcomes(undisturbed)
         created = {name: job for name, job in emulator.jobs.items() if name not in quiet}
-        check_jobs([*tuner._log.read()], created)
+        check_jobs([*tuner._news.log.read()], created)
         assert len(created) == len(quiet)
     return {
         "studies among garbage that ended as without it": 1,

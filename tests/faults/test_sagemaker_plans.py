@@ -151,7 +151,7 @@ def check_mirror(tuner, emulator):
 
 
 def events(tuner):
-    return [*tuner._log.read()]
+    return [*tuner._news.log.read()]
 
 
 def told_all(wrong):

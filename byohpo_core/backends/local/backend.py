@@ -19,7 +19,7 @@ from byohpo_core.backends.quota import Quota
 from byohpo_core.backendspecs import Backend, Ended, JobSettings, Outcome, Reported, Update
 from byohpo_core.clock import SteadyClock
 from byohpo_core.errors import ByohpoError
-from byohpo_core.files import create_folder
+from byohpo_core.files import create_folder, rename, sync_tree
 from byohpo_core.journal.place import journal_files
 from byohpo_core.metrics import compile_metrics, end_helper
 from byohpo_core.study.study import Study
@@ -122,7 +122,7 @@ class LocalBackend(Backend):
         end_helper()
 
     def copy_source(self) -> None:
-        """Copy the source, atomically, unless an earlier driver of the study has."""
+        """Copy the source to disk, atomically, unless an earlier driver of the study has."""
         if self._code.exists():
             return
         temporary = self._folder / f"code.{os.getpid()}"
@@ -135,7 +135,8 @@ class LocalBackend(Backend):
                 create_folder(temporary)
                 shutil.copy(self._program.script, temporary)
             make_private(temporary)
-            temporary.rename(self._code)
+            sync_tree(temporary)
+            rename(temporary, self._code)
         except (OSError, shutil.Error) as error:
             raise ByohpoError(f"cannot copy the training script's source to {self._code}: {error}") from error
 

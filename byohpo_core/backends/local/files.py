@@ -5,6 +5,8 @@ import os
 import stat
 from pathlib import Path
 
+from byohpo_core.files import rename
+
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 """Errors of a machine or a user that has too much open or running."""
 
@@ -17,7 +19,7 @@ def create_empty(path: Path) -> None:
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Write a private file atomically and flush it to disk."""
+    """Write a private file atomically; it and its name are on disk when this returns."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - of a descriptor
@@ -25,7 +27,7 @@ def write_durably(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
+    rename(temporary, path)
 
 
 def read_small(path: Path, most: int = 65536) -> str | None:

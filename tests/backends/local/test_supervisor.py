@@ -375,3 +375,29 @@ def test_a_status_names_the_signal_and_the_claim_the_group():
     folder = Path("byohpo-jobs", study.id, study.trials[0].job_name)
     assert json.loads((folder / "exit.json").read_text())["code"] == -signal.SIGTERM
     assert json.loads((folder / "claim").read_text())["group"] == int((folder / "log.txt").read_text())
+
+
+def test_what_the_backend_renames_is_on_disk(monkeypatch):
+    """The content before the rename, the new name after it: for the copy of the source and for each order."""
+    deeds = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor):
+        deeds.append(("sync", Path(f"/proc/self/fd/{descriptor}").resolve()))
+        fsync(descriptor)
+
+    def renamed(source, target):
+        deeds.append(("rename", Path(source).absolute(), Path(target).absolute()))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    Path("source").mkdir()
+    Path("source/train.py").write_text("print('loss=1')")
+    studies.tune(TrainingScript("train.py", source_dir="source"), max_jobs=1, max_parallel_jobs=1)
+    renames = [(place, *it[1:]) for place, it in enumerate(deeds) if it[0] == "rename"]
+    assert len(renames) == 2
+    for place, source, target in renames:
+        before = source / "train.py" if target.name == "code" else source
+        assert ("sync", before) in deeds[:place]
+        assert deeds[place + 1] == ("sync", target.parent)
