@@ -23,7 +23,7 @@ from byohpo_core.plugins.finding import Loaded, PluginSpec, restore
 from byohpo_core.plugins.hooks import StudyPlugins
 from byohpo_core.plugins.options import build
 from byohpo_core.study.events import Event, EventKind
-from byohpo_core.study.fold import Fold, has_ended
+from byohpo_core.study.fold import Fold
 from byohpo_core.study.study import Study
 
 _NAMED_JOBS = 10
@@ -86,7 +86,7 @@ class Session:
             if limits:
                 _check_raised(limits, self.log.study())
             as_it_is = not (_changed(limits, manifest) or restart_algorithm)
-            if as_it_is and not behind and has_ended(self.log.read()):
+            if as_it_is and not behind and self.log.has_ended():
                 return self._ended()
             self.check_trust(manifest)
             estimator = restore_estimator(manifest.backend, self._estimator)
@@ -95,7 +95,7 @@ class Session:
                 manifest = leveled
                 self.check_trust(manifest)
                 as_it_is = not (_changed(limits, manifest) or restart_algorithm)
-                if as_it_is and has_ended(log.read()):
+                if as_it_is and log.has_ended():
                     return self._ended()
             if self._stop_request.reason is not None:  # asked for meanwhile; that needs no plugin
                 return self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())
@@ -119,7 +119,7 @@ class Session:
                 return False
             self._stop_request.make()
             manifest = Manifest.of(self.log)
-            if not behind and has_ended(self.log.read()):
+            if not behind and self.log.has_ended():
                 self._ended()
                 return True
             estimator = estimator_to_stop(manifest.backend, self._estimator)

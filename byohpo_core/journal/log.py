@@ -50,6 +50,20 @@ class EventLog(ABC):
             study.apply(event)
         return study
 
+    def has_ended(self) -> bool:
+        """True if the study has a stop reason and no unfinished trial. Cheaper than building the study."""
+        if self.last(EventKind.Stopped) <= self.last(EventKind.Epoch):
+            return False
+        left, reason = 0, None
+        for event in self.read():
+            if event.kind is EventKind.Asked:
+                left += len(event.body["answer"])
+            elif event.kind is EventKind.Finished:
+                left -= 1
+            elif event.kind in (EventKind.Stopped, EventKind.Epoch):
+                reason = event.body.get("reason")
+        return reason is not None and not left
+
     def blank_study(self) -> Fold:
         """Return the study before its first event. It reads curves from this log."""
         try:

@@ -1,6 +1,6 @@
 """Compute the state of a study from its events. The driver, replay and the conformance kit use it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -204,19 +204,6 @@ class Fold(Study):
 
 _WORKED = frozenset({TrialStatus.Completed.value, TrialStatus.Failed.value, TrialStatus.Pruned.value})
 """The ends of trials whose jobs the infrastructure has run."""
-
-
-def has_ended(events: Iterable[Event]) -> bool:
-    """True if the study has a stop reason and no unfinished trial. Cheaper than building a `Fold`."""
-    left, reason = 0, None
-    for event in events:
-        if event.kind is EventKind.Asked:
-            left += len(event.body["answer"])
-        elif event.kind is EventKind.Finished:
-            left -= 1
-        elif event.kind in (EventKind.Stopped, EventKind.Epoch):
-            reason = event.body.get("reason")
-    return reason is not None and not left
 
 
 def _cost(event: Event) -> float:
