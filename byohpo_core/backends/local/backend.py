@@ -1,5 +1,6 @@
 """Run the jobs of a training script on this machine: each has a folder and a supervisor that outlives the driver."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -89,6 +90,7 @@ class LocalBackend(Backend):
         """Launch the jobs that no supervisor has claimed, but those that have lost their folder since."""
         missing = []
         for trial in trials:
+            self._check_order(trial)
             job = self._job(trial)
             if job.is_claimed or job.is_gone:
                 self._watch(trial)
@@ -155,8 +157,19 @@ class LocalBackend(Backend):
             str(trial.job_name), Watch(self._job(trial).folder, self._metrics, self._told_metrics)
         )
 
+    def _check_order(self, trial: Trial) -> None:
+        """Raise `ByohpoError` if the job was ordered for another configuration, of which the journal knows nothing."""
+        job = self._job(trial)
+        if job.ordered() not in (None, json.loads(json.dumps(dict(trial.hyperparameters)))):
+            raise ByohpoError(
+                f"job {job.name} was started before, with other hyperparameters ({job.order}), and the journal has "
+                f"lost that: restore the journal from a backup, or remove {job.order} and {job.folder} and resume, "
+                "which runs the job anew"
+            )
+
     def _write_order(self, trial: Trial) -> None:
         program = self._program
+        self._check_order(trial)
         job = self._job(trial)
         order = {
             "job_name": job.name,

@@ -31,6 +31,13 @@ class Job:
         """Whether a supervisor has claimed the job, now or earlier."""
         return _exists(self.folder / CLAIM) or _exists(self.folder / EXIT)
 
+    def ordered(self) -> Any:
+        """Return the hyperparameters that the job was ordered with; None if it has no order that can be read."""
+        try:
+            return json.loads(self.order.read_bytes())["hyperparameters"]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return None
+
     def write_order(self, order: dict[str, Any]) -> None:
         """Create the job's folder, then the order that tells a supervisor what to run."""
         create_folder(self.folder)

@@ -2,17 +2,21 @@
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import studies
-from studies import DEADLINE, alive, wait_for
+from studies import DEADLINE, alive, rechain, wait_for
 
 from byohpo_core import (
+    ByohpoError,
     CategoricalParameter,
     ContinuousParameter,
     IntegerParameter,
@@ -404,3 +408,27 @@ def test_what_a_script_leaves_running_ends_with_its_job():
     """
     study = tune(script, max_jobs=1, max_parallel_jobs=1)
     assert not alive(int(study.trials[0].value))
+
+
+def test_a_job_of_which_the_journal_has_lost_all_is_not_taken_for_another_ones():
+    """A damaged WAL may lose the last commits unseen. The same proposal takes the job's result, another one may not."""
+    study = tune()
+    lost = {trial.job_name: trial.value for trial in study.trials}
+
+    def lose():
+        with closing(sqlite3.connect("studies.db")) as connection, connection:
+            connection.execute("DELETE FROM events WHERE sequence > 0")
+        rechain("studies.db")
+
+    lose()
+    again = Tuner.attach("s", journal="studies.db", progress=False).resume()
+    assert {trial.job_name: trial.value for trial in again.trials} == lost
+    lose()
+    for _ in range(2):
+        with pytest.raises(ByohpoError, match=again.trials[0].job_name):
+            Tuner.attach("s", journal="studies.db", progress=False).resume(restart_algorithm=True)
+    for trial in again.trials:
+        shutil.rmtree(f"byohpo-jobs/{study.id}/{trial.job_name}")
+        Path(f"byohpo-jobs/{study.id}/{trial.job_name}.json").unlink()
+    fresh = Tuner.attach("s", journal="studies.db", progress=False).resume()
+    assert {trial.value for trial in fresh.trials}.isdisjoint(lost.values())
