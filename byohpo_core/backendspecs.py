@@ -54,6 +54,7 @@ from byohpo_core.container import channels
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.studies import Journal
+from byohpo_core.secrets import Secrets
 from byohpo_core.study.events import Event
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
@@ -122,6 +123,8 @@ class JobSettings:
     inputs: Mapping[str, str] = NOTHING
     """Channel name -> local path or S3 URI."""
     tags: tuple[tuple[str, str], ...] = ()
+    shared: bool = False
+    """Whether new files and folders are for the user's group too: 0660 and 0770 instead of 0600 and 0700."""
     curves: bool = False
     """Whether anything in the study needs the values that running jobs report, such as early stopping."""
 
@@ -131,6 +134,7 @@ class JobSettings:
             "metric_definitions": [list(pair) for pair in self.metric_definitions],
             "inputs": dict(self.inputs),
             "tags": [list(pair) for pair in self.tags],
+            "shared": self.shared,
             "curves": self.curves,
         }
 
@@ -141,6 +145,7 @@ class JobSettings:
             tuple((name, regex) for name, regex in body["metric_definitions"]),
             body["inputs"],
             tuple((key, value) for key, value in body["tags"]),
+            body.get("shared", False),
             body.get("curves", False),
         )
 
@@ -156,6 +161,8 @@ class Estimator(ABC):
     """The name of the class's entry point in the group `byohpo.backends`."""
     reports: ClassVar[bool] = True
     """Whether jobs report values while they run, which early stopping needs."""
+    keeps_secrets: ClassVar[bool] = False
+    """Whether the backend calls `reveal` for each job and keeps the values nowhere. If not, no secret is accepted."""
 
     @property
     def name(self) -> str:
@@ -186,6 +193,14 @@ class Estimator(ABC):
         Make all checks here: raise `InvalidInput` if jobs could not be started with these values.
         """
         return self, attrs.evolve(settings, inputs=channels(inputs))
+
+    def hide(self, secrets: Secrets) -> "Estimator":
+        """Return this estimator with marks, `{"secret": NAME}`, in the place of secret values.
+
+        The core calls it after `prepare` and `restore`, and describes and connects what it returns. Override it if jobs
+        have environment variables: put `secrets.hide_environment(variables)` in their place.
+        """
+        return self
 
     def reservation(self) -> float | None:
         """The most that one job can cost, for `max_cost`; None if that is unknown."""
@@ -289,6 +304,9 @@ class Backend(ABC):
     check_driven: Callable[[], None] = staticmethod(lambda: None)
     """Raises `StudyBusy` if another driver has taken over the study. The driver sets it, and calls it before and after
     `launch` and `adopt`. Call it right before a job that starts after a wait: the driver may have slept meanwhile."""
+    reveal: Callable[[Any], Any] = staticmethod(lambda settings: settings)
+    """Returns a copy of settings, such as hyperparameters, with values in the place of the marks of secrets. The core
+    sets it after `connect`. Call it right where a job is handed over, and write or show nothing of its answer."""
 
     @abstractmethod
     def launch(self, trials: Sequence[Trial]) -> None:

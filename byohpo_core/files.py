@@ -1,6 +1,6 @@
 """Open, create and rename files safely: for their owner only, without following links, and durably.
 
-Here is the one place where the modes of new files and folders stand.
+Here is the one place where the modes of new files and folders stand. What is *shared* is for the owner's group too.
 """
 
 import os
@@ -10,24 +10,38 @@ from pathlib import Path
 from byohpo_core.errors import ByohpoError
 from byohpo_core.logger import logger as _logger
 
-FILE_MODE = 0o600
-FOLDER_MODE = 0o700
-_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+def file_mode(*, shared: bool = False) -> int:
+    """The mode of a new file."""
+    return 0o660 if shared else 0o600
 
 
-def open_file(path: str | os.PathLike[str], flags: int) -> int:
+def folder_mode(*, shared: bool = False) -> int:
+    """The mode of a new folder."""
+    return 0o770 if shared else 0o700
+
+
+def umask(*, shared: bool = False) -> int:
+    """The umask that gives new files and folders these modes."""
+    return 0o777 & ~folder_mode(shared=shared)
+
+
+def open_file(path: str | os.PathLike[str], flags: int, *, shared: bool = False) -> int:
     """Open a file with the flags of `os.open`, and return its descriptor; a new one is for its owner only.
 
     Raises `ByohpoError` if it is a link or no plain file. Its folder may be reached through links.
     """
-    check_file(path)
+    is_new = check_file(path) is None
     try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, file_mode())
     except FileExistsError:
         raise
     except OSError as error:
         raise ByohpoError(f"{os.fspath(path)} cannot be opened: {error.strerror}") from error
-    warn_of_others(path, os.fstat(descriptor))
+    found = os.fstat(descriptor)
+    if is_new and shared and found.st_uid == os.geteuid():
+        os.fchmod(descriptor, file_mode(shared=True))
+    warn_of_others(path, found, shared=shared)
     return descriptor
 
 
@@ -46,20 +60,20 @@ def check_file(path: str | os.PathLike[str]) -> os.stat_result | None:
     return found
 
 
-def warn_of_others(path: str | os.PathLike[str], found: os.stat_result) -> None:
+def warn_of_others(path: str | os.PathLike[str], found: os.stat_result, *, shared: bool = False) -> None:
     """Warn if others than a file's owner may write to it."""
-    if found.st_mode & _WRITABLE_BY_OTHERS:
+    if found.st_mode & (stat.S_IWOTH if shared else stat.S_IWOTH | stat.S_IWGRP):
         _logger.warning("others may write to %s: chmod go-w %s", os.fspath(path), os.fspath(path))
 
 
-def create_folder(path: Path) -> None:
+def create_folder(path: Path, *, shared: bool = False) -> None:
     """Create a folder and its missing parents, for their owner only."""
     if path.is_dir():
         return
-    create_folder(path.parent)
+    create_folder(path.parent, shared=shared)
     try:
-        path.mkdir(FOLDER_MODE)
-        path.chmod(FOLDER_MODE)  # the umask may have taken bits away
+        path.mkdir(folder_mode())
+        path.chmod(folder_mode(shared=shared))  # the umask may have taken bits away
     except FileExistsError:
         if not path.is_dir():
             raise

@@ -45,6 +45,7 @@ class Simulated(Estimator):
     function: Callable[[Mapping[str, Any]], Simulation]
     hyperparameters: Mapping[str, Any] = attrs.field(default=NOTHING, converter=frozen_mapping)
     kind: ClassVar[str] = "simulated"
+    keeps_secrets: ClassVar[bool] = True
 
     def __attrs_post_init__(self) -> None:
         if not callable(self.function):
@@ -133,7 +134,7 @@ class SimulatedBackend(Backend):
         self._jobs.add(job_name)
         started = self._now if trial.started is None else trial.started
         try:
-            simulation = self._function(dict(trial.hyperparameters))
+            simulation = self._function(self.reveal(dict(trial.hyperparameters)))
         except Exception as error:  # noqa: BLE001 - an exception fails the trial, as in a training script
             told = f"{type(error).__name__}: {error}"
             self._push(started, Ended(job_name, Outcome.Failed, reason=told, started=started, ended=started))

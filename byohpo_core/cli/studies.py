@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,18 +156,25 @@ def _tune(options: argparse.Namespace) -> int:
     return _tell(tuner.fit(description.inputs, job_name=options.name or description.job_name))
 
 
-def _attached(options: argparse.Namespace, *, progress: bool = False, mirror: str | None = None) -> "Tuner":
+def _attached(
+    options: argparse.Namespace,
+    *,
+    progress: bool = False,
+    mirror: str | None = None,
+    secrets: Mapping[str, str] | None = None,
+) -> "Tuner":
     from byohpo_core.tuner.tuner import Tuner
 
-    return Tuner.attach(options.name, journal=options.journal, progress=progress, mirror=mirror)
+    return Tuner.attach(options.name, journal=options.journal, secrets=secrets, progress=progress, mirror=mirror)
 
 
 def _resume(options: argparse.Namespace) -> int:
+    secrets = None
     if options.handed_over:
         from byohpo_core.driving.detached import accept_handover
 
-        accept_handover(options.name)
-    tuner = _attached(options, progress=options.progress)
+        secrets = accept_handover(options.name)
+    tuner = _attached(options, progress=options.progress, secrets=secrets)
     study = tuner.resume(
         restart_algorithm=options.restart_algorithm,
         max_jobs=options.max_jobs,

@@ -56,6 +56,8 @@ def read(file: Path) -> Description:
         if name not in content:
             raise InvalidInput(f"{file}: {name} is missing")
     settings = {name: content[name] for name in (*_NEEDED, *_OPTIONAL) if name in content}
+    if isinstance(content.get("secrets"), Mapping):
+        raise InvalidInput(f'{file}: secrets has values; it takes only names, such as secrets = ["HF_TOKEN"]')
     settings["estimator"] = _estimator(file, content)
     settings["hyperparameter_ranges"] = {
         name: _parameter(file, name, body) for name, body in _table(file, content, "hyperparameter_ranges").items()

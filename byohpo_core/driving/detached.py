@@ -1,6 +1,7 @@
 """Start a driver in a separate process that outlives the program that started it: `fit(wait=False)`.
 
-On its standard input the driver gets what must not be in a file or on its command line: that its study is trusted.
+On its standard input the driver gets what must not be in a file or on its command line: that its study is trusted, and
+the values of its secrets.
 """
 
 import json
@@ -15,10 +16,12 @@ from byohpo_core.backendspecs import Estimator
 from byohpo_core.driving.manifest import Manifest
 from byohpo_core.driving.trust import digest, trust
 from byohpo_core.errors import InvalidInput
+from byohpo_core.files import open_file
 from byohpo_core.importable import is_importable, qualified_name
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.place import MEMORY
 from byohpo_core.plugins.finding import Loaded
+from byohpo_core.secrets import Secrets
 
 
 def check_detachable(journal_path: str, estimator: Estimator, plugins: Iterable[Loaded]) -> None:
@@ -40,10 +43,11 @@ def check_detachable(journal_path: str, estimator: Estimator, plugins: Iterable[
     restore_estimator(estimator.describe(), None)
 
 
-def drive_detached(log: EventLog) -> Path:
+def drive_detached(log: EventLog, secrets: Secrets) -> Path:
     """Start a driver for this study in a new process session, and return the path of its output."""
     path = Path(log.path).absolute()
     output = Path(f"{path}.{log.id}.log")
+    descriptor = open_file(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, shared=log.shared)
     receive, send = os.pipe()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)}
     os.posix_spawn(
@@ -55,16 +59,20 @@ def drive_detached(log: EventLog) -> Path:
         setsigdef=[signal.SIGALRM, signal.SIGCHLD],  # a new process would go on to ignore what this program ignores
         file_actions=[
             (os.POSIX_SPAWN_DUP2, receive, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, descriptor, 1),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
     )
     os.close(receive)
+    os.close(descriptor)
     with os.fdopen(send, "w", encoding="utf-8") as pipe:
-        json.dump({"trust": digest(log.id, Manifest.of(log))}, pipe)
+        json.dump({"trust": digest(log.id, Manifest.of(log)), "secrets": secrets.known()}, pipe)
     return output
 
 
-def accept_handover(study_id: str) -> None:
-    """In the new driver: trust the study as the program that started it does."""
-    trust(study_id, json.load(sys.stdin)["trust"])
+def accept_handover(study_id: str) -> dict[str, str]:
+    """In the new driver: trust the study as the program that started it does, and return the values of its secrets."""
+    handed_over = json.load(sys.stdin)
+    trust(study_id, handed_over["trust"])
+    secrets: dict[str, str] = handed_over["secrets"]
+    return secrets

@@ -22,6 +22,7 @@ from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.finding import Loaded, PluginSpec, restore
 from byohpo_core.plugins.hooks import StudyPlugins
 from byohpo_core.plugins.options import build
+from byohpo_core.secrets import Secrets
 from byohpo_core.study.events import Event, EventKind
 from byohpo_core.study.fold import Fold
 from byohpo_core.study.study import Study
@@ -53,12 +54,14 @@ class Session:
         log: EventLog,
         estimator: Estimator | None,
         loaded: Mapping[str, Loaded],
+        secrets: Secrets,
         stop_request: StopRequest,
         publish: Callable[[Study], None],
         *,
         progress: bool = True,
     ) -> None:
         self.log = log
+        self._secrets = secrets
         self._stop_request = stop_request
         self._publish = publish
         self._estimator = estimator
@@ -89,7 +92,8 @@ class Session:
             if as_it_is and not behind and self.log.has_ended():
                 return self._ended()
             self.check_trust(manifest)
-            estimator = restore_estimator(manifest.backend, self._estimator)
+            self._secrets.expect(manifest.backend, manifest.problem.space.static)
+            estimator = restore_estimator(manifest.backend, self._estimator).hide(self._secrets)
             log, leveled = self._leveled(estimator, manifest)
             if leveled is not manifest:  # the mirror may have had a newer epoch, or the end
                 manifest = leveled
@@ -99,13 +103,15 @@ class Session:
                     return self._ended()
             if self._stop_request.reason is not None:  # asked for meanwhile; that needs no plugin
                 return self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())
+            self._secrets.check_used()
+            self._secrets.check_known()
             if as_it_is:
                 return self._replay_and_drive(log, manifest, estimator)
             return self._drive_new_epoch(log, manifest, estimator, _changed(limits, manifest))
 
     def check_trust(self, manifest: Manifest) -> None:
         """Raise `Untrusted` if the study would run what its user has neither given nor agreed to."""
-        check_trust(self.log, manifest, self._estimator, self._loaded)
+        check_trust(self.log, manifest, self._estimator, self._loaded, self._secrets.given)
 
     def end(self, *, take_over: bool = False, behind: bool = False) -> bool:
         """Stop all jobs and end the study, without its plugins. Return False if another driver was asked to do it."""
@@ -122,7 +128,7 @@ class Session:
             if not behind and self.log.has_ended():
                 self._ended()
                 return True
-            estimator = estimator_to_stop(manifest.backend, self._estimator)
+            estimator = estimator_to_stop(manifest.backend, self._estimator).hide(self._secrets)
             log, manifest = self._leveled(estimator, manifest)
             self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())
         return True
@@ -181,6 +187,7 @@ class Session:
             stack.enter_context(on_path(_folder(manifest)))  # for the function's late imports
             backend = estimator.connect(study, manifest.settings)
             stack.callback(backend.close)
+            backend.reveal = self._secrets.reveal
             self._publish(study)
             if self._progress:
                 plugins.listen("progress", stack.enter_context(Progress()))

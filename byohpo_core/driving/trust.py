@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from byohpo_core.backends.estimators import estimator_class
 from byohpo_core.backendspecs import Estimator
@@ -21,29 +22,37 @@ from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.place import command
 from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.finding import PluginSpec, named_by_target
+from byohpo_core.secrets import marked_in
 
 _here: set[str] = set()
 """The lines of trust of this process, which hold also where no file can be kept."""
 
 
-def to_run(manifest: Manifest, given: Estimator | None = None, loaded: Container[str] = ()) -> Mapping[str, str]:
+def to_run(
+    manifest: Manifest, given: Estimator | None = None, loaded: Container[str] = (), secrets: Container[str] = ()
+) -> Mapping[str, str]:
     """What would run because the manifest says so: what it is and its name.
 
-    The user's *given* estimator, and the plugins in *loaded*, replace what the manifest names.
+    The user's *given* estimator, and the plugins in *loaded*, replace what the manifest names. Hyperparameters get
+    secrets from this user's environment, but those in *secrets*, which the user gives.
     """
     runs = estimator_class(manifest.backend["kind"]).runs(manifest.backend, manifest.settings, given)
     classes = {f"plugin {spec.name}": spec.target for spec in _by_target(manifest) if spec.name not in loaded}
-    return {one_line(what): one_line(name) for what, name in {**runs, **classes}.items()}
+    taken = [name for name in _hyperparameters(manifest) if name not in secrets]
+    variables = {"with the variables": ", ".join(taken)} if taken else {}
+    return {one_line(what): one_line(name) for what, name in {**runs, **classes, **variables}.items()}
 
 
 def digest(study_id: str, manifest: Manifest) -> str:
     """A digest of all that the manifest says is to run."""
-    parts = {
+    parts: dict[str, Any] = {
         "study": study_id,
         "backend": manifest.backend,
         "folder": str(manifest.settings.folder),
         "classes": sorted({(spec.group, spec.name, spec.target) for spec in _by_target(manifest)}),
     }
+    if secrets := _hyperparameters(manifest):
+        parts["secrets"] = secrets
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -81,9 +90,11 @@ def words_of_trust(log: EventLog, manifest: Manifest) -> list[str] | None:
     return ["--trust"] if line in _here else None
 
 
-def check_trust(log: EventLog, manifest: Manifest, given: Estimator | None, loaded: Container[str]) -> None:
+def check_trust(
+    log: EventLog, manifest: Manifest, given: Estimator | None, loaded: Container[str], secrets: Container[str]
+) -> None:
     """Raise `Untrusted`, which tells what would run, if the journal names it and this user has not agreed to it."""
-    runs = to_run(manifest, given, loaded)
+    runs = to_run(manifest, given, loaded, secrets)
     if runs and not is_trusted(log.id, digest(log.id, manifest)):
         told = ", ".join(f"{what} {name}" for what, name in runs.items())
         raise Untrusted(
@@ -94,6 +105,11 @@ def check_trust(log: EventLog, manifest: Manifest, given: Estimator | None, load
 
 def _by_target(manifest: Manifest) -> Iterator[PluginSpec]:
     return filter(named_by_target, manifest.plugins)
+
+
+def _hyperparameters(manifest: Manifest) -> list[str]:
+    """The secrets of fixed hyperparameters."""
+    return sorted({*marked_in(manifest.problem.space.static)})
 
 
 def _file() -> Path:

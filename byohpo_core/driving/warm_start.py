@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from byohpo_core.driving.manifest import Manifest
 from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.studies import Journal
+from byohpo_core.secrets import marked
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study import events
 from byohpo_core.study.events import Event, ImportedTrial
@@ -61,11 +62,17 @@ def _difference(its: SearchSpace, ours: SearchSpace) -> str | None:
             return f"has no hyperparameter {name!r}"
         if name not in ours.parameters:
             return f"has a hyperparameter {name!r}, which this study has not"
-        if its.parameters[name] != ours.parameters[name]:
+        if its.parameters[name] != ours.parameters[name] and not _is_secret(name, its, ours):
             return f"has {name!r} as {its.parameters[name]}, this study as {ours.parameters[name]}"
     if list(its.tunable) != list(ours.tunable):
         return f"has the order {', '.join(its.tunable)}, this study {', '.join(ours.tunable)}"
     return None
+
+
+def _is_secret(name: str, *spaces: SearchSpace) -> bool:
+    """Whether it is fixed in all these spaces, and secret in one, so that its value cannot be compared."""
+    values = [space.static[name] for space in spaces if name in space.static]
+    return len(values) == len(spaces) and any(map(marked, values))
 
 
 def _other_objectives(its: Problem, ours: Problem) -> str | None:

@@ -88,14 +88,14 @@ class Database:
                     rows = found.fetchmany(_ROWS)
 
     @contextmanager
-    def transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, create: bool = False, shared: bool = False) -> Iterator[sqlite3.Connection]:
         """Run the block as one transaction, which is on disk at its end. Only *create* makes a missing file."""
-        connection = self._connect(create=create)
+        connection = self._connect(create=create, shared=shared)
         if connection is None:
             raise JournalError(f"journal {self.path} does not exist any more")
         with self._explained(), self.turn:
             if not self._writable:
-                self._prepare_to_write(connection)
+                self._prepare_to_write(connection, shared=shared)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 if not self.has_checksums:
@@ -147,13 +147,13 @@ class Database:
                 raise self.damaged(one_line(error)) from error
             raise JournalError(f"journal {self.path}: {error}; what was committed is safe") from error
 
-    def _connect(self, *, create: bool) -> sqlite3.Connection | None:
+    def _connect(self, *, create: bool, shared: bool = False) -> sqlite3.Connection | None:
         if self.connection is not None:
             return self.connection
         with _opening:
-            return self._open(create=create)
+            return self._open(create=create, shared=shared)
 
-    def _open(self, *, create: bool) -> sqlite3.Connection | None:
+    def _open(self, *, create: bool, shared: bool) -> sqlite3.Connection | None:
         path = Path(self.path)
         if path.is_dir():
             raise JournalError(f"journal {self.path} is a folder: name a file, such as {path / 'byohpo.db'}")
@@ -165,7 +165,7 @@ class Database:
         for suffix in ("-wal", "-shm", "-journal"):
             self._checked(suffix)
         if found is None:
-            self._create_file()
+            self._create_file(shared=shared)
         opened, left = path.absolute(), None
         if is_read_only(path):
             opened = private_copy(opened)
@@ -196,19 +196,19 @@ class Database:
         except ByohpoError as error:
             raise JournalError(f"journal {self.path}: {error}") from error
 
-    def _create_file(self) -> None:
+    def _create_file(self, *, shared: bool) -> None:
         try:
-            os.close(files.open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+            os.close(files.open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, shared=shared))
         except FileExistsError:
             pass  # another process was faster
         except ByohpoError as error:
             raise JournalError(f"journal {self.path}: {error}") from error
 
-    def _prepare_to_write(self, connection: sqlite3.Connection) -> None:
+    def _prepare_to_write(self, connection: sqlite3.Connection, *, shared: bool) -> None:
         path = Path(self.path)
         if is_read_only(path):
             raise JournalError(f"journal {self.path} is read-only: its file or folder may not be written to")
-        files.warn_of_others(path, path.stat())
+        files.warn_of_others(path, path.stat(), shared=shared)
         _set_mode(connection, "DELETE" if is_on_network(path) else "WAL")
         connection.execute("PRAGMA synchronous = FULL")
         self._writable = True

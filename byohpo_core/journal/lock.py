@@ -35,17 +35,18 @@ def one_in_this_process(journal: str, study_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def held(lock: Path, study_id: str, *, take_over: bool) -> Iterator[None]:
+def held(lock: Path, study_id: str, *, take_over: bool, shared: bool = False) -> Iterator[None]:
     """Hold a study's lock as its only driver; raise `StudyBusy`, which names the holder, if it is taken."""
-    with one_in_this_process(str(lock), study_id), _locked_file(lock, study_id, take_over=take_over):
+    with one_in_this_process(str(lock), study_id), _locked_file(lock, study_id, take_over, shared):
         yield
 
 
 @contextmanager
-def _locked_file(path: Path, study_id: str, *, take_over: bool) -> Iterator[None]:
+def _locked_file(path: Path, study_id: str, take_over: bool, shared: bool) -> Iterator[None]:  # noqa: FBT001
     host = socket.gethostname()
     # Only the driver's process may hold this file open: closing any descriptor of it would release its lock.
-    with os.fdopen(files.open_file(path, os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+", encoding="utf-8") as file:
+    descriptor = files.open_file(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, shared=shared)
+    with os.fdopen(descriptor, "a+", encoding="utf-8") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -38,6 +38,12 @@ class EventLog(ABC):
     def record(self) -> StudyRecord:
         """The study as it was created."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether new files of the study are for the user's group too."""
+        settings = self.record.manifest.get("settings")
+        return isinstance(settings, Mapping) and settings.get("shared") is True
+
     def manifest(self) -> Mapping[str, Any]:
         """Return the study's current settings: its manifest with the changes of its newest epoch."""
         epoch = self.last(EventKind.Epoch)

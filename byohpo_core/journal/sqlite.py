@@ -73,7 +73,7 @@ class SqliteJournal(Journal):
     def take(self, record: StudyRecord, events: Sequence[Event]) -> EventLog:
         row = (record.id, record.name, to_json(record.manifest))
         log = SqliteLog(self.database, row, Head.of_record(*row))
-        with self.database.transaction(create=True) as connection:
+        with self.database.transaction(create=True, shared=log.shared) as connection:
             if connection.execute("SELECT 1 FROM studies WHERE name = ?", (record.name,)).fetchone():
                 raise self._taken(record.name)
             connection.execute("INSERT INTO studies VALUES (?, ?, ?)", row)
@@ -82,7 +82,7 @@ class SqliteJournal(Journal):
         return log
 
     def forget(self, log: EventLog) -> None:
-        with self.database.transaction() as connection:
+        with self.database.transaction(shared=log.shared) as connection:
             for table in ("events", "heads"):
                 connection.execute(f"DELETE FROM {table} WHERE study = ?", (log.id,))  # noqa: S608 - our tables
             connection.execute("DELETE FROM studies WHERE id = ?", (log.id,))
@@ -140,7 +140,7 @@ class SqliteLog(EventLog):
             if events and self._verified_to(events[0].sequence).count != events[0].sequence:
                 raise overtaken(self.id)
             try:
-                with self._database.transaction() as connection:
+                with self._database.transaction(shared=self.shared) as connection:
                     head = self.write(connection, events)
             except sqlite3.IntegrityError as error:
                 raise overtaken(self.id) from error
@@ -209,7 +209,7 @@ class SqliteLog(EventLog):
 
     @contextmanager
     def hold(self, *, take_over: bool = False) -> Iterator[None]:
-        with held(beside(self.path, self.id, "lock"), self.id, take_over=take_over):
+        with held(beside(self.path, self.id, "lock"), self.id, take_over=take_over, shared=self.shared):
             self._forget_stop()
             try:
                 yield
@@ -220,7 +220,7 @@ class SqliteLog(EventLog):
         return driver(beside(self.path, self.id, "lock"), self.id)
 
     def request_stop(self) -> None:
-        os.close(files.open_file(beside(self.path, self.id, "stop"), os.O_WRONLY | os.O_CREAT))
+        os.close(files.open_file(beside(self.path, self.id, "stop"), os.O_WRONLY | os.O_CREAT, shared=self.shared))
 
     def stop_requested(self) -> bool:
         return os.path.lexists(beside(self.path, self.id, "stop"))

@@ -78,7 +78,7 @@ def as_csv(table: Sequence[Row], *, raw: bool = False) -> str:
 def _csv_cell(value: Any, *, raw: bool) -> str:
     if value is None:
         return ""
-    text = str(value)
+    text = _text(value)
     if isinstance(value, str) and not raw:
         defused = f"'{text}" if text.startswith(_FORMULA) else text
         text = "".join(it if it in _IN_CELLS else shown(it) for it in defused)
@@ -125,4 +125,9 @@ def as_table(table: Sequence[Row], *, raw: bool = False) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.6g}" if isinstance(value, float) else one_line(value)
+    return f"{value:.6g}" if isinstance(value, float) else one_line(_text(value))
+
+
+def _text(value: Any) -> str:
+    """A value as text: a secret's mark as JSON."""
+    return json.dumps(value) if isinstance(value, Mapping) else str(value)

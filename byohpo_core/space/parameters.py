@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from byohpo_core.errors import InvalidInput
+from byohpo_core.secrets import marked
 from byohpo_core.space.scaling import Scale, ScalingType, as_scaling, check_range, clamped, effective_scaling
 from byohpo_core.validate import items, mapping, number, plain, scalar
 
@@ -43,7 +44,7 @@ def _integral(name: str, value: Any) -> int:
 
 
 def _static(value: Any) -> Any:
-    return scalar("the value", value)
+    return value if marked(value) else scalar("the value", value)
 
 
 def _scalars(values: Any) -> tuple[Any, ...]:
@@ -241,12 +242,15 @@ class CategoricalParameter(_Drawn):
 
 @attrs.frozen
 class StaticParameter:
-    """A fixed value that every job receives. It is not part of the search."""
+    """A fixed value that every job receives. It is not part of the search.
+
+    The value `{"secret": NAME}` stands for a secret, which only the job gets.
+    """
 
     value: Any = attrs.field(converter=_static)
 
     def __str__(self) -> str:
-        return f"fixed at {self.value!r}"
+        return f"the secret {name!r}" if (name := marked(self.value)) else f"fixed at {self.value!r}"
 
     def get_value(self, random: random_numbers.Random | None = None) -> Any:
         """Return the value. Draws no random number."""

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from byohpo_core.errors import InvalidInput
+from byohpo_core.secrets import Secrets, marked
 from byohpo_core.space.bits import RESOLUTION, code_length, from_code, to_code
 from byohpo_core.space.parameters import (
     CategoricalParameter,
@@ -68,6 +69,13 @@ class SearchSpace:
                 fixed[name] = StaticParameter(value)
         return cls({**ranges, **fixed})
 
+    def hiding(self, secrets: Secrets) -> "SearchSpace":
+        """This space with marks in the place of fixed values that are secret."""
+        secrets.check_tunable(self.tunable)
+        hidden = secrets.hide_hyperparameters(self.static)
+        fixed = {name: StaticParameter(value) for name, value in hidden.items()}
+        return SearchSpace({name: fixed.get(name, it) for name, it in self.parameters.items()})
+
     @cached_property
     def tunable(self) -> Mapping[str, Tunable]:
         """The parameters to tune, in order."""
@@ -116,6 +124,8 @@ class SearchSpace:
     def _check_rest(self, configuration: Mapping[str, Any]) -> None:
         for name, value in configuration.items():
             if name in self.static:
+                if value != self.static[name] and marked(self.static[name]):
+                    raise InvalidInput(f"{name}: it is secret, so leave it out of configurations")
                 if value != self.static[name]:
                     raise InvalidInput(f"{name}: {value!r} is not its fixed value {self.static[name]!r}")
             elif name not in self.tunable:

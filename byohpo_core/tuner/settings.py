@@ -18,6 +18,7 @@ from byohpo_core.journal.place import MEMORY, command
 from byohpo_core.journal.studies import Journal
 from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find
+from byohpo_core.secrets import Secrets
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study.problem import Objective, Problem
 
@@ -26,13 +27,16 @@ Choice = tuple[Loaded, Mapping[str, Any]]
 """A plugin and the options that it is to be built with."""
 
 
-def problem_of(
-    estimator: Estimator, ranges: Any, names: Any, types: Any, seed: Any, max_jobs: Any, max_parallel_jobs: Any
-) -> Problem:
-    """The search space with the estimator's fixed hyperparameters, the objectives and the limits."""
+def space_of(estimator: Estimator, ranges: Any, secrets: Secrets) -> SearchSpace:
+    """The search space with the estimator's fixed hyperparameters, and marks in the place of secrets."""
     ranges = validate.mapping("hyperparameter_ranges", ranges)
+    return SearchSpace.of(ranges, estimator.fixed(ranges)).hiding(secrets)
+
+
+def problem_of(space: SearchSpace, names: Any, types: Any, seed: Any, max_jobs: Any, max_parallel_jobs: Any) -> Problem:
+    """The search space, the objectives and the limits."""
     return Problem(
-        SearchSpace.of(ranges, estimator.fixed(ranges)),
+        space,
         _objectives(names, types),
         SystemRandom().getrandbits(32) if seed is None else seed,
         max_jobs,
@@ -78,13 +82,27 @@ def by_name(chosen: Sequence[Choice]) -> dict[str, Loaded]:
     return loaded
 
 
-def job_settings_of(folder: Path, definitions: Any, tags: Any, problem: Problem, estimator: Estimator) -> JobSettings:
+def job_settings_of(
+    folder: Path, definitions: Any, tags: Any, shared: Any, problem: Problem, estimator: Estimator
+) -> JobSettings:
     """The tags, and the user's metric definitions with the estimator's for objectives that have none."""
     given = _pairs("metric_definitions", () if definitions is None else definitions, "Name", "Regex")
     names = [name for name, _ in given]
     missing = [objective.metric for objective in problem.objectives if objective.metric not in names]
     metrics = (*given, *estimator.metric_definitions(missing))
-    return JobSettings(folder, metrics, tags=tuple(_pairs("tags", () if tags is None else tags, "Key", "Value")))
+    pairs = tuple(_pairs("tags", () if tags is None else tags, "Key", "Value"))
+    return JobSettings(folder, metrics, tags=pairs, shared=validate.flag("shared", shared))
+
+
+def check_secrets(secrets: Secrets, estimator: Estimator) -> None:
+    """Raise `InvalidInput` if a secret is not used, has no value, or could not be kept by this kind of backend."""
+    secrets.check_used()
+    if secrets.used and not estimator.keeps_secrets:
+        raise InvalidInput(
+            f"a backend of kind {estimator.kind!r} cannot keep secrets ({', '.join(sorted(secrets.used))}): leave them "
+            "out, or let its author set keeps_secrets (docs/bring-your-own/4-a-backend.md)"
+        )
+    secrets.check_known()
 
 
 def reservation_of(estimator: Estimator, max_cost: float) -> float:

@@ -23,6 +23,7 @@ from byohpo_core.journal.studies import Journal
 from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.finding import Loaded, PluginFactory
 from byohpo_core.results.analytics import Analytics, describe
+from byohpo_core.secrets import Secrets
 from byohpo_core.study.naming import check_study_name
 from byohpo_core.study.study import Study
 from byohpo_core.tuner import settings
@@ -65,6 +66,10 @@ class Tuner:
         order: "arrival" observes results as they come; "strict" in the order of their trials, so that how long each
             job takes changes nothing of the search, at the price of some idle slots.
         warm_start_from: Names or ids of studies in the same journal whose results are known from the beginning.
+        secrets: Names of variables of the jobs' environment, or of fixed hyperparameters, whose values stand nowhere but
+            in the jobs: a list, whose values come from the environment, or a mapping to values. Variables with the word
+            KEY, TOKEN, SECRET or PASSWORD in their name need not be named.
+        shared: Whether the files and folders that the study creates are for your group too (0660 and 0770).
         journal: The journal's path, or ":memory:" to keep nothing. By default `BYOHPO_JOURNAL`, or `byohpo.db` in the
             working folder.
         progress: Whether progress is shown on standard error.
@@ -101,6 +106,8 @@ class Tuner:
         max_cost: float | None = None,
         order: str = "arrival",
         warm_start_from: Sequence[str] = (),
+        secrets: Sequence[str] | Mapping[str, str] = (),
+        shared: bool = False,
         journal: str | os.PathLike[str] | None = None,
         progress: bool = True,
     ) -> None:
@@ -108,12 +115,11 @@ class Tuner:
             raise InvalidInput(
                 'strategy is missing: name an installed algorithm ("random", "pso", ...) or give a class'
             )
-        self._set_up(open_journal(journal), as_estimator(estimator), {}, progress=progress)
+        self._set_up(open_journal(journal), as_estimator(estimator), {}, Secrets.of(secrets), progress=progress)
         tuned: Estimator = self._estimator
         self._base_name = check_study_name(base_tuning_job_name or tuned.name)
         problem = settings.problem_of(
-            tuned,
-            hyperparameter_ranges,
+            settings.space_of(tuned, hyperparameter_ranges, self._secrets),
             objective_metric_name,
             objective_type,
             random_seed,
@@ -130,7 +136,7 @@ class Tuner:
             problem,
             tuple(loaded.spec(options) for loaded, options in chosen),
             {},
-            settings.job_settings_of(self._journal.folder, metric_definitions, tags, problem, tuned),
+            settings.job_settings_of(self._journal.folder, metric_definitions, tags, shared, problem, tuned),
             Policy(duplicates, max_attempts, max_cost, order=order),
             check_parents(self._journal, parents, problem),
         )
@@ -142,6 +148,7 @@ class Tuner:
         journal: Journal,
         estimator: Estimator | None,
         loaded: Mapping[str, Loaded],
+        secrets: Secrets,
         *,
         news: News | None = None,
         progress: bool,
@@ -152,6 +159,7 @@ class Tuner:
         self._prepared: Any = None
         """The estimator as `fit` prepared it; the study goes on with that one."""
         self._loaded = dict(loaded)
+        self._secrets = secrets
         self._progress = progress
         self._plan = self._base_name = None
         self._news = news
@@ -215,6 +223,7 @@ class Tuner:
         estimator: Any = None,
         strategy: str | PluginFactory | None = None,
         mirror: str | None = None,
+        secrets: Mapping[str, str] | None = None,
         progress: bool = True,
     ) -> "Tuner":
         """Attach to an existing study by its name or id, even while another driver runs it. Nothing is created.
@@ -222,7 +231,7 @@ class Tuner:
         *estimator* and *strategy* are needed to resume a study of a function or a class that cannot be imported by
         name. A study that this journal lacks, and what a driver elsewhere has added to one, is looked for only where
         *estimator*, *mirror* (the `s3://...` place of its jobs' outputs) or the variable BYOHPO_MIRROR say where;
-        `resume` brings it into the journal.
+        `resume` brings it into the journal. *secrets* are values by name; others come from the environment.
         Raises `UnknownStudy`.
         """
         validate.text("the study's name", name)
@@ -234,7 +243,8 @@ class Tuner:
         tuner = cls.__new__(cls)
         loaded = {} if strategy is None else settings.as_algorithm_of(log, strategy)
         news = News(log, given, mirror)
-        tuner._set_up(opened, given, loaded, news=news, progress=progress)  # noqa: SLF001 - it is one of us
+        values = Secrets.with_values(secrets or {})
+        tuner._set_up(opened, given, loaded, values, news=news, progress=progress)  # noqa: SLF001 - it is one of us
         return tuner
 
     def resume(
@@ -321,20 +331,23 @@ class Tuner:
     def _session(self, log: EventLog, stop_request: StopRequest) -> Session:
         """A new session for a study."""
         given = self._prepared or self._estimator
-        return Session(log, given, self._loaded, stop_request, self._known_news().publish, progress=self._progress)
+        publish = self._known_news().publish
+        return Session(log, given, self._loaded, self._secrets, stop_request, publish, progress=self._progress)
 
     def _detached(self, log: EventLog, estimator: Estimator) -> Study:
         """Let another process drive the new study."""
         mirrored_or_forgotten(estimator, log, self._journal.forget)  # fail here rather than in the other process
         self._news, self._prepared = News(log, estimator), estimator
-        output = drive_detached(log)
+        output = drive_detached(log, self._secrets)
         _logger.warning("study %s is driven by another process, which writes to %s", log.name, output)
         return log.study()
 
     def _prepare(self, plan: Manifest, inputs: Any) -> tuple[Manifest, Estimator]:
         """The final manifest and estimator of a new study, prepared with the user's inputs."""
         policy = plan.policy
-        estimator, job_settings = self._estimator.prepare(plan.problem, plan.settings, inputs)
+        prepared, job_settings = self._estimator.prepare(plan.problem, plan.settings, inputs)
+        estimator = prepared.hide(self._secrets)
+        settings.check_secrets(self._secrets, estimator)
         if policy.max_cost is not None:
             policy = attrs.evolve(policy, reservation=settings.reservation_of(estimator, policy.max_cost))
         return attrs.evolve(plan, settings=job_settings, policy=policy, backend=estimator.describe()), estimator

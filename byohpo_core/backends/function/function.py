@@ -53,6 +53,7 @@ class PythonFunction(Estimator):
     """The folder of the function's module, if it is not on Python's import path."""
     kind: ClassVar[str] = "function"
     reports: ClassVar[bool] = False
+    keeps_secrets: ClassVar[bool] = True
 
     def __attrs_post_init__(self) -> None:
         if not callable(self.function):
@@ -155,7 +156,7 @@ class FunctionBackend(Backend):
             job_name = str(trial.job_name)
             if job_name not in self._launched:
                 self._launched.add(job_name)
-                self._pool.submit(self._evaluate, job_name, dict(trial.hyperparameters))
+                self._pool.submit(self._evaluate, job_name, self.reveal(dict(trial.hyperparameters)))
 
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
         """Report every job as lost, since the evaluations of an earlier driver died with it."""

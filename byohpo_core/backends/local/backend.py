@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import attrs
 
-from byohpo_core.backends.local.files import NO_ROOM, local_path, make_private
+from byohpo_core.backends.local.files import NO_ROOM, local_path, set_modes
 from byohpo_core.backends.local.job import Job
 from byohpo_core.backends.local.processes import SUPERVISOR
 from byohpo_core.backends.local.supervisor import NO_ROOM_CODE
@@ -23,6 +25,7 @@ from byohpo_core.errors import ByohpoError
 from byohpo_core.files import create_folder, rename, sync_tree
 from byohpo_core.journal.place import journal_files
 from byohpo_core.metrics import compile_metrics, end_helper
+from byohpo_core.secrets import marked_in
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
@@ -45,7 +48,8 @@ class Program:
     script_in_source: str
     """The path of the script in the copy."""
     python: str
-    environment: Mapping[str, str]
+    environment: Mapping[str, Any]
+    """Strings, or the marks of secrets."""
     stop_grace_seconds: float
 
 
@@ -58,6 +62,7 @@ class LocalBackend(Backend):
         self._study_id = study.id
         self._slots_wanted = study.problem.max_parallel_jobs
         self._folder = settings.folder.absolute() / study.id
+        self._shared = settings.shared
         self._metrics = compile_metrics(settings.metric_definitions)
         self._channels = {channel: str(local_path(place)) for channel, place in settings.inputs.items()}
         self._cpus = max(1, (os.cpu_count() or 1) // self._slots_wanted)
@@ -129,14 +134,14 @@ class LocalBackend(Backend):
             return
         temporary = self._folder / f"code.{os.getpid()}"
         try:
-            create_folder(self._folder)
+            create_folder(self._folder, shared=self._shared)
             shutil.rmtree(temporary, ignore_errors=True)
             if self._program.source_dir is not None:
                 shutil.copytree(self._program.source_dir, temporary, symlinks=True, ignore=self._not_source)
             else:
                 create_folder(temporary)
                 shutil.copy(self._program.script, temporary)
-            make_private(temporary)
+            set_modes(temporary, shared=self._shared)
             sync_tree(temporary)
             rename(temporary, self._code)
         except (OSError, shutil.Error) as error:
@@ -150,7 +155,7 @@ class LocalBackend(Backend):
         return self._folder / "code"
 
     def _job(self, trial: Trial) -> Job:
-        return Job(self._folder, str(trial.job_name))
+        return Job(self._folder, str(trial.job_name), shared=self._shared)
 
     def _watch(self, trial: Trial) -> Watch:
         return self._watches.setdefault(
@@ -180,6 +185,7 @@ class LocalBackend(Backend):
             "hyperparameters": dict(trial.hyperparameters),
             "channels": self._channels,
             "environment": dict(program.environment),
+            "shared": self._shared,
             "cpus": self._cpus,
             "stop_grace_seconds": program.stop_grace_seconds,
         }
@@ -223,14 +229,25 @@ class LocalBackend(Backend):
         self._not_started[str(trial.job_name)] = f"its supervisor did not start: {reason}"
 
     def _start_supervisor(self, trial: Trial) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+        """Start a supervisor, and tell it through a pipe the values of the secrets whose marks are in its order."""
+        supervisor = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
             [sys.executable, "-P", "-m", SUPERVISOR, str(self._job(trial).order)],
             cwd=self._folder,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+        assert supervisor.stdin is not None  # noqa: S101 - it is a pipe
+        with suppress(BrokenPipeError), supervisor.stdin as pipe:
+            pipe.write(json.dumps({} if trial.job_name in self._stopping else self._secrets_of(trial)).encode())
+        supervisor.stdin = None  # `communicate` would use it
+        return supervisor
+
+    def _secrets_of(self, trial: Trial) -> dict[str, Any]:
+        """The parts of the trial's order in which secrets are, with their values."""
+        parts = {"hyperparameters": dict(trial.hyperparameters), "environment": dict(self._program.environment)}
+        return {name: self.reveal(part) for name, part in parts.items() if any(marked_in(part))}
 
     def _look(self, trials: Sequence[Trial]) -> list[Update]:
         """Check the folder of every running job once, as far as the time for reading logs suffices."""

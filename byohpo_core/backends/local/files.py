@@ -1,29 +1,29 @@
-"""Files and folders that only their owner can read, whatever the umask is."""
+"""Files and folders that only their owner can read, and their group if they are shared, whatever the umask is."""
 
 import errno
 import os
 import stat
 from pathlib import Path
 
-from byohpo_core.files import rename
+from byohpo_core.files import file_mode, folder_mode, rename
 
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 """Errors of a machine or a user that has too much open or running."""
 
 
-def create_empty(path: Path) -> None:
-    """Create a private file if it does not exist."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-    os.fchmod(file, 0o600)
+def create_empty(path: Path, *, shared: bool = False) -> None:
+    """Create a file if it does not exist."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT, file_mode())
+    os.fchmod(file, file_mode(shared=shared))
     os.close(file)
 
 
-def write_durably(path: Path, text: str) -> None:
-    """Write a private file atomically; it and its name are on disk when this returns."""
+def write_durably(path: Path, text: str, *, shared: bool = False) -> None:
+    """Write a file atomically; it and its name are on disk when this returns."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - of a descriptor
-        os.fchmod(file.fileno(), 0o600)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file_mode()), "w", encoding="utf-8") as file:  # noqa: PTH123 - of a descriptor
+        os.fchmod(file.fileno(), file_mode(shared=shared))
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -48,13 +48,17 @@ def read_small(path: Path, most: int = 65536) -> str | None:
     return None
 
 
-def make_private(folder: Path) -> None:
-    """Take the rights of everybody else from all that is in a folder; symbolic links are not followed."""
+def set_modes(folder: Path, *, shared: bool = False, but: Path | None = None) -> None:
+    """Give all that is in a folder, *but* one file, the modes of what byohpo creates; links are not followed.
+
+    A file that its owner can execute stays so.
+    """
     for place, _, names in os.walk(folder):
-        Path(place).chmod(0o700)
+        Path(place).chmod(folder_mode(shared=shared))
         for path in (Path(place, name) for name in names):
-            if not path.is_symlink():
-                path.chmod(path.stat().st_mode & 0o700 | 0o600)
+            if not path.is_symlink() and path != but:
+                executable = path.stat().st_mode & stat.S_IXUSR
+                path.chmod(file_mode(shared=shared) | (folder_mode(shared=shared) & 0o111 if executable else 0))
 
 
 def local_path(place: str) -> Path:

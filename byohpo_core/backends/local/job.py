@@ -16,8 +16,9 @@ from byohpo_core.files import create_folder
 class Job:
     """The files of one job: its order, and the folder in which its supervisor works."""
 
-    def __init__(self, study_folder: Path, name: str) -> None:
+    def __init__(self, study_folder: Path, name: str, *, shared: bool = False) -> None:
         self.name = name
+        self._shared = shared
         self.folder = study_folder / name
         self.order = study_folder / f"{name}.json"
 
@@ -40,14 +41,14 @@ class Job:
 
     def write_order(self, order: dict[str, Any]) -> None:
         """Create the job's folder, then the order that tells a supervisor what to run."""
-        create_folder(self.folder)
-        write_durably(self.order, json.dumps(order))
+        create_folder(self.folder, shared=self._shared)
+        write_durably(self.order, json.dumps(order), shared=self._shared)
 
     def ask_to_stop(self) -> None:
         """Leave the sign that the supervisor looks for; perhaps there is none yet."""
         if not (self.is_gone or _exists(self.folder / STOP)):
-            create_folder(self.folder)
-            create_empty(self.folder / STOP)
+            create_folder(self.folder, shared=self._shared)
+            create_empty(self.folder / STOP, shared=self._shared)
 
     def is_supervised(self) -> bool:
         """Whether the job has a supervisor, of this release or of an earlier one, which locked only the claim."""

@@ -23,6 +23,7 @@ from byohpo_core.backendspecs import (
 from byohpo_core.container import channels
 from byohpo_core.errors import InvalidInput
 from byohpo_core.metrics import compile_metrics, default_regex
+from byohpo_core.secrets import Secrets, marked
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.validate import frozen_mapping, number, text
@@ -49,10 +50,11 @@ class TrainingScript(Estimator):
     entry_point: str = attrs.field(converter=_path)
     source_dir: str | None = attrs.field(default=None, converter=attrs.converters.optional(_path), kw_only=True)
     hyperparameters: Mapping[str, Any] = attrs.field(default=None, converter=frozen_mapping, kw_only=True)
-    environment: Mapping[str, str] = attrs.field(default=None, converter=frozen_mapping, kw_only=True)
+    environment: Mapping[str, Any] = attrs.field(default=None, converter=frozen_mapping, kw_only=True, repr=False)
     python: str = attrs.field(default=sys.executable, converter=_path, kw_only=True)
     stop_grace_seconds: float = attrs.field(default=30.0, kw_only=True, converter=_seconds)
     kind: ClassVar[str] = "local"
+    keeps_secrets: ClassVar[bool] = True
 
     @property
     def script(self) -> Path:
@@ -72,10 +74,11 @@ class TrainingScript(Estimator):
             raise InvalidInput(f"the training script {self.script} does not exist")
         if self.source_dir is not None and _normal(self.source_dir) not in self.script.parents:
             raise InvalidInput(f"the training script {self.script} is not in source_dir {self.source_dir}")
-        if not all(isinstance(value, str) for value in self.environment.values()):
-            raise InvalidInput(
-                f"environment of the training script must have only strings as values: {dict(self.environment)}"
-            )
+        for name, value in self.environment.items():
+            if not isinstance(value, str):  # not shown, since it may be secret
+                raise InvalidInput(
+                    f"environment of the training script: {name} is of type {type(value).__name__}, not a string"
+                )
         for name in {*problem.space.parameters, *self.hyperparameters}:
             if re.search(r"[=\s\0]", name):
                 raise InvalidInput(
@@ -95,6 +98,9 @@ class TrainingScript(Estimator):
         # A job runs in its own folder, where a relative path would point elsewhere.
         return attrs.evolve(self, python=str(Path(python).absolute())), attrs.evolve(settings, inputs=places)
 
+    def hide(self, secrets: Secrets) -> "TrainingScript":
+        return attrs.evolve(self, environment=secrets.hide_environment(self.environment))
+
     def describe(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
@@ -104,6 +110,14 @@ class TrainingScript(Estimator):
             "python": self.python,
             "stop_grace_seconds": self.stop_grace_seconds,
         }
+
+    @classmethod
+    def restore(cls, description: Mapping[str, Any], given: Any = None) -> "TrainingScript":
+        """A given script's jobs have the secret variables of the study too."""
+        script = super().restore(description, given)
+        assert isinstance(script, TrainingScript)  # noqa: S101 - by its kind
+        secret = {name: it for name, it in description.get("environment", {}).items() if marked(it)}
+        return attrs.evolve(script, environment={**secret, **script.environment})
 
     @classmethod
     def runs(cls, description: Mapping[str, Any], settings: JobSettings, given: Any = None) -> Mapping[str, str]:
@@ -122,7 +136,6 @@ class TrainingScript(Estimator):
     def to_stop(cls, description: Mapping[str, Any], given: Any = None) -> "TrainingScript":
         """Copy no source, since a foreign journal could name any folder."""
         script = cls.restore(description, given)
-        assert isinstance(script, TrainingScript)  # noqa: S101 - by its kind
         return _OnlyStopped(**attrs.asdict(script, recurse=False))
 
     def connect(self, study: Study, settings: JobSettings) -> LocalBackend:

@@ -1,7 +1,7 @@
 """The process that runs one local training job and outlives the driver that started it.
 
-The driver starts this module with the path of the job's order, a JSON file. The started process exits once it is clear
-who has the claim. Its child, the keeper, has another child, the supervisor, which runs the script.
+The driver starts this module with the path of the job's order, a JSON file, in which secrets are marked. The parts of
+it with their values come as JSON on standard input. The started process exits once it is clear who has the claim. Its child, the keeper, has another child, the supervisor, which runs the script.
 
 | the job's folder    | `supervisor.lock` is locked by | `claim` is locked by             | `exit.json` |
 |---------------------|--------------------------------|----------------------------------|-------------|
@@ -30,10 +30,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from byohpo_core import files
 from byohpo_core.backends.local.child import Command, start
-from byohpo_core.backends.local.files import NO_ROOM, write_durably
+from byohpo_core.backends.local.files import NO_ROOM, set_modes, write_durably
 from byohpo_core.backends.local.processes import adopt_orphans, kill_descendants, reap, signal_group
 from byohpo_core.container import Layout, arguments, environment
+from byohpo_core.secrets import marked_in
 
 CLAIM = "claim"
 LOCK = "supervisor.lock"
@@ -46,16 +48,23 @@ NO_ROOM_CODE = os.EX_TEMPFAIL
 """The exit code of a supervisor for which the machine had no room before it claimed the job."""
 _LOOK_SECONDS = 0.02
 _CLAIM_SECONDS = 10.0
+_MODE = files.file_mode(shared=True)
+"""The umask takes the group's part away, unless the study is shared."""
 _UNUSABLE = frozenset({errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.E2BIG})
 """Errors of the interpreter or the arguments, which would fail the next attempt too."""
 
 
 def main(order_file: str) -> int:
     """Claim the job of an order and run it; do nothing if another supervisor has claimed it."""
-    umask = os.umask(0o077)
     order = json.loads(Path(order_file).read_text(encoding="utf-8"))
+    umask = os.umask(files.umask(shared=order.get("shared", False)))
+    told = json.loads(sys.stdin.read() or "{}")
+    order |= {**told, "private": "hyperparameters" in told}
     folder = Path(order["folder"])
     folder.mkdir(parents=True, exist_ok=True)
+    if any(marked_in(order)) and not (folder / STOP).exists():
+        sys.stderr.write("the driver died before it told the secrets\n")
+        return 1
     os.chdir(folder)  # by name it may soon be another folder, or none
     decided, deciding = os.pipe()
     try:
@@ -111,12 +120,12 @@ def _claim() -> int | None:
 
     Returns the claim, or None if the job is claimed already.
     """
-    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, _MODE)
     deadline = time.monotonic() + _CLAIM_SECONDS
     while not (Path(CLAIM).exists() or Path(EXIT).exists()):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            claim = os.open(CLAIM, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            claim = os.open(CLAIM, os.O_RDWR | os.O_CREAT | os.O_EXCL, _MODE)
         except FileExistsError:
             break
         except BlockingIOError:  # another supervisor is about to claim it, or a driver looks at this moment
@@ -146,7 +155,9 @@ def _supervise(order: Mapping[str, Any], folder: Path, claim: int, umask: int) -
     adopt_orphans()
     started = time.time()
     ended = {"code": None, "stopped": False, **_run(order, folder, claim, umask)}
-    write_durably(Path(EXIT), json.dumps({**ended, "started": started, "ended": time.time()}))
+    write_durably(
+        Path(EXIT), json.dumps({**ended, "started": started, "ended": time.time()}), shared=order.get("shared", False)
+    )
 
 
 def _run(order: Mapping[str, Any], folder: Path, claim: int, umask: int) -> dict[str, Any]:
@@ -156,9 +167,9 @@ def _run(order: Mapping[str, Any], folder: Path, claim: int, umask: int) -> dict
         return {"stopped": True}
     layout = Layout(folder / CONTAINER)
     try:
-        layout.create(order["hyperparameters"], order["channels"])
+        _create(layout, order)
         shutil.copytree(order["code"], layout.code, symlinks=True)
-        log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
     except OSError as error:
         return {"interruption": f"the job could not be prepared: {error}"}
     words = [order["python"], order["script"], *arguments(order["hyperparameters"])]
@@ -170,6 +181,16 @@ def _run(order: Mapping[str, Any], folder: Path, claim: int, umask: int) -> dict
     ended = _wait(script, order["stop_grace_seconds"], claim, terminated)
     os.fsync(log)
     return ended
+
+
+def _create(layout: Layout, order: Mapping[str, Any]) -> None:
+    """Create the container's folders and files; hyperparameters among which is a secret are for their owner only."""
+    before = os.umask(files.umask())
+    layout.create(order["hyperparameters"], order["channels"])
+    os.umask(before)
+    if order.get("shared", False):
+        hyperparameters = layout.config / "hyperparameters.json"
+        set_modes(layout.base, shared=True, but=hyperparameters if order["private"] else None)
 
 
 def _wait(script: int, grace: float, claim: int, terminated: list[int]) -> dict[str, Any]:

@@ -160,7 +160,9 @@ class SageMakerBackend(Backend):
         self.check_driven()  # copying may overwrite what another driver's job has written
         self._continuing.prepare(trial)
         try:
-            self._aws.call("sagemaker", "create_training_job", self.check_driven, **request)
+            self._aws.call(
+                "sagemaker", "create_training_job", self.check_driven, **self._template.revealed(request, self.reveal)
+            )
         except Refused as refusal:
             if refusal.code not in ("ResourceInUse", "ResourceLimitExceeded"):
                 raise

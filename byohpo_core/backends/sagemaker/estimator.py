@@ -22,6 +22,7 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.studies import Journal
 from byohpo_core.logger import logger as _logger
+from byohpo_core.secrets import Secrets
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
@@ -72,6 +73,7 @@ class TrainingJob(Estimator):
     poll_seconds: float = attrs.field(default=5.0, kw_only=True, converter=_seconds)
     clock: Clock = attrs.field(factory=WallClock, kw_only=True, eq=False, repr=False)
     kind: ClassVar[str] = "sagemaker"
+    keeps_secrets: ClassVar[bool] = True
 
     @job.validator
     def _check_job(self, _: object, job: Any) -> None:
@@ -173,6 +175,9 @@ class TrainingJob(Estimator):
         """Capture the request of the user's object, without its definitions of the metrics in *defined*."""
         region = usable_region(_one_region(self))
         captured = capture(self.job, inputs)
+        for name, value in mapping("Environment", captured.request.get("Environment") or {}).items():
+            if not isinstance(value, str):  # botocore would show it, and it may be secret
+                raise InvalidInput(f"the training job's request: Environment: {name} is not a string")
         check_request({"TrainingJobName": "byohpo-0-0", **captured.request})  # before other code reads it
         return PreparedJob(
             self.job,
@@ -206,6 +211,7 @@ class PreparedJob(Estimator):
     aws: Aws = attrs.field(init=False, eq=False, repr=False)
     """Shared by the mirror and the jobs: once the credentials have worked for one, both wait for new ones."""
     kind: ClassVar[str] = "sagemaker"
+    keeps_secrets: ClassVar[bool] = True
 
     @aws.default
     def _new_aws(self) -> Aws:
@@ -226,6 +232,14 @@ class PreparedJob(Estimator):
             self.instance_types,
             Prices(self.prices),
         )
+
+    def hide(self, secrets: Secrets) -> "PreparedJob":
+        """Hide variables, and those hyperparameters that the study's space hides."""
+        hidden = {
+            "Environment": secrets.hide_environment(self.request.get("Environment") or {}),
+            "HyperParameters": secrets.mark_hyperparameters(self.request.get("HyperParameters") or {}),
+        }
+        return attrs.evolve(self, request={**self.request, **{name: it for name, it in hidden.items() if it}})
 
     def reservation(self) -> float | None:
         """The most that one job can cost; raises `InvalidInput` if a price is missing."""

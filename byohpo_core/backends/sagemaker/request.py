@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from byohpo_core.backends.sagemaker.prices import Prices
+from byohpo_core.secrets import marked
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 
@@ -95,9 +96,9 @@ class Template:
         """All pairs (metric, regex): the request's own and the study's."""
         return [*metric_definitions(self.request), *self.metrics]
 
-    def written(self, value: Any) -> str:
-        """Encode a hyperparameter's value for the request."""
-        return _WRITERS[self.encoding](value)
+    def written(self, value: Any) -> Any:
+        """Encode a hyperparameter's value for the request. The mark of a secret stays."""
+        return value if marked(value) else _WRITERS[self.encoding](value)
 
     def ceiling(self) -> float:
         """The highest price of one hour of a job; raises `InvalidInput` if a price is missing."""
@@ -131,6 +132,14 @@ class Template:
             chosen = types[trial.interruptions % len(types)]
             body["ResourceConfig"] = {**self.request["ResourceConfig"], "InstanceType": chosen}
         return body
+
+    def revealed(self, request: Mapping[str, Any], reveal: Callable[[Any], Any]) -> dict[str, Any]:
+        """The request of a trial as it is sent: with the values of secrets."""
+        encoded = {
+            name: self.written(reveal(it)) if marked(it) else it for name, it in request["HyperParameters"].items()
+        }
+        sent: dict[str, Any] = reveal({**request, "HyperParameters": encoded})
+        return sent
 
     def places(self) -> list[str]:
         """The places on S3 below which each trial has its own, for what a later trial may continue."""
@@ -177,10 +186,14 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
 
 
 def same_job(request: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
-    """Whether this request created a job, given as DescribeTrainingJob returns it."""
-    return all(request.get(part, {}) == job.get(part, {}) for part in ("HyperParameters", "RoleArn")) and _image(
-        request
-    ) == _image(job)
+    """Whether this request created a job, given as DescribeTrainingJob returns it. Secrets may have changed since."""
+    mine, its = request.get("HyperParameters", {}), job.get("HyperParameters", {})
+    return (
+        mine.keys() == its.keys()
+        and all(marked(value) or its[name] == value for name, value in mine.items())
+        and request.get("RoleArn") == job.get("RoleArn")
+        and _image(request) == _image(job)
+    )
 
 
 def _image(body: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from byohpo_core.backends.sagemaker.request import MODEL_DIR, bucket_and_key
+from byohpo_core.secrets import is_secret
 
 _URI = re.compile(r"s3://[^\s\"',;]+")
 _WRITTEN = re.compile(r"(?i)(^|[^a-z])(out(puts?)?|checkpoints?|ckpts?|save|logs?|logging|model[_-]?dir)([^a-z]|$)")
@@ -38,7 +39,8 @@ def _settings(request: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for name, value in (request.get("HyperParameters") or {}).items():
         yield f"hyperparameter {name!r}", name, value
     for name, value in (request.get("Environment") or {}).items():
-        yield f"environment variable {name}", name, value
+        if not is_secret(name):
+            yield f"environment variable {name}", name, value
     specification = request.get("AlgorithmSpecification") or {}
     before = ""
     for part in ("ContainerEntrypoint", "ContainerArguments"):
