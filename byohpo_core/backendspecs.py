@@ -197,8 +197,8 @@ class Estimator(ABC):
     def hide(self, secrets: Secrets) -> "Estimator":
         """Return this estimator with marks, `{"secret": NAME}`, in the place of secret values.
 
-        The core calls it after `prepare` and `restore`, and describes and connects what it returns. Override it if jobs
-        have environment variables: put `secrets.hide_environment(variables)` in their place.
+        The core calls it after `prepare` and `restore`. Override it if jobs have environment variables: put
+        `secrets.hide_environment(variables)` in their place.
         """
         return self
 

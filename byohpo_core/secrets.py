@@ -120,8 +120,8 @@ class Secrets:
         """Raise `InvalidInput` if nothing uses a secret that the user named."""
         if unused := sorted(self._named - self._used):
             raise InvalidInput(
-                f"nothing uses {', '.join(map(repr, unused))} of secrets: only a variable of the jobs' environment or a "
-                f"fixed hyperparameter can be secret (used: {', '.join(sorted(self._used)) or 'none'})"
+                f"nothing uses {', '.join(map(repr, unused))} of secrets: only variables in the jobs' environment and "
+                f"fixed hyperparameters can be secret (these are: {', '.join(sorted(self._used)) or 'none'})"
             )
 
     def check_known(self) -> None:

@@ -1,5 +1,6 @@
 """The parts of the core that its tests look into. All else is reached by public names."""
 
+from byohpo_core import secrets
 from byohpo_core.backends import estimators, simulated
 from byohpo_core.driving import (
     backoff,
@@ -26,5 +27,6 @@ Policy = policy.Policy
 SimulatedBackend = simulated.SimulatedBackend
 SqliteLog = sqlite.SqliteLog
 command, is_on_network = place.command, place.is_on_network
+is_secret = secrets.is_secret
 fetch_study = estimators.fetch_study
 repair_journal = repair.repair

@@ -42,7 +42,7 @@ def held(lock: Path, study_id: str, *, take_over: bool, shared: bool = False) ->
 
 
 @contextmanager
-def _locked_file(path: Path, study_id: str, take_over: bool, shared: bool) -> Iterator[None]:  # noqa: FBT001
+def _locked_file(path: Path, study_id: str, take_over: bool, shared: bool) -> Iterator[None]:
     host = socket.gethostname()
     # Only the driver's process may hold this file open: closing any descriptor of it would release its lock.
     descriptor = files.open_file(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, shared=shared)

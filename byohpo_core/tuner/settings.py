@@ -94,7 +94,7 @@ def job_settings_of(
     return JobSettings(folder, metrics, tags=pairs, shared=validate.flag("shared", shared))
 
 
-def check_secrets(secrets: Secrets, estimator: Estimator) -> None:
+def _check_secrets(secrets: Secrets, estimator: Estimator) -> None:
     """Raise `InvalidInput` if a secret is not used, has no value, or could not be kept by this kind of backend."""
     secrets.check_used()
     if secrets.used and not estimator.keeps_secrets:
@@ -105,7 +105,17 @@ def check_secrets(secrets: Secrets, estimator: Estimator) -> None:
     secrets.check_known()
 
 
-def reservation_of(estimator: Estimator, max_cost: float) -> float:
+def prepare(given: Estimator, plan: Manifest, inputs: Any, secrets: Secrets) -> tuple[Manifest, Estimator]:
+    """The final manifest and estimator of a new study, prepared with the user's inputs and without secret values."""
+    prepared, job_settings = given.prepare(plan.problem, plan.settings, inputs)
+    estimator, policy = prepared.hide(secrets), plan.policy
+    _check_secrets(secrets, estimator)
+    if policy.max_cost is not None:
+        policy = attrs.evolve(policy, reservation=_reservation_of(estimator, policy.max_cost))
+    return attrs.evolve(plan, settings=job_settings, policy=policy, backend=estimator.describe()), estimator
+
+
+def _reservation_of(estimator: Estimator, max_cost: float) -> float:
     """The amount to set aside for each job. Raises `InvalidInput` if `max_cost` cannot be kept or is too small."""
     reservation = estimator.reservation()
     if reservation is None:

@@ -66,9 +66,9 @@ class Tuner:
         order: "arrival" observes results as they come; "strict" in the order of their trials, so that how long each
             job takes changes nothing of the search, at the price of some idle slots.
         warm_start_from: Names or ids of studies in the same journal whose results are known from the beginning.
-        secrets: Names of variables of the jobs' environment, or of fixed hyperparameters, whose values stand nowhere but
-            in the jobs: a list, whose values come from the environment, or a mapping to values. Variables with the word
-            KEY, TOKEN, SECRET or PASSWORD in their name need not be named.
+        secrets: Names of variables of the jobs' environment, or of fixed hyperparameters, whose values only the jobs
+            get: a list, whose values come from the environment, or a mapping to values. Variables with the word KEY,
+            TOKEN, SECRET or PASSWORD in their name are secret anyway.
         shared: Whether the files and folders that the study creates are for your group too (0660 and 0770).
         journal: The journal's path, or ":memory:" to keep nothing. By default `BYOHPO_JOURNAL`, or `byohpo.db` in the
             working folder.
@@ -115,11 +115,12 @@ class Tuner:
             raise InvalidInput(
                 'strategy is missing: name an installed algorithm ("random", "pso", ...) or give a class'
             )
-        self._set_up(open_journal(journal), as_estimator(estimator), {}, Secrets.of(secrets), progress=progress)
+        hidden = Secrets.of(secrets)
+        self._set_up(open_journal(journal), as_estimator(estimator), {}, hidden, progress=progress)
         tuned: Estimator = self._estimator
         self._base_name = check_study_name(base_tuning_job_name or tuned.name)
         problem = settings.problem_of(
-            settings.space_of(tuned, hyperparameter_ranges, self._secrets),
+            settings.space_of(tuned, hyperparameter_ranges, hidden),
             objective_metric_name,
             objective_type,
             random_seed,
@@ -194,7 +195,7 @@ class Tuner:
         if self._plan is None:
             raise InvalidInput("this tuner is attached to a study: resume() goes on; for a new study make a Tuner")
         with self._turn.taken() as stop_request:
-            manifest, estimator = self._prepare(self._plan, inputs)
+            manifest, estimator = settings.prepare(self._estimator, self._plan, inputs, self._secrets)
             if not wait:
                 check_detachable(self._journal.path, estimator, self._loaded.values())
             known = imported(self._journal, manifest.warm_start_from)
@@ -341,16 +342,6 @@ class Tuner:
         output = drive_detached(log, self._secrets)
         _logger.warning("study %s is driven by another process, which writes to %s", log.name, output)
         return log.study()
-
-    def _prepare(self, plan: Manifest, inputs: Any) -> tuple[Manifest, Estimator]:
-        """The final manifest and estimator of a new study, prepared with the user's inputs."""
-        policy = plan.policy
-        prepared, job_settings = self._estimator.prepare(plan.problem, plan.settings, inputs)
-        estimator = prepared.hide(self._secrets)
-        settings.check_secrets(self._secrets, estimator)
-        if policy.max_cost is not None:
-            policy = attrs.evolve(policy, reservation=settings.reservation_of(estimator, policy.max_cost))
-        return attrs.evolve(plan, settings=job_settings, policy=policy, backend=estimator.describe()), estimator
 
     def _known_news(self) -> News:
         if self._news is None:

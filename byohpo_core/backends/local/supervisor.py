@@ -1,7 +1,8 @@
 """The process that runs one local training job and outlives the driver that started it.
 
-The driver starts this module with the path of the job's order, a JSON file, in which secrets are marked. The parts of
-it with their values come as JSON on standard input. The started process exits once it is clear who has the claim. Its child, the keeper, has another child, the supervisor, which runs the script.
+The driver starts this module with the path of the job's order, a JSON file in which secrets are marked. On standard
+input come the parts of it that have secrets, with their values. The started process exits once it is clear who has the
+claim. Its child, the keeper, has another child, the supervisor, which runs the script.
 
 | the job's folder    | `supervisor.lock` is locked by | `claim` is locked by             | `exit.json` |
 |---------------------|--------------------------------|----------------------------------|-------------|

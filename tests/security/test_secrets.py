@@ -1,0 +1,452 @@
+"""The value of a secret stands in nothing that byohpo keeps or shows, and every job gets it."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from byohpo_sagemaker_emulator import Emulator, SimulatedJob, VirtualClock
+from inside import is_secret
+from studies import DEADLINE, JOURNAL, Killed, byohpo, dying, refused, tuned, tuner, wait_for
+
+from byohpo_core import (
+    CategoricalParameter,
+    ContinuousParameter,
+    Estimator,
+    InvalidInput,
+    PythonFunction,
+    Simulated,
+    Simulation,
+    StaticParameter,
+    TrainingJob,
+    TrainingScript,
+    Tuner,
+    Untrusted,
+)
+from byohpo_core.journal import open_journal
+
+TOKEN, PHRASE = "hf-4Vt0kQ7zr", "rosebud-91c2"
+VALUES = {"HF_TOKEN": TOKEN, "phrase": PHRASE}
+X = {"x": ContinuousParameter(-5, 5)}
+REQUEST = {
+    "AlgorithmSpecification": {
+        "TrainingImage": "123456789012.dkr.ecr.us-east-1.amazonaws.com/ours:1",
+        "TrainingInputMode": "File",
+    },
+    "RoleArn": "arn:aws:iam::123456789012:role/training",
+    "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 7200},
+    "HyperParameters": {"epochs": "3", "phrase": PHRASE},
+    "Environment": {"HF_TOKEN": TOKEN, "MODE": "fast"},
+}
+MARKS = {"HF_TOKEN": {"secret": "HF_TOKEN"}, "phrase": {"secret": "phrase"}}
+
+
+def digest(value):
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def train(name="train.py", seconds=0.0):
+    """A script whose loss is what it has got: 0 with both secrets. It holds only their digests."""
+    Path(name).write_text(
+        textwrap.dedent(f"""
+        import argparse, hashlib, os, time
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-x", "--x")
+        parser.add_argument("--phrase", default="")
+        phrase = parser.parse_args().phrase
+        time.sleep({seconds})
+        def wrong(value, right):
+            return hashlib.sha256(value.encode()).hexdigest() != right
+        print("loss=%d" % (wrong(os.environ.get("HF_TOKEN", ""), {digest(TOKEN)!r}) + wrong(phrase, {digest(PHRASE)!r})))
+        """)
+    )
+    return name
+
+
+def function(hyperparameters):
+    """The same as a function, for the phrase alone."""
+    return {"loss": float(digest(hyperparameters["phrase"]) != digest(PHRASE))}
+
+
+def simulated(hyperparameters):
+    return Simulation(function(hyperparameters), 60)
+
+
+def leaks(*places, but=()):
+    """The files below these folders, and the texts, in which a value stands."""
+    files = [path for place in places if isinstance(place, Path) for path in place.rglob("*") if path.is_file()]
+    texts = [(str(path), path.read_bytes()) for path in files if path.name not in but]
+    texts += [(place, place.encode()) for place in places if isinstance(place, str)]
+    return [name for name, text in texts for value in (TOKEN, PHRASE) if value.encode() in text]
+
+
+def shown(name="s", journal=JOURNAL):
+    """What the commands and a tuner tell of a study."""
+    told = [["results", name, "--raw"], ["results", name, "--format", "csv"], ["results", name, "--format", "json"]]
+    done = [byohpo(*words, "--journal", journal) for words in [*told, ["studies"], ["trust", name]]]
+    attached = Tuner.attach(name, journal=journal)
+    return "\n".join(
+        [*(it.stdout + it.stderr for it in done), json.dumps(attached.describe()), repr(attached.study.trials)]
+    )
+
+
+def elsewhere(**variables):
+    """The environment of a machine that has no secrets but these."""
+    return {**{name: it for name, it in os.environ.items() if name not in VALUES}, **variables}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["API_KEY", "apiKey", "DB-PASSWORD", "api.secret", "TOKEN", "HFToken", "key_id", "AWS_SECRET_ACCESS_KEY", "APIKey"],
+)
+def test_a_whole_word_makes_a_variable_secret(name):
+    """In any case, between underscores, hyphens, dots and the borders of camelCase."""
+    assert is_secret(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["MONKEY", "KEYBOARD", "Monkey", "TOKENIZERS_PARALLELISM", "secretary", "PASSWORDS", ""]
+)
+def test_a_part_of_a_word_does_not(name):
+    """Other words may contain one of the four."""
+    assert not is_secret(name)
+
+
+def test_a_local_study_leaves_no_value_behind(own_folder, capfd, caplog):
+    """Only the file of the container's contract has the hyperparameter, and only its owner can read that."""
+    script = TrainingScript(train(), environment={"HF_TOKEN": TOKEN}, hyperparameters={"phrase": PHRASE})
+    study = tuned(script, X, max_jobs=3, secrets=["phrase"]).study
+    assert [trial.value for trial in study.trials] == [0, 0, 0]
+    assert study.trials[0].hyperparameters["phrase"] == MARKS["phrase"]
+    printed = capfd.readouterr()
+    assert leaks(own_folder, shown(), printed.out, printed.err, caplog.text, but=["hyperparameters.json"]) == []
+    files = [*own_folder.rglob("hyperparameters.json")]
+    assert {(path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) for path in files} == {(0o600, 0o700)}
+    assert all(PHRASE in path.read_text() for path in files)
+    (order, *_) = own_folder.glob("byohpo-jobs/*/*.json")
+    assert json.loads(order.read_text())["environment"] == {"HF_TOKEN": MARKS["HF_TOKEN"]}
+    assert '{"secret": "phrase"}' in byohpo("results", "s", "--journal", JOURNAL).stdout
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [lambda: PythonFunction(function), lambda: PythonFunction(function, processes=True), lambda: Simulated(simulated)],
+    ids=["threads", "processes", "simulated"],
+)
+def test_a_function_gets_its_secret(own_folder, estimator):
+    """In threads, in processes and in a simulation."""
+    ranges = {**X, "phrase": StaticParameter(PHRASE)}
+    study = tuned(estimator(), ranges, max_jobs=3, secrets=["phrase"]).study
+    assert [trial.value for trial in study.trials] == [0, 0, 0]
+    assert leaks(own_folder, shown()) == []
+
+
+def test_a_listed_name_is_a_variable_of_the_jobs(own_folder, monkeypatch):
+    """Its value comes from the environment, and a value that is given goes before it; a file has names only."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    train()
+    study = """
+        strategy = "random"
+        objective_metric_name = "loss"
+        objective_type = "Minimize"
+        job_name = "s"
+        secrets = ["HF_TOKEN"]
+        [script]
+        entry_point = "train.py"
+        [hyperparameter_ranges]
+        x = { type = "continuous", min_value = 0.0, max_value = 1.0 }
+        phrase = { type = "static", value = { secret = "phrase" } }
+    """
+    Path("study.toml").write_text(study)
+    assert refused(byohpo("tune", "study.toml", "--journal", JOURNAL), "phrase")
+    assert not Path(JOURNAL).exists()
+    done = byohpo("tune", "study.toml", "--journal", JOURNAL, env={**os.environ, "phrase": PHRASE})
+    assert done.returncode == 0
+    assert Tuner.attach("s", journal=JOURNAL).study.best.value == 0
+    assert leaks(own_folder, shown(), done.stdout, done.stderr, but=["hyperparameters.json"]) == []
+    Path("study.toml").write_text(study.replace('["HF_TOKEN"]', f'{{ HF_TOKEN = "{TOKEN}" }}'))
+    done = byohpo("tune", "study.toml", "--journal", JOURNAL)
+    assert refused(done, "study.toml", "secrets")
+    assert leaks(done.stderr) == []
+
+
+def test_a_detached_driver_is_told_through_a_pipe(own_folder, caplog):
+    """Neither its environment, its command line nor its log has a value."""
+    ranges = {**X, "phrase": StaticParameter(PHRASE)}
+    script = TrainingScript(train(seconds=0.5), environment={"HF_TOKEN": "another"})
+    tuning = tuner(script, ranges, max_jobs=2, max_parallel_jobs=2, secrets=VALUES)
+    study = tuning.fit(job_name="s", wait=False)
+    driver = wait_for(lambda: [path for path in Path("/proc").glob("[0-9]*") if drives(path, study.id)])[0]
+    assert leaks(*((driver / name).read_text(errors="replace") for name in ("environ", "cmdline"))) == []
+    wait_for(lambda: tuning.study.stop_reason)
+    assert [trial.value for trial in tuning.study.trials] == [0, 0]
+    assert leaks(own_folder, shown(), caplog.text, but=["hyperparameters.json"]) == []
+
+
+def drives(process, study_id):
+    try:
+        words = (process / "cmdline").read_text().split("\0")
+    except OSError:
+        return False
+    return study_id in words and "--handed-over" in words
+
+
+def test_a_driver_that_was_killed_is_resumed_with_secrets_from_elsewhere(own_folder):
+    """What is missing is told in one line before any job; a supervisor of the new driver is told anew."""
+    train(seconds=1)
+    Path("tune.py").write_text(
+        textwrap.dedent(f"""
+        import os
+        from byohpo_core import ContinuousParameter, StaticParameter, TrainingScript, Tuner
+        script = TrainingScript("train.py", environment={{"HF_TOKEN": os.environ["HF_TOKEN"]}})
+        ranges = {{"x": ContinuousParameter(0, 1), "phrase": StaticParameter(os.environ["phrase"])}}
+        settings = dict(strategy="random", objective_type="Minimize", max_jobs=6, max_parallel_jobs=2, random_seed=1)
+        Tuner(script, "loss", ranges, secrets=["phrase"], journal={JOURNAL!r}, **settings).fit(job_name="s")
+        """)
+    )
+    driver = subprocess.Popen([sys.executable, "tune.py"], env=elsewhere(**VALUES), stderr=subprocess.DEVNULL)
+    wait_for(lambda: [*own_folder.glob("byohpo-jobs/*/*/ml")])
+    driver.send_signal(signal.SIGKILL)
+    driver.wait(DEADLINE)
+    before = sorted(own_folder.glob("byohpo-jobs/*/*"))
+    resume = ["resume", "s", "--journal", str(own_folder / JOURNAL), "--trust"]
+    other = {"cwd": own_folder.parent, "env": elsewhere(XDG_STATE_HOME=str(own_folder / "state"))}
+    assert refused(byohpo(*resume, **other), "HF_TOKEN, phrase")
+    assert refused(byohpo(*resume, **{**other, "env": elsewhere(HF_TOKEN=TOKEN)}), " phrase;")
+    assert sorted(own_folder.glob("byohpo-jobs/*/*")) == before
+    done = byohpo(*resume, **{**other, "env": elsewhere(**VALUES)})
+    assert done.returncode == 0, done.stderr
+    study = Tuner.attach("s", journal=JOURNAL).study
+    assert [trial.value for trial in study.trials] == [0] * 6
+    assert leaks(own_folder, shown(), done.stdout, done.stderr, but=["hyperparameters.json"]) == []
+
+
+def test_a_study_is_stopped_without_its_secrets(own_folder):
+    """No value is needed to end a study whose job was never started."""
+    script = TrainingScript(train(), environment={"HF_TOKEN": TOKEN})
+    with dying(2), pytest.raises(Killed):
+        tuner(script, X).fit(job_name="s")
+    assert byohpo("stop", "s", "--journal", JOURNAL, env=elsewhere()).returncode == 0
+    assert Tuner.attach("s", journal=JOURNAL).study.stop_reason is not None
+    assert leaks(own_folder) == []
+
+
+@pytest.fixture
+def account(monkeypatch):
+    """An account in which jobs take no time, and lose by 1 for each secret that they have not got."""
+
+    def job(request):
+        found = [request["Environment"].get("HF_TOKEN"), request["HyperParameters"].get("phrase")]
+        return SimulatedJob(60, [{"loss": float(sum(it not in VALUES.values() for it in found))}])
+
+    with Emulator(clock=VirtualClock(), job=job) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        emulator.client("s3").create_bucket(Bucket="bucket")
+        yield emulator
+
+
+def training(account, request=REQUEST, **settings):
+    metrics = [{"Name": "loss", "Regex": r"loss=(\S+);"}]
+    return tuner(TrainingJob(request, clock=account.clock), X, metric_definitions=metrics, **settings)
+
+
+def on_s3(account):
+    s3 = account.client("s3")
+    keys = [it["Key"] for it in s3.list_objects_v2(Bucket="bucket")["Contents"]]
+    return [s3.get_object(Bucket="bucket", Key=key)["Body"].read().decode(errors="replace") for key in keys]
+
+
+def created(account):
+    return [call for call in account.calls if call.operation == "CreateTrainingJob"]
+
+
+def test_a_study_on_sagemaker_leaves_no_value_behind(account, own_folder, caplog):
+    """Neither in its journal nor in the mirror; the jobs get their values."""
+    tuning = training(account, max_jobs=3, secrets=["phrase"])
+    study = tuning.fit(job_name="s")
+    assert [trial.value for trial in study.trials] == [0, 0, 0]
+    request = tuning.describe()["Manifest"]["backend"]["request"]
+    assert request["Environment"] == {"HF_TOKEN": MARKS["HF_TOKEN"], "MODE": "fast"}
+    assert request["HyperParameters"] == {"epochs": "3", "phrase": MARKS["phrase"]}
+    mirrored = on_s3(account)
+    assert '"secret"' in "".join(mirrored)
+    assert leaks(own_folder, shown(), caplog.text, *mirrored) == []
+
+
+def test_another_machine_needs_the_secrets_of_a_study_on_sagemaker(account, own_folder, monkeypatch):
+    """It says which before it creates a job, and takes them from the call or from its environment."""
+    with dying(3, "there.db"), pytest.raises(Killed):
+        training(account, max_jobs=5, journal="there.db", secrets=["phrase"]).fit(job_name="s")
+    before = len(created(account))
+    here = {"journal": "here.db", "mirror": "s3://bucket/out", "progress": False}
+    other = {**here, "estimator": TrainingJob({**REQUEST, "Environment": {}}, clock=account.clock)}
+    with pytest.raises(InvalidInput, match="HF_TOKEN, phrase"):
+        Tuner.attach("s", **other).resume(trust=True)
+    monkeypatch.setenv("phrase", PHRASE)
+    with pytest.raises(InvalidInput, match=r"values are missing: HF_TOKEN;"):
+        Tuner.attach("s", **other).resume(trust=True)
+    assert len(created(account)) == before
+    study = Tuner.attach("s", **other, secrets={"HF_TOKEN": TOKEN}).resume(trust=True)
+    assert [trial.value for trial in study.trials] == [0] * 5
+    assert leaks(own_folder, shown(journal="here.db"), *on_s3(account)) == []
+
+
+def test_a_job_is_known_again_although_its_secret_has_changed(account, monkeypatch):
+    """A driver that died before it learnt of its job finds it, and not a stranger's."""
+    create = TrainingJob  # the first driver dies after the service has created the job
+    with dying(2), pytest.raises(Killed):
+        training(account, max_jobs=1, max_parallel_jobs=1, secrets=["phrase"]).fit(job_name="s")
+    again = Tuner.attach(
+        "s",
+        journal=JOURNAL,
+        progress=False,
+        estimator=create(REQUEST, clock=account.clock),
+        secrets={"HF_TOKEN": "new", "phrase": "new"},
+    )
+    study = again.resume()
+    assert len({call.parameters["TrainingJobName"] for call in created(account)}) == 1
+    assert study.stop_reason is not None
+
+
+def test_a_warm_start_does_not_compare_secrets(own_folder):
+    """Neither with another secret, nor with the value in a journal of an earlier release."""
+    ranges = {**X, "phrase": StaticParameter(PHRASE)}
+    tuned(function, ranges, max_jobs=3, job_name="plain", journal="old.db")
+    tuned(function, ranges, max_jobs=3, job_name="plain-again", journal="old.db", secrets=["phrase"])
+    for parent in ("plain", "plain-again"):
+        other = tuned(
+            function,
+            {**X, "phrase": StaticParameter("another")},
+            max_jobs=3,
+            job_name=f"from-{parent}",
+            journal="old.db",
+            secrets={"phrase": PHRASE},
+            warm_start_from=[parent],
+        )
+        assert other.study.best.value == 0
+
+
+REFUSED = {
+    "a name that nothing uses": (
+        lambda: tuner(TrainingScript(train(), environment={"HF_TOKEN": TOKEN}), X, secrets={"HF_TOKN": PHRASE}),
+        "'HF_TOKN'.*HF_TOKEN",
+    ),
+    "a function's environment": (lambda: tuner(function, X, secrets=["HF_TOKEN"]), "'HF_TOKEN'"),
+    "a tuned parameter": (lambda: tuner(function, X, secrets=["x"]), "'x'"),
+    "a number": (lambda: tuner(function, {**X, "phrase": StaticParameter(4711)}, secrets=["phrase"]), "'phrase'.*int"),
+    "a value that is no text": (lambda: tuner(function, X, secrets={"phrase": 4711}), "'phrase'.*int"),
+    "a text": (lambda: tuner(function, X, secrets="phrase"), "secrets"),
+    "a value that is missing": (lambda: tuner(train(), X, secrets=["HF_TOKEN"]), "HF_TOKEN"),
+    "a variable that is no text": (
+        lambda: tuner(TrainingScript(train(), environment={"HF_TOKEN": [TOKEN]}), X),
+        "HF_TOKEN.*list",
+    ),
+    "an initial configuration": (
+        lambda: tuner(
+            function,
+            {**X, "phrase": StaticParameter(PHRASE)},
+            secrets=["phrase"],
+            initial_configurations=[{"x": 1, "phrase": PHRASE}],
+        ),
+        "phrase",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_is_refused_in_one_line(case, own_folder):
+    """It names the secret and shows no value, and there is no study."""
+    make, words = REFUSED[case]
+    with pytest.raises(InvalidInput, match=words) as raised:
+        make().fit(job_name="s")
+    assert leaks(str(raised.value), own_folder) == []
+    assert "4711" not in str(raised.value)
+    assert not Path(JOURNAL).exists()
+
+
+def test_a_request_is_refused_without_its_values(account):
+    """Also where botocore would show them."""
+    with pytest.raises(InvalidInput, match="HF_TOKEN") as raised:
+        training(account, {**REQUEST, "Environment": {"HF_TOKEN": [TOKEN]}}).fit(job_name="s")
+    assert leaks(str(raised.value)) == []
+
+
+def test_a_name_that_a_study_does_not_know_is_refused_when_it_is_resumed():
+    """A typo beside a value from the environment would go unnoticed."""
+    ranges = {**X, "phrase": StaticParameter(PHRASE)}
+    with dying(1), pytest.raises(Killed):
+        tuner(function, ranges, secrets=["phrase"]).fit(job_name="s")
+    with pytest.raises(InvalidInput, match=r"'phrsae'.*phrase"):
+        Tuner.attach("s", journal=JOURNAL, progress=False, secrets={"phrase": PHRASE, "phrsae": PHRASE}).resume()
+
+
+class Careless(Estimator):
+    """A backend that knows of no secrets."""
+
+    kind = "careless"
+
+    def describe(self):
+        return {"kind": self.kind}
+
+    def connect(self, study, settings):
+        raise NotImplementedError
+
+
+def test_a_backend_that_does_not_keep_secrets_gets_none():
+    """It would hand a mark to the job, or write the value down."""
+    with pytest.raises(InvalidInput, match=r"'careless'.*phrase"):
+        tuner(Careless(), {**X, "phrase": StaticParameter(PHRASE)}, secrets=["phrase"]).fit(job_name="s")
+
+
+def test_a_foreign_journal_takes_no_variable_unasked(own_folder, monkeypatch):
+    """A hyperparameter's mark could name any variable, also where the user gives the function."""
+    monkeypatch.setenv("phrase", PHRASE)
+    ranges = {**X, "phrase": StaticParameter({"secret": "phrase"})}
+    with dying(1), pytest.raises(Killed):
+        tuner(function, ranges).fit(job_name="s")
+    monkeypatch.setenv("XDG_STATE_HOME", str(own_folder / "state"))
+    log = open_journal(JOURNAL).find("s")
+    copy = open_journal("copy.db").bring(log)
+    changed = {**log.record.manifest, "problem": {**log.record.manifest["problem"], "max_jobs": 3}}
+    assert copy.id == log.id
+    foreign = open_journal("foreign.db").create("s", changed)
+    given = {"journal": "foreign.db", "estimator": function, "progress": False}
+    with pytest.raises(Untrusted, match="phrase"):
+        Tuner.attach("s", **given).resume()
+    assert Tuner.attach("s", **given, secrets={"phrase": PHRASE}).resume().id == foreign.id
+
+
+def test_a_shared_study_is_for_the_group_too(own_folder, caplog):
+    """0660 and 0770 under any umask, on resume too, without a warning; secret hyperparameters stay the owner's."""
+    before = os.umask(0o077)
+    try:
+        script = TrainingScript(train(), environment={"HF_TOKEN": TOKEN})
+        ranges = {**X, "phrase": StaticParameter(PHRASE)}
+        study = tuned(script, ranges, max_jobs=2, max_parallel_jobs=2, secrets=["phrase"], shared=True).study
+        Path(JOURNAL + f".{study.id}.lock").unlink()
+        again = Tuner.attach("s", journal=JOURNAL, progress=False, secrets=VALUES)
+        again.resume(max_jobs=3)
+        open_journal(JOURNAL).find("s").request_stop()
+    finally:
+        os.umask(before)
+    found = {path: path.stat().st_mode & 0o777 for path in [*own_folder.rglob("*")] if not is_the_scripts(path)}
+    assert len(found) > 40
+    other = {
+        str(path): oct(mode)
+        for path, mode in found.items()
+        if mode != (0o770 if path.is_dir() else 0o600 if path.name == "hyperparameters.json" else 0o660)
+    }
+    assert other == {}
+    assert "others may write" not in caplog.text
+
+
+def is_the_scripts(path):
+    return path.name == "train.py" and path.parent.name != "code"
