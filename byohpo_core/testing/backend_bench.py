@@ -10,9 +10,10 @@ from typing import Any
 
 import attrs
 
-from byohpo_core.backendspecs import Backend, Ended, Estimator, JobSettings, Outcome, Reported, Update
+from byohpo_core.backendspecs import NOTHING, Backend, Ended, Estimator, JobSettings, Outcome, Reported, Update
 from byohpo_core.errors import one_line
 from byohpo_core.metrics import as_float32
+from byohpo_core.secrets import Secrets
 from byohpo_core.space.parameters import CategoricalParameter, ContinuousParameter, IntegerParameter
 from byohpo_core.space.space import SearchSpace
 from byohpo_core.study.events import Event, EventKind
@@ -56,9 +57,9 @@ class Bench:
         """The seconds of a job that does not end while a check runs; only where jobs can be stopped."""
         return 4 * self.patience
 
-    def drive(self, name: str = "kit") -> "Drive":
-        """A new study with a driver."""
-        drive = Drive(self, name)
+    def drive(self, name: str = "kit", secrets: Mapping[str, str] = NOTHING) -> "Drive":
+        """A new study with a driver; *secrets* are fixed hyperparameters of its jobs."""
+        drive = Drive(self, name, secrets)
         self.drives.append(drive)
         drive.connect()
         return drive
@@ -72,18 +73,21 @@ class Bench:
 class Drive:
     """One study on the backend: its trials, its present driver, and what the backend has told this driver."""
 
-    def __init__(self, bench: Bench, name: str) -> None:
+    def __init__(self, bench: Bench, name: str, secrets: Mapping[str, str]) -> None:
         self.bench = bench
         traces = bench.folder / f"traces-{name}"
         traces.mkdir()
         self._traces = traces
-        static = {**bench.estimator.fixed(_RANGES), "trace": str(traces)}
+        static = {**bench.estimator.fixed(_RANGES), **secrets, "trace": str(traces)}
+        self._secrets = Secrets(secrets)
+        space = SearchSpace.of(_RANGES, static).hiding(self._secrets)
         objectives = (Objective(METRIC, Direction.Minimize),)
-        problem = Problem(SearchSpace.of(_RANGES, static), objectives, seed=1, max_jobs=100, max_parallel_jobs=4)
+        problem = Problem(space, objectives, seed=1, max_jobs=100, max_parallel_jobs=4)
         definitions = tuple(bench.estimator.metric_definitions([METRIC]))
         settings = JobSettings(bench.folder / "byohpo-jobs", definitions, curves=bench.estimator.reports)
         self._caller = Caller(bench.patience)
-        self.estimator, self.settings = self._call("prepare", bench.estimator.prepare, problem, settings, None)
+        prepared, self.settings = self._call("prepare", bench.estimator.prepare, problem, settings, None)
+        self.estimator = prepared.hide(self._secrets)
         self.study = Fold(draw_id(name), name, problem, lambda *_: ())
         self.backend: Backend = None  # type: ignore[assignment] # until `connect`
         self.ended: dict[str, Ended] = {}
@@ -100,6 +104,7 @@ class Drive:
     def connect(self) -> None:
         """Begin with this driver."""
         self.backend = self._call("connect", self.estimator.connect, self.study, self.settings)
+        self.backend.reveal = self._secrets.reveal
         self.ended, self.points, self._active, self._now = {}, {}, [], -math.inf
         if self.now() < self.study.now:
             raise AssertionError(

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from typing import TypeAlias
+from uuid import uuid4
 
 from byohpo_core.backendspecs import JobSettings, Outcome
 from byohpo_core.errors import InvalidInput
@@ -109,6 +110,23 @@ def gives_hyperparameters_to_the_job(bench: Bench) -> None:
         found = {name: found.get(name) for name in wanted}
         assert found == wanted, f"the job was run with {found} instead of {wanted}"
         assert isinstance(found["number"], int), f"the integer number reached the job as {found['number']!r}"
+
+
+def keeps_secrets(bench: Bench) -> None:
+    """Where `keeps_secrets` is True, jobs get the values of secrets, and neither the manifest nor an `Ended` has them."""
+    if not bench.estimator.keeps_secrets:
+        raise CheckDoesNotApply("the backend keeps no secrets (the estimator's `keeps_secrets` is False)")
+    value = uuid4().hex
+    drive = bench.drive(secrets={"password": value})
+    manifest = [drive.estimator.describe(), drive.settings.to_json(), drive.study.problem.to_json()]
+    assert value not in json.dumps(manifest), f"the manifest has the value of a secret, {value}: {manifest}"
+    ends = drive.finish(first := drive.run())
+    drive.crash()
+    ends += drive.finish(second := drive.run())
+    assert value not in repr(ends), f"an Ended has the value of a secret, {value}: {ends}"
+    for trial in (first, second):
+        found = [it.get("password") for it in drive.traces(trial)]
+        assert found == [value] * bench.leaves_traces, f"the job got the secret {value} as {found}"
 
 
 def starts_a_job_once(bench: Bench) -> None:

@@ -20,6 +20,7 @@ CHECKS: tuple[one.BackendCheck, ...] = (
     one.accepts_empty_lists,
     one.completes_each_job_with_its_metrics,
     one.gives_hyperparameters_to_the_job,
+    one.keeps_secrets,
     one.starts_a_job_once,
     one.runs_jobs_side_by_side,
     one.gives_each_result_to_its_own_job,

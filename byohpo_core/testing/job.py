@@ -6,6 +6,7 @@
 | `act` | "succeed", "fail", or "silent", which succeeds without a metric |
 | `x` | the loss that it ends with; before, it has reported `x + 1` |
 | `seconds` | how long it takes |
+| `password` | a secret, in one check |
 | `trace` | a folder in which it leaves a file that says with what it was run, or "" |
 
 Backends that run a program run this file, with `--name value` arguments; it prints `loss=...` as its metrics. Those
@@ -51,6 +52,7 @@ def main() -> int:
     parser.add_argument("--act", choices=("succeed", "fail", "silent"), required=True)
     parser.add_argument("-x", "--x", type=float, required=True)  # script mode gives single letters one hyphen
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--password", default=None)
     parser.add_argument("--trace", required=True)
     hyperparameters = vars(parser.parse_args())
     _leave_trace(hyperparameters)

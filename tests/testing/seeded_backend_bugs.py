@@ -97,7 +97,11 @@ class CorrectBackend(Backend):
         return self.settings.folder / self.study.id / trial.job_name
 
     def command(self, trial):
-        arguments = [part for name, value in trial.hyperparameters.items() for part in (f"--{name}", str(value))]
+        arguments = [
+            part
+            for name, value in self.reveal(dict(trial.hyperparameters)).items()
+            for part in (f"--{name}", str(value))
+        ]
         return [sys.executable, self.estimator.script, *arguments]
 
     def claimed(self, trial):
@@ -200,6 +204,7 @@ class Correct(Estimator):
     """A script whose jobs are processes of this machine, with the hyperparameters as `--name value` arguments."""
 
     kind = "seeded"
+    keeps_secrets = True
     backend = CorrectBackend
     script: str = attrs.field(converter=str)
     grace_seconds: float = 5.0
@@ -737,6 +742,24 @@ class RoundsHyperparameters(CorrectBackend):
         given = trial.hyperparameters.items()
         rounded = {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in given}
         return super().command(trial.but(hyperparameters=rounded))
+
+
+@seeded
+class HandsOverTheMark(CorrectBackend):
+    """Hands a job the mark of its secret."""
+
+    def start(self, trial):
+        self.reveal = lambda settings: settings
+        super().start(trial)
+
+
+@seeded
+class TellsItsCommand(CorrectBackend):
+    """Tells the command of each job, in which its secrets are."""
+
+    def ended(self, trial, end, gone):
+        ended = super().ended(trial, end, gone)
+        return attrs.evolve(ended, details={**ended.details, "command": self.command(trial)})
 
 
 @seeded

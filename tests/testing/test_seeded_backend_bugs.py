@@ -37,6 +37,7 @@ CAUGHT_BY = {
     "gives_hyperparameters_to_the_job": ["RoundsHyperparameters"],
     "is_restored_from_json": ["RestoresADefault", "DescribesAPath"],
     "keeps_attempts_apart": ["MixesAttempts"],
+    "keeps_secrets": ["HandsOverTheMark", "TellsItsCommand"],
     "keeps_studies_apart": ["ForgetsTheStopped", "MixesStudies", "RoundsTheEnd", "StopsAll", "TellsTheStoppedTwice"],
     "reports_while_a_job_runs": ["ReportsAtTheEnd"],
     "runs_jobs_side_by_side": ["LaunchesOneAfterTheOther", "QueuesJobs"],
