@@ -113,7 +113,7 @@ def gives_hyperparameters_to_the_job(bench: Bench) -> None:
 
 
 def keeps_secrets(bench: Bench) -> None:
-    """Where `keeps_secrets` is True, jobs get the values of secrets, and neither the manifest nor an `Ended` has them."""
+    """Where `keeps_secrets` is True, jobs get the values of secrets; neither the manifest nor an `Ended` has them."""
     if not bench.estimator.keeps_secrets:
         raise CheckDoesNotApply("the backend keeps no secrets (the estimator's `keeps_secrets` is False)")
     value = uuid4().hex
