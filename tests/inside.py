@@ -17,6 +17,7 @@ from byohpo_core.driving import (
 )
 from byohpo_core.journal import chain, place, repair, sqlite
 from byohpo_core.study import events
+from byohpo_core.tuner import settings
 
 __all__ = ["backoff", "budget", "events", "manifest", "next_step", "order", "policy", "session", "trust", "verdicts"]
 
@@ -28,5 +29,6 @@ SimulatedBackend = simulated.SimulatedBackend
 SqliteLog = sqlite.SqliteLog
 command, is_on_network = place.command, place.is_on_network
 is_secret = secrets.is_secret
+prepare = settings.prepare
 fetch_study = estimators.fetch_study
 repair_journal = repair.repair

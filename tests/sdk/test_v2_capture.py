@@ -22,6 +22,7 @@ with warnings.catch_warnings():
     from sagemaker.xgboost import XGBoost
 
 from sagemaker_inside import Template, capture, fixed_hyperparameters, kind_of, shared
+from secret_requests import PHRASE, TOKEN, check_secrets
 
 from byohpo_core import ContinuousParameter, InvalidInput, Objective, Problem, Proposal, SearchSpace, Study, Trial
 
@@ -326,3 +327,11 @@ def test_the_output_of_reinforcement_learning_is_no_shared_place(session, source
     captured = capture(estimator, None)
     assert captured.request["HyperParameters"]["sagemaker_s3_output"] == '"s3://a-bucket/results"'
     assert [*shared(captured.request)] == []
+
+
+@pytest.mark.parametrize("code", [{}, {"entry_point": "train.py"}], ids=["container", "script"])
+def test_secrets_are_kept_out_and_sent(code, session, source):
+    """However the estimator writes its hyperparameters."""
+    code = {**code, "source_dir": str(source)} if code else {}
+    given = {"environment": {"HF_TOKEN": TOKEN, "A": "1"}, "hyperparameters": {"phrase": PHRASE, "epochs": 3}}
+    check_secrets(Estimator(**BASIC, **code, **given, image_uri=IMAGE, sagemaker_session=session))

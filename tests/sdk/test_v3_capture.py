@@ -30,6 +30,7 @@ with warnings.catch_warnings():
     from sagemaker.train.model_trainer import Mode
 
 from sagemaker_inside import capture, fixed_hyperparameters, kind_of
+from secret_requests import PHRASE, TOKEN, check_secrets
 
 from byohpo_core import InvalidInput
 
@@ -280,3 +281,11 @@ def test_a_pipeline_session_is_refused(service, source):
     session = PipelineSession(boto_session=service.boto_session, default_bucket="a-bucket")
     with pytest.raises(InvalidInput, match=r"CreateTrainingJob.*ModelTrainer"):
         capture(container(session, source), None)
+
+
+def test_secrets_are_kept_out_and_sent(session, source):
+    """A variable by its name, and a hyperparameter that is named."""
+    code = SourceCode(source_dir=str(source), entry_script="train.py")
+    given = {"environment": {"HF_TOKEN": TOKEN, "A": "1"}, "hyperparameters": {"phrase": PHRASE, "epochs": 3}}
+    compute = Compute(instance_type="ml.m5.large", instance_count=1)
+    check_secrets(ModelTrainer(**BASIC, **given, sagemaker_session=session, source_code=code, compute=compute))

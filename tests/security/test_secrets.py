@@ -228,6 +228,31 @@ def test_a_driver_that_was_killed_is_resumed_with_secrets_from_elsewhere(own_fol
     assert leaks(own_folder, shown(), done.stdout, done.stderr, but=["hyperparameters.json"]) == []
 
 
+def test_a_given_script_keeps_the_variables_of_its_study(own_folder, monkeypatch):
+    """A variable that was listed is one of the jobs' after a resume with the user's own object too."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    script = TrainingScript(train(), hyperparameters={"phrase": PHRASE})
+    with dying(1), pytest.raises(Killed):
+        tuner(script, X, max_jobs=3, secrets=["HF_TOKEN", "phrase"]).fit(job_name="s")
+    monkeypatch.delenv("HF_TOKEN")
+    study = Tuner.attach("s", journal=JOURNAL, progress=False, estimator=script, secrets=VALUES).resume()
+    assert [trial.value for trial in study.trials] == [0, 0, 0]
+    assert leaks(own_folder, but=["hyperparameters.json"]) == []
+
+
+def test_a_journal_of_an_earlier_release_is_resumed_with_its_own_values(own_folder):
+    """What is written from now on has none of them."""
+    script = TrainingScript(train(), environment={"HF_TOKEN": TOKEN}, hyperparameters={"phrase": PHRASE})
+    with dying(1), pytest.raises(Killed):
+        tuner(script, X, max_jobs=3, secrets=["phrase"]).fit(job_name="s")
+    manifest = json.loads(json.dumps(open_journal(JOURNAL).find("s").record.manifest))
+    manifest["backend"]["environment"] = {"HF_TOKEN": TOKEN}
+    open_journal("old.db").create("old", manifest)
+    tuning = Tuner.attach("old", journal="old.db", progress=False, secrets={"phrase": PHRASE})
+    assert [trial.value for trial in tuning.resume(trust=True).trials] == [0, 0, 0]
+    assert leaks(own_folder, but=["hyperparameters.json", "old.db", "old.db-wal"]) == []
+
+
 def test_a_study_is_stopped_without_its_secrets(own_folder):
     """No value is needed to end a study whose job was never started."""
     script = TrainingScript(train(), environment={"HF_TOKEN": TOKEN})
