@@ -1,4 +1,4 @@
-"""What a study of an SDK's object keeps of its request, and what it sends, with a secret variable and hyperparameter."""
+"""What a study of an SDK's object keeps of its request, and sends, with a secret variable and hyperparameter."""
 
 import json
 

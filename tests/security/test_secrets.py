@@ -256,10 +256,11 @@ def test_a_journal_of_an_earlier_release_is_resumed_with_its_own_values(own_fold
 def test_a_study_is_stopped_without_its_secrets(own_folder):
     """No value is needed to end a study whose job was never started."""
     script = TrainingScript(train(), environment={"HF_TOKEN": TOKEN})
-    with dying(2), pytest.raises(Killed):
+    with dying(moment="after"), pytest.raises(Killed):
         tuner(script, X).fit(job_name="s")
+    assert len(Tuner.attach("s", journal=JOURNAL).study.running) == 3
     assert byohpo("stop", "s", "--journal", JOURNAL, env=elsewhere()).returncode == 0
-    assert Tuner.attach("s", journal=JOURNAL).study.stop_reason is not None
+    assert [str(trial.status) for trial in Tuner.attach("s", journal=JOURNAL).study.trials] == ["Stopped"] * 3
     assert leaks(own_folder) == []
 
 

@@ -230,18 +230,19 @@ class LocalBackend(Backend):
 
     def _start_supervisor(self, trial: Trial) -> subprocess.Popen[bytes]:
         """Start a supervisor, and tell it through a pipe the values of the secrets whose marks are in its order."""
+        secrets = {} if trial.job_name in self._stopping else self._secrets_of(trial)
         supervisor = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
             [sys.executable, "-P", "-m", SUPERVISOR, str(self._job(trial).order)],
             cwd=self._folder,
-            stdin=subprocess.PIPE,
+            stdin=subprocess.PIPE if secrets else subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        assert supervisor.stdin is not None  # noqa: S101 - it is a pipe
-        with suppress(BrokenPipeError), supervisor.stdin as pipe:
-            pipe.write(json.dumps({} if trial.job_name in self._stopping else self._secrets_of(trial)).encode())
-        supervisor.stdin = None  # `communicate` would use it
+        if supervisor.stdin is not None:
+            with suppress(BrokenPipeError), supervisor.stdin as pipe:
+                pipe.write(json.dumps(secrets).encode())
+            supervisor.stdin = None  # `communicate` would use it
         return supervisor
 
     def _secrets_of(self, trial: Trial) -> dict[str, Any]:
