@@ -24,6 +24,7 @@ __all__ = ["backoff", "budget", "events", "manifest", "next_step", "order", "pol
 Driver = driver.Driver
 Fence = fence.Fence
 Head, linked = chain.Head, chain.linked
+Manifest = manifest.Manifest
 Policy = policy.Policy
 SimulatedBackend = simulated.SimulatedBackend
 SqliteLog = sqlite.SqliteLog

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob, VirtualClock
-from inside import is_secret
+from inside import Manifest, is_secret, trust
 from studies import DEADLINE, JOURNAL, Killed, byohpo, dying, refused, tuned, tuner, wait_for
 
 from byohpo_core import (
@@ -362,7 +362,10 @@ REFUSED = {
         "'HF_TOKN'.*HF_TOKEN",
     ),
     "a function's environment": (lambda: tuner(function, X, secrets=["HF_TOKEN"]), "'HF_TOKEN'"),
-    "a tuned parameter": (lambda: tuner(function, X, secrets=["x"]), "'x'"),
+    "a tuned parameter": (
+        lambda: tuner(TrainingScript(train(), environment={"x": TOKEN}), X, secrets=["x"]),
+        "'x'",
+    ),
     "a number": (lambda: tuner(function, {**X, "phrase": StaticParameter(4711)}, secrets=["phrase"]), "'phrase'.*int"),
     "a value that is no text": (lambda: tuner(function, X, secrets={"phrase": 4711}), "'phrase'.*int"),
     "a text": (lambda: tuner(function, X, secrets="phrase"), "secrets"),
@@ -440,6 +443,11 @@ def test_a_foreign_journal_takes_no_variable_unasked(own_folder, monkeypatch):
     given = {"journal": "foreign.db", "estimator": function, "progress": False}
     with pytest.raises(Untrusted, match="phrase"):
         Tuner.attach("s", **given).resume()
+    fixed = manifest["problem"]["space"]["StaticHyperParameters"]
+    digests = [trust.digest(foreign.id, Manifest.from_json(manifest))]
+    fixed["phrase"] = {"secret": "AWS_SECRET_ACCESS_KEY"}
+    digests.append(trust.digest(foreign.id, Manifest.from_json(manifest)))
+    assert digests[0] != digests[1]
     assert Tuner.attach("s", **given, secrets={"phrase": PHRASE}).resume().id == foreign.id
 
 
