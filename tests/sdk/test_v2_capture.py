@@ -22,7 +22,7 @@ with warnings.catch_warnings():
     from sagemaker.xgboost import XGBoost
 
 from sagemaker_inside import Template, capture, fixed_hyperparameters, kind_of, shared
-from secret_requests import PHRASE, TOKEN, check_secrets
+from sagemaker_secrets import PHRASE, TOKEN, check_secrets
 
 from byohpo_core import ContinuousParameter, InvalidInput, Objective, Problem, Proposal, SearchSpace, Study, Trial
 

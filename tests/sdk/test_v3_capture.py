@@ -30,7 +30,7 @@ with warnings.catch_warnings():
     from sagemaker.train.model_trainer import Mode
 
 from sagemaker_inside import capture, fixed_hyperparameters, kind_of
-from secret_requests import PHRASE, TOKEN, check_secrets
+from sagemaker_secrets import PHRASE, TOKEN, check_secrets
 
 from byohpo_core import InvalidInput
 

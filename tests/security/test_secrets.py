@@ -232,7 +232,7 @@ def test_a_given_script_keeps_the_variables_of_its_study(own_folder, monkeypatch
     """A variable that was listed is one of the jobs' after a resume with the user's own object too."""
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     script = TrainingScript(train(), hyperparameters={"phrase": PHRASE})
-    with dying(1), pytest.raises(Killed):
+    with dying(moment="after"), pytest.raises(Killed):
         tuner(script, X, max_jobs=3, secrets=["HF_TOKEN", "phrase"]).fit(job_name="s")
     monkeypatch.delenv("HF_TOKEN")
     study = Tuner.attach("s", journal=JOURNAL, progress=False, estimator=script, secrets=VALUES).resume()
