@@ -59,7 +59,7 @@ from byohpo_core.study.events import Event
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
-from byohpo_core.validate import nearest
+from byohpo_core.validate import checked_arguments as checked_arguments  # noqa: PLC0414 - for authors of backends
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -314,10 +314,7 @@ class Backend(ABC):
 
     @abstractmethod
     def adopt(self, trials: Sequence[Trial]) -> Sequence[Update]:
-        """Take over the jobs that an earlier driver intended to start.
-
-        Find those that run, start those that are missing, and report those that are lost.
-        """
+        """Take over an earlier driver's jobs: find those that run, start those that are missing, report the lost."""
 
     @abstractmethod
     def poll(self, trials: Sequence[Trial], wait_seconds: float) -> Sequence[Update]:
@@ -351,15 +348,3 @@ class Backend(ABC):
 
     def close(self) -> None:  # noqa: B027 - most backends hold nothing
         """Release what the backend holds: the driver is leaving. Jobs that can run without it keep running."""
-
-
-def checked_arguments(made: Callable[..., Any], table: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy a table whose keys are a callable's arguments; raises `InvalidInput` for an unknown or a missing key."""
-    known = inspect.signature(made).parameters
-    for key in table:
-        if key not in known:
-            raise InvalidInput(f"unknown key {key}{nearest(key, known, 'known')}")
-    for name, parameter in known.items():
-        if parameter.default is inspect.Parameter.empty and name not in table:
-            raise InvalidInput(f"{name} is missing")
-    return dict(table)

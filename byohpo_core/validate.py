@@ -1,9 +1,10 @@
 """Check the settings that users give. A wrong one raises `InvalidInput`, in one line that names the setting."""
 
 import difflib
+import inspect
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -114,3 +115,15 @@ def nearest(word: str, known: Iterable[str], title: str) -> str:
 def frozen_mapping(given: Any) -> Mapping[str, Any]:
     """Return a read-only copy of an estimator's setting, such as its fixed hyperparameters; None means empty."""
     return MappingProxyType(mapping("the estimator's setting", {} if given is None else given))
+
+
+def checked_arguments(made: Callable[..., Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a table whose keys are a callable's arguments; raises `InvalidInput` for an unknown or a missing key."""
+    known = inspect.signature(made).parameters
+    for key in table:
+        if key not in known:
+            raise InvalidInput(f"unknown key {key}{nearest(key, known, 'known')}")
+    for name, parameter in known.items():
+        if parameter.default is inspect.Parameter.empty and name not in table:
+            raise InvalidInput(f"{name} is missing")
+    return dict(table)

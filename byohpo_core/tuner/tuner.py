@@ -186,8 +186,7 @@ class Tuner:
 
         *inputs* maps channels to where their data lies, or is what the SDK's `fit` takes; *job_name* names the study
         in its journal (by default after the estimator). Raises `KeyboardInterrupt` if the user stops it; `resume` goes
-        on. With *wait* False another process drives the study, and this returns at once. The other
-        argument can only be False, as programs say to SageMaker's own tuner.
+        on. With *wait* False another process drives the study. *include_cls_metadata* can only be False.
         """
         if include_cls_metadata:
             raise InvalidInput("include_cls_metadata is for jobs that SageMaker's own tuner starts; leave it out")
@@ -232,8 +231,7 @@ class Tuner:
         *estimator* and *strategy* are needed to resume a study of a function or a class that cannot be imported by
         name. A study that this journal lacks, and what a driver elsewhere has added to one, is looked for only where
         *estimator*, *mirror* (the `s3://...` place of its jobs' outputs) or the variable BYOHPO_MIRROR say where;
-        `resume` brings it into the journal. *secrets* are values by name; others come from the environment.
-        Raises `UnknownStudy`.
+        `resume` brings it into the journal. *secrets* are values by name. Raises `UnknownStudy`.
         """
         validate.text("the study's name", name)
         given = None if estimator is None else as_estimator(estimator)
