@@ -56,6 +56,12 @@ class Traits:
     """It may run out of proposals before the budget is spent."""
     sequential: bool = False
     """It works on one point at a time, even if there are more slots."""
+    ordered: bool = False
+    """It takes results one by one, so their order within one `observe` may change its proposals."""
+    warm_starts: bool = True
+    """Results of an earlier study make its first proposals better."""
+    seconds_per_proposal: float = 0.0
+    """The processor time of one proposal. Above 0.03, `byohpo check` asks for about a tenth of the trials."""
     example: Mapping[str, Any] = MappingProxyType({})
     """Options to use with search spaces that it would refuse without them."""
 

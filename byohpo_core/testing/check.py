@@ -1,4 +1,8 @@
-"""Checks and their results: a check is a function that asserts one behaviour of an algorithm."""
+"""Checks and their results: a check is a function that tries one behaviour of an algorithm.
+
+What the hooks' manual demands is a contract: a check that finds it broken fails (`expect`). What is merely unusual
+passes with a remark (`advise`). What an algorithm cannot be asked does not apply (`applicable`).
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -7,7 +11,7 @@ import attrs
 
 from byohpo_core.testing.algorithm import Subject
 
-PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
+PASSED, REMARK, FAILED, NOT_APPLICABLE = "passed", "remark", "failed", "not applicable"
 FINDING, ERROR, HANG, DEATH = "finding", "error", "hang", "death"
 
 # Why a check does not apply.
@@ -22,6 +26,22 @@ Behaviour: TypeAlias = Callable[[Subject], None]
 
 class NotApplicableError(Exception):
     """The check does not apply to this algorithm."""
+
+
+class Remark(Exception):  # noqa: N818 - it is no error
+    """The algorithm does what is allowed but unusual."""
+
+
+class Finding(AssertionError):
+    """The algorithm breaks its contract: what was done, what was seen, what was expected, and the usual mend."""
+
+    def __init__(self, *, did: str, seen: str, expected: str, mend: str = "") -> None:
+        super().__init__(did, seen, expected, mend)
+        self.did, self.seen, self.expected, self.mend = did, seen, expected, mend
+
+    def __str__(self) -> str:
+        mend = f"; {self.mend}" if self.mend else ""
+        return f"{self.did}: {self.seen}; expected {self.expected}{mend}"
 
 
 @attrs.frozen
@@ -43,7 +63,7 @@ class Result:
     reason: str
     seconds: float
     cause: str = ""
-    """Why it failed: an assertion of the check (`FINDING`), an unexpected exception (`ERROR`), no answer in time
+    """Why it failed: an assertion or finding of the check (`FINDING`), an unexpected exception (`ERROR`), no answer in time
     (`HANG`) or the death of its process (`DEATH`)."""
 
 
@@ -70,3 +90,15 @@ def applicable(condition: Any, reason: str) -> None:
     """End the check as not applicable unless *condition* holds."""
     if not condition:
         raise NotApplicableError(reason)
+
+
+def expect(condition: Any, *, did: str, seen: str, expected: str, mend: str = "") -> None:
+    """End the check with a finding unless *condition* holds."""
+    if not condition:
+        raise Finding(did=did, seen=seen, expected=expected, mend=mend)
+
+
+def advise(condition: Any, remark: str) -> None:
+    """End the check with a remark unless *condition* holds."""
+    if not condition:
+        raise Remark(remark)

@@ -5,7 +5,7 @@ import pytest
 from byohpo_core.plugins.finding import PluginFactory
 from byohpo_core.testing.algorithm import Subject
 from byohpo_core.testing.behaviours.all import checks
-from byohpo_core.testing.check import NOT_APPLICABLE, PASSED, Check
+from byohpo_core.testing.check import FAILED, NOT_APPLICABLE, Check
 from byohpo_core.testing.running import run
 
 
@@ -30,5 +30,5 @@ class AlgorithmConformance:
         result = run(check, Subject.of(algorithm, options))
         if result.status == NOT_APPLICABLE:
             pytest.skip(result.reason)
-        if result.status != PASSED:
+        if result.status == FAILED:
             pytest.fail(f"{check.name}: {result.reason}. Expected: {check.sentence}", pytrace=False)

@@ -26,8 +26,10 @@ from byohpo_core.testing.check import (
     HANG,
     NOT_APPLICABLE,
     PASSED,
+    REMARK,
     Check,
     NotApplicableError,
+    Remark,
     Result,
 )
 
@@ -152,6 +154,8 @@ def _verdict(check: Check, subject: Subject) -> tuple[str, str, str]:
         check.behaviour(subject)
     except NotApplicableError as reason:
         return NOT_APPLICABLE, str(reason), ""
+    except Remark as remark:
+        return REMARK, str(remark), ""
     except AssertionError as error:
         return FAILED, one_line(error) or check.sentence, FINDING
     except BaseException as error:  # noqa: BLE001 - it is told to the driver
