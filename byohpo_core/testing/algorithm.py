@@ -1,6 +1,6 @@
 """The algorithm under test, the problems that it gets and the judges that give its trials their results."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -35,6 +35,21 @@ MIXED: Mapping[str, Parameter] = {
     "batch": StaticParameter(100),
 }
 
+UNSORTED: Mapping[str, Parameter] = {
+    name: ContinuousParameter(-5, 5) for name in ("width", "alpha", "momentum", "zeta", "beta", "lambda", "decay")
+}
+"""Seven parameters whose names are not in alphabetical order."""
+LABELS: Mapping[str, Parameter] = {
+    "kind": CategoricalParameter(list("abcd")),
+    "loss": CategoricalParameter(["hinge", "log"]),
+    "depth": IntegerParameter(1, 9),
+    "batch": IntegerParameter(-4, 4),
+    "rate": ContinuousParameter(0, 1),
+}
+"""A space in which categories and integers decide."""
+SLOW_SECONDS = 0.03
+"""An algorithm that declares more processor time a proposal than this is asked for a tenth of the trials."""
+
 Outcome: TypeAlias = tuple[float, ...] | TrialStatus | tuple[TrialStatus, tuple[float, ...]]
 """The losses of a completed trial, a status without losses, or a status with losses."""
 Judge: TypeAlias = Callable[[Problem, Trial], Outcome]
@@ -45,6 +60,45 @@ def sphere(problem: Problem, trial: Trial) -> Outcome:
     units = problem.space.encode(trial.proposal.hyperparameters)
     centres = CENTRES[: len(problem.objectives)]
     return tuple(sum((unit - centre) ** 2 for unit in units) for centre in centres)
+
+
+def bowl(problem: Problem, trial: Trial) -> Outcome:
+    """For each objective, the squared distance from its own optimum, where the last axis counts a hundred times."""
+    units = problem.space.encode(trial.proposal.hyperparameters)
+    steepness = [100 ** (axis / max(1, len(units) - 1)) for axis in range(len(units))]
+    shifts = [(0.0, 0.3, 0.1, -0.2)[axis % 4] for axis in range(len(units))]
+    return tuple(
+        sum(steep * (unit - centre - shift) ** 2 for steep, unit, shift in zip(steepness, units, shifts, strict=True))
+        for centre in (0.4, 0.6, 0.5)[: len(problem.objectives)]
+    )
+
+
+def labels(problem: Problem, trial: Trial) -> Outcome:
+    """In `LABELS`, the number of wrong categories, and how far the integers are from the right ones."""
+    given = trial.proposal.hyperparameters
+    wrong = (
+        (given["kind"] != "d") + (given["loss"] != "log") + abs(given["depth"] - 7) / 4 + abs(given["batch"] + 3) / 4
+    )
+    return (wrong + 0.1 * (given["rate"] - 0.4) ** 2,) * len(problem.objectives)
+
+
+def changed(judge: "Judge", change: Callable[[float], float]) -> "Judge":
+    """Judge as *judge*, with each loss changed."""
+
+    def changed_judge(problem: Problem, trial: Trial) -> Outcome:
+        losses: Any = judge(problem, trial)
+        return tuple(map(change, losses))
+
+    return changed_judge
+
+
+def constant(problem: Problem, _: Trial) -> Outcome:
+    """Give every trial the same losses."""
+    return (1.0,) * len(problem.objectives)
+
+
+tied = changed(sphere, lambda loss: float(round(3 * loss)))
+"""Judge as `sphere`, in steps so coarse that most losses are equal to others."""
 
 
 def sometimes_failing(problem: Problem, trial: Trial) -> Outcome:
@@ -73,6 +127,24 @@ class Subject:
     def options(self) -> dict[str, Any]:
         return dict(self.traits.example if self.given is None else self.given)
 
+    @property
+    def slow(self) -> bool:
+        """True if the algorithm declares that a proposal takes long."""
+        return self.traits.seconds_per_proposal > SLOW_SECONDS
+
+    def few(self, count: int) -> int:
+        """Return *count*, or about a tenth of it for a slow algorithm."""
+        return max(min(count, 4), count // 10) if self.slow else count
+
+    def supports(self, objectives: int) -> bool:
+        """True if the constructor accepts this number of objectives."""
+        try:
+            plugin = build(self.found, self.problem(objectives=objectives), self.options)
+        except InvalidInput:
+            return False
+        getattr(plugin, "close", lambda: None)()
+        return True
+
     @cached_property
     def objectives(self) -> int:
         """The number of objectives that the checks use: one if the algorithm accepts one, else two."""
@@ -96,9 +168,16 @@ class Subject:
         seed: int = 1,
         jobs: int = 60,
         slots: int = 4,
-        direction: Direction = Direction.Minimize,
+        maximised: Collection[int] = (),
     ) -> Problem:
-        """A problem: by default it minimises over three continuous parameters, with seed 1, 60 jobs and 4 slots."""
+        """A problem: by default it minimises over three continuous parameters, with seed 1, 60 jobs and 4 slots.
+
+        The objectives with a number in *maximised* are maximised. A slow algorithm gets about a tenth of the jobs.
+        """
         count = self.objectives if objectives is None else objectives
-        named = tuple(Objective(f"metric{number}", direction) for number in range(count))
+        named = tuple(
+            Objective(f"metric{number}", Direction.Maximize if number in maximised else Direction.Minimize)
+            for number in range(count)
+        )
+        jobs = self.few(jobs)
         return Problem(SearchSpace(parameters), named, seed, jobs, min(jobs, slots))

@@ -19,7 +19,14 @@ DOES_NOT_LEARN = "the algorithm does not learn from results (traits.learns is Fa
 NOT_SEEDED = "the algorithm does not draw at random (traits.seeded is False)"
 MAY_END_EARLY = "the algorithm may end before the budget is spent (traits.finite is True)"
 ONE_POINT_AT_A_TIME = "the algorithm works on one point at a time (traits.sequential is True)"
+TOO_SLOW = "the algorithm is too slow for so many trials (traits.seconds_per_proposal)"
+SEVERAL_OBJECTIVES = "the algorithm supports one objective only"
 NO_NUMERIC_OPTION = "the algorithm has no numeric option"
+
+# Mends that several checks name.
+NUMBERS = "proposal i becomes the trial with the number len(study.trials) + i: look results up by trial.number"
+SORT = "sort a batch by number, or declare Traits(ordered=True)"
+GO_ON = "propose until the budget is spent, or declare Traits(finite=True)"
 
 Behaviour: TypeAlias = Callable[[Subject], None]
 
@@ -63,8 +70,8 @@ class Result:
     reason: str
     seconds: float
     cause: str = ""
-    """Why it failed: an assertion or finding of the check (`FINDING`), an unexpected exception (`ERROR`), no answer in time
-    (`HANG`) or the death of its process (`DEATH`)."""
+    """Why it failed: a finding or assertion of the check (`FINDING`), an unexpected exception (`ERROR`), no answer in
+    time (`HANG`) or the death of its process (`DEATH`)."""
 
 
 _checks: list[Check] = []

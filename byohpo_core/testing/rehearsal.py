@@ -17,6 +17,7 @@ from byohpo_core.study.fold import Fold
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.trial import Trial, TrialStatus
 from byohpo_core.testing.algorithm import Judge, Outcome, Subject, sphere
+from byohpo_core.testing.check import Finding
 
 NAME = "subject"
 
@@ -30,10 +31,11 @@ class Rehearsal:
         self.plugin = build(subject.found, problem, options)
         spec = attrs.evolve(subject.found.spec(options), name=NAME)
         self.plugins = StudyPlugins([spec], [self.plugin])
-        self.answers: list[Any] = []
-        """Each proposal as the algorithm returned it, with a copy that was made at once."""
+        self.answers: list[list[tuple[Any, Any]]] = []
+        """Each answer: its proposals as the algorithm returned them, each with a copy that was made at once."""
         self.calls: list[tuple[str, Any]] = []
         """The calls of `propose` and `observe` so far, for a replay."""
+        self._curves: dict[int, tuple[float, ...]] = {}
         self.clock = 0.0
         self.seconds: Callable[[Trial], float] = lambda _: 60.0
         """The time that a trial takes."""
@@ -50,8 +52,11 @@ class Rehearsal:
         try:
             getattr(self.plugin, "close", lambda: None)()
         except Exception as error:
-            raise AssertionError(
-                f"close fails: {type(error).__name__}: {error}; let close work at any time, also twice"
+            raise Finding(
+                did="closed the algorithm",
+                seen=f"{type(error).__name__}: {error}",
+                expected="no error",
+                mend="let close work at any time, also twice",
             ) from error
 
     @property
@@ -61,10 +66,11 @@ class Rehearsal:
     def ask(self, count: int = 1) -> list[Trial]:
         """Ask the algorithm for up to *count* trials, and start them."""
         first = len(self.study.trials)
-        answer = self._call(self.plugins.answer, NAME, self.study, count)
+        asked = f"asked for {count} proposals, with {first} trials so far"
+        answer = self._call(asked, self.plugins.answer, NAME, self.study, count)
         with suppress(Exception):  # the next line reports an answer that is not a list of proposals
-            self.answers += [(proposal, copy.deepcopy(proposal)) for proposal in answer]
-        accepted = self._call(self.plugins.accept, NAME, self.study, count, answer)
+            self.answers.append([(proposal, copy.deepcopy(proposal)) for proposal in answer])
+        accepted = self._call(asked, self.plugins.accept, NAME, self.study, count, answer)
         self.calls.append(("ask", count))
         self._apply(EventKind.Asked, plugin=NAME, count=count, answer=[proposal.to_json() for proposal in accepted])
         for trial in self.study.trials[first:]:
@@ -110,11 +116,21 @@ class Rehearsal:
         if trials:
             self.calls.append(("observe", trials))
             self._apply(EventKind.Observed, trials=[trial.number for trial in trials])
-            self._call(self.plugins.observe, self.study, trials)
+            told = f"told it of {len(trials)} trials ({', '.join(sorted({str(trial.status) for trial in trials}))})"
+            self._call(told, self.plugins.observe, self.study, trials)
 
     def stop(self) -> str | None:
-        reason: str | None = self._call(self.plugins.stop, self.study)
+        asked = f"called stop after {self.study.finished_count} results"
+        reason: str | None = self._call(asked, self.plugins.stop, self.study)
         return reason
+
+    def prune(self, trial: Trial, curve: Sequence[float]) -> str | None:
+        """Ask whether to stop a running trial that has reported these losses in the first objective."""
+        objective = self.problem.objectives[0]
+        self._curves[trial.number] = tuple(map(objective.loss, curve))
+        asked = f"called prune for a trial with the losses {[float(f'{loss:.3g}') for loss in curve]}"
+        decision: tuple[str, str] | None = self._call(asked, self.plugins.prune, self.study, trial)
+        return None if decision is None else decision[1]
 
     def tell(self, trials: Sequence[Trial], judge: Judge = sphere) -> None:
         """Finish trials and let the algorithm observe them."""
@@ -128,23 +144,23 @@ class Rehearsal:
         order: str = "first",
         together: int = 1,
         asked: int = 64,
-        enough: Callable[[Trial], bool] = lambda _: False,
+        until: int | None = None,
     ) -> int:
-        """Run until the budget is spent, and return the number of trials.
+        """Run until the budget or *until* is spent, and return the number of the algorithm's trials.
 
         Each time, *together* running trials end: the `first`, the `last` or `random` ones, as *order* says. The
         algorithm is asked for at most *asked* trials at once. The study ends early if no trial runs and none is
-        proposed, or if *enough* is true for a new trial.
+        proposed.
         """
         generator = random.Random(7)  # noqa: S311 - not for cryptography
         running: list[Trial] = []
-        jobs = 0
+        jobs, most = len(self.configurations), self.problem.max_jobs if until is None else until
         while True:
-            wanted = min(self.problem.max_parallel_jobs - len(running), self.problem.max_jobs - jobs, asked)
+            wanted = min(self.problem.max_parallel_jobs - len(running), most - jobs, asked)
             fresh = self.ask(wanted) if wanted > 0 else []
             running += fresh
             jobs += len(fresh)
-            if not running or any(map(enough, fresh)):
+            if not running:
                 return jobs
             if order == "random":
                 generator.shuffle(running)
@@ -165,7 +181,9 @@ class Rehearsal:
         return other
 
     def _curve(self, number: int, metric: str, _sequence: int) -> tuple[float, ...]:
-        """The reported values of a trial: its result, once."""
+        """The reported values of a trial: those that `prune` was called with, else its result, once."""
+        if number in self._curves:
+            return self._curves[number]
         metrics = self.study.trials[number].metrics
         return (metrics[metric],) if metric in metrics else ()
 
@@ -181,12 +199,12 @@ class Rehearsal:
     def _apply(self, kind: EventKind, **body: Any) -> None:
         self.study.apply(Event(self.study.sequence, kind, self.clock, body))
 
-    def _call(self, hook: Callable[..., Any], *arguments: Any) -> Any:
+    def _call(self, did: str, hook: Callable[..., Any], *arguments: Any) -> Any:
         """Call a hook; an error of the plugin becomes the finding of the check."""
         try:
             return hook(*arguments)
         except PluginError as error:
-            raise AssertionError(str(error)) from error
+            raise Finding(did=did, seen=str(error), expected="an answer as in the hooks' manual") from error
 
 
 def rehearse(subject: Subject, problem: Problem | None = None, **options: Any) -> Rehearsal:

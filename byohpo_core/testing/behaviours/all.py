@@ -2,6 +2,7 @@
 
 from byohpo_core.testing.behaviours import (
     batches,
+    driving,
     learning,
     options,
     replaying,
@@ -13,7 +14,7 @@ from byohpo_core.testing.behaviours import (
 )
 from byohpo_core.testing.check import Check, registered
 
-MODULES = (batches, learning, options, replaying, resources, results, seeds, stops, values)
+MODULES = (batches, driving, learning, options, replaying, resources, results, seeds, stops, values)
 """Importing a module registers its checks."""
 
 

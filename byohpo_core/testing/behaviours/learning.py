@@ -1,92 +1,245 @@
-"""Checks of learning: results must improve the proposals on an easy objective."""
+"""Checks of learning: results must improve the proposals.
+
+A check runs a few studies with fixed seeds, so that its result is the same in every run, and compares them with random
+search in the same space. Two numbers come of it: the *share* of the proposals in the second halves that are better than
+the median of random search, and the *wins*, the studies whose best trial is better than the best of the median random
+search of the same length. For an algorithm that learns nothing the share is 0.5 with a standard deviation of at most
+0.03, so 0.65 is five deviations away, and it wins all six studies with a probability of 1.6 %. The algorithms of this
+project have a share of at least 0.75 or win every study; over 30 seeds each, none came below both limits.
+"""
 
 import random
 import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from byohpo_core.space.parameters import Parameter
-from byohpo_core.study.problem import Direction, Problem
-from byohpo_core.study.trial import Trial
-from byohpo_core.testing.algorithm import CUBE, MIXED, Judge, Subject, sometimes_failing, sphere
-from byohpo_core.testing.check import DOES_NOT_LEARN, ONE_POINT_AT_A_TIME, applicable, check
-from byohpo_core.testing.rehearsal import proposals, rehearse
+from byohpo_core.study.problem import Problem
+from byohpo_core.study.trial import Proposal, Trial, TrialStatus
+from byohpo_core.testing.algorithm import (
+    CUBE,
+    LABELS,
+    MIXED,
+    UNSORTED,
+    Judge,
+    Subject,
+    bowl,
+    changed,
+    labels,
+    sometimes_failing,
+    sphere,
+    tied,
+)
+from byohpo_core.testing.check import (
+    DOES_NOT_LEARN,
+    NUMBERS,
+    ONE_POINT_AT_A_TIME,
+    SEVERAL_OBJECTIVES,
+    TOO_SLOW,
+    applicable,
+    check,
+    expect,
+)
+from byohpo_core.testing.rehearsal import Rehearsal, proposals, rehearse
 
-_SEEDS = 15
-_WINS = 11
-"""Wins needed in 15 studies. An algorithm that is no better than random search passes with a probability of 5.9 %; one
-that wins four of five studies fails with 16.4 %. The seeds are fixed, so the result is the same in every run."""
-_JOBS = 150
-_FEW = 60
+_STUDIES = 6
+_TRIALS = 120
+_SHARE = 0.65
+_RIVALS = 40
+_DECLARE = "or declare Traits(learns=False)"
+_SMALL = f"prefer small trial.losses and search in the unit cube, {_DECLARE}"
 
-
-def _total(problem: Problem, configuration: dict[str, object]) -> float:
-    """The squared distance of a configuration from the optimum."""
-    units = problem.space.encode(configuration)
-    centre = 0.3 if len(problem.objectives) == 1 else 0.5
-    return sum((unit - centre) ** 2 for unit in units)
-
-
-def _wins(
-    subject: Subject, parameters: dict[str, Parameter], judge: Judge = sphere, direction: Direction = Direction.Minimize
-) -> int:
-    wins = 0
-    for seed in range(_SEEDS):
-        problem = subject.problem(parameters, seed=seed, jobs=_JOBS, direction=direction)
-        rivals = []
-        for rival in range(9):
-            generator = random.Random(f"{seed}-{rival}")  # noqa: S311 - not for cryptography
-            rivals.append(min(_total(problem, problem.space.sample(generator)) for _ in range(_JOBS)))
-        wins += _beats(subject, problem, judge, statistics.median(rivals))
-    return wins
-
-
-def _beats(subject: Subject, problem: Problem, judge: Judge, rival: float) -> bool:
-    """Whether a trial comes nearer to the optimum than *rival*; the study ends with the first that does."""
-    won = False
-
-    def nearer(trial: Trial) -> bool:
-        nonlocal won
-        won = won or _total(problem, dict(trial.hyperparameters)) < rival
-        return won
-
-    with rehearse(subject, problem) as rehearsal:
-        rehearsal.run(judge, enough=nearer)
-    return won
+Drive = Callable[[Rehearsal, Judge], Any]
 
 
-def _beats_random_search(
-    subject: Subject, parameters: dict[str, Parameter], judge: Judge = sphere, direction: Direction = Direction.Minimize
+def _plainly(rehearsal: Rehearsal, judge: Judge) -> None:
+    rehearsal.run(judge)
+
+
+def _score(problem: Problem, judge: Judge, configuration: Mapping[str, Any]) -> float:
+    """The sum of the losses of a configuration."""
+    losses: Any = judge(problem, Trial(0, Proposal(configuration), "random", configuration))
+    return float(sum(losses))
+
+
+def _random_scores(problem: Problem, judge: Judge) -> list[list[float]]:
+    """The scores of random searches with as many trials as the problem has jobs."""
+    generator = random.Random(1)  # noqa: S311 - not for cryptography
+    return [
+        [_score(problem, judge, problem.space.sample(generator)) for _ in range(problem.max_jobs)]
+        for _ in range(_RIVALS)
+    ]
+
+
+def _compared(
+    subject: Subject,
+    parameters: Mapping[str, Parameter],
+    judge: Judge,
+    measure: Judge,
+    drive: Drive = _plainly,
+    *,
+    studies: int = _STUDIES,
+    **problem: Any,
+) -> tuple[float, int]:
+    """Run studies with results from *judge*, and return the share and the wins in the scores of *measure*."""
+    problem = {"jobs": _TRIALS, **problem}
+    rivals = _random_scores(subject.problem(parameters, **problem), measure)
+    median, best = statistics.median(sum(rivals, [])), statistics.median(map(min, rivals))
+    better, late, wins = 0, 0, 0
+    for seed in range(studies):
+        with rehearse(subject, subject.problem(parameters, seed=seed, **problem)) as rehearsal:
+            drive(rehearsal, judge)
+            scores = [_score(rehearsal.problem, measure, it) for it in rehearsal.configurations]
+        second = scores[len(scores) // 2 :]
+        better, late = better + sum(score < median for score in second), late + len(second)
+        wins += min(scores) < best
+    return better / late, wins
+
+
+def _learns(
+    subject: Subject,
+    parameters: Mapping[str, Parameter],
+    judge: Judge,
+    where: str,
+    drive: Drive = _plainly,
+    *,
+    measure: Judge | None = None,
+    mend: str = _SMALL,
+    **problem: Any,
 ) -> None:
+    """Expect a share of 0.65 or a win in every study."""
     applicable(subject.traits.learns, DOES_NOT_LEARN)
-    wins = _wins(subject, parameters, judge, direction=direction)
-    assert wins >= _WINS, (
-        f"the algorithm beats random search in only {wins} of {_SEEDS} studies of {_JOBS} trials; "
-        "prefer small trial.losses and search in the unit cube, or declare Traits(learns=False)"
+    applicable(not subject.slow, TOO_SLOW)
+    share, wins = _compared(subject, parameters, judge, measure or judge, drive, **problem)
+    expect(
+        share >= _SHARE or wins == _STUDIES,
+        did=f"ran {_STUDIES} studies of {_TRIALS} trials {where}",
+        seen=f"{share:.0%} of the later proposals are better than a random one, and {wins} studies beat random search",
+        expected=f"{_SHARE:.0%}, or {_STUDIES} studies",
+        mend=mend,
     )
 
 
 @check("learning")
 def beats_random_search_on_a_sphere(subject: Subject) -> None:
-    """On a sphere in 3 dimensions, 150 trials beat random search in at least 11 of 15 studies."""
-    _beats_random_search(subject, dict(CUBE))
+    """On a sphere in 3 dimensions, results make the proposals better than those of random search."""
+    _learns(subject, CUBE, sphere, "on a sphere in 3 dimensions")
 
 
 @check("learning")
 def beats_random_search_when_it_maximises(subject: Subject) -> None:
-    """On the negative sphere, to be maximised, 150 trials beat random search in at least 11 of 15 studies."""
-    _beats_random_search(subject, dict(CUBE), direction=Direction.Maximize)
+    """On the negative sphere, to be maximised, results make the proposals better than those of random search."""
+    _learns(subject, CUBE, sphere, "that maximise the negative sphere", maximised=range(9))
 
 
 @check("learning")
 def beats_random_search_although_trials_fail(subject: Subject) -> None:
-    """If every third trial fails, 150 trials still beat random search in at least 11 of 15 studies."""
+    """If every third trial fails, results still make the proposals better than those of random search."""
     applicable(not subject.traits.sequential, ONE_POINT_AT_A_TIME)
-    _beats_random_search(subject, dict(CUBE), sometimes_failing)
+    mend = f"rank a trial whose losses are None behind all others, {_DECLARE}"
+    _learns(subject, CUBE, sometimes_failing, "in which every third trial fails", measure=sphere, mend=mend)
+
+
+@check("learning")
+def learns_from_what_follows_a_failure(subject: Subject) -> None:
+    """If the first trial of each batch fails, the others of the batch make the proposals better."""
+    applicable(not subject.traits.sequential, ONE_POINT_AT_A_TIME)
+
+    def failures_first(rehearsal: Rehearsal, judge: Judge) -> None:
+        problem = rehearsal.problem
+        while (left := problem.max_jobs - len(rehearsal.study.trials)) > 0 and (running := rehearsal.ask(min(left, 6))):
+            rehearsal.finish(running[:1], lambda *_: TrialStatus.Failed if running[1:] else sphere(*_))
+            rehearsal.finish(running[1:], judge)
+            rehearsal.observe()
+
+    mend = "go on with the next trial of the batch when one has failed"
+    _learns(subject, CUBE, sphere, "in which the first of each batch fails", failures_first, mend=mend, slots=6)
 
 
 @check("learning")
 def beats_random_search_on_scaled_parameters(subject: Subject) -> None:
-    """In linear, log and reverse log ranges, 150 trials beat random search in at least 11 of 15 studies."""
-    _beats_random_search(subject, {name: MIXED[name] for name in ("x", "rate", "momentum")})
+    """In linear, log and reverse log ranges, results make the proposals better than those of random search."""
+    _learns(subject, {name: MIXED[name] for name in ("x", "rate", "momentum")}, sphere, "in ranges of three scales")
+
+
+@check("learning")
+def learns_with_large_losses(subject: Subject) -> None:
+    """If losses are a thousand times as large, results make the proposals better than those of random search."""
+    _learns(subject, CUBE, changed(sphere, lambda loss: 1e3 * loss), "with losses up to a thousand")
+
+
+@check("learning")
+def learns_with_losses_below_zero(subject: Subject) -> None:
+    """If all losses are near -1000, results make the proposals better than those of random search."""
+    _learns(subject, CUBE, changed(sphere, lambda loss: loss - 1e3), "with losses near -1000")
+
+
+@check("learning")
+def learns_with_losses_far_above_zero(subject: Subject) -> None:
+    """If all losses are near 5000, results make the proposals better than those of random search."""
+    _learns(subject, CUBE, changed(sphere, lambda loss: loss + 5e3), "with losses near 5000")
+
+
+@check("learning")
+def learns_with_small_losses(subject: Subject) -> None:
+    """If losses are a thousandth as large, results make the proposals better than those of random search."""
+    _learns(subject, CUBE, changed(sphere, lambda loss: 1e-3 * loss), "with losses below a thousandth")
+
+
+@check("learning")
+def learns_with_a_best_loss_of_zero(subject: Subject) -> None:
+    """If losses are whole numbers and the best is 0, results make the proposals better than those of random search."""
+    mend = "compare losses with None, since 0 is false"
+    _learns(subject, CUBE, tied, "with losses of 0, 1, 2 and so on", mend=mend)
+
+
+@check("learning")
+def learns_which_categories_are_good(subject: Subject) -> None:
+    """Where categories and integers decide, results make the proposals better than those of random search."""
+    _learns(subject, LABELS, labels, "in which categories and integers decide", jobs=_TRIALS)
+
+
+@check("learning")
+def learns_beside_another_plugin(subject: Subject) -> None:
+    """If another plugin proposes trials too, results make the proposals better than those of random search."""
+
+    def beside(rehearsal: Rehearsal, judge: Judge) -> None:
+        generator = random.Random(5)  # noqa: S311 - not for cryptography
+        others = [rehearsal.inject(rehearsal.problem.space.sample(generator)) for _ in range(3)]
+        while (left := _TRIALS - len(rehearsal.configurations)) > 0 and (running := rehearsal.ask(min(left, 4))):
+            others.append(rehearsal.inject(rehearsal.problem.space.sample(generator)))
+            rehearsal.tell([*others, *running], judge)
+            others = []
+
+    _learns(subject, CUBE, sphere, "beside a plugin that proposes random trials", beside, mend=NUMBERS)
+
+
+_BOWL_STUDIES = 9
+_BOWL_WINS = 7
+
+
+@check("learning")
+def beats_random_search_in_a_steep_bowl(subject: Subject) -> None:
+    """In a bowl of 7 dimensions, steep on some axes, with 12 slots, at least 7 of 9 studies beat random search.
+
+    240 trials a study. Trials end in random order. Random search wins 7 of 9 with a probability of 9 %. An algorithm
+    fails less than once in 10,000 runs if it loses at most one study in 100: all algorithms of this project win each of
+    30 studies with different seeds.
+    """
+    applicable(subject.traits.learns, DOES_NOT_LEARN)
+    applicable(not subject.slow, TOO_SLOW)
+
+    def at_random(rehearsal: Rehearsal, judge: Judge) -> None:
+        rehearsal.run(judge, order="random")
+
+    _, wins = _compared(subject, UNSORTED, bowl, bowl, at_random, studies=_BOWL_STUDIES, jobs=240, slots=12)
+    expect(
+        wins >= _BOWL_WINS,
+        did=f"ran {_BOWL_STUDIES} studies of 240 trials on 12 slots in a bowl of 7 dimensions",
+        seen=f"{wins} beat random search",
+        expected=f"{_BOWL_WINS}",
+        mend=f"keep the order of the parameters, go on learning to the end, and remember that {NUMBERS}",
+    )
 
 
 @check("learning")
@@ -95,11 +248,85 @@ def later_proposals_are_better(subject: Subject) -> None:
     applicable(subject.traits.learns, DOES_NOT_LEARN)
     early, late = [], []
     for seed in range(5):
-        problem = subject.problem(CUBE, seed=seed, jobs=_FEW)
-        made = [_total(problem, it) for it in proposals(subject, problem)]
+        problem = subject.problem(CUBE, seed=seed, jobs=180 if subject.slow else 60)
+        made = [_score(problem, sphere, it) for it in proposals(subject, problem)]
         early += made[: len(made) // 3]
         late += made[-len(made) // 3 :]
-    assert statistics.median(late) < statistics.median(early), (
-        f"the last third of the proposals has a median loss of {statistics.median(late):.3g}, the first third one of "
-        f"{statistics.median(early):.3g}; prefer small trial.losses, or declare Traits(learns=False)"
+    expect(
+        statistics.median(late) < statistics.median(early),
+        did="ran five studies on a sphere",
+        seen=f"the last third of the proposals has a median loss of {statistics.median(late):.3g}, "
+        f"the first third one of {statistics.median(early):.3g}",
+        expected="a smaller loss at the end",
+        mend=f"prefer small trial.losses, {_DECLARE}",
     )
+
+
+_FRONT_STUDIES = 7
+_FRONT_WINS = 6
+
+
+def _hypervolume(losses: Sequence[tuple[float, ...]], worst: float = 1.5) -> float:
+    """The area that these losses in two objectives dominate, up to *worst* in both."""
+    area, height = 0.0, worst
+    for first, second in sorted(losses):
+        if first < worst and second < height:
+            area += (worst - first) * (height - second)
+            height = second
+    return area
+
+
+@check("learning")
+def finds_a_better_front_than_random_search(subject: Subject) -> None:
+    """With two objectives, at least 6 of 7 fronts dominate more than that of the median random search."""
+    applicable(subject.traits.learns, DOES_NOT_LEARN)
+    applicable(not subject.slow, TOO_SLOW)
+    applicable(subject.supports(2), SEVERAL_OBJECTIVES)
+
+    def front(problem: Problem, configurations: Sequence[Mapping[str, Any]]) -> float:
+        given = [sphere(problem, Trial(0, Proposal(it), "", it)) for it in configurations]
+        return _hypervolume([losses for losses in given if isinstance(losses, tuple)])  # type: ignore[misc]
+
+    space = {f"x{axis}": CUBE["x0"] for axis in range(6)}
+    problem = subject.problem(space, objectives=2, jobs=200)
+    generator = random.Random(1)  # noqa: S311 - not for cryptography
+    sampled = [[problem.space.sample(generator) for _ in range(200)] for _ in range(15)]
+    rival = statistics.median(front(problem, it) for it in sampled)
+    studies = [subject.problem(space, objectives=2, jobs=200, seed=seed) for seed in range(_FRONT_STUDIES)]
+    fronts = [front(it, proposals(subject, it)) for it in studies]
+    expect(
+        sum(volume > rival for volume in fronts) >= _FRONT_WINS,
+        did=f"ran {_FRONT_STUDIES} studies of 200 trials with two objectives",
+        seen=f"the fronts dominate {[round(volume, 2) for volume in fronts]}, that of random search {rival:.2f}",
+        expected=f"a larger area in {_FRONT_WINS}",
+        mend="keep the trials that no other dominates, or call problem.require_one_objective()",
+    )
+
+
+@check("learning")
+def minds_every_objective(subject: Subject) -> None:
+    """With two or three objectives, other losses in one of them change the proposals."""
+    applicable(subject.traits.learns, DOES_NOT_LEARN)
+    counts = [count for count in (2, 3) if subject.supports(count)]
+    applicable(counts, SEVERAL_OBJECTIVES)
+    for count in counts:
+        problem = subject.problem(CUBE, objectives=count)
+        plain = proposals(subject, problem)
+        for number in range(count):
+            expect(
+                proposals(subject, problem, _turned(number)) != plain,
+                did=f"turned the losses of objective {number + 1} of {count} around",
+                seen="the same proposals",
+                expected="other proposals",
+                mend="use all of trial.losses, or call problem.require_one_objective()",
+            )
+
+
+def _turned(number: int) -> Judge:
+    """Judge as `sphere`, but prefer in this objective what is far from the optimum."""
+
+    def judge(problem: Problem, trial: Trial) -> tuple[float, ...]:
+        losses: Any = sphere(problem, trial)
+        return tuple(1 - loss if place == number else loss for place, loss in enumerate(losses))
+
+    return judge

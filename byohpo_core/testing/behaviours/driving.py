@@ -1,0 +1,152 @@
+"""Checks with a real driver, a journal and simulated jobs: resumes, repeats, reports and strict order."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from byohpo_core.backends.simulated import Simulated, Simulation
+from byohpo_core.errors import PluginError
+from byohpo_core.journal import open_journal
+from byohpo_core.logger import logger
+from byohpo_core.space.parameters import CategoricalParameter, IntegerParameter, Parameter
+from byohpo_core.study.study import Study
+from byohpo_core.testing.algorithm import MIXED, Subject
+from byohpo_core.testing.check import GO_ON, MAY_END_EARLY, Finding, advise, applicable, check, expect
+from byohpo_core.tuner.tuner import Tuner
+
+_FEW_POINTS: Mapping[str, Parameter] = {
+    "n": IntegerParameter(1, 4),
+    "kind": CategoricalParameter(["a", "b", "c"]),
+    "flag": CategoricalParameter([True, False]),
+}
+
+
+def _simulated(subject: Subject) -> Simulated:
+    """Jobs of different lengths that report three losses each; some fail."""
+
+    def job(hyperparameters: Mapping[str, Any]) -> Simulation:
+        number = hyperparameters.get("x", hyperparameters.get("n", 0))
+        value = (number - 1) ** 2 + len(str(hyperparameters))
+        curve = [
+            {f"metric{place}": (value + step) * (place + 1) for place in range(subject.objectives)}
+            for step in (5, 2, 0)
+        ]
+        return Simulation(curve, 60 + 10 * abs(number), "it diverged" if 2 < number < 2.5 else None)
+
+    return Simulated(job)
+
+
+def _tuner(subject: Subject, space: Mapping[str, Parameter], jobs: int, journal: str, **settings: Any) -> Tuner:
+    return Tuner(
+        _simulated(subject),
+        [f"metric{number}" for number in range(subject.objectives)],
+        dict(space),
+        strategy=subject.found.plugin,
+        strategy_options=subject.options,
+        objective_type="Minimize",
+        max_jobs=jobs,
+        max_parallel_jobs=3,
+        random_seed=3,
+        journal=journal,
+        progress=False,
+        **settings,
+    )
+
+
+@contextmanager
+def _errors_are_findings(did: str) -> Iterator[None]:
+    """Turn an error of the plugin into the finding of the check."""
+    try:
+        yield
+    except PluginError as error:
+        raise Finding(did=did, seen=str(error), expected="no error") from error
+
+
+def _spends(subject: Subject, study: Study, did: str) -> None:
+    """Expect that the study ended because its budget is spent."""
+    jobs = study.problem.max_jobs
+    applicable(study.jobs >= jobs or not subject.traits.finite, MAY_END_EARLY)
+    reason = str(study.stop_reason)
+    advise(not reason.startswith("nothing new"), f"in a small space the algorithm repeats itself: {reason}")
+    expect(study.jobs == jobs, did=did, seen=f"{study.jobs} jobs, then {reason!r}", expected=f"{jobs} jobs", mend=GO_ON)
+
+
+@check("driving")
+def goes_on_when_repeats_are_reused(subject: Subject) -> None:
+    """In a space of 24 points, where repeats share a known result, the algorithm spends the whole budget."""
+    did = "ran a study in a space of 24 points, in which repeats are reused"
+    with _errors_are_findings(did):
+        _spends(subject, _tuner(subject, _FEW_POINTS, 12, ":memory:").fit(job_name="s"), did)
+
+
+@check("driving")
+def goes_on_when_repeats_have_jobs(subject: Subject) -> None:
+    """In a space of 24 points, where each repeat has a job of its own, the algorithm spends the whole budget."""
+    did = 'ran a study with duplicates="run"'
+    with _errors_are_findings(did):
+        _spends(subject, _tuner(subject, _FEW_POINTS, 30, ":memory:", duplicates="run").fit(job_name="s"), did)
+
+
+@check("driving")
+def works_in_strict_order(subject: Subject) -> None:
+    """With `order="strict"`, the algorithm spends the whole budget."""
+    did = 'ran a study with order="strict"'
+    with _errors_are_findings(did):
+        _spends(subject, _tuner(subject, MIXED, 16, ":memory:", order="strict").fit(job_name="s"), did)
+
+
+@check("driving")
+def resumes_from_a_journal(subject: Subject) -> None:
+    """A study resumed from a part of its journal gives the same trials as the study that ran through."""
+    with _errors_are_findings("ran a study"):
+        _tuner(subject, MIXED, 16, "whole.db").fit(job_name="s")
+    whole = open_journal("whole.db")
+    log = whole.find("s")
+    events = [*log.read()]
+    expected = _outcomes(Tuner.attach("s", journal="whole.db").study)
+    for third in (1, 2):
+        part = open_journal(f"part{third}.db")
+        # Job names begin with the study's id, which is random, so they are not compared.
+        part.create("s", log.record.manifest, events[: third * len(events) // 3])
+        part.close()
+        tuner = Tuner.attach(
+            "s",
+            journal=f"part{third}.db",
+            estimator=_simulated(subject),
+            strategy=subject.found.plugin,
+            progress=False,
+        )
+        did = f"resumed a study from {third} of 3 parts of its journal"
+        with _errors_are_findings(did):
+            outcomes = _outcomes(tuner.resume())
+        mend = "let proposals depend only on the seed, the problem and the observed trials"
+        expect(outcomes == expected, did=did, seen="other trials", expected="the same trials", mend=mend)
+    whole.close()
+
+
+def _outcomes(study: Study) -> list[object]:
+    """The configuration, the status and the values of each trial."""
+    return [(dict(trial.hyperparameters), str(trial.status), trial.values) for trial in study.trials]
+
+
+@check("driving")
+def bears_every_event(subject: Subject) -> None:
+    """`happened`, if the algorithm has it, raises no error for any event of a study."""
+    with _warnings() as warnings:
+        _tuner(subject, MIXED, 8, ":memory:").fit(job_name="s")
+    failed = [it.getMessage() for it in warnings if it.exc_info]
+    expect(not failed, did="ran a study", seen="; ".join(failed), expected="no error in happened and close")
+
+
+@contextmanager
+def _warnings() -> Iterator[list[logging.LogRecord]]:
+    """Collect what byohpo warns of."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        yield records
+    finally:
+        logger.removeHandler(handler)
