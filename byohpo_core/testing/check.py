@@ -35,7 +35,7 @@ class NotApplicableError(Exception):
     """The check does not apply to this algorithm."""
 
 
-class Remark(Exception):  # noqa: N818 - it is no error
+class Remark(Exception):
     """The algorithm does what is allowed but unusual."""
 
 

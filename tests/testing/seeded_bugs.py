@@ -54,6 +54,7 @@ class Climber:
     step: float = option(0.1, help="how far a step reaches", minimum=0.001, maximum=1)
 
     def __attrs_post_init__(self):
+        self.problem.require_one_objective()
         self.random = self.generator()
         self.best = None
         self.made = 0
@@ -111,6 +112,7 @@ class Waiter(Blocking):
     """A blocking optimiser that evaluates one generation at a time."""
 
     def __init__(self, problem):
+        problem.require_one_objective()
         super().__init__(problem, self.minimise)
         self.problem = problem
 

@@ -16,7 +16,7 @@ from byohpo_core.testing.check import GO_ON, MAY_END_EARLY, Finding, advise, app
 from byohpo_core.tuner.tuner import Tuner
 
 _FEW_POINTS: Mapping[str, Parameter] = {
-    "n": IntegerParameter(1, 4),
+    "n": IntegerParameter(1, 8),
     "kind": CategoricalParameter(["a", "b", "c"]),
     "flag": CategoricalParameter([True, False]),
 }
@@ -74,15 +74,15 @@ def _spends(subject: Subject, study: Study, did: str) -> None:
 
 @check("driving")
 def goes_on_when_repeats_are_reused(subject: Subject) -> None:
-    """In a space of 24 points, where repeats share a known result, the algorithm spends the whole budget."""
-    did = "ran a study in a space of 24 points, in which repeats are reused"
+    """In a space of 48 points, where repeats share a known result, the algorithm spends the whole budget."""
+    did = "ran a study in a space of 48 points, in which repeats are reused"
     with _errors_are_findings(did):
         _spends(subject, _tuner(subject, _FEW_POINTS, 12, ":memory:").fit(job_name="s"), did)
 
 
 @check("driving")
 def goes_on_when_repeats_have_jobs(subject: Subject) -> None:
-    """In a space of 24 points, where each repeat has a job of its own, the algorithm spends the whole budget."""
+    """In a space of 48 points, where each repeat has a job of its own, the algorithm spends the whole budget."""
     did = 'ran a study with duplicates="run"'
     with _errors_are_findings(did):
         _spends(subject, _tuner(subject, _FEW_POINTS, 30, ":memory:", duplicates="run").fit(job_name="s"), did)
