@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import attrs
 
-from byohpo_core.errors import PluginError
+from byohpo_core.errors import InvalidInput, PluginError
 from byohpo_core.plugins.hooks import StudyPlugins
 from byohpo_core.plugins.options import build
 from byohpo_core.study.events import Event, EventKind
@@ -17,7 +17,7 @@ from byohpo_core.study.fold import Fold
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.trial import Trial, TrialStatus
 from byohpo_core.testing.algorithm import Judge, Outcome, Subject, sphere
-from byohpo_core.testing.check import Finding
+from byohpo_core.testing.check import Finding, Remark
 
 NAME = "subject"
 
@@ -28,7 +28,10 @@ class Rehearsal:
     def __init__(self, subject: Subject, problem: Problem, options: Mapping[str, Any], name: str = "kit") -> None:
         self.problem = problem
         self.study = Fold(f"{name}-0000", name, problem, self._curve)
-        self.plugin = build(subject.found, problem, options)
+        try:
+            self.plugin = build(subject.found, problem, options)
+        except InvalidInput as error:
+            raise Remark(f"the constructor refuses the problem: {error}") from error
         spec = attrs.evolve(subject.found.spec(options), name=NAME)
         self.plugins = StudyPlugins([spec], [self.plugin])
         self.answers: list[list[tuple[Any, Any]]] = []

@@ -1,11 +1,11 @@
 """Checks of the number of proposals: never too many, and enough to spend the budget."""
 
 import random
-from collections.abc import Mapping
 from typing import Any
 
 from byohpo_core.space.parameters import CategoricalParameter, IntegerParameter, Parameter
-from byohpo_core.testing.algorithm import CUBE, MIXED, Subject, constant
+from byohpo_core.study.trial import Trial
+from byohpo_core.testing.algorithm import CUBE, Subject, constant
 from byohpo_core.testing.check import (
     GO_ON,
     MAY_END_EARLY,
@@ -99,7 +99,7 @@ def uses_a_budget_smaller_than_a_generation(subject: Subject) -> None:
 @check("batches")
 def uses_a_large_budget(subject: Subject) -> None:
     """In a study of 500 jobs, the algorithm proposes 500 trials."""
-    with rehearse(subject, subject.problem(MIXED, jobs=500, slots=10)) as rehearsal:
+    with rehearse(subject, subject.problem(subject.mixed, jobs=500, slots=10)) as rehearsal:
         made = rehearsal.run(together=10)
     jobs = rehearsal.problem.max_jobs
     spends(subject, made, jobs, f"ran a study of {jobs} jobs on 10 slots")
@@ -159,7 +159,7 @@ def goes_on_after_it_has_waited(subject: Subject) -> None:
     """After an empty answer, the algorithm proposes again once it has all results."""
     with rehearse(subject, subject.problem(CUBE, jobs=400, slots=8)) as rehearsal:
         for _ in range(4):
-            running = []
+            running: list[Trial] = []
             while len(running) < subject.few(64) and (fresh := rehearsal.ask(1)):
                 running += fresh
             if not running:
@@ -235,7 +235,7 @@ def uses_a_small_space_up(subject: Subject) -> None:
     space: dict[str, Parameter] = {"n": IntegerParameter(1, 3), "c": CategoricalParameter(["a", "b"])}
     seen: set[tuple[Any, ...]] = set()
     for seed in range(12):
-        made: list[Mapping[str, Any]] = proposals(subject, subject.problem(space, jobs=24, seed=seed), constant)
+        made = proposals(subject, subject.problem(space, jobs=24, seed=seed), constant)
         seen |= {tuple(it.values()) for it in made}
     did = "ran 12 studies in a space of six points"
     mend = "make every value possible, and go on after a repeated proposal"

@@ -11,7 +11,7 @@ from byohpo_core.journal import open_journal
 from byohpo_core.logger import logger
 from byohpo_core.space.parameters import CategoricalParameter, IntegerParameter, Parameter
 from byohpo_core.study.study import Study
-from byohpo_core.testing.algorithm import MIXED, Subject
+from byohpo_core.testing.algorithm import Subject
 from byohpo_core.testing.check import GO_ON, MAY_END_EARLY, Finding, advise, applicable, check, expect
 from byohpo_core.tuner.tuner import Tuner
 
@@ -68,7 +68,8 @@ def _spends(subject: Subject, study: Study, did: str) -> None:
     jobs = study.problem.max_jobs
     applicable(study.jobs >= jobs or not subject.traits.finite, MAY_END_EARLY)
     reason = str(study.stop_reason)
-    advise(not reason.startswith("nothing new"), f"in a small space the algorithm repeats itself: {reason}")
+    core = reason.startswith(("max_jobs", "no more proposals"))
+    advise(core, f"the study ended after {study.jobs} of {jobs} jobs: {reason}")
     expect(study.jobs == jobs, did=did, seen=f"{study.jobs} jobs, then {reason!r}", expected=f"{jobs} jobs", mend=GO_ON)
 
 
@@ -93,14 +94,14 @@ def works_in_strict_order(subject: Subject) -> None:
     """With `order="strict"`, the algorithm spends the whole budget."""
     did = 'ran a study with order="strict"'
     with _errors_are_findings(did):
-        _spends(subject, _tuner(subject, MIXED, 16, ":memory:", order="strict").fit(job_name="s"), did)
+        _spends(subject, _tuner(subject, subject.mixed, 16, ":memory:", order="strict").fit(job_name="s"), did)
 
 
 @check("driving")
 def resumes_from_a_journal(subject: Subject) -> None:
     """A study resumed from a part of its journal gives the same trials as the study that ran through."""
     with _errors_are_findings("ran a study"):
-        _tuner(subject, MIXED, 16, "whole.db").fit(job_name="s")
+        _tuner(subject, subject.mixed, 16, "whole.db").fit(job_name="s")
     whole = open_journal("whole.db")
     log = whole.find("s")
     events = [*log.read()]
@@ -125,26 +126,31 @@ def resumes_from_a_journal(subject: Subject) -> None:
     whole.close()
 
 
-def _outcomes(study: Study) -> list[object]:
+def _outcomes(study: Study | None) -> list[object]:
     """The configuration, the status and the values of each trial."""
-    return [(dict(trial.hyperparameters), str(trial.status), trial.values) for trial in study.trials]
+    return [(dict(trial.hyperparameters), str(trial.status), trial.values) for trial in study.trials] if study else []
 
 
 @check("driving")
 def bears_every_event(subject: Subject) -> None:
     """`happened`, if the algorithm has it, raises no error for any event of a study."""
     with _warnings() as warnings:
-        _tuner(subject, MIXED, 8, ":memory:").fit(job_name="s")
+        _tuner(subject, subject.mixed, 8, ":memory:").fit(job_name="s")
     failed = [it.getMessage() for it in warnings if it.exc_info]
     expect(not failed, did="ran a study", seen="; ".join(failed), expected="no error in happened and close")
+
+
+class _Collector(logging.Handler):
+    def __init__(self, records: list[logging.LogRecord]) -> None:
+        super().__init__()
+        self.emit = records.append  # type: ignore[assignment]
 
 
 @contextmanager
 def _warnings() -> Iterator[list[logging.LogRecord]]:
     """Collect what byohpo warns of."""
     records: list[logging.LogRecord] = []
-    handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler = _Collector(records)
     logger.addHandler(handler)
     try:
         yield records

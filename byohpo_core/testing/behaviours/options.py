@@ -149,7 +149,7 @@ def takes_its_defaults(subject: Subject) -> None:
 def _outcome(subject: Subject, problem: Problem, judge: Judge = sphere, **options: Any) -> tuple[Any, ...]:
     """The proposals of a study, and when the algorithm would stop it."""
     with rehearse(subject, problem, **options) as rehearsal:
-        stops = []
+        stops: list[str | None] = []
         for _ in range(4):
             rehearsal.run(judge, until=(len(stops) + 1) * problem.max_jobs // 4)
             stops.append(rehearsal.stop())

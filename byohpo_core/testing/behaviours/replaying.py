@@ -1,6 +1,6 @@
 """Checks of replays: an algorithm that is rebuilt from the journal goes on as before."""
 
-from byohpo_core.testing.algorithm import MIXED, Judge, Subject, constant, sometimes_failing, sphere, tied
+from byohpo_core.testing.algorithm import Judge, Subject, constant, sometimes_failing, sphere, tied
 from byohpo_core.testing.check import check, expect
 from byohpo_core.testing.rehearsal import Rehearsal, rehearse
 
@@ -10,7 +10,7 @@ _MEND = "let proposals depend only on the seed, the problem and the observed tri
 def _at_every_prefix(subject: Subject, judge: Judge, slots: int, jobs: int = 24, order: str = "first") -> None:
     """Assert that the algorithm proposes the same after a replay of the first calls, for each number of calls."""
     options = subject.options
-    with rehearse(subject, subject.problem(MIXED, jobs=jobs, slots=slots)) as whole:
+    with rehearse(subject, subject.problem(subject.mixed, jobs=jobs, slots=slots)) as whole:
         whole.run(judge, order=order)
         made = whole.configurations
     for prefix in range(len(whole.calls)):
@@ -61,7 +61,7 @@ def is_the_same_after_a_replay_of_results_out_of_order(subject: Subject) -> None
 @check("replay")
 def is_the_same_when_two_are_rebuilt_at_once(subject: Subject) -> None:
     """Two copies that are rebuilt from the same calls propose the same."""
-    with rehearse(subject, subject.problem(MIXED, jobs=16)) as whole:
+    with rehearse(subject, subject.problem(subject.mixed, jobs=16)) as whole:
         whole.run()
     copies: list[Rehearsal] = [whole.replayed(subject, subject.options, len(whole.calls)) for _ in range(2)]
     answers = []

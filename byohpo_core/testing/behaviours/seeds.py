@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 from byohpo_core.study.trial import Trial
-from byohpo_core.testing.algorithm import CUBE, MIXED, Judge, Subject, constant, sometimes_failing, sphere, tied
+from byohpo_core.testing.algorithm import CUBE, Judge, Subject, constant, sometimes_failing, sphere, tied
 from byohpo_core.testing.check import NOT_SEEDED, NotApplicableError, advise, applicable, check, expect
 from byohpo_core.testing.rehearsal import Rehearsal, proposals, rehearse
 
@@ -26,7 +26,7 @@ _JUDGES: dict[str, Judge] = {
 
 
 def _made(subject: Subject, seed: int = 1, jobs: int = 30, judge: Judge = sphere) -> list[dict[str, Any]]:
-    return proposals(subject, subject.problem(MIXED, seed=seed, jobs=jobs), judge)
+    return proposals(subject, subject.problem(subject.mixed, seed=seed, jobs=jobs), judge)
 
 
 def _same(condition: bool, did: str, mend: str = _DRAW) -> None:
@@ -161,7 +161,7 @@ def does_not_depend_on_when_trials_ran(subject: Subject) -> None:
     """The time that trials take does not change the proposals if they end in the same order."""
     made = []
     for longest in (1, 7):
-        with rehearse(subject, subject.problem(MIXED, jobs=30)) as rehearsal:
+        with rehearse(subject, subject.problem(subject.mixed, jobs=30)) as rehearsal:
             rehearsal.seconds = _of_lengths(longest)
             rehearsal.run()
             made.append(rehearsal.configurations)
@@ -174,7 +174,7 @@ def does_not_depend_on_the_studys_name(subject: Subject) -> None:
     made = []
     for name in ("kit", "another"):
         os.environ["BYOHPO_JOURNAL"] = name
-        with Rehearsal(subject, subject.problem(MIXED, jobs=30), subject.options, name) as rehearsal:
+        with Rehearsal(subject, subject.problem(subject.mixed, jobs=30), subject.options, name) as rehearsal:
             rehearsal.run()
             made.append(rehearsal.configurations)
     _same(made[0] == made[1], "ran a study of another name", "use only problem.seed")

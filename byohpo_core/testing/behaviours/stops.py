@@ -9,7 +9,7 @@ from byohpo_core.testing.algorithm import CUBE, Subject, constant, sometimes_fai
 from byohpo_core.testing.check import applicable, check, expect
 from byohpo_core.testing.rehearsal import Rehearsal, rehearse
 
-_CURVES = (
+_CURVES: tuple[list[float], ...] = (
     [],
     [0.5],
     [0.9, 0.5, 0.2],

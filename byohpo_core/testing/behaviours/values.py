@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -14,7 +15,7 @@ from byohpo_core.space.parameters import (
 )
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.trial import Proposal, Trial
-from byohpo_core.testing.algorithm import CUBE, MIXED, Outcome, Subject, constant
+from byohpo_core.testing.algorithm import CUBE, Outcome, Subject, constant
 from byohpo_core.testing.behaviours.batches import spends
 from byohpo_core.testing.check import NOT_SEEDED, TOO_SLOW, advise, applicable, check, expect
 from byohpo_core.testing.rehearsal import proposals, rehearse
@@ -52,14 +53,14 @@ def _led(subject: Subject, parameters: Mapping[str, Parameter], distance: Callab
     return [it for seed in seeds for it in proposals(subject, subject.problem(parameters, seed=seed, jobs=100), judge)]
 
 
-def _answers(subject: Subject, parameters: Mapping[str, Parameter] = MIXED) -> list[list[tuple[Any, Any]]]:
+def _answers(subject: Subject, parameters: Mapping[str, Parameter] | None = None) -> list[list[tuple[Any, Any]]]:
     """Each answer: its proposals as they were returned, each with a copy that was made at once."""
-    with rehearse(subject, subject.problem(parameters, jobs=40)) as rehearsal:
+    with rehearse(subject, subject.problem(parameters or subject.mixed, jobs=40)) as rehearsal:
         rehearsal.run(together=2)
         return rehearsal.answers
 
 
-def _raw(subject: Subject, parameters: Mapping[str, Parameter] = MIXED) -> list[tuple[Any, Any]]:
+def _raw(subject: Subject, parameters: Mapping[str, Parameter] | None = None) -> list[tuple[Any, Any]]:
     """Each proposal as it was returned, with a copy that was made at once."""
     return [pair for answer in _answers(subject, parameters) for pair in answer]
 
@@ -68,14 +69,14 @@ def _mapping(proposal: Any) -> Mapping[str, Any]:
     return proposal.hyperparameters if isinstance(proposal, Proposal) else proposal
 
 
-def _mappings(subject: Subject, parameters: Mapping[str, Parameter] = MIXED) -> list[Mapping[str, Any]]:
+def _mappings(subject: Subject, parameters: Mapping[str, Parameter] | None = None) -> list[Mapping[str, Any]]:
     return [_mapping(proposal) for proposal, _ in _raw(subject, parameters)]
 
 
 @check("values")
 def stays_inside_a_mixed_space(subject: Subject) -> None:
     """Every proposal lies inside a space with all kinds of parameters."""
-    _run(subject, MIXED, 60)
+    _run(subject, subject.mixed, 60)
 
 
 @check("values")
@@ -203,10 +204,15 @@ def works_in_a_space_of_one_point(subject: Subject) -> None:
 @check("values")
 def proposes_every_name_and_no_other(subject: Subject) -> None:
     """Each proposal has every tuned parameter and no unknown one, and does not change a static one."""
-    tuned = {name for name, it in MIXED.items() if not isinstance(it, StaticParameter)}
+    tuned = {name for name, it in subject.mixed.items() if not isinstance(it, StaticParameter)}
     for answer in _mappings(subject):
         names = f"the names {', '.join(answer)}"
-        expect(tuned <= set(answer) <= set(MIXED), did=_SEARCHED, seen=names, expected=f"{', '.join(MIXED)}")
+        expect(
+            tuned <= set(answer) <= set(subject.mixed),
+            did=_SEARCHED,
+            seen=names,
+            expected=f"{', '.join(subject.mixed)}",
+        )
         batch = answer.get("batch", 100)
         expect(batch == 100, did="fixed batch=100", seen=f"batch={batch!r}", expected="100", mend="leave it out")
 
@@ -223,7 +229,8 @@ def proposes_plain_floats(subject: Subject) -> None:
 def proposes_plain_integers(subject: Subject) -> None:
     """Values of integer parameters are of type `int`, not `bool`, `float` or NumPy integers."""
     for answer in _mappings(subject):
-        _of_type(answer, "layers", int)
+        if "layers" in answer:
+            _of_type(answer, "layers", int)
 
 
 def _of_type(answer: Mapping[str, Any], name: str, *types: type) -> None:
@@ -276,11 +283,19 @@ def _reaches(subject: Subject, parameters: Mapping[str, Parameter], name: str, v
     """Expect each value among the first proposals of several studies, or in studies in which it is the best one."""
     missing = set(values) - {it[name] for it in _first(subject, parameters)}
     for value in missing:
-        found = {it[name] for it in _led(subject, parameters, lambda given, value=value: float(given[name] != value))}
+        found = {it[name] for it in _led(subject, parameters, partial(_differs, name, value))}
         missing = missing if value not in found else missing - {value}
     for value in sorted(missing):
         did = f"made {name}={value!r} the best value"
         expect(False, did=did, seen="it is never proposed", expected="a proposal with it", mend=_POSSIBLE)
+
+
+def _differs(name: str, value: Any, given: Mapping[str, Any]) -> float:
+    return float(given[name] != value)
+
+
+def _off(end: float, given: Mapping[str, Any]) -> float:
+    return float(abs(given["x0"] - end))
 
 
 @check("values")
@@ -302,7 +317,7 @@ def reaches_both_ends_of_a_continuous_range(subject: Subject) -> None:
     for end in (0.0, 1.0):
         near = min(abs(value - end) for value in first)
         if near > 0.05:
-            near = min(abs(it["x0"] - end) for it in _led(subject, CUBE, lambda it, end=end: abs(it["x0"] - end)))
+            near = min(abs(it["x0"] - end) for it in _led(subject, CUBE, partial(_off, end)))
         did = f"made {end:g} the best value of [0, 1]"
         seen = f"no proposal nearer than {near:.2g}"
         expect(near <= 0.05, did=did, seen=seen, expected="one within 0.05", mend="search in the whole range")
