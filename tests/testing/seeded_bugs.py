@@ -3,9 +3,12 @@
 import os
 import random
 import sys
+import tempfile
 import threading
 import time
 import warnings
+from collections import namedtuple
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -125,6 +128,75 @@ class Waiter(Blocking):
             found = min(zip([np.atleast_1d(it)[0] for it in evaluate(points)], points, strict=True))
             best = found if best is None else min(best, found)
             points = [[min(1, max(0, generator.gauss(x, 0.12))) for x in best[1]] for _ in range(size)]
+
+
+@correct
+class OneAtATime(Climber):
+    """Proposes one configuration each time it is asked; the driver asks again until all slots are full."""
+
+    @hookimpl
+    def propose(self, study, count):
+        return super().propose(study, 1)
+
+
+@correct
+class OnePointFirst(Climber):
+    """Waits for the result of its first proposal before it fills the slots."""
+
+    @hookimpl
+    def propose(self, study, count):
+        if self.made == 0:
+            return super().propose(study, 1)
+        return super().propose(study, count) if study.finished_count else []
+
+
+@correct
+class LastOfTheBatch(Climber):
+    """Prefers the later of two equal results, so the order within a batch matters, and says so."""
+
+    traits = Traits(ordered=True)
+
+    def keep(self, loss, trial):
+        if self.best is None or loss <= self.best[0]:
+            self.best = (loss, self.problem.space.encode(trial.proposal.hyperparameters))
+
+
+@correct
+class NumbersOnly(Climber):
+    """Refuses categories in its constructor."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        if any(isinstance(it, CategoricalParameter) for it in self.problem.space.tunable.values()):
+            raise ValueError("it tunes numbers only")
+
+
+@correct
+@attrs.define(eq=False, slots=False)
+class Patient(Climber):
+    """Has an option that only matters when nothing has improved for a hundred trials."""
+
+    step: float = attrs.field(init=False, default=0.1)
+    patience: int = option(100, help="after how many results without a better one it restarts", minimum=1)
+
+    @hookimpl
+    def observe(self, study, trials):
+        super().observe(study, trials)
+        if study.finished_since_best >= self.patience:
+            self.best = None
+
+
+@correct
+class Slow(Climber):
+    """Takes 50 ms of processor time for each proposal, and says so."""
+
+    traits = Traits(seconds_per_proposal=0.05)
+
+    def next(self):
+        ends = time.process_time() + 0.05
+        while time.process_time() < ends:
+            pass
+        return super().next()
 
 
 # Values.
@@ -301,15 +373,6 @@ class MoreThanAskedFor(Climber):
     @hookimpl
     def propose(self, study, count):
         return super().propose(study, max(count, 4))
-
-
-@seeded("fills-the-slots-at-the-start")
-class OneAtATime(Climber):
-    """Proposes one configuration, even if all slots are free."""
-
-    @hookimpl
-    def propose(self, study, count):
-        return super().propose(study, 1)
 
 
 @seeded("uses-the-budget-when-asked-for-one-at-a-time")
@@ -589,8 +652,8 @@ class LearnsNothing(Climber):
         pass
 
 
-@seeded("does-not-mind-the-order-within-a-batch")
-class LastOfTheBatch(Climber):
+@seeded("beats-random-search-in-a-steep-bowl")
+class LastResult(Climber):
     """Goes on from the last result instead of the best."""
 
     def keep(self, loss, trial):
@@ -948,3 +1011,296 @@ class AsksTheProcess(Climber):
 
     def generator(self):
         return random.Random(self.problem.seed * 100_000 + os.getppid() + len(sys.argv))
+
+
+# Learning.
+
+
+@seeded("beats-random-search-in-a-steep-bowl")
+class ResultsInOrder(Climber):
+    """Takes results for those of its proposals in the order in which it made them."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.open = []
+
+    @hookimpl
+    def propose(self, study, count):
+        answer = super().propose(study, count)
+        self.open += answer
+        return answer
+
+    def learn(self, trial):
+        if not trial.prior and self.open:
+            point = self.problem.space.encode(self.open.pop(0))
+            if trial.losses is not None:
+                found = (trial.losses[0], point)
+                self.best = found if self.best is None else min(self.best, found)
+
+
+@seeded("beats-random-search-in-a-steep-bowl")
+class StandsStill(Climber):
+    """Halves its step at each result that is no better."""
+
+    def keep(self, loss, trial):
+        if self.best is not None and loss >= self.best[0]:
+            self.step /= 2
+        super().keep(loss, trial)
+
+
+@seeded("learns-from-what-follows-a-failure")
+class LeavesAtAFailure(Climber):
+    """Leaves its loop over the results at the first failed one."""
+
+    @hookimpl
+    def observe(self, study, trials):
+        for trial in trials:
+            if trial.losses is None:
+                return
+            self.learn(trial)
+
+
+@seeded("learns-with-a-best-loss-of-zero")
+class ZeroIsFalse(Climber):
+    """Takes a loss of 0 for none."""
+
+    def keep(self, loss, trial):
+        if loss:
+            super().keep(loss, trial)
+
+
+@seeded("learns-with-losses-below-zero")
+class NearestToZero(Climber):
+    """Prefers losses near zero."""
+
+    def keep(self, loss, trial):
+        super().keep(abs(loss), trial)
+
+
+@seeded("learns-with-losses-far-above-zero")
+class BestStartsAtAThousand(Climber):
+    """Takes losses above 1000 for failures."""
+
+    def keep(self, loss, trial):
+        if loss < 1000:
+            super().keep(loss, trial)
+
+
+@seeded("learns-with-small-losses")
+class RoundsLosses(Climber):
+    """Rounds losses to two digits."""
+
+    def keep(self, loss, trial):
+        super().keep(round(loss, 2), trial)
+
+
+@seeded("learns-beside-another-plugin")
+class CountsItsOwnTrials(Climber):
+    """Takes its first proposal for trial 0, although another plugin may have proposed before."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.mine = {}
+
+    @hookimpl
+    def propose(self, study, count):
+        answer = super().propose(study, count)
+        self.mine.update({len(self.mine) + place: it for place, it in enumerate(answer)})
+        return answer
+
+    def keep(self, loss, trial):
+        if trial.number in self.mine:
+            found = (loss, self.problem.space.encode(self.mine[trial.number]))
+            self.best = found if self.best is None else min(self.best, found)
+
+
+class SeveralObjectives(Climber):
+    """Accepts any number of objectives."""
+
+    def __attrs_post_init__(self):
+        self.random = self.generator()
+        self.best = None
+        self.made = 0
+
+
+@seeded("minds-every-objective")
+class FirstObjectiveOnly(SeveralObjectives):
+    """Accepts several objectives and uses the first."""
+
+
+@seeded("minimises-and-maximises-alike")
+class OneDirectionForAll(SeveralObjectives):
+    """Turns the sign of all objectives by the direction of the first."""
+
+    def learn(self, trial):
+        if trial.values is not None:
+            self.keep(sum(self.problem.objectives[0].loss(value) for value in trial.values), trial)
+
+
+@seeded("finds-a-better-front-than-random-search")
+class DifferenceOfObjectives(SeveralObjectives):
+    """Subtracts the second loss from the first."""
+
+    def learn(self, trial):
+        if trial.losses is not None:
+            self.keep(trial.losses[0] - sum(trial.losses[1:]), trial)
+
+
+# Names, axes and scales.
+
+
+@seeded("moves-on-every-axis-of-sixty")
+class ThirtyTwoAxes(Climber):
+    """Moves on the first 32 axes only."""
+
+    def sample(self):
+        return self.near([0.5] * self.problem.space.dimension)
+
+    def near(self, point):
+        return (
+            super().near(list(point)[:32])
+            if len(point) <= 32
+            else self.problem.space.decode([self.random.random() if axis < 32 else 0.5 for axis in range(len(point))])
+        )
+
+
+@seeded("bears-any-name")
+class NamesAsKeywords(EditedClimber):
+    """Makes a named tuple of each configuration, which refuses some names."""
+
+    def edit(self, configuration):
+        return namedtuple("Configuration", configuration)(**configuration)._asdict()  # noqa: PYI024
+
+
+@seeded("works-with-auto-scaling")
+class AutoIsLinear(EditedClimber):
+    """Draws evenly unless the scale is said to be logarithmic."""
+
+    def sample(self):
+        configuration = super().sample()
+        for name, parameter in self.problem.space.tunable.items():
+            if isinstance(parameter, ContinuousParameter) and parameter.scaling_type == "Auto":
+                configuration[name] = self.random.uniform(parameter.min_value, parameter.max_value)
+        return configuration
+
+
+@seeded("draws-every-value-by-the-seed")
+class OneAxisWithoutSeed(Climber):
+    """Draws the first parameter from a generator with a fixed seed."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.fixed = random.Random(0)
+
+    def next(self):
+        name, parameter = next(iter(self.problem.space.tunable.items()))
+        return {**super().next(), name: parameter.get_value(self.fixed)}
+
+
+@seeded("repeats-itself-with-the-same-seed")
+class ChoosesAmongEquals(Climber):
+    """Breaks ties by a draw from the operating system."""
+
+    def keep(self, loss, trial):
+        if self.best is not None and loss == self.best[0] and os.urandom(1)[0] > 127:
+            self.best = None
+        super().keep(loss, trial)
+
+
+# Reused trials, and the hooks prune and happened.
+
+
+@seeded("goes-on-when-repeats-are-reused")
+class ReusedIsUnknown(Climber):
+    """Raises an error for a trial that shares another's result."""
+
+    def learn(self, trial):
+        if trial.status is TrialStatus.Reused:
+            raise ValueError("what is Reused?")
+        super().learn(trial)
+
+
+@seeded("bears-every-event")
+class FailsWithAnEvent(Climber):
+    """Raises an error in `happened`."""
+
+    @hookimpl
+    def happened(self, study, event):
+        raise KeyError(event.kind)
+
+
+@seeded("resumes-from-a-journal")
+class DrawsWhenItHappens(Climber):
+    """Draws a random number in `happened`, which a resume does not repeat."""
+
+    @hookimpl
+    def happened(self, study, event):
+        self.random.random()
+
+
+@seeded("prunes-with-a-reason-or-not-at-all")
+class FailsToPruneUnreported(Climber):
+    """Reads the last report of a trial that has none."""
+
+    @hookimpl
+    def prune(self, study, trial):
+        return "hopeless" if study.curve(trial.number)[-1] > 1e6 else None
+
+
+@seeded("being-asked-to-prune-changes-nothing")
+class DrawsWhenItPrunes(Climber):
+    """Draws a random number in `prune`."""
+
+    @hookimpl
+    def prune(self, study, trial):
+        return "unlucky" if self.random.random() < 0 else None
+
+
+@seeded("prunes-no-trial-that-leads")
+class PrunesByValue(Climber):
+    """Prunes what is below the best in value, whatever the direction."""
+
+    @hookimpl
+    def prune(self, study, trial):
+        curve = study.curve(trial.number)
+        return "behind" if self.best and curve and curve[-1] > self.best[0] else None
+
+
+# What is left behind.
+
+
+@seeded("does-not-write-its-history-into-its-answers")
+class HistoryInTheKey(Climber):
+    """Puts all losses so far into the key of each proposal."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.seen = []
+
+    @hookimpl
+    def propose(self, study, count):
+        return [Proposal(it, key=list(self.seen)) for it in super().propose(study, count)]
+
+    def keep(self, loss, trial):
+        self.seen.append(loss)
+        super().keep(loss, trial)
+
+
+@seeded("leaves-no-files")
+class LeavesATemporaryFile(Climber):
+    """Leaves a temporary file in each study."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        with tempfile.NamedTemporaryFile(delete=False) as file:
+            file.write(b"climber")
+
+
+@seeded("ends-its-optimiser")
+class NeverEnds(Waiter):
+    """Catches the exception that ends it, and goes on."""
+
+    def minimise(self, evaluate):
+        while True:
+            with suppress(BaseException):
+                super().minimise(evaluate)
