@@ -94,7 +94,7 @@ class Climber:
 
 
 @correct
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class Sampler:
     """Random search."""
 
@@ -148,6 +148,43 @@ class OnePointFirst(Climber):
         if self.made == 0:
             return super().propose(study, 1)
         return super().propose(study, count) if study.finished_count else []
+
+
+@correct
+class PatternSearch(Climber):
+    """Draws no random numbers, and does not say so: the golden section moves one axis after the other."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.random = None
+
+    def sample(self):
+        return self.problem.space.decode([0.5] * self.problem.space.dimension)
+
+    def next(self):
+        if not self.made:
+            self.made = 8
+        return super().next()
+
+    def near(self, point):
+        moved = list(map(float, point))
+        axis = self.made % len(moved)
+        moved[axis] = (moved[axis] + (0.618034 * self.made) % 1 * 2 ** -(self.made // len(moved) % 6)) % 1
+        return self.problem.space.decode(moved)
+
+
+@correct
+class FiniteDesign(Sampler):
+    """Ends after thirty points whatever the results are, and does not say so."""
+
+    traits = Traits()
+    made = 0
+
+    @hookimpl
+    def propose(self, study, count):
+        answer = super().propose(study, min(count, 30 - self.made))
+        self.made += len(answer)
+        return answer
 
 
 @correct

@@ -16,12 +16,15 @@ from byohpo_core.testing.check import (
     check,
     expect,
 )
+from byohpo_core.testing.habits import advise_a_design, advise_unseeded
 from byohpo_core.testing.rehearsal import Rehearsal, proposals, rehearse
 
 
 def spends(subject: Subject, made: int, jobs: int, did: str, mend: str = GO_ON) -> None:
     """Expect that the algorithm has proposed a trial for each of these jobs, unless it may end early."""
     applicable(made >= jobs or not subject.traits.finite, MAY_END_EARLY)
+    if made < jobs:
+        advise_a_design(subject)
     expect(made >= jobs, did=did, seen=f"it stopped proposing after {made}", expected=f"{jobs} trials", mend=mend)
 
 
@@ -164,6 +167,7 @@ def goes_on_after_it_has_waited(subject: Subject) -> None:
                 running += fresh
             if not running:
                 applicable(not subject.traits.finite, MAY_END_EARLY)
+                advise_a_design(subject)
             expect(
                 running,
                 did="asked again after all results were observed",
@@ -241,4 +245,6 @@ def uses_a_small_space_up(subject: Subject) -> None:
     mend = "make every value possible, and go on after a repeated proposal"
     expect(len(seen) >= 2, did=did, seen="one point", expected="all six", mend=mend)
     applicable(subject.traits.seeded or len(seen) == 6, NOT_SEEDED)
+    if len(seen) < 6:
+        advise_unseeded(subject)
     expect(len(seen) == 6, did=did, seen=f"{len(seen)} points", expected="all six", mend=mend)

@@ -40,12 +40,15 @@ from byohpo_core.testing.check import (
     check,
     expect,
 )
+from byohpo_core.testing.habits import advise_a_design, population
 from byohpo_core.testing.rehearsal import Rehearsal, proposals, rehearse
 
 _STUDIES = 6
 _TRIALS = 120
 _SHARE = 0.65
 _RIVALS = 40
+_GENERATIONS = 4
+_MOST = 1200
 _DECLARE = "or declare Traits(learns=False)"
 _SMALL = f"prefer small trial.losses and search in the unit cube, {_DECLARE}"
 
@@ -82,7 +85,6 @@ def _compared(
     **problem: Any,
 ) -> tuple[float, int]:
     """Run studies with results from *judge*, and return the share and the wins in the scores of *measure*."""
-    problem = {"jobs": _TRIALS, **problem}
     rivals = _random_scores(subject.problem(parameters, **problem), measure)
     median, best = statistics.median(chain.from_iterable(rivals)), statistics.median(map(min, rivals))
     better, late, wins = 0, 0, 0
@@ -94,6 +96,21 @@ def _compared(
         better, late = better + sum(score < median for score in second), late + len(second)
         wins += min(scores) < best
     return better / late, wins
+
+
+def _can_learn(subject: Subject, problem: Problem) -> None:
+    """End the check unless the algorithm learns, is quick and has some generations in this problem."""
+    applicable(subject.traits.learns, DOES_NOT_LEARN)
+    applicable(not subject.slow, TOO_SLOW)
+    size = population(subject, problem)
+    applicable(_GENERATIONS * size <= problem.max_jobs, f"generations of {size} are too large for this study")
+
+
+def _expect_learning(subject: Subject, condition: bool, **finding: str) -> None:
+    """Expect what a learning algorithm does; one that tries a finite set of points gets a remark."""
+    if not condition:
+        advise_a_design(subject)
+    expect(condition, **finding)
 
 
 def _learns(
@@ -108,12 +125,13 @@ def _learns(
     **problem: Any,
 ) -> None:
     """Expect a share of 0.65 or a win in every study."""
-    applicable(subject.traits.learns, DOES_NOT_LEARN)
-    applicable(not subject.slow, TOO_SLOW)
+    problem = {"jobs": _TRIALS, **problem}
+    _can_learn(subject, subject.problem(parameters, **problem))
     share, wins = _compared(subject, parameters, judge, measure or judge, drive, **problem)
-    expect(
+    _expect_learning(
+        subject,
         share >= _SHARE or wins == _STUDIES,
-        did=f"ran {_STUDIES} studies of {_TRIALS} trials {where}",
+        did=f"ran {_STUDIES} studies of {problem['jobs']} trials {where}",
         seen=f"{share:.0%} of the later proposals are better than a random one, and {wins} studies beat random search",
         expected=f"{_SHARE:.0%}, or {_STUDIES} studies",
         mend=mend,
@@ -123,7 +141,8 @@ def _learns(
 @check("learning")
 def beats_random_search_on_a_sphere(subject: Subject) -> None:
     """On a sphere in 3 dimensions, results make the proposals better than those of random search."""
-    _learns(subject, CUBE, sphere, "on a sphere in 3 dimensions")
+    size = population(subject, subject.problem(CUBE, jobs=_TRIALS))
+    _learns(subject, CUBE, sphere, "on a sphere in 3 dimensions", jobs=max(_TRIALS, min(_MOST, _GENERATIONS * size)))
 
 
 @check("learning")
@@ -238,14 +257,15 @@ def beats_random_search_in_a_steep_bowl(subject: Subject) -> None:
     fails less than once in 10,000 runs if it loses at most one study in 100: all algorithms of this project win each of
     30 studies with different seeds.
     """
-    applicable(subject.traits.learns, DOES_NOT_LEARN)
-    applicable(not subject.slow, TOO_SLOW)
+    problem: dict[str, Any] = {"jobs": 240, "slots": 12}
+    _can_learn(subject, subject.problem(UNSORTED, **problem))
 
     def at_random(rehearsal: Rehearsal, judge: Judge) -> None:
         rehearsal.run(judge, order="random")
 
-    _, wins = _compared(subject, UNSORTED, bowl, bowl, at_random, studies=_BOWL_STUDIES, jobs=240, slots=12)
-    expect(
+    _, wins = _compared(subject, UNSORTED, bowl, bowl, at_random, studies=_BOWL_STUDIES, **problem)
+    _expect_learning(
+        subject,
         wins >= _BOWL_WINS,
         did=f"ran {_BOWL_STUDIES} studies of 240 trials on 12 slots in a bowl of 7 dimensions",
         seen=f"{wins} beat random search",
@@ -258,13 +278,17 @@ def beats_random_search_in_a_steep_bowl(subject: Subject) -> None:
 def later_proposals_are_better(subject: Subject) -> None:
     """Over five studies, the median of the last third of the proposals is better than that of the first third."""
     applicable(subject.traits.learns, DOES_NOT_LEARN)
+    jobs = 180 if subject.slow else 60
+    size = population(subject, subject.problem(CUBE, jobs=jobs))
+    applicable(3 * size <= jobs, f"generations of {size} are too large for this study")
     early, late = [], []
     for seed in range(5):
-        problem = subject.problem(CUBE, seed=seed, jobs=180 if subject.slow else 60)
+        problem = subject.problem(CUBE, seed=seed, jobs=jobs)
         made = [_score(problem, sphere, it) for it in proposals(subject, problem)]
         early += made[: len(made) // 3]
         late += made[-len(made) // 3 :]
-    expect(
+    _expect_learning(
+        subject,
         statistics.median(late) < statistics.median(early),
         did="ran five studies on a sphere",
         seen=f"the last third of the proposals has a median loss of {statistics.median(late):.3g}, "
@@ -291,9 +315,8 @@ def _hypervolume(losses: Sequence[tuple[float, ...]], worst: float = 1.5) -> flo
 @check("learning")
 def finds_a_better_front_than_random_search(subject: Subject) -> None:
     """With two objectives, at least 6 of 7 fronts dominate more than that of the median random search."""
-    applicable(subject.traits.learns, DOES_NOT_LEARN)
-    applicable(not subject.slow, TOO_SLOW)
     applicable(subject.supports(2), SEVERAL_OBJECTIVES)
+    _can_learn(subject, subject.problem(CUBE, objectives=2, jobs=200))
 
     def front(problem: Problem, configurations: Sequence[Mapping[str, Any]]) -> float:
         given = [sphere(problem, Trial(0, Proposal(it), "", it)) for it in configurations]
@@ -306,7 +329,8 @@ def finds_a_better_front_than_random_search(subject: Subject) -> None:
     rival = statistics.median(front(problem, it) for it in sampled)
     studies = [subject.problem(space, objectives=2, jobs=200, seed=seed) for seed in range(_FRONT_STUDIES)]
     fronts = [front(it, proposals(subject, it)) for it in studies]
-    expect(
+    _expect_learning(
+        subject,
         sum(volume > rival for volume in fronts) >= _FRONT_WINS,
         did=f"ran {_FRONT_STUDIES} studies of 200 trials with two objectives",
         seen=f"the fronts dominate {[round(volume, 2) for volume in fronts]}, that of random search {rival:.2f}",
@@ -322,10 +346,12 @@ def minds_every_objective(subject: Subject) -> None:
     counts = [count for count in (2, 3) if subject.supports(count)]
     applicable(counts, SEVERAL_OBJECTIVES)
     for count in counts:
-        problem = subject.problem(CUBE, objectives=count)
+        problem = subject.problem(CUBE, objectives=count, jobs=100)
+        applicable(population(subject, problem) <= 50, "the first generation is too large for this study")
         plain = proposals(subject, problem)
         for number in range(count):
-            expect(
+            _expect_learning(
+                subject,
                 proposals(subject, problem, _turned(number)) != plain,
                 did=f"turned the losses of objective {number + 1} of {count} around",
                 seen="the same proposals",

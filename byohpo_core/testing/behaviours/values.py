@@ -17,7 +17,8 @@ from byohpo_core.study.problem import Problem
 from byohpo_core.study.trial import Proposal, Trial
 from byohpo_core.testing.algorithm import CUBE, Outcome, Subject, constant
 from byohpo_core.testing.behaviours.batches import spends
-from byohpo_core.testing.check import NOT_SEEDED, TOO_SLOW, advise, applicable, check, expect
+from byohpo_core.testing.check import MAY_END_EARLY, NOT_SEEDED, TOO_SLOW, advise, applicable, check, expect
+from byohpo_core.testing.habits import advise_unseeded
 from byohpo_core.testing.rehearsal import proposals, rehearse
 
 _SEEDS = 12
@@ -110,6 +111,7 @@ def works_with_auto_scaling(subject: Subject) -> None:
     space: dict[str, Parameter] = {f"x{place}": ContinuousParameter(*bounds) for place, bounds in enumerate(ranges)}
     made = _run(subject, {**space, "n": IntegerParameter(1, 10_000, "Auto")})
     applicable(subject.traits.seeded, NOT_SEEDED)
+    advise_unseeded(subject)
     low = [it["x0"] < 0.03 for it in made + _first(subject, {**space, "n": IntegerParameter(1, 10_000)})]
     seen = f"{sum(low)} of {len(low)} proposals below 0.03"
     expect(sum(low) >= 0.2 * len(low), did="searched from 1e-5 to 1 (Auto)", seen=seen, expected="20%", mend=_CUBE)
@@ -140,6 +142,7 @@ def works_in_thirty_dimensions(subject: Subject) -> None:
 def _moves_on_every_axis(subject: Subject, dimension: int) -> None:
     """Expect several values of each parameter in a space of so many dimensions."""
     applicable(not subject.slow, TOO_SLOW)
+    applicable(not subject.traits.finite, MAY_END_EARLY)
     jobs, few = 2 * dimension + 20, 5
     space = {f"x{axis}": ContinuousParameter(0, 1) for axis in range(dimension)}
     made = [it for seed in (1, 2) for it in proposals(subject, subject.problem(space, jobs=jobs, seed=seed))]
@@ -312,20 +315,21 @@ def reaches_every_category(subject: Subject) -> None:
 
 @check("values")
 def reaches_both_ends_of_a_continuous_range(subject: Subject) -> None:
-    """The lowest and the highest twentieth of a range are proposed at first, or at least where the best trials lie."""
+    """The lowest and the highest fifth of a range are proposed at first, or at least where the best trials lie."""
     first = [it["x0"] for it in _first(subject, CUBE)]
     for end in (0.0, 1.0):
         near = min(abs(value - end) for value in first)
-        if near > 0.05:
+        if near > 0.2:
             near = min(abs(it["x0"] - end) for it in _led(subject, CUBE, partial(_off, end)))
         did = f"made {end:g} the best value of [0, 1]"
         seen = f"no proposal nearer than {near:.2g}"
-        expect(near <= 0.05, did=did, seen=seen, expected="one within 0.05", mend="search in the whole range")
+        expect(near <= 0.2, did=did, seen=seen, expected="one within 0.2", mend="search in the whole range")
 
 
 def _minds_the_scale(subject: Subject, parameter: Parameter, above: tuple[float, float]) -> None:
     """Expect that at least a fifth of the first proposals lie on the better side of each of two values."""
     values = [it["tuned"] for it in _first(subject, {**CUBE, "tuned": parameter})]
+    advise_unseeded(subject)
     low, high = (sum(value > limit for value in values) / len(values) for limit in above)
     expect(
         low >= 0.2 and 1 - high >= 0.2,
@@ -352,10 +356,12 @@ def minds_the_reverse_logarithmic_scale(subject: Subject) -> None:
 
 @check("values")
 def does_not_repeat_itself_at_the_start(subject: Subject) -> None:
-    """The first eight proposals in a continuous space are different."""
-    made = proposals(subject, subject.problem(CUBE, jobs=8))
-    different = len({tuple(it.values()) for it in made})
-    seen = f"{different} of the first {len(made)} proposals are different"
-    expected = "all, since a repeat shares a known result"
-    expect(2 * different >= len(made), did=_SEARCHED, seen=seen, expected=expected, mend="draw new points")
-    advise(different == len(made), f"only {seen}; a repeat shares a known result and teaches nothing")
+    """The first proposals in a continuous space are different."""
+    for asked in (64, 1):
+        made = proposals(subject, subject.problem(CUBE, jobs=24, slots=8), asked=asked)
+        different = len({tuple(it.values()) for it in made})
+        seen = f"{different} of the first {len(made)} proposals are different"
+        expected = "all, since a repeat shares a known result"
+        did = f"asked for at most {asked} proposals at once"
+        expect(1.6 * different >= len(made), did=did, seen=seen, expected=expected, mend="draw new points in each call")
+        advise(different == len(made), f"only {seen}; a repeat shares a known result and teaches nothing")
