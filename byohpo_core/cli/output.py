@@ -1,10 +1,14 @@
 """What commands print: text is shown, never obeyed by a terminal, and never fails to be encoded."""
 
 import os
+import shutil
 import sys
+import textwrap
 from typing import TextIO
 
 from byohpo_core.errors import ByohpoError, encodable, shown
+
+COLUMNS = 80
 
 
 def open_closed_streams() -> None:
@@ -54,3 +58,33 @@ def say_columns(table: list[list[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def say_wrapped(text: str, *, first: str = "", rest: str = "") -> None:
+    """Print text in lines of at most 80 columns: *first* begins the first line, *rest* the others."""
+    for line in textwrap.wrap(
+        shown(text), COLUMNS, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    ):
+        say(line)
+
+
+class Transient:
+    """A line that is written over by the next one, on a terminal; elsewhere it is not shown."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stdout.isatty()
+        self._width = 0
+
+    def show(self, text: str) -> None:
+        """Show this line in place of the last one."""
+        if self.terminal:
+            room = shutil.get_terminal_size((COLUMNS, 24)).columns - 1
+            line = shown(text)[:room]
+            write(f"\r{line.ljust(min(self._width, room))}")
+            self._width = len(line)
+
+    def clear(self) -> None:
+        """Leave no line."""
+        self.show("")
+        if self.terminal:
+            write("\r")

@@ -4,7 +4,8 @@ What the hooks' manual demands is a contract: a check that finds it broken fails
 passes with a remark (`advise`). What an algorithm cannot be asked does not apply (`applicable`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import attrs
@@ -72,6 +73,9 @@ class Result:
     cause: str = ""
     """Why it failed: a finding or assertion of the check (`FINDING`), an unexpected exception (`ERROR`), no answer in
     time (`HANG`) or the death of its process (`DEATH`)."""
+    finding: Mapping[str, str] = MappingProxyType({})
+    """What was done, seen and expected, and the usual mend, if it failed: the keys are those of `Finding`."""
+    processor_seconds: float = 0.0
 
 
 _checks: list[Check] = []
