@@ -95,17 +95,17 @@ def _run(subject: "Subject", file: "_File") -> int:
     if declared:
         say(f"a proposal takes {measured_seconds(subject):.3g} s of processor time; declared are {declared:g} s")
     results: list[Result] = []
-    report = CheckReport(len(checks()))
+    with CheckReport(len(checks())) as report:
 
-    def begins(check: "Check") -> None:
-        file.write(running=check.name, checks=list(map(_described, results)))
-        report.begins(check)
+        def begins(check: "Check") -> None:
+            file.write(running=check.name, checks=list(map(_described, results)))
+            report.begins(check)
 
-    for result in run_all(subject, begins=begins):
-        results.append(result)
-        report.ended(result)
-    file.write(running=None, checks=list(map(_described, results)))
-    report.sum_up(subject.found.name, results)
+        for result in run_all(subject, begins=begins):
+            results.append(result)
+            report.ended(result)
+        file.write(running=None, checks=list(map(_described, results)))
+        report.sum_up(subject.found.name, results)
     return int(any(it.status == FAILED for it in results))
 
 
@@ -130,7 +130,7 @@ def _measure(subject: "Subject", file: "_File", minutes: float) -> int:
     seconds = 60 * number("--minutes", minutes, above=0)
     line = Transient()
     table: Mapping[str, Any] = {}
-    for table in measure(subject, seconds):
+    for table in measure(subject, subject.objectives, seconds):
         file.write(strength={name: tally.to_json() for name, tally in table.items()})
         line.show("  ".join(f"{name} {tally.probability:.2f}" for name, tally in table.items() if tally.seeds))
     line.clear()
@@ -151,7 +151,7 @@ class _File:
     def write(self, **body: Any) -> None:
         if self.path is None:
             return
-        part = self.path.with_name(self.path.name + ".part")
+        part = Path(f"{self.path}.part")
         try:
             check_file(self.path)
             part.write_text(json.dumps({**self.origin, **body}, indent=2) + "\n", encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
 
 from byohpo_core.cli.output import Transient, say, say_wrapped, write
 from byohpo_core.testing.check import FAILED, NOT_APPLICABLE, PASSED, REMARK, Check, Result
@@ -23,6 +25,15 @@ class CheckReport:
         self._count = 0
         self._line = Transient()
         self._begun = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and (self._begun or self._line.terminal):
+            write("\n")  # the line that names the check stays
 
     def begins(self, check: Check) -> None:
         self._line.show(f"[{self._count + 1}/{self._total}] {check.group}: {check.name}")

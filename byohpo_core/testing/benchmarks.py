@@ -40,7 +40,7 @@ class Benchmark:
     draw: Callable[[random.Random], Function]
     """Draws the function of one objective."""
     noise: float = 0.0
-    """The standard deviation of the logarithm of what a loss is multiplied with, as in f107."""
+    """The standard deviation of the logarithm of what a loss is multiplied with; it is 1 in f107."""
     slots: int = 4
     order: str = "first"
     """In which order running trials end: see `Rehearsal.run`."""
@@ -118,7 +118,7 @@ BENCHMARKS = (
     Benchmark("ellipsoid", _AXES, _ellipsoid),
     Benchmark("rastrigin", _AXES, _rastrigin),
     Benchmark("mixed", _MIXED, _mixed),
-    Benchmark("noisy", _AXES, _sphere, noise=1.0),
+    Benchmark("noisy", _AXES, _sphere, noise=0.3),
     Benchmark("16 slots", _AXES, _sphere, slots=16, order="random"),
 )
 

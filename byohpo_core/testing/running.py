@@ -23,7 +23,7 @@ from byohpo_core.testing.check import (
     Remark,
     Result,
 )
-from byohpo_core.testing.isolation import isolated
+from byohpo_core.testing.isolation import Answer, isolated
 from byohpo_core.testing.rehearsal import proposals
 
 SECONDS = 75.0
@@ -31,6 +31,7 @@ SECONDS = 75.0
 at most 2,250 trials, and `proposes-quickly` allows 30 ms for each."""
 _HANGS = 3
 _MEASURED = 20
+_DID = "ran the check"
 _MENDS = {
     ERROR: "let no hook raise this error",
     HANG: "let each hook return; to wait for results, propose nothing: return []",
@@ -45,10 +46,7 @@ def run(check: Check, subject: Subject, seconds: float = SECONDS) -> Result:
     """
     started = time.monotonic()
     answer = isolated(lambda: _verdict(check, subject), seconds)
-    told = answer.value or {"status": FAILED, "reason": answer.complaint, "cause": answer.cause}
-    if told["status"] == FAILED and "finding" not in told:
-        mend = _MENDS.get(told["cause"], "")
-        told["finding"] = {"did": "ran the check", "seen": told["reason"], "expected": check.sentence, "mend": mend}
+    told = answer.value or _broken(check, answer)
     spent = time.monotonic() - started
     return Result(check, seconds=spent, processor_seconds=answer.processor_seconds, **told)
 
@@ -88,8 +86,19 @@ def _verdict(check: Check, subject: Subject) -> Mapping[str, Any]:
     except Remark as remark:
         return {"status": REMARK, "reason": one_line(remark)}
     except Finding as found:
-        parts = {"did": found.did, "seen": found.seen, "expected": found.expected, "mend": found.mend}
-        return {"status": FAILED, "reason": one_line(found), "cause": FINDING, "finding": parts}
+        return _failure(FINDING, found, one_line(found))
     except AssertionError as error:
-        return {"status": FAILED, "reason": one_line(error) or check.sentence, "cause": FINDING}
+        seen, _, mend = (one_line(error) or check.sentence).partition("; ")
+        return _failure(FINDING, Finding(did=_DID, seen=seen, expected=check.sentence, mend=mend), one_line(error))
     return {"status": PASSED, "reason": ""}
+
+
+def _broken(check: Check, answer: Answer) -> Mapping[str, Any]:
+    """The verdict on a check that did not come to its end."""
+    found = Finding(did=_DID, seen=answer.complaint, expected=check.sentence, mend=_MENDS[answer.cause])
+    return _failure(answer.cause, found, answer.complaint)
+
+
+def _failure(cause: str, found: Finding, reason: str) -> Mapping[str, Any]:
+    parts = {"did": found.did, "seen": found.seen, "expected": found.expected, "mend": found.mend}
+    return {"status": FAILED, "reason": reason, "cause": cause, "finding": parts}

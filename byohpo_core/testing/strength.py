@@ -23,6 +23,8 @@ SHELF = Path(__file__).with_name("strength.json")
 _NEAR = 0.05
 _Z = 1.96
 _BATCH_SECONDS = 2.0
+_STUDY_SECONDS = 300.0
+"""A study hangs if it uses more processor time than this: 3 s for each trial."""
 
 
 @attrs.frozen
@@ -62,7 +64,7 @@ class Tally:
         return attrs.asdict(self)
 
 
-def measure(subject: Subject, seconds: float) -> Iterator[Mapping[str, Tally]]:
+def measure(subject: Subject, objectives: int, seconds: float) -> Iterator[Mapping[str, Tally]]:
     """Tallies by benchmark, again and again, until all intervals are narrow or the time is over."""
     ends = time.monotonic() + seconds
     table = {benchmark.name: Tally() for benchmark in BENCHMARKS}
@@ -72,30 +74,33 @@ def measure(subject: Subject, seconds: float) -> Iterator[Mapping[str, Tally]]:
             left = ends - time.monotonic()
             if left <= 0:
                 return
-            table[benchmark.name] = tally = _more(subject, benchmark, table[benchmark.name], left)
+            tally = table[benchmark.name]
+            share = min(_BATCH_SECONDS, left / len(open_ones))
+            table[benchmark.name] = tally = _more(subject, objectives, benchmark, tally, share)
             if tally.trouble or tally.is_near:
                 open_ones.remove(benchmark)
             yield dict(table)
 
 
-def _more(subject: Subject, benchmark: Benchmark, tally: Tally, left: float) -> Tally:
-    """The tally with the studies of some seconds more, which run in a process of their own."""
-    answer = isolated(lambda: _batch(subject, benchmark, tally.seeds, min(left, _BATCH_SECONDS)), max(left, 1.0))
+def _more(subject: Subject, objectives: int, benchmark: Benchmark, tally: Tally, seconds: float) -> Tally:
+    """The tally with the studies of some seconds more, at least one, which run in a process of their own."""
+    answer = isolated(lambda: _batch(subject, objectives, benchmark, tally.seeds, seconds), seconds + _STUDY_SECONDS)
     return attrs.evolve(tally, trouble=answer.complaint) if answer.value is None else tally.plus(answer.value)
 
 
-def _batch(subject: Subject, benchmark: Benchmark, first: int, seconds: float) -> list[float]:
+def _batch(subject: Subject, objectives: int, benchmark: Benchmark, first: int, seconds: float) -> list[float]:
     ends = time.monotonic() + seconds
-    outcomes = [duel(subject, benchmark, first)]
-    while time.monotonic() < ends:
-        outcomes.append(duel(subject, benchmark, first + len(outcomes)))
+    outcomes: list[float] = []
+    while not outcomes or time.monotonic() < ends:
+        outcomes.append(duel(subject, objectives, benchmark, first + len(outcomes)))
     return outcomes
 
 
-def duel(subject: Subject, benchmark: Benchmark, seed: int) -> float:
+def duel(subject: Subject, objectives: int, benchmark: Benchmark, seed: int) -> float:
     """1 if a study ends with a better result than random search on the same problem, 0 with a worse, else a half."""
-    problem = subject.problem(benchmark.parameters, seed=seed, jobs=JOBS, slots=benchmark.slots)
-    instance = Instance(benchmark, seed, len(problem.objectives))
+    problem = subject.problem(benchmark.parameters, objectives=objectives, seed=seed)
+    problem = attrs.evolve(problem, max_jobs=JOBS, max_parallel_jobs=benchmark.slots)
+    instance = Instance(benchmark, seed, objectives)
     mine, its = _study(subject, problem, instance, benchmark.order), _random_search(instance, seed)
     return 0.5 if mine == its else float(mine < its)
 

@@ -16,7 +16,9 @@ from byohpo_core.testing import Subject, run, run_all
 from byohpo_core.testing import isolation as limits
 from byohpo_core.testing.check import Check, Finding, Remark
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt the orphans of its children")
+linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux lets a process adopt the orphans of its children"
+)
 
 
 def behave(behaviour, seconds=20.0):
@@ -196,7 +198,7 @@ def start_check(name, *arguments):
     command = [sys.executable, "-P", "-m", "byohpo_core.cli", "check", f"mine:{name}", *arguments]
     pids = Path("pids").absolute()
     environment = {**os.environ, "PIDS": str(pids)}
-    with open("output", "w") as output:
+    with Path("output").open("w") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     await_(lambda: pids.exists() and "ready" in pids.read_text(), 30)
     return process, [int(line) for line in pids.read_text().split() if line != "ready"]
