@@ -1,6 +1,4 @@
-"""Write docs/conformance.md: which checks each algorithm passes, which check finds each seeded bug, and, with
-`--strength`, how often each algorithm beats random search.
-"""
+"""Write docs/conformance.md: which checks each algorithm passes, which bugs the kit finds and, if asked, strength."""
 
 import argparse
 import importlib.util
@@ -124,18 +122,14 @@ def measure_shelf(pool, minutes):
 def strength():
     """The part of the page about strength, from the stored tallies."""
     made = json.loads(SHELF.read_text())
-    yield (
-        f"How often a study of {JOBS} jobs ends with a better result than random search on the same problem, with a "
-        "95 % interval (Wilson). 0.50 is no better than random search. With one objective the best loss counts, on *noisy* "
-        "without its noise; with two, the hypervolume. `byohpo_core/testing/benchmarks.py` defines the problems and "
-        "says where they come from."
-    )
+    yield f"How often a study of {JOBS} jobs ends with a better result than random search on the same problem, with a"
+    yield "95 % interval (Wilson). 0.50 is no better than random search. With one objective the best loss counts, on"
+    yield "*noisy* without its noise; with two, the hypervolume. `byohpo_core/testing/benchmarks.py` defines the problems"
+    yield "and names their sources."
     yield ""
-    yield (
-        "`byohpo check NAME --strength` prints the same of your algorithm, above these. `nox -s strength` measured "
-        f"them, on Python {made['python']}, until an interval was within 0.05, but for at most {made['minutes']:g} "
-        "minutes an algorithm."
-    )
+    yield "`byohpo check NAME --strength` prints the same of your algorithm, above these. `nox -s strength` measured"
+    yield f"them on Python {made['python']}, until an interval was within 0.05, but for at most {made['minutes']:g}"
+    yield "minutes each. The last column counts the seeds of a problem."
     yield ""
     for objectives, title in ((1, "one objective"), (2, "two objectives")):
         rows = shelf(objectives)

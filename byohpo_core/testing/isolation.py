@@ -1,9 +1,10 @@
 """Do some work in a process of its own, within limits, and leave nothing of it behind.
 
 Three processes take part. The kit waits. The **guard**, its child, keeps the limits and runs none of the algorithm's
-code. The **worker**, the guard's child, does the work in an empty folder. When the work has ended or reached a limit, or
-when the kit has died, the guard kills the worker with all that it has started: on Linux all descendants, elsewhere the
-process group. If the guard itself is killed, Linux kills the worker too; its limit of processor time holds everywhere.
+code. The **worker**, the guard's child, does the work in an empty folder. When the work has ended or reached a limit,
+or when the kit has died, the guard kills the worker with all that it has started: on Linux all descendants, elsewhere
+the process group. If the guard itself is killed, Linux kills the worker too; its limit of processor time holds
+everywhere.
 """
 
 import json

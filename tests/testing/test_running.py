@@ -1,6 +1,7 @@
 """A check runs in a process of its own, within limits, and nothing of it outlives the kit."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 import seeded_bugs
 
-from byohpo_core.testing import Subject, run, run_all
+from byohpo_core import Traits, hookimpl
+from byohpo_core.testing import Subject, run, run_all, running
 from byohpo_core.testing import isolation as limits
 from byohpo_core.testing.check import Check, Finding, Remark
 
@@ -132,6 +134,49 @@ def test_each_check_is_told_of_before_it_runs():
     assert told == [first.check]
     next(results)
     assert len(told) == 2
+
+
+def slow_with(behaviours, monkeypatch, budget):
+    """The results of an algorithm that declares itself slow, whose checks do this within this processor time in all."""
+
+    class Slow(seeded_bugs.Sampler):
+        traits = Traits(learns=False, seconds_per_proposal=1.0)
+
+    few = [Check(f"check-{place}", "batches", "It behaves.", it) for place, it in enumerate(behaviours)]
+    monkeypatch.setattr(running, "checks", lambda: few)
+    monkeypatch.setattr(running, "SLOW_SECONDS_IN_ALL", budget)
+    return list(run_all(Subject.of(Slow), 1.0))
+
+
+def test_the_checks_of_a_slow_algorithm_share_a_budget(monkeypatch):
+    """A check that the budget cuts short has not failed, and those after it are not run."""
+    results = slow_with([lambda _: burn(0.6)] * 4, monkeypatch, 1.0)
+    assert [it.status for it in results] == ["passed"] + 3 * ["not applicable"]
+    assert results[3].seconds == 0
+
+
+def test_a_slow_algorithm_that_hangs_fails(monkeypatch):
+    """The limit of each check holds for it too."""
+    results = slow_with([lambda _: burn(600)], monkeypatch, 100.0)
+    assert [(it.status, it.cause) for it in results] == [("failed", "hang")]
+
+
+def test_what_a_proposal_takes_is_measured():
+    """In processor time; an algorithm that fails has none."""
+
+    class Burns(seeded_bugs.Sampler):
+        @hookimpl
+        def propose(self, study, count):
+            burn(0.02 * count)
+            return super().propose(study, count)
+
+    class Fails(seeded_bugs.Sampler):
+        @hookimpl
+        def propose(self, study, count):
+            raise ValueError
+
+    assert running.measured_seconds(Subject.of(Burns)) == pytest.approx(0.02, rel=0.5)
+    assert math.isnan(running.measured_seconds(Subject.of(Fails)))
 
 
 MINE = """
