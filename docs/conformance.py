@@ -124,8 +124,8 @@ def strength():
     made = json.loads(SHELF.read_text())
     yield f"How often a study of {JOBS} jobs ends with a better result than random search on the same problem, with a"
     yield "95 % interval (Wilson). 0.50 is no better than random search. With one objective the best loss counts, on"
-    yield "*noisy* without its noise; with two, the hypervolume. `byohpo_core/testing/benchmarks.py` defines the problems"
-    yield "and names their sources."
+    yield "*noisy* without its noise; with two, the hypervolume. `byohpo_core/testing/benchmarks.py` defines the"
+    yield "problems and names their sources."
     yield ""
     yield "`byohpo check NAME --strength` prints the same of your algorithm, above these. `nox -s strength` measured"
     yield f"them on Python {made['python']}, until an interval was within 0.05, but for at most {made['minutes']:g}"

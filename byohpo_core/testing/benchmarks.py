@@ -9,6 +9,7 @@ as in bbob-biobj (Brockhoff, Auger, Hansen & Tusar 2022, Evolutionary Computatio
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import attrs
@@ -128,11 +129,15 @@ class Instance:
 
     def __init__(self, benchmark: Benchmark, seed: int, objectives: int) -> None:
         self._benchmark = benchmark
-        generators = [random.Random(f"{benchmark.name} {seed} {it}") for it in range(objectives)]  # noqa: S311
-        self._functions = [benchmark.draw(generator) for generator in generators]
+        self._generators = [random.Random(f"{benchmark.name} {seed} {it}") for it in range(objectives)]  # noqa: S311
+        self._functions = [benchmark.draw(generator) for generator in self._generators]
         self.space = SearchSpace(benchmark.parameters)
-        sample = [self.losses(self.space.sample(generators[0])) for _ in range(100)]
-        self._worst = [max(losses) for losses in zip(*sample, strict=True)]
+
+    @cached_property
+    def _worst(self) -> list[float]:
+        """Each objective's largest loss in a hundred random configurations."""
+        sample = [self.losses(self.space.sample(self._generators[0])) for _ in range(100)]
+        return [max(losses) for losses in zip(*sample, strict=True)]
 
     def losses(self, configuration: Configuration) -> tuple[float, ...]:
         """The losses without noise."""
