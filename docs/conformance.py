@@ -1,7 +1,6 @@
 """Write docs/conformance.md: which checks each algorithm passes, which bugs the kit finds and, if asked, strength."""
 
 import argparse
-import importlib.util
 import json
 import os
 import platform
@@ -10,6 +9,7 @@ import statistics
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -18,27 +18,23 @@ from byohpo_core.plugins.options import build
 from byohpo_core.testing import Subject, checks, run_all
 from byohpo_core.testing.strength import BENCHMARKS, JOBS, measure, shelf
 
-BUGS = Path(__file__).parents[1] / "tests" / "testing" / "seeded_bugs.py"
+EXAMS = Path(__file__).parents[1] / "tests" / "testing"
 PAGE = Path(__file__).with_name("conformance.md")
 SHELF = Path(__file__).parents[1] / "byohpo_core" / "testing" / "strength.json"
 
 
-def seeded_bugs():
-    specification = importlib.util.spec_from_file_location("seeded_bugs", BUGS)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["seeded_bugs"] = module
-    sys.path.insert(0, str(BUGS.parent))
-    specification.loader.exec_module(module)
-    return module
+def exams():
+    """The modules with algorithms that the kit must reject or accept."""
+    sys.path.insert(0, str(EXAMS))
+    return [import_module(name) for name in ("seeded_bugs", "seeded_bugs_a", "correct_but_unusual")]
 
 
 def certify(name):
     return name, list(run_all(Subject.of(name)))
 
 
-def reject(item):
-    name, (plugin, _) = item
-    return name, [it.check.name for it in run_all(Subject.of(plugin), 10) if it.status == "failed"]
+def reject(plugin):
+    return [it.check.name for it in run_all(Subject.of(plugin), 10) if it.status == "failed"]
 
 
 def names():
@@ -55,30 +51,32 @@ def matrix(pool):
     yield "|---|" + "---|" * (len(groups) + 1)
     for name, results in pool.map(certify, names()):
         passed = Counter(it.check.group for it in results if it.status == "passed")
-        failed = Counter(it.check.group for it in results if it.status == "failed")
-        cells = [f"{passed[group]}" + (f", {failed[group]} failed" if failed[group] else "") for group in groups]
+        others = Counter((it.check.group, it.status) for it in results if it.status in {"failed", "remark"})
+        cells = [
+            ", ".join(
+                [f"{passed[group]}", *(f"{count} {status}" for (of, status), count in others.items() if of == group)]
+            )
+            for group in groups
+        ]
         yield f"| {name} | {' | '.join(cells)} | {sum(it.processor_seconds for it in results):.0f} |"
 
 
 def rejections(pool):
-    bugs = seeded_bugs()
-    found = dict(pool.map(reject, bugs.SEEDED.items()))
-    accepted = [
-        name
-        for name in bugs.CORRECT
-        if not [it for it in run_all(Subject.of(bugs.CORRECT[name])) if it.status == "failed"]
-    ]
-    rejected = sum(map(bool, found.values()))
+    modules = exams()
+    seeded = [given for module in modules for given in getattr(module, "SEEDED", {}).values()]
+    plugins, expected = zip(*(given if isinstance(given, tuple) else (given, None) for given in seeded), strict=True)
+    correct = [plugin for module in modules for plugin in getattr(module, "CORRECT", {}).values()]
+    found, refused = list(pool.map(reject, plugins)), list(pool.map(reject, correct))
     yield (
-        f"Rejected: {rejected} of {len(found)} algorithms with a bug. "
-        f"Accepted: {len(accepted)} of {len(bugs.CORRECT)} correct ones."
+        f"Rejected: {sum(map(bool, found))} of {len(found)} algorithms with a bug. "
+        f"Accepted: {sum(not it for it in refused)} of {len(refused)} correct ones."
     )
     yield ""
     yield "| bug | what it does | found by | checks in all |"
     yield "|---|---|---|---|"
-    for name, (plugin, expected) in bugs.SEEDED.items():
-        by = expected if expected in found[name] else (found[name] or ["-"])[0]
-        yield f"| {name} | {plugin.__doc__.strip()} | {by} | {len(found[name])} |"
+    for plugin, meant, by in zip(plugins, expected, found, strict=True):
+        first = meant if meant in by else (by or ["-"])[0]
+        yield f"| {plugin.__name__} | {' '.join(plugin.__doc__.split())} | {first} | {len(by)} |"
 
 
 def accepts(subject, objectives):

@@ -31,4 +31,5 @@ class AlgorithmConformance:
         if result.status == NOT_APPLICABLE:
             pytest.skip(result.reason)
         if result.status == FAILED:
-            pytest.fail(f"{check.name}: {result.reason}. Expected: {check.sentence}", pytrace=False)
+            told = "".join(f"\n  {part:<8}  {text}" for part, text in result.finding.items() if text)
+            pytest.fail(f"{check.name}: {check.sentence}{told}", pytrace=False)
