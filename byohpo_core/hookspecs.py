@@ -19,8 +19,11 @@ algorithm:
 Plugins are called one at a time, in the order in which the study names them. The same calls must return the same
 answers: after a crash, the driver rebuilds an algorithm by repeating its `propose` and `observe` calls from the
 journal, and compares its proposals with the journal. So draw random numbers from one generator that is seeded with
-`problem.seed`, and do not read a clock. A hook may leave out arguments that it does not need, but must not make them
-keyword-only.
+`problem.seed`, and do not read a clock. `stop`, `prune` and `happened` are not repeated, so they must not change what
+`propose` answers. A hook may leave out arguments that it does not need, but must not make them keyword-only.
+
+The constructor raises an error for an option that the algorithm cannot work with, and for a problem that does not suit
+it, such as several objectives (`problem.require_one_objective()`). An algorithm that accepts several uses them all.
 
 A plugin that holds a resource, such as a thread or a file, may have a method `close()`. It is not a hook. It is called
 without arguments when a driver leaves the study, and also on instances that were built only to check their options.
@@ -74,27 +77,40 @@ class HookSpecs(Protocol):
         """Return up to *count* proposals. An empty list means: nothing until more results arrive.
 
         A proposal is a mapping from every tunable hyperparameter to a value inside the space, or a `Proposal`, which
-        can also carry the algorithm's own key. More than *count* proposals are an error. The study ends when nothing is
-        running and nothing is proposed. An algorithm that works in generations gives their size in an attribute
+        can also carry the algorithm's own key. Values are plain Python numbers, texts and booleans. Each proposal is a
+        mapping of its own, which is not changed later. More than *count* proposals are an error; after fewer, the
+        algorithm is asked again while slots are free. The study ends when nothing is running and nothing is proposed,
+        so propose until the budget is spent. An algorithm that works in generations gives their size in an attribute
         `population`.
+
+        Proposal *i* of an answer becomes the trial with the number `len(study.trials) + i`. That number finds its
+        result: a key may also be another plugin's, and equal configurations may have different results.
         """
 
     @hookspec
     def observe(self, study: "Study", trials: "Sequence[Trial]") -> None:
-        """Receive newly finished trials, each exactly once, in journal order.
+        """Receive newly finished trials, each exactly once, in the order in which they ended.
+
+        That is not the order of their numbers: sort a batch by number if the order matters. An algorithm that takes
+        results as they come says so with `Traits(ordered=True)`.
 
         They include failed trials (`trial.losses` is None), pruned trials, reused trials and trials of other plugins.
         They also include prior trials (`trial.prior`): results of an earlier epoch or of another study, whose
-        `proposal.key` means nothing here. `trial.losses` has one value per objective; smaller is better.
+        `proposal.key` means nothing here. `trial.losses` has one value per objective; smaller is better, whatever the
+        direction is. Losses have any size and sign, and may be 0 or equal.
         """
 
     @hookspec
     def stop(self, study: "Study") -> str | None:
-        """Return a reason to end the study, or None. Running trials still finish and are observed."""
+        """Return a reason (a text) to end the study, or None. Running trials still finish and are observed."""
 
     @hookspec
     def prune(self, study: "Study", trial: "Trial") -> str | None:
-        """Return a reason to stop this running trial early, or None. `study.curve(trial.number)` has its reports."""
+        """Return a reason (a text) to stop this running trial early, or None.
+
+        `study.curve(trial.number)` has the values that it has reported so far, if any; `objective.loss` turns a value
+        into a loss.
+        """
 
     @hookspec
     def happened(self, study: "Study", event: "Event") -> None:

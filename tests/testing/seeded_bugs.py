@@ -169,7 +169,9 @@ class PatternSearch(Climber):
     def near(self, point):
         moved = list(map(float, point))
         axis = self.made % len(moved)
-        moved[axis] = (moved[axis] + (0.618034 * self.made) % 1 * 2 ** -(self.made // len(moved) % 6)) % 1
+        moved[axis] = (
+            moved[axis] + (0.618034 * self.made) % 1 * 10 * self.step * 2 ** -(self.made // len(moved) % 6)
+        ) % 1
         return self.problem.space.decode(moved)
 
 

@@ -83,7 +83,7 @@ def _with(name: str, value: object) -> str:
 
 @check("options")
 def refuses_what_is_not_a_number(subject: Subject) -> None:
-    """The constructor refuses a text, a list and NaN as the value of a numeric option, or the algorithm works with it."""
+    """The constructor refuses a text, a list and NaN for a numeric option, or the algorithm works with it."""
     names = _takes_numbers(subject)
     applicable(names, NO_NUMERIC_OPTION)
     for name in names:
