@@ -61,14 +61,23 @@ class Climber:
         """A random point at first, then one near a good point."""
         if not self.best or self.random.random() < 0.05:
             return self.new()
-        return self.near(self.random.choice(self.best)[1])
+        return self.near(self.best[min(self.random.randrange(len(self.best)) for _ in range(2))][1])
 
     def new(self):
         return [self.random.random() for _ in range(self.space.dimension)]
 
     def near(self, point):
-        step, draw = 0.3 * 100 ** -self.random.random(), self.random.random
-        return [draw() if draw() < 0.1 else min(1.0, max(0.0, unit + self.random.gauss(0, step))) for unit in point]
+        """The point with about half of its coordinates changed: a little, much, or to any other value."""
+        step, changed = 0.3 * 50 ** -self.random.random(), self.random.randrange(len(point))
+        return [
+            self.moved(unit, step) if axis == changed or self.random.random() < 0.4 else unit
+            for axis, unit in enumerate(point)
+        ]
+
+    def moved(self, unit, step):
+        if self.random.random() < 0.15:
+            return self.random.random()
+        return min(1.0, max(0.0, unit + self.random.gauss(0, step)))
 
 
 # When it proposes, and how much.

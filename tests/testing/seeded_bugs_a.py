@@ -46,9 +46,18 @@ class OneObjective:
         return [self.random.random() for _ in range(self.space.dimension)]
 
     def near(self, point, step=0.1):
-        """A point near another one; now and then a coordinate is drawn afresh."""
-        draw, gauss = self.random.random, self.random.gauss
-        return [draw() if draw() < 0.1 else min(1.0, max(0.0, unit + gauss(0, step))) for unit in point]
+        """A point near another one: about half of the coordinates change, a little, more, or to any value."""
+        reach, changed = 3 * step * 50 ** -self.random.random(), self.random.randrange(len(point))
+        return [
+            self.moved(unit, reach) if axis == changed or self.random.random() < 0.4 else unit
+            for axis, unit in enumerate(point)
+        ]
+
+    def moved(self, unit, reach):
+        """A coordinate near another one, or any other."""
+        if self.random.random() < 0.15:
+            return self.random.random()
+        return min(1.0, max(0.0, unit + self.random.gauss(0, reach)))
 
     def scored(self, trials):
         """The losses and points of trials that have a result."""
@@ -753,10 +762,11 @@ class FirstObjectiveOnly:
 
 @seeded
 class AnyBetterDominates:
-    """An NSGA-like search in which being better in any one objective counts as domination."""
+    """An NSGA-like search in which one better objective is domination, so its front is empty and all may breed."""
 
     def __init__(self, problem, *, size=12):
-        self.space, self.random, self.size, self.members = problem.space, random.Random(problem.seed), size, []
+        self.space, self.random, self.size = problem.space, random.Random(problem.seed), size
+        self.members, self.front = [], []
 
     @hookimpl
     def propose(self, study, count):
@@ -767,15 +777,16 @@ class AnyBetterDominates:
         for trial in trials:
             if trial.losses:
                 self.members.append((trial.losses, self.space.encode(trial.proposal.hyperparameters)))
-        self.members.sort(key=lambda member: sum(dominates(other[0], member[0]) for other in self.members))
-        del self.members[self.size :]
+        self.front = [it for it in self.members if not any(dominates(other[0], it[0]) for other in self.members)]
+        newest = [it for it in self.members if it not in self.front][-self.size :]
+        self.members = newest + self.front[: self.size]
 
     def child(self):
-        if len(self.members) < 4:
+        parents = self.front or self.members
+        if not parents:
             return [self.random.random() for _ in range(self.space.dimension)]
-        mother, father = (point for _, point in self.random.sample(self.members, 2))
-        mixed = [self.random.choice(pair) for pair in zip(mother, father, strict=True)]
-        return [min(1.0, max(0.0, unit + self.random.gauss(0, 0.08))) for unit in mixed]
+        parent, draw = self.random.choice(parents)[1], self.random.random
+        return [draw() if draw() < 0.2 else min(1.0, max(0.0, unit + self.random.gauss(0, 0.08))) for unit in parent]
 
 
 def dominates(one, other):

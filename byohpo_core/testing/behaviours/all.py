@@ -2,9 +2,12 @@
 
 from byohpo_core.testing.behaviours import (
     batches,
+    coverage,
     driving,
     learning,
+    objectives,
     options,
+    others,
     replaying,
     resources,
     results,
@@ -14,7 +17,21 @@ from byohpo_core.testing.behaviours import (
 )
 from byohpo_core.testing.check import Check, registered
 
-MODULES = (batches, driving, learning, options, replaying, resources, results, seeds, stops, values)
+MODULES = (
+    batches,
+    driving,
+    learning,
+    options,
+    replaying,
+    resources,
+    results,
+    others,
+    objectives,
+    seeds,
+    stops,
+    values,
+    coverage,
+)
 """Importing a module registers its checks."""
 
 

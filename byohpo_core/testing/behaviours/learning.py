@@ -10,7 +10,7 @@ project have a share of at least 0.75 or win every study; over 30 seeds each, no
 
 import random
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -34,7 +34,6 @@ from byohpo_core.testing.check import (
     DOES_NOT_LEARN,
     NUMBERS,
     ONE_POINT_AT_A_TIME,
-    SEVERAL_OBJECTIVES,
     TOO_SLOW,
     applicable,
     check,
@@ -98,7 +97,7 @@ def _compared(
     return better / late, wins
 
 
-def _can_learn(subject: Subject, problem: Problem) -> None:
+def can_learn(subject: Subject, problem: Problem) -> None:
     """End the check unless the algorithm learns, is quick and has some generations in this problem."""
     applicable(subject.traits.learns, DOES_NOT_LEARN)
     applicable(not subject.slow, TOO_SLOW)
@@ -106,7 +105,7 @@ def _can_learn(subject: Subject, problem: Problem) -> None:
     applicable(_GENERATIONS * size <= problem.max_jobs, f"generations of {size} are too large for this study")
 
 
-def _expect_learning(subject: Subject, condition: bool, **finding: str) -> None:
+def expect_learning(subject: Subject, condition: bool, **finding: str) -> None:
     """Expect what a learning algorithm does; one that tries a finite set of points gets a remark."""
     if not condition:
         advise_a_design(subject)
@@ -126,9 +125,9 @@ def _learns(
 ) -> None:
     """Expect a share of 0.65 or a win in every study."""
     problem = {"jobs": _TRIALS, **problem}
-    _can_learn(subject, subject.problem(parameters, **problem))
+    can_learn(subject, subject.problem(parameters, **problem))
     share, wins = _compared(subject, parameters, judge, measure or judge, drive, **problem)
-    _expect_learning(
+    expect_learning(
         subject,
         share >= _SHARE or wins == _STUDIES,
         did=f"ran {_STUDIES} studies of {problem['jobs']} trials {where}",
@@ -258,13 +257,13 @@ def beats_random_search_in_a_steep_bowl(subject: Subject) -> None:
     30 studies with different seeds.
     """
     problem: dict[str, Any] = {"jobs": 240, "slots": 12}
-    _can_learn(subject, subject.problem(UNSORTED, **problem))
+    can_learn(subject, subject.problem(UNSORTED, **problem))
 
     def at_random(rehearsal: Rehearsal, judge: Judge) -> None:
         rehearsal.run(judge, order="random")
 
     _, wins = _compared(subject, UNSORTED, bowl, bowl, at_random, studies=_BOWL_STUDIES, **problem)
-    _expect_learning(
+    expect_learning(
         subject,
         wins >= _BOWL_WINS,
         did=f"ran {_BOWL_STUDIES} studies of 240 trials on 12 slots in a bowl of 7 dimensions",
@@ -287,7 +286,7 @@ def later_proposals_are_better(subject: Subject) -> None:
         made = [_score(problem, sphere, it) for it in proposals(subject, problem)]
         early += made[: len(made) // 3]
         late += made[-len(made) // 3 :]
-    _expect_learning(
+    expect_learning(
         subject,
         statistics.median(late) < statistics.median(early),
         did="ran five studies on a sphere",
@@ -296,75 +295,3 @@ def later_proposals_are_better(subject: Subject) -> None:
         expected="a smaller loss at the end",
         mend=f"prefer small trial.losses, {_DECLARE}",
     )
-
-
-_FRONT_STUDIES = 7
-_FRONT_WINS = 6
-
-
-def _hypervolume(losses: Sequence[tuple[float, ...]], worst: float = 1.5) -> float:
-    """The area that these losses in two objectives dominate, up to *worst* in both."""
-    area, height = 0.0, worst
-    for first, second in sorted(losses):
-        if first < worst and second < height:
-            area += (worst - first) * (height - second)
-            height = second
-    return area
-
-
-@check("learning")
-def finds_a_better_front_than_random_search(subject: Subject) -> None:
-    """With two objectives, at least 6 of 7 fronts dominate more than that of the median random search."""
-    applicable(subject.supports(2), SEVERAL_OBJECTIVES)
-    _can_learn(subject, subject.problem(CUBE, objectives=2, jobs=200))
-
-    def front(problem: Problem, configurations: Sequence[Mapping[str, Any]]) -> float:
-        given = [sphere(problem, Trial(0, Proposal(it), "", it)) for it in configurations]
-        return _hypervolume([losses for losses in given if isinstance(losses, tuple)])  # type: ignore[misc]
-
-    space = {f"x{axis}": CUBE["x0"] for axis in range(6)}
-    problem = subject.problem(space, objectives=2, jobs=200)
-    generator = random.Random(1)  # noqa: S311 - not for cryptography
-    sampled = [[problem.space.sample(generator) for _ in range(200)] for _ in range(15)]
-    rival = statistics.median(front(problem, it) for it in sampled)
-    studies = [subject.problem(space, objectives=2, jobs=200, seed=seed) for seed in range(_FRONT_STUDIES)]
-    fronts = [front(it, proposals(subject, it)) for it in studies]
-    _expect_learning(
-        subject,
-        sum(volume > rival for volume in fronts) >= _FRONT_WINS,
-        did=f"ran {_FRONT_STUDIES} studies of 200 trials with two objectives",
-        seen=f"the fronts dominate {[round(volume, 2) for volume in fronts]}, that of random search {rival:.2f}",
-        expected=f"a larger area in {_FRONT_WINS}",
-        mend="keep the trials that no other dominates, or call problem.require_one_objective()",
-    )
-
-
-@check("learning")
-def minds_every_objective(subject: Subject) -> None:
-    """With two or three objectives, other losses in one of them change the proposals."""
-    applicable(subject.traits.learns, DOES_NOT_LEARN)
-    counts = [count for count in (2, 3) if subject.supports(count)]
-    applicable(counts, SEVERAL_OBJECTIVES)
-    for count in counts:
-        problem = subject.problem(CUBE, objectives=count, jobs=100)
-        applicable(population(subject, problem) <= 50, "the first generation is too large for this study")
-        plain = proposals(subject, problem)
-        for number in range(count):
-            _expect_learning(
-                subject,
-                proposals(subject, problem, _turned(number)) != plain,
-                did=f"turned the losses of objective {number + 1} of {count} around",
-                seen="the same proposals",
-                expected="other proposals",
-                mend="use all of trial.losses, or call problem.require_one_objective()",
-            )
-
-
-def _turned(number: int) -> Judge:
-    """Judge as `sphere`, but prefer in this objective what is far from the optimum."""
-
-    def judge(problem: Problem, trial: Trial) -> tuple[float, ...]:
-        losses: Any = sphere(problem, trial)
-        return tuple(1 - loss if place == number else loss for place, loss in enumerate(losses))
-
-    return judge
