@@ -84,7 +84,8 @@ class HookSpecs(Protocol):
         `population`.
 
         Proposal *i* of an answer becomes the trial with the number `len(study.trials) + i`. That number finds its
-        result: another plugin may use the same numbers and texts as keys, and equal configurations may have different results.
+        result: another plugin may use the same numbers and texts as keys, and equal configurations may have different
+        results.
         """
 
     @hookspec

@@ -138,16 +138,17 @@ class Subject:
 
     def supports(self, objectives: int) -> bool:
         """True if the constructor accepts this number of objectives."""
-        return self._accepts(self.problem(objectives=objectives))
+        return self.accepts(self.problem(objectives=objectives))
 
     @cached_property
     def mixed(self) -> Mapping[str, Parameter]:
         """`MIXED`, or as much of it as the constructor accepts: without categories, or without integers too."""
         numbers = {name: it for name, it in MIXED.items() if not isinstance(it, CategoricalParameter)}
         floats = {name: it for name, it in numbers.items() if not isinstance(it, IntegerParameter)}
-        return next((it for it in (MIXED, numbers, floats) if self._accepts(self.problem(it))), MIXED)
+        return next((it for it in (MIXED, numbers, floats) if self.accepts(self.problem(it))), MIXED)
 
-    def _accepts(self, problem: Problem) -> bool:
+    def accepts(self, problem: Problem) -> bool:
+        """True if the constructor accepts this problem."""
         try:
             plugin = build(self.found, problem, self.options)
         except InvalidInput:

@@ -6,7 +6,7 @@ from importlib import import_module
 from operator import attrgetter
 
 from byohpo_core.plugins.finding import ALGORITHMS, Loaded
-from byohpo_core.testing.algorithm import MIXED, Subject
+from byohpo_core.testing.algorithm import Subject
 from byohpo_core.testing.rehearsal import proposals
 
 
@@ -15,7 +15,7 @@ def main(target: str, options: str) -> None:
     module, _, name = target.partition(":")
     plugin = attrgetter(name)(import_module(module))
     subject = Subject(Loaded(plugin, name, ALGORITHMS), json.loads(options))
-    sys.stdout.write(json.dumps(proposals(subject, subject.problem(MIXED, seed=1, jobs=30))))
+    sys.stdout.write(json.dumps(proposals(subject, subject.problem(subject.mixed, seed=1, jobs=30))))
 
 
 if __name__ == "__main__":

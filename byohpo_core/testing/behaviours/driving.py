@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from byohpo_core.backends.simulated import Simulated, Simulation
-from byohpo_core.errors import PluginError
+from byohpo_core.errors import InvalidInput, PluginError
 from byohpo_core.journal import open_journal
 from byohpo_core.logger import logger
 from byohpo_core.space.parameters import CategoricalParameter, IntegerParameter, Parameter
 from byohpo_core.study.study import Study
 from byohpo_core.testing.algorithm import Subject
-from byohpo_core.testing.check import GO_ON, MAY_END_EARLY, Finding, advise, applicable, check, expect
+from byohpo_core.testing.check import GO_ON, MAY_END_EARLY, Finding, Remark, advise, applicable, check, expect
 from byohpo_core.testing.habits import advise_a_design
 from byohpo_core.tuner.tuner import Tuner
 
@@ -21,6 +21,12 @@ _FEW_POINTS: Mapping[str, Parameter] = {
     "kind": CategoricalParameter(["a", "b", "c"]),
     "flag": CategoricalParameter([True, False]),
 }
+_FEW_NUMBERS: Mapping[str, Parameter] = {"n": IntegerParameter(1, 8), "m": IntegerParameter(1, 6)}
+
+
+def _few_points(subject: Subject) -> Mapping[str, Parameter]:
+    """A space of 48 points, without categories if the constructor refuses them."""
+    return _FEW_POINTS if subject.accepts(subject.problem(_FEW_POINTS)) else _FEW_NUMBERS
 
 
 def _simulated(subject: Subject) -> Simulated:
@@ -60,6 +66,8 @@ def _errors_are_findings(did: str) -> Iterator[None]:
     """Turn an error of the plugin into the finding of the check."""
     try:
         yield
+    except InvalidInput as error:
+        raise Remark(f"the constructor refuses the problem: {error}") from error
     except PluginError as error:
         raise Finding(did=did, seen=str(error), expected="no error") from error
 
@@ -82,7 +90,7 @@ def goes_on_when_repeats_are_reused(subject: Subject) -> None:
     """In a space of 48 points, where repeats share a known result, the algorithm spends the whole budget."""
     did = "ran a study in a space of 48 points, in which repeats are reused"
     with _errors_are_findings(did):
-        _spends(subject, _tuner(subject, _FEW_POINTS, 12, ":memory:").fit(job_name="s"), did, small=True)
+        _spends(subject, _tuner(subject, _few_points(subject), 12, ":memory:").fit(job_name="s"), did, small=True)
 
 
 @check("driving")
@@ -91,7 +99,10 @@ def goes_on_when_repeats_have_jobs(subject: Subject) -> None:
     did = 'ran a study with duplicates="run"'
     with _errors_are_findings(did):
         _spends(
-            subject, _tuner(subject, _FEW_POINTS, 30, ":memory:", duplicates="run").fit(job_name="s"), did, small=True
+            subject,
+            _tuner(subject, _few_points(subject), 30, ":memory:", duplicates="run").fit(job_name="s"),
+            did,
+            small=True,
         )
 
 
