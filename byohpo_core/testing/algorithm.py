@@ -33,6 +33,7 @@ MIXED: Mapping[str, Parameter] = {
     "kind": CategoricalParameter(["a", "b", "c"]),
     "flag": CategoricalParameter([True, False]),
     "batch": StaticParameter(100),
+    "dropout": StaticParameter(0.25),
 }
 
 UNSORTED: Mapping[str, Parameter] = {

@@ -150,8 +150,11 @@ def proposes_every_name_and_no_other(subject: Subject) -> None:
             seen=names,
             expected=f"{', '.join(subject.mixed)}",
         )
-        batch = answer.get("batch", 100)
-        expect(batch == 100, did="fixed batch=100", seen=f"batch={batch!r}", expected="100", mend="leave it out")
+        for name, value in (("batch", 100), ("dropout", 0.25)):
+            given = answer.get(name, value)
+            expect(
+                given == value, did=f"fixed {name}={value}", seen=f"{given!r}", expected=f"{value}", mend="leave it out"
+            )
 
 
 @check("values")
@@ -219,11 +222,12 @@ def gives_keys_that_survive_the_journal(subject: Subject) -> None:
 @check("values")
 def does_not_repeat_itself_at_the_start(subject: Subject) -> None:
     """The first proposals in a continuous space are different."""
-    for asked in (64, 1):
-        made = proposals(subject, subject.problem(CUBE, jobs=24, slots=8), asked=asked)
+    for jobs, asked in ((24, 64), (8, 1)):
+        made = proposals(subject, subject.problem(CUBE, jobs=jobs, slots=8), asked=asked)
         different = len({tuple(it.values()) for it in made})
         seen = f"{different} of the first {len(made)} proposals are different"
         expected = "all, since a repeat shares a known result"
         did = f"asked for at most {asked} proposals at once"
-        expect(1.6 * different >= len(made), did=did, seen=seen, expected=expected, mend="draw new points in each call")
+        enough = 1.6 * different >= len(made)
+        expect(enough, did=did, seen=seen, expected=expected, mend="draw new points in each call")
         advise(different == len(made), f"only {seen}; a repeat shares a known result and teaches nothing")
