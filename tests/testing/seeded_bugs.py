@@ -158,13 +158,9 @@ class PatternSearch(Climber):
         super().__attrs_post_init__()
         self.random = None
 
-    def sample(self):
-        return self.problem.space.decode([0.5] * self.problem.space.dimension)
-
     def next(self):
-        if not self.made:
-            self.made = 8
-        return super().next()
+        self.made += 1
+        return self.near([0.5] * self.problem.space.dimension if self.best is None else self.best[1])
 
     def near(self, point):
         moved = list(map(float, point))

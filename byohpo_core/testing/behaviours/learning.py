@@ -4,8 +4,9 @@ A check runs a few studies with fixed seeds, so that its result is the same in e
 search in the same space. Two numbers come of it: the *share* of the proposals in the second halves that are better than
 the median of random search, and the *wins*, the studies whose best trial is better than the best of the median random
 search of the same length. For an algorithm that learns nothing the share is 0.5 with a standard deviation of at most
-0.03, so 0.65 is five deviations away, and it wins all six studies with a probability of 1.6 %. The algorithms of this
-project have a share of at least 0.75 or win every study; over 30 seeds each, none came below both limits.
+0.03, so 0.65 is five deviations away, and it wins all six studies with a probability of 1.6 %. Both limits are far
+from what sound algorithms reach: of 20,000 sets of six studies, drawn from 24 studies with other seeds of `es`, `sa`,
+`scipy-powell` and `scipy-nelder-mead`, none failed on the sphere or where categories decide.
 """
 
 import math
