@@ -10,7 +10,7 @@ from byohpo_core.testing.algorithm import CUBE, Subject, sphere
 from byohpo_core.testing.check import advise
 from byohpo_core.testing.rehearsal import proposals, rehearse
 
-_MANY = 400
+_MANY = 300
 
 
 def population(subject: Subject, problem: Problem) -> int:
