@@ -127,7 +127,7 @@ def strength():
     yield ""
     yield "`byohpo check NAME --strength` prints the same of your algorithm, above these. `nox -s strength` measured"
     yield f"them on Python {made['python']}, until an interval was within 0.05, but for at most {made['minutes']:g}"
-    yield "minutes each. The last column counts the seeds of a problem."
+    yield "minutes each, on a busy machine. The last column counts the seeds of a problem."
     yield ""
     for objectives, title in ((1, "one objective"), (2, "two objectives")):
         rows = shelf(objectives)

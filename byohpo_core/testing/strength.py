@@ -22,7 +22,7 @@ SHELF = Path(__file__).with_name("strength.json")
 """The strength of the project's own algorithms, as `nox -s strength` measured it."""
 _NEAR = 0.05
 _Z = 1.96
-_BATCH_SECONDS = 2.0
+_BATCH_SECONDS = 10.0
 _STUDY_SECONDS = 300.0
 """A study hangs if it uses more processor time than this: 3 s for each trial."""
 

@@ -237,7 +237,22 @@ class Ignores(Base):
 """
 
 
-def start_check(name, *arguments):
+@pytest.fixture
+def start_check():
+    """A function that starts `byohpo check` as `_start` does; what is still alive after the test is killed."""
+    started = []
+
+    def start(name, *arguments):
+        process, pids = _start(name, *arguments)
+        started.extend([process.pid, *pids])
+        return process, pids
+
+    yield start
+    for pid in filter(is_alive, started):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _start(name, *arguments):
     """Start `byohpo check` on a class of this folder, and wait until the algorithm hangs; the process and its ids."""
     Path("mine.py").write_text(MINE)
     command = [sys.executable, "-P", "-m", "byohpo_core.cli", "check", f"mine:{name}", *arguments]
@@ -264,7 +279,7 @@ def is_alive(pid):
 
 @linux
 @pytest.mark.parametrize("name", ["Sleeps", "Burns", "Starts", "Ignores"])
-def test_nothing_of_a_check_outlives_a_kit_that_is_killed(name):
+def test_nothing_of_a_check_outlives_a_kit_that_is_killed(name, start_check):
     """Two seconds after SIGKILL, no process of the check is alive, whatever group or session it is in."""
     process, pids = start_check(name, "--json", "found.json")
     assert len(pids) == (4 if name == "Starts" else 1)
@@ -278,7 +293,7 @@ def test_nothing_of_a_check_outlives_a_kit_that_is_killed(name):
 
 
 @linux
-def test_nothing_of_a_check_outlives_its_guard():
+def test_nothing_of_a_check_outlives_its_guard(start_check):
     """The guard may be killed as well; the check then fails, and the kit goes on."""
     process, (pid,) = start_check("Burns")
     guard = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
@@ -291,7 +306,7 @@ def test_nothing_of_a_check_outlives_its_guard():
 
 
 @linux
-def test_ctrl_c_ends_the_check_with_the_kit():
+def test_ctrl_c_ends_the_check_with_the_kit(start_check):
     """It takes the check's processes with it before the command ends, and keeps the results so far."""
     process, pids = start_check("Starts", "--json", "found.json")
     process.send_signal(signal.SIGINT)
