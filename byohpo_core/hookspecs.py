@@ -18,9 +18,10 @@ algorithm:
 
 Plugins are called one at a time, in the order in which the study names them. The same calls must return the same
 answers: after a crash, the driver rebuilds an algorithm by repeating its `propose` and `observe` calls from the
-journal, and compares its proposals with the journal. So draw random numbers from one generator that is seeded with
-`problem.seed`, and do not read a clock. `stop`, `prune` and `happened` are not repeated, so they must not change what
-`propose` answers. A hook may leave out arguments that it does not need, but must not make them keyword-only.
+journal, and compares its proposals with the journal (unless `Traits` calls it memoryless). So draw random numbers from
+one generator that is seeded with `problem.seed`, and do not read a clock. `stop`, `prune` and `happened` are not
+repeated, so they must not change what `propose` answers. A hook may leave out arguments that it does not need, but must
+not make them keyword-only.
 
 The constructor raises an error for an option that the algorithm cannot work with, and for a problem that does not suit
 it, such as several objectives (`problem.require_one_objective()`). An algorithm that accepts several uses them all.
@@ -65,6 +66,14 @@ class Traits:
     """Results of an earlier study make its first proposals better."""
     seconds_per_proposal: float = 0.0
     """The processor time of one proposal. Above 0.03, `byohpo check` asks for about a tenth of the trials."""
+    memoryless: bool = False
+    """A proposal depends only on the observed trials, the unobserved ones, the seed and the new trial's number.
+
+    The number is `len(study.trials) + i` for the proposal with index i. Both kinds of trials count in the order of
+    their numbers. What `observe` and earlier calls left in the object is at most a cache. A resume neither repeats the
+    calls of such an algorithm nor compares its answers: the journal's proposals stand. So it takes no longer than
+    reading the journal, and numbers may differ in the last digit on another machine.
+    """
     example: Mapping[str, Any] = MappingProxyType({})
     """Options to use with search spaces that it would refuse without them."""
 

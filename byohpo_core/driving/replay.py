@@ -23,6 +23,7 @@ def replay(log: EventLog, manifest: Manifest, plugins: StudyPlugins) -> Fold:
 
     The `propose` and `observe` calls of the newest epoch are repeated, each with the study as of that event. Raises
     `Diverged` at the first proposal that differs: integers and strings must be equal, floats to 1e-12 relative.
+    Memoryless plugins have no state, so they are not called.
     """
     study = log.blank_study()
     epoch = log.last(EventKind.Epoch)
@@ -30,14 +31,15 @@ def replay(log: EventLog, manifest: Manifest, plugins: StudyPlugins) -> Fold:
     way_on = next_step("resume", log, manifest, restart_algorithm=True)
     for event in log.read():
         repeated = event.sequence > epoch
-        if repeated and event.kind is EventKind.Asked:
+        if repeated and event.kind is EventKind.Asked and event.body["plugin"] not in plugins.memoryless:
             plugin = event.body["plugin"]
             study.tick(event.time)
             answer = plugins.propose(plugin, study, event.body["count"])
             _compare(study, answer, event.body["answer"], plugins.specs[plugin], versions[plugin], way_on)
         study.apply(event)
         if repeated and event.kind is EventKind.Observed:
-            plugins.observe(study, [study.trials[number] for number in event.body["trials"]])
+            trials = [study.trials[number] for number in event.body["trials"]]
+            plugins.observe(study, trials, leave_out=plugins.memoryless)
     return study
 
 

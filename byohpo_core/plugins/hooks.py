@@ -1,12 +1,12 @@
 """Call the hooks of a study's plugins and check their answers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import pluggy
 
 from byohpo_core.errors import InvalidInput, PluginError, one_line
-from byohpo_core.hookspecs import PROJECT, HookSpecs
+from byohpo_core.hookspecs import PROJECT, HookSpecs, Traits
 from byohpo_core.logger import logger as _logger
 from byohpo_core.plugins.finding import ALGORITHMS, PluginSpec
 from byohpo_core.plugins.options import described
@@ -37,6 +37,8 @@ class StudyPlugins:
         }
         self.proposers = tuple(self._callers["propose"])
         """Names of the plugins that propose, in the order in which they are called."""
+        self.memoryless = {name for name, plugin in self._plugins.items() if _traits(plugin).memoryless}
+        """Names of the plugins that a replay leaves out."""
         self.prunes = bool(self._callers["prune"])
         self.populations = [size for plugin in plugins if isinstance(size := getattr(plugin, "population", None), int)]
 
@@ -83,10 +85,11 @@ class StudyPlugins:
             )
         return [self._checked(name, study, proposal) for proposal in answer]
 
-    def observe(self, study: Study, trials: Sequence[Trial]) -> None:
-        """Pass newly finished trials to every plugin."""
+    def observe(self, study: Study, trials: Sequence[Trial], *, leave_out: Container[str] = ()) -> None:
+        """Pass newly finished trials to every plugin, but for those to *leave_out*."""
         for name in self._callers["observe"]:
-            self._ask("observe", name, study=study, trials=trials)
+            if name not in leave_out:
+                self._ask("observe", name, study=study, trials=trials)
 
     def stop(self, study: Study) -> str | None:
         """Return the first reason that a plugin gives to end the study, or None."""
@@ -172,6 +175,11 @@ class StudyPlugins:
 
     def _nonsense(self, name: str, hook: str, answer: object, expected: str) -> PluginError:
         return PluginError(f"plugin {self.specs[name].owner} returned {answer!r} from {hook}, not {expected}")
+
+
+def _traits(plugin: object) -> Traits:
+    traits = getattr(plugin, "traits", None)
+    return traits if isinstance(traits, Traits) else Traits()
 
 
 def _is_json(value: Any) -> bool:

@@ -7,7 +7,7 @@ import attrs
 import pytest
 from studies import Killed, attach, dying, eventful, rechain
 
-from byohpo_core import Diverged, hookimpl, register
+from byohpo_core import Diverged, Traits, hookimpl, register
 
 
 @register("reads-curves")
@@ -88,3 +88,52 @@ def test_a_tiny_difference_of_floats_is_no_change_of_mind(monkeypatch):
     rechain("studies.db")
     monkeypatch.setattr(Fickle, "offset", 1.0 + 2e-14)
     assert attach().resume().trials[0].hyperparameters["x"] == 1.0
+
+
+@attrs.define(eq=False)
+class Forgetful:
+    """A memoryless algorithm: near the best of what it has seen. `digit` is what another machine adds to a result."""
+
+    traits = Traits(memoryless=True)
+    digit = 0.0
+    asked = 0
+    told = 0
+    problem: object
+
+    @hookimpl
+    def propose(self, study, count):
+        type(self).asked += 1
+        seen = [trial for trial in study.trials if trial.losses]
+        best = min(seen, key=lambda trial: trial.losses[0]).hyperparameters["x"] if seen else 0
+        return [{"x": best + (len(study.trials) % 7 - 3) / 4 + self.digit}]
+
+    @hookimpl
+    def observe(self, study, trials):
+        type(self).told += len(trials)
+
+
+def test_a_memoryless_algorithm_is_neither_rebuilt_nor_compared(monkeypatch):
+    """It is asked and told nothing of what the journal has, and goes on although it would now propose otherwise."""
+    driven = eventful(Forgetful, max_jobs=12)
+    with dying(20, moment="after"), pytest.raises(Killed):
+        driven.fit(job_name="s")
+    before = [dict(trial.hyperparameters) for trial in attach().study.trials]
+    assert 3 < len(before) < 12
+    for name, value in {"asked": 0, "told": 0, "digit": 1e-6}.items():
+        monkeypatch.setattr(Forgetful, name, value)
+    study = attach(strategy=Forgetful).resume()
+    assert study.stop_reason == "max_jobs (12) reached"
+    assert [dict(trial.hyperparameters) for trial in study.trials][: len(before)] == before
+    assert 0 < Forgetful.asked <= len(study.trials) - len(before) + 1
+    assert Forgetful.told < len(study.trials)
+
+
+def test_others_are_rebuilt_beside_a_memoryless_algorithm():
+    """Each initial configuration is proposed once, also if the driver dies while they are."""
+    first = [{"x": 1.0}, {"x": 2.0}, {"x": 3.0}]
+    driven = eventful("random", max_jobs=6, max_parallel_jobs=1, initial_configurations=first)
+    with dying(4, moment="after"), pytest.raises(Killed):
+        driven.fit(job_name="s")
+    study = attach().resume()
+    assert [dict(trial.hyperparameters) for trial in study.trials][:3] == first
+    assert study.trials[3].hyperparameters["x"] not in (1.0, 2.0, 3.0)
