@@ -104,7 +104,9 @@ def tests(session: nox.Session) -> None:
     version = str(session.run("python", "--version", silent=True)).strip()
     session.log(f"Testing on {version}; this machine has {', '.join(PYTHONS)}")
     everything = session.python == PYTHONS[0]
-    run_tests(session, *SUITE, *([] if everything else ["-m", "not faults and not seeded"]), *session.posargs)
+    run_tests(
+        session, *SUITE, *([] if everything else ["-m", "not faults and not exam and not seeded"]), *session.posargs
+    )
     session.log(f"The tests passed on {version}")
 
 
@@ -116,6 +118,13 @@ def faults(session: nox.Session) -> None:
     arguments = [argument for argument in session.posargs if argument != "--short"]
     parallel = "--numprocesses=auto"
     run_tests(session, "-m", "faults", "tests/faults", parallel, *arguments, env={"BYOHPO_FAULTS": length})
+
+
+@nox.session(python=PYTHON)
+def exam(session: nox.Session) -> None:
+    """Let the conformance kit meet sound algorithms and mistakes of somebody who has not seen its checks."""
+    install(session, *TEST_TOOLS)
+    run_tests(session, "-m", "exam", "tests/testing/test_exam.py", "--numprocesses=auto", *session.posargs)
 
 
 @nox.session(python=PYTHON)
