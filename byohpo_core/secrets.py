@@ -105,10 +105,14 @@ class Secrets:
         return {name: self._hyperparameters.get(name, it) for name, it in encoded.items()}
 
     def hide_environment(self, environment: Mapping[str, Any]) -> dict[str, Any]:
-        """Variables for jobs, with marks for secrets: by their names, or named by the user, who may list more."""
+        """Variables for jobs, with marks for secrets: by their names, or named by the user or in the study's manifest.
+
+        The user may list variables that are not there.
+        """
         more = {name: mark(name) for name in sorted(self._variables - environment.keys())}
+        named = self._named | self._used
         return {
-            name: self._hide(name, it) if is_secret(name) or name in self._named or marked(it) else it
+            name: self._hide(name, it) if is_secret(name) or name in named or marked(it) else it
             for name, it in {**environment, **more}.items()
         }
 

@@ -128,6 +128,7 @@ class Session:
             if not behind and self.log.has_ended():
                 self._ended()
                 return True
+            self._secrets.expect(manifest.backend, manifest.problem.space.static)
             estimator = estimator_to_stop(manifest.backend, self._estimator).hide(self._secrets)
             log, manifest = self._leveled(estimator, manifest)
             self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())

@@ -240,6 +240,17 @@ def test_a_given_script_keeps_the_variables_of_its_study(own_folder, monkeypatch
     assert leaks(own_folder, but=["hyperparameters.json"]) == []
 
 
+@pytest.mark.parametrize("go_on", ["resume", "stop_tuning_job"])
+def test_a_given_script_tells_no_value_of_a_variable_that_only_its_study_knows_as_secret(own_folder, go_on):
+    """Its name has none of the four words, and `attach` is not told of it: the manifest has its mark."""
+    script = TrainingScript(train(), environment={"ACCOUNT": TOKEN})
+    with dying(moment="after"), pytest.raises(Killed):
+        tuner(script, X, max_jobs=3, secrets=["ACCOUNT"]).fit(job_name="s")
+    getattr(Tuner.attach("s", journal=JOURNAL, progress=False, estimator=script), go_on)()
+    assert Tuner.attach("s", journal=JOURNAL).study.stop_reason
+    assert leaks(own_folder) == []
+
+
 def test_a_journal_of_an_earlier_release_is_resumed_with_its_own_values(own_folder):
     """What is written from now on has none of them."""
     script = TrainingScript(train(), environment={"HF_TOKEN": TOKEN}, hyperparameters={"phrase": PHRASE})
