@@ -150,8 +150,8 @@ class Database:
     def _connect(self, *, create: bool, shared: bool = False) -> sqlite3.Connection | None:
         if self.connection is not None:
             return self.connection
-        with _opening:
-            return self._open(create=create, shared=shared)
+        with _opening:  # another thread may have opened it meanwhile
+            return self.connection or self._open(create=create, shared=shared)
 
     def _open(self, *, create: bool, shared: bool) -> sqlite3.Connection | None:
         path = Path(self.path)

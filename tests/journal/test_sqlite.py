@@ -160,6 +160,26 @@ def test_threads_that_create_a_journal_at_once_all_find_it(tmp_path):
             assert len(journal.logs()) == 8
 
 
+def test_threads_that_open_a_journal_at_once_open_it_once(journal, monkeypatch):
+    """A second connection would lack the settings of the first, and leave it to whoever uses it at this moment."""
+    journal.create("s", {})
+    connect, opened = sqlite3.connect, []
+    other = threading.Thread(target=lambda: opened.append(again.names()))
+
+    def slow(*arguments, **settings):
+        opened.append("connection")
+        if not other.ident:
+            other.start()
+            other.join(0.2)  # it waits for its turn
+        return connect(*arguments, **settings)
+
+    monkeypatch.setattr(sqlite3, "connect", slow)
+    with closing(open_journal(journal.path)) as again:
+        assert again.names() == ["s"]
+        other.join()
+    assert opened == ["connection", ["s"]]
+
+
 def test_threads_share_a_journal(journal):
     """Some read while one commits: SQLite's connection, and a statement that was prepared for it, serve one at once."""
     log = journal.create("s", {})
