@@ -75,7 +75,7 @@ def driver_in_this_process(journal: str, study_id: str) -> str | None:
         return this_process() if (journal, study_id) in _driving else None
 
 
-def driver(lock: Path, study_id: str) -> str | None:
+def driver(lock: Path, study_id: str, *, shared: bool = False) -> str | None:
     """Tell which process on which host drives a study; None if none does. This takes no lock, and writes nothing."""
     with _driving_lock:  # nobody in this process takes the lock now, so closing the file releases none
         if (str(lock), study_id) in _driving:
@@ -83,7 +83,7 @@ def driver(lock: Path, study_id: str) -> str | None:
         if not os.path.lexists(lock):
             return None
         try:
-            with os.fdopen(files.open_file(lock, os.O_RDONLY), encoding="utf-8") as file:
+            with os.fdopen(files.open_file(lock, os.O_RDONLY, shared=shared), encoding="utf-8") as file:
                 holder, held = _holder(file), _is_held(file)
         except ByohpoError:  # it is for its owner only
             return f"another user, unless {lock} was left behind" if lock.lstat().st_size else None

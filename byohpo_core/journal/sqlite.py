@@ -217,7 +217,7 @@ class SqliteLog(EventLog):
                 self._forget_stop()
 
     def driver(self) -> str | None:
-        return driver(beside(self.path, self.id, "lock"), self.id)
+        return driver(beside(self.path, self.id, "lock"), self.id, shared=self.shared)
 
     def request_stop(self) -> None:
         os.close(files.open_file(beside(self.path, self.id, "stop"), os.O_WRONLY | os.O_CREAT, shared=self.shared))

@@ -472,6 +472,7 @@ def test_a_shared_study_is_for_the_group_too(own_folder, caplog):
         Path(JOURNAL + f".{study.id}.lock").unlink()
         again = Tuner.attach("s", journal=JOURNAL, progress=False, secrets=VALUES)
         again.resume(max_jobs=3)
+        assert again.describe()["Driver"] is None
         open_journal(JOURNAL).find("s").request_stop()
     finally:
         os.umask(before)
