@@ -19,8 +19,6 @@ from byohpo_core.journal.copies import is_read_only, private_copy
 from byohpo_core.journal.place import command, is_on_network
 
 BUSY_SECONDS = 30.0
-_ROWS = 100
-"""Rows that are read at once. In between another thread can read and write."""
 _opening = threading.Lock()
 """A new file is closed before SQLite opens it: closing it later would drop the locks of this process."""
 _DAMAGE = {
@@ -78,14 +76,10 @@ class Database:
         connection = self._connect(create=False)
         if connection is None:
             return
-        with self._explained():
-            with self.turn:
-                found = connection.execute(statement, parameters)
-                rows = found.fetchmany(_ROWS)
-            while rows:
-                yield from rows
-                with self.turn:
-                    rows = found.fetchmany(_ROWS)
+        with self._explained(), self.turn:
+            # All at once: a query that is not read to its end keeps SQLite from writing after another process has.
+            rows = connection.execute(statement, parameters).fetchall()
+        yield from rows
 
     @contextmanager
     def transaction(self, *, create: bool = False, shared: bool = False) -> Iterator[sqlite3.Connection]:

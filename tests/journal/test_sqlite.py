@@ -180,6 +180,18 @@ def test_threads_that_open_a_journal_at_once_open_it_once(journal, monkeypatch):
     assert opened == ["connection", ["s"]]
 
 
+def test_a_reader_that_has_not_finished_keeps_nobody_from_writing(journal):
+    """Not even where somebody else has committed since it began."""
+    log = journal.create("s", {})
+    log.append([event(number, "launched", trials=[]) for number in range(300)])
+    read = log.read()
+    next(read)
+    with closing(open_journal(journal.path)) as other:
+        other.create("other", {})
+    log.append([event(300, "launched", trials=[])])
+    assert len([*read]) == 299
+
+
 def test_threads_share_a_journal(journal):
     """Some read while one commits: SQLite's connection, and a statement that was prepared for it, serve one at once."""
     log = journal.create("s", {})
