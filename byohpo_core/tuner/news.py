@@ -1,6 +1,7 @@
 """What a study's journal knows and, in memory, what its mirror has after that: a driver elsewhere may have gone on."""
 
 import os
+from itertools import islice
 
 import attrs
 
@@ -63,13 +64,15 @@ class News:
             return known
         self._told = False
         if fresh:
-            self._copy = open_journal(MEMORY).take(known.record, [*known.read(), *fresh])
+            self._copy = open_journal(MEMORY).take(known.record, [*islice(known.read(), fresh[0].sequence), *fresh])
         return self.known
 
     def driver(self) -> str | None:
-        """The process and host of the driver, as the journal tells, or the mirror if that has more."""
+        """The process and host of the driver, as the journal tells, or the mirror if that has more; None if none is."""
         known = self.known
         if known is self.log:
             return known.driver()
+        if known.has_ended():
+            return None
         body = known.event(known.last(EventKind.Opened)).body
         return f"process {body['pid']} on {body['host']}, as its mirror tells"

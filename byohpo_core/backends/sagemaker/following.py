@@ -1,6 +1,7 @@
 """Read what a study's mirror has after the journal's events, to show it. This writes nothing and waits for nothing."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -29,10 +30,12 @@ class Following:
     def __call__(self, log: EventLog) -> list[Event]:
         """Return the mirror's events after those of a log; raise `JournalError` if they do not follow them."""
         mirror = self._mirror = self._mirror or self._opened(log.id)
-        commits = [] if mirror is None else mirror.commits(after=log.last())
+        last = log.last()
+        commits = [] if mirror is None else mirror.commits(after=last)
         if mirror is None or not commits:
             return []
-        head, events = start(log.record).after(map(stored, log.read())), list[Event]()
+        known = islice(log.read(), last + 1)  # a driver of this machine may have added to it
+        head, events = start(log.record).after(map(stored, known)), list[Event]()
         for number in commits:
             commit = mirror.commit(number)
             if number != head.count or commit.previous not in (None, head.checksum):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sagemaker_account import REQUEST, Leave, go_on, leave
+from sagemaker_inside import Mirror
 
 from byohpo_core import TrainingJob, Tuner
 from byohpo_core.cli import main
@@ -51,6 +52,7 @@ def test_a_tuner_tells_what_another_machine_has_done(gone_on, how, monkeypatch):
     assert [it.value for it in tuner.study.trials] == [it.value for it in gone_on.study.trials]
     assert tuner.best_training_job() == gone_on.study.best.job_name
     assert tuner.describe()["HyperParameterTuningJobStatus"] == "Completed"
+    assert tuner.describe()["Driver"] is None
     assert here() == before
     assert gone_on.operations() == []
 
@@ -107,6 +109,22 @@ def test_who_drives_it_elsewhere_is_named_not_how_to_resume_it(half, capsys):
     assert f" on {socket.gethostname()}" in told
     assert "resume" not in told
     assert socket.gethostname() in half.attach().describe()["Driver"]
+
+
+def test_a_driver_of_this_machine_that_commits_meanwhile_is_no_difference(gone_on, monkeypatch, caplog):
+    """Its commits are in the journal and then in the mirror, while somebody asks what is new there."""
+    tuner = gone_on.attach()
+    commits = Mirror.commits
+
+    def slow(mirror, after=-1):
+        monkeypatch.setattr(Mirror, "commits", commits)
+        tuner.resume()
+        return commits(mirror, after)
+
+    monkeypatch.setattr(Mirror, "commits", slow)
+    asking = gone_on.attach()
+    assert asking.study.stop_reason == gone_on.study.stop_reason
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("fault", ["unreachable", "denied", "damaged"])
