@@ -82,9 +82,9 @@ def scalar(name: str, value: Any) -> Any:
 
 def mapping(name: str, value: Any) -> dict[str, Any]:
     """Return a copy of a mapping whose keys are strings."""
-    if not isinstance(value, Mapping):
-        raise InvalidInput(f"{name} is {value!r}, not a mapping with string keys")
-    for key in value:  # the values may be secret
+    if not isinstance(value, Mapping):  # not shown, since it may have secrets
+        raise InvalidInput(f"{name} is of type {type(value).__name__}, not a mapping with string keys")
+    for key in value:
         if not isinstance(key, str):
             raise InvalidInput(f"{name} has the key {key!r}, and needs strings as keys")
     return dict(value)

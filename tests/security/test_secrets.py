@@ -385,6 +385,10 @@ REFUSED = {
         lambda: tuner(TrainingScript(train(), environment={"HF_TOKEN": [TOKEN]}), X),
         "HF_TOKEN.*list",
     ),
+    "variables that are no mapping": (
+        lambda: tuner(TrainingScript(train(), environment=[f"HF_TOKEN={TOKEN}"]), X),
+        "list, not a mapping",
+    ),
     "an initial configuration": (
         lambda: tuner(
             function,

@@ -167,9 +167,9 @@ class TrainingJob(Estimator):
         """Follow the study's mirror on S3, if *mirror* or the estimator's output path is its place."""
         from byohpo_core.backends.sagemaker.following import Following
 
-        output = description["request"]["OutputDataConfig"]["S3OutputPath"]
+        output = text("S3OutputPath", description["request"]["OutputDataConfig"]["S3OutputPath"])
         named = [*([] if mirror is None else [mirror]), *([] if given is None else given.outputs)]
-        return Following(output, description["region"], named, given)
+        return Following(output, _region(description["region"]), named, given)
 
     def _captured(self, inputs: Any, defined: Collection[str] = ()) -> "PreparedJob":
         """Capture the request of the user's object, without its definitions of the metrics in *defined*."""

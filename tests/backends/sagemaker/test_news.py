@@ -153,6 +153,20 @@ def test_a_mirror_that_cannot_be_read_is_told_in_one_line(gone_on, fault, monkey
     assert tuner.study.stop_reason == gone_on.study.stop_reason
 
 
+@pytest.mark.parametrize("forged", [{"S3OutputPath": 5}, {}], ids=["another type", "missing"])
+def test_a_manifest_without_a_place_hides_no_other_study(half, forged, capsys, caplog):
+    """The journal's answer is shown, with one line that says why."""
+    journal = open_journal("studies.db")
+    manifest = json.loads(json.dumps(journal.find("study").record.manifest))
+    manifest["backend"]["request"]["OutputDataConfig"] = forged
+    journal.create("forged", manifest)
+    assert main(["studies", "--journal", "studies.db", "--mirror", "s3://bucket/out"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    (told,) = caplog.messages
+    assert "forged" in told
+    assert "S3OutputPath" in told
+
+
 def test_a_study_that_has_ended_here_and_went_on_elsewhere_is_brought_by_resume(account):
     """Resume writes what the mirror has, and returns that."""
     account.tuner(max_jobs=4).fit(job_name="study")
