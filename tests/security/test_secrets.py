@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import traceback
 from pathlib import Path
 
 import pytest
@@ -316,6 +317,21 @@ def test_a_study_on_sagemaker_leaves_no_value_behind(account, own_folder, caplog
     mirrored = on_s3(account)
     assert '"secret"' in "".join(mirrored)
     assert leaks(own_folder, shown(), caplog.text, *mirrored) == []
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "phrase"])
+def test_a_value_that_is_too_long_is_refused_before_aws_would_show_it(account, own_folder, name, monkeypatch):
+    """AWS repeats what it refuses. The value is known only at the launch, so `fit` could not check it earlier."""
+    job = TrainingJob({**REQUEST, "Environment": {}, "HyperParameters": {}}, clock=account.clock)
+    ranges = {**X, "phrase": StaticParameter({"secret": "phrase"})}
+    metrics = [{"Name": "loss", "Regex": r"loss=(\S+);"}]
+    for variable, value in {**VALUES, name: f"{TOKEN}-{PHRASE}" * 200}.items():
+        monkeypatch.setenv(variable, value)
+    tuning = tuner(job, ranges, metric_definitions=metrics, secrets=["HF_TOKEN"])
+    with pytest.raises(InvalidInput, match=rf"{name}.* characters") as raised:
+        tuning.fit(job_name="s")
+    assert created(account) == []
+    assert leaks(own_folder, "".join(traceback.format_exception(raised.value))) == []
 
 
 def test_another_machine_needs_the_secrets_of_a_study_on_sagemaker(account, own_folder, monkeypatch):

@@ -12,6 +12,7 @@ from byohpo_core.backends.sagemaker.aws import Aws, Refused
 from byohpo_core.backends.sagemaker.continuing import Continuing
 from byohpo_core.backends.sagemaker.quota import never_fits
 from byohpo_core.backends.sagemaker.request import STUDY_TAG, Template, same_job
+from byohpo_core.backends.sagemaker.service_model import check_request
 from byohpo_core.backends.sagemaker.watching import Watching
 from byohpo_core.backendspecs import Backend, Update
 from byohpo_core.clock import SteadyClock
@@ -158,11 +159,12 @@ class SageMakerBackend(Backend):
         request = self._template.of_trial(self._study, trial, self._unfit)
         name = str(trial.job_name)
         self.check_driven()  # copying may overwrite what another driver's job has written
+        sent = self._template.revealed(request, self.reveal)
+        if sent != request:
+            check_request(sent)  # AWS would repeat the values that it refuses
         self._continuing.prepare(trial)
         try:
-            self._aws.call(
-                "sagemaker", "create_training_job", self.check_driven, **self._template.revealed(request, self.reveal)
-            )
+            self._aws.call("sagemaker", "create_training_job", self.check_driven, **sent)
         except Refused as refusal:
             if refusal.code not in ("ResourceInUse", "ResourceLimitExceeded"):
                 raise
