@@ -125,7 +125,8 @@ class Secrets:
         if unused := sorted(self._named - self._used):
             raise InvalidInput(
                 f"nothing uses {', '.join(map(repr, unused))} of secrets: only variables in the jobs' environment and "
-                f"fixed hyperparameters can be secret (these are: {', '.join(sorted(self._used)) or 'none'})"
+                f"fixed hyperparameters can be secret (these are: {', '.join(sorted(self._used)) or 'none'}); a name "
+                "in a list, secrets=[...], becomes a variable"
             )
 
     def check_known(self) -> None:

@@ -95,12 +95,12 @@ class Session:
             self._secrets.expect(manifest.backend, manifest.problem.space.static)
             estimator = restore_estimator(manifest.backend, self._estimator).hide(self._secrets)
             log, leveled = self._leveled(estimator, manifest)
-            if leveled is not manifest:  # the mirror may have had a newer epoch, or the end
+            if leveled is not manifest:  # the mirror had a newer epoch, perhaps
                 manifest = leveled
                 self.check_trust(manifest)
                 as_it_is = not (_changed(limits, manifest) or restart_algorithm)
-                if as_it_is and log.has_ended():
-                    return self._ended()
+            if as_it_is and log.has_ended():
+                return self._ended()
             if self._stop_request.reason is not None:  # asked for meanwhile; that needs no plugin
                 return self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())
             self._secrets.check_used()
@@ -131,7 +131,10 @@ class Session:
             self._secrets.expect(manifest.backend, manifest.problem.space.static)
             estimator = estimator_to_stop(manifest.backend, self._estimator).hide(self._secrets)
             log, manifest = self._leveled(estimator, manifest)
-            self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())
+            if log.has_ended():
+                self._ended()
+            else:
+                self._drive(log, manifest, estimator, StudyPlugins([], []), log.study())
         return True
 
     def _ended(self) -> Study:

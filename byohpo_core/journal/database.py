@@ -71,15 +71,16 @@ class Database:
                 raise self.damaged(one_line(found[0]))
             self._whole = True
 
-    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
-        """Iterate over the rows of a query; there are none if the file does not exist."""
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows of a query; there are none if the file does not exist.
+
+        They are all read: SQLite does not write, after another process has, while a query is only half read.
+        """
         connection = self._connect(create=False)
         if connection is None:
-            return
+            return []
         with self._explained(), self.turn:
-            # All at once: a query that is not read to its end keeps SQLite from writing after another process has.
-            rows = connection.execute(statement, parameters).fetchall()
-        yield from rows
+            return connection.execute(statement, parameters).fetchall()
 
     @contextmanager
     def transaction(self, *, create: bool = False, shared: bool = False) -> Iterator[sqlite3.Connection]:

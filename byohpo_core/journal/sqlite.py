@@ -25,13 +25,15 @@ _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _NEW = """
     SELECT sequence, kind, version, time, trial, body, it.checksum, heads.count, heads.checksum
     FROM heads LEFT JOIN events AS it ON it.study = heads.study AND sequence >= ?
-    WHERE heads.study = ? ORDER BY sequence"""
+    WHERE heads.study = ? ORDER BY sequence LIMIT ?"""
 _NEW_UNCHECKED = """
     SELECT sequence, kind, version, time, trial, body, NULL, NULL, NULL
-    FROM events WHERE sequence >= ? AND study = ? ORDER BY sequence"""
-_ALL = """
+    FROM events WHERE sequence >= ? AND study = ? ORDER BY sequence LIMIT ?"""
+_PART = """
     SELECT sequence, kind, version, time, trial, body, checksum
-    FROM events WHERE study = ? AND sequence < ? ORDER BY sequence"""
+    FROM events WHERE study = ? AND sequence >= ? AND sequence < ? ORDER BY sequence"""
+_ROWS = 1000
+"""Rows that are read by one query, and held in memory together."""
 _PREVIOUS = "(SELECT checksum FROM events WHERE study = it.study AND sequence = it.sequence - 1)"
 _ONE = """
     SELECT sequence, kind, version, time, trial, body, checksum, $previous
@@ -65,7 +67,7 @@ class SqliteJournal(Journal):
     def look_up(self, name: str) -> EventLog | None:
         if not _is_text(name):
             return None
-        rows = [*self.database.rows(f"{_STUDIES} WHERE name = ? OR id = ? ORDER BY name = ? DESC LIMIT 1", (name,) * 3)]
+        rows = self.database.rows(f"{_STUDIES} WHERE name = ? OR id = ? ORDER BY name = ? DESC LIMIT 1", (name,) * 3)
         if not rows:
             self._check()
         return SqliteLog(self.database, rows[0]) if rows else None
@@ -94,7 +96,7 @@ class SqliteJournal(Journal):
         """Raise `JournalDamaged` if a study may be missing."""
         self.database.check()
         if self.database.has_checksums:
-            lost = [*self.database.rows("SELECT study FROM heads WHERE study NOT IN (SELECT id FROM studies)")]
+            lost = self.database.rows("SELECT study FROM heads WHERE study NOT IN (SELECT id FROM studies)")
             if lost:
                 raise self.database.damaged(f"study {lost[0][0]!r} is missing")
 
@@ -181,10 +183,11 @@ class SqliteLog(EventLog):
         known = self._verified()
         head = self._start()
         count, checksum = head.count, head.checksum
-        for *row, kept in self._rows(_ALL, (self.id, known.count)):
-            checksum = self._link(count, checksum, row, kept)
-            count += 1
-            yield self._event(*row)
+        for first in range(0, known.count, _ROWS):
+            for *row, kept in self._rows(_PART, (self.id, first, min(first + _ROWS, known.count))):
+                checksum = self._link(count, checksum, row, kept)
+                count += 1
+                yield self._event(*row)
         if (count, checksum) != (known.count, known.checksum):
             raise self._damage(count, "it has changed since it was verified")
 
@@ -228,8 +231,8 @@ class SqliteLog(EventLog):
     def _forget_stop(self) -> None:
         beside(self.path, self.id, "stop").unlink(missing_ok=True)
 
-    def _rows(self, statement: str, parameters: Sequence[Any]) -> Iterator[Any]:
-        """Iterate over rows with their checksums, which are NULL in a journal of an earlier release."""
+    def _rows(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
+        """Return rows with their checksums, which are NULL in a journal of an earlier release."""
         if self._database.has_checksums:
             statement = statement.replace("$previous", _PREVIOUS)
         else:
@@ -257,13 +260,15 @@ class SqliteLog(EventLog):
         count, checksum = head.count, head.checksum
         told: tuple[Any, ...] | None = None
         checked = self._database.has_checksums
-        for *row, kept, told_count, told_checksum in self._database.rows(
-            _NEW if checked else _NEW_UNCHECKED, (count, self._row[0])
-        ):
-            told = (told_count, told_checksum)
-            if row[0] is not None:
-                checksum = self._link(count, checksum, row, kept)
-                count += 1
+        statement, more = _NEW if checked else _NEW_UNCHECKED, True
+        while more:
+            rows = self._database.rows(statement, (count, self._row[0], _ROWS))
+            more = len(rows) == _ROWS
+            for *row, kept, told_count, told_checksum in rows:
+                told = (told_count, told_checksum)
+                if row[0] is not None:
+                    checksum = self._link(count, checksum, row, kept)
+                    count += 1
         if checked and told != (count, checksum):
             if self._head is not None:  # another one is at its path
                 self._head = None
@@ -286,7 +291,7 @@ class SqliteLog(EventLog):
 
     def _headless(self, count: int, told: Sequence[Any] | None) -> JournalError:
         if told is None:
-            if [*self._database.rows("SELECT 1 FROM studies WHERE id = ?", self._row[:1])]:
+            if self._database.rows("SELECT 1 FROM studies WHERE id = ?", self._row[:1]):
                 return self._damage(count, "the number of events is not known any more")
             return JournalError(f"journal {self.path} has no study {self.id!r} any more")
         if isinstance(told[0], int) and told[0] > count:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from byohpo_core.backends.sagemaker.request import MODEL_DIR, bucket_and_key
-from byohpo_core.secrets import is_secret
 
 _URI = re.compile(r"s3://[^\s\"',;]+")
 _WRITTEN = re.compile(r"(?i)(^|[^a-z])(out(puts?)?|checkpoints?|ckpts?|save|logs?|logging|model[_-]?dir)([^a-z]|$)")
@@ -31,7 +30,8 @@ def shared(request: Mapping[str, Any]) -> Iterator[str]:
     for where, name, text in _settings(request):
         for uri in _URI.findall(text):
             if name not in _SEPARATE and (_WRITTEN.search(name) or _is_inside_an_output(request, uri)):
-                yield f"all jobs of the study get the same {where}, {uri}: if they write there, {_WAY_OUT}"
+                # Without the place, which may be secret.
+                yield f"all jobs of the study get the same place on S3 by {where}: if they write there, {_WAY_OUT}"
 
 
 def _settings(request: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -39,8 +39,7 @@ def _settings(request: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for name, value in (request.get("HyperParameters") or {}).items():
         yield f"hyperparameter {name!r}", name, value
     for name, value in (request.get("Environment") or {}).items():
-        if not is_secret(name):
-            yield f"environment variable {name}", name, value
+        yield f"environment variable {name}", name, value
     specification = request.get("AlgorithmSpecification") or {}
     before = ""
     for part in ("ContainerEntrypoint", "ContainerArguments"):

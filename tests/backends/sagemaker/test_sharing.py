@@ -161,16 +161,16 @@ SHARED = {
     "experiment run": ({"ExperimentConfig": {"RunName": "mine"}}, "experiment run 'mine'"),
     "below the output path": (
         {"Environment": {"PLACE": "s3://bucket/out/mine"}},
-        "variable PLACE, s3://bucket/out/mine",
+        "environment variable PLACE",
     ),
-    "the output path": ({"HyperParameters": {"to": "s3://bucket/out/"}}, "hyperparameter 'to', s3://bucket/out/"),
-    "output by its name": ({"HyperParameters": {"output-dir": '"s3://other/a"'}}, "'output-dir', s3://other/a:"),
-    "checkpoints by their name": ({"Environment": {"CHECKPOINT_DIR": "s3://other/a"}}, "CHECKPOINT_DIR, s3://other/a:"),
-    "an argument": (arguments("--log-dir", "s3://other/a"), "argument '--log-dir', s3://other/a:"),
-    "an argument with a sign": (arguments("--save=s3://other/a"), "argument '--save', s3://other/a:"),
+    "the output path": ({"HyperParameters": {"to": "s3://bucket/out/"}}, "hyperparameter 'to'"),
+    "output by its name": ({"HyperParameters": {"output-dir": '"s3://other/a"'}}, "'output-dir'"),
+    "checkpoints by their name": ({"Environment": {"CHECKPOINT_DIR": "s3://other/a"}}, "CHECKPOINT_DIR"),
+    "an argument": (arguments("--log-dir", "s3://other/a"), "argument '--log-dir'"),
+    "an argument with a sign": (arguments("--save=s3://other/a"), "argument '--save'"),
     "below the checkpoints": (
         {"CheckpointConfig": {"S3Uri": "s3://bucket/state"}, "Environment": {"A": "s3://bucket/state/a"}},
-        "environment variable A, s3://bucket/state/a:",
+        "environment variable A",
     ),
 }
 
@@ -181,6 +181,7 @@ def test_what_cannot_be_separated_is_told_in_one_line(account, caplog, changes, 
     (line,) = shared({**REQUEST, **changes})
     assert told in line
     assert "\n" not in line
+    assert "s3://" not in line  # it may be secret
 
 
 SEPARATE = {
@@ -208,4 +209,4 @@ def test_the_user_is_told_before_the_first_job(account, caplog):
     """The study starts with the warning, once."""
     job = account.training_job({**REQUEST, "Environment": {"OUTPUT": "s3://bucket/out/all"}})
     account.tuner(job, max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
-    assert sum("environment variable OUTPUT, s3://bucket/out/all" in message for message in caplog.messages) == 1
+    assert sum("environment variable OUTPUT" in message for message in caplog.messages) == 1

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from byohpo_core import CategoricalParameter, InvalidInput, Problem, Study, Traits, hookimpl
+from byohpo_core import CategoricalParameter, InvalidInput, Problem, Traits, hookimpl
 
 _ORDERS = ("shuffled", "lexicographic")
 _FINEST = 10_000
@@ -17,12 +17,9 @@ _FINEST = 10_000
 
 @attrs.define(eq=False)
 class GridSearch:
-    """Tries every combination of values once, then ends; integers and categories take all their values by default.
+    """Tries every combination of values once, then ends; integers and categories take all their values by default."""
 
-    It proposes the first points of its order that are no configurations of the current epoch yet.
-    """
-
-    traits: ClassVar[Traits] = Traits(learns=False, finite=True, memoryless=True, example={"resolution": 4})
+    traits: ClassVar[Traits] = Traits(learns=False, finite=True, example={"resolution": 4})
     problem: Problem
     resolution: int | Mapping[str, int] | None = attrs.field(
         default=None,
@@ -38,10 +35,6 @@ class GridSearch:
         },
     )
     _points: Iterator[dict[str, Any]] = attrs.field(init=False)
-    """The points of the grid after those that were found in the study."""
-    _known: set[tuple[Any, ...]] = attrs.field(init=False, factory=set)
-    """The configurations of the current epoch, as far as they were read."""
-    _read: int = attrs.field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
         if self.order not in _ORDERS:
@@ -61,12 +54,9 @@ class GridSearch:
         self._points = (_point(axes, index) for index in indices)
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
+    def propose(self, count: int) -> list[dict[str, Any]]:
         """The next points of the grid; an empty list when all were proposed."""
-        self._read = max(self._read, study.epoch_start)
-        self._known.update(_identity(trial.proposal.hyperparameters) for trial in study.trials[self._read :])
-        self._read = len(study.trials)
-        return list(islice((point for point in self._points if _identity(point) not in self._known), count))
+        return list(islice(self._points, count))
 
     def _values(self, name: str) -> list[Any] | range:
         parameter = self.problem.space.tunable[name]
@@ -85,11 +75,6 @@ class GridSearch:
             return range(int(parameter.min_value), int(parameter.max_value) + 1)
         steps = [index / (resolution - 1) for index in range(resolution)] if resolution > 1 else [0.5]
         return list(dict.fromkeys(parameter.decode(step) for step in steps))
-
-
-def _identity(point: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Equal points; their numbers may differ in the last digit, since each machine computes its own."""
-    return tuple(f"{point[name]:.12g}" if isinstance(point[name], float) else point[name] for name in sorted(point))
 
 
 def _point(axes: Mapping[str, Any], index: int) -> dict[str, Any]:

@@ -5,24 +5,21 @@ from typing import Any, ClassVar
 
 import attrs
 
-from byohpo_core import Problem, Study, Traits, hookimpl
+from byohpo_core import Problem, Traits, hookimpl
 
 
 @attrs.define(eq=False)
 class RandomSearch:
-    """Draws each configuration at random, with one uniform draw per parameter, in the order of the space.
+    """Draws each configuration at random, with one uniform draw per parameter, in the order of the space."""
 
-    The seed and the trial's number decide it.
-    """
-
-    traits: ClassVar[Traits] = Traits(learns=False, memoryless=True)
+    traits: ClassVar[Traits] = Traits(learns=False)
     problem: Problem
+    _random: random.Random = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._random = random.Random(self.problem.seed)  # noqa: S311 - a search, not a secret
 
     @hookimpl
-    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
+    def propose(self, count: int) -> list[dict[str, Any]]:
         """Exactly *count* new configurations."""
-        first = len(study.trials)
-        return [self._configuration(number) for number in range(first, first + count)]
-
-    def _configuration(self, number: int) -> dict[str, Any]:
-        return self.problem.space.sample(random.Random(f"{self.problem.seed}-{number}"))  # noqa: S311 - a search, not a secret
+        return [self.problem.space.sample(self._random) for _ in range(count)]
