@@ -1,0 +1,49 @@
+"""Points among which a proposal is chosen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.random import Generator
+from scipy.stats import qmc
+
+from byohpo_plugin_gp.coordinates import Array, Cube
+
+_DEVIATIONS = np.array([0.02, 0.05, 0.1, 0.2])
+_FEW = 50
+"""A shorter range of integers is moved through by one step at least."""
+
+
+def spread(cube: Cube, generator: Generator | int, count: int) -> Array:
+    """Scrambled Sobol points. *count* is a power of two."""
+    points: Array = qmc.Sobol(cube.dimension, rng=generator).random(count)
+    return points
+
+
+def farthest(cube: Cube, points: Array, others: Sequence[Array]) -> Array:
+    """The points, the one that is farthest from all *others* first."""
+    if not len(others):
+        return points
+    rows, known = cube.features(points), cube.features(np.array(others))
+    squared = [((known - row) ** 2).sum(axis=1).min() for row in rows]
+    return points[np.argsort(-np.round(squared, 8), kind="stable")]
+
+
+def neighbours(cube: Cube, generator: Generator, origins: Array, count: int, scale: float) -> Array:
+    """Points near the *origins*: of each, at least one coordinate has moved, and about a fifth of all."""
+    shape = count, cube.dimension
+    start = np.tile(origins, (-(-count // len(origins)), 1))[:count]
+    moves = generator.random(shape) < max(0.2, 2 / cube.dimension)
+    moves[np.arange(count), generator.integers(cube.dimension, size=count)] = True
+    deviations = generator.choice(_DEVIATIONS * scale, size=(count, 1))
+    moved = np.abs(start + deviations * generator.standard_normal(shape))
+    moved = np.where(moved > 1, 2 - moved, moved)  # reflected
+    draws = generator.random(shape)
+    for place, steps in cube.steps.items():
+        if steps.categorical:
+            moved[:, place] = draws[:, place]
+        elif len(steps.middles) <= _FEW:
+            here, there = steps.nearest(start[:, place]), steps.nearest(moved[:, place])
+            step = np.where(draws[:, place] < 0.5, -1, 1)  # noqa: PLR2004 - either way
+            there = np.clip(np.where(here == there, here + step, there), 0, len(steps.middles) - 1)
+            moved[:, place] = steps.middles[there]
+    return np.clip(np.where(moves, moved, start), 0, 1)

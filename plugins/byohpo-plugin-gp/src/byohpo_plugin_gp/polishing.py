@@ -1,0 +1,30 @@
+"""From a good candidate uphill, along the continuous coordinates."""
+
+import numpy as np
+from scipy.optimize import minimize
+
+from byohpo_plugin_gp.acquisition import Improvement
+from byohpo_plugin_gp.coordinates import Array, Cube
+from byohpo_plugin_gp.region import Box
+
+_ITERATIONS = 15
+_GRID = 4096
+"""Polished coordinates are multiples of 1 / _GRID, so that the same is proposed on another processor."""
+
+
+def polished(cube: Cube, improvement: Improvement, box: Box, point: Array) -> Array:
+    """The local maximum of the acquisition that is uphill from *point*."""
+    free = cube.free
+    moved = point.copy()
+
+    def downhill(coordinates: Array) -> tuple[float, Array]:
+        moved[free] = coordinates
+        value, slope = improvement.slope(cube.features(moved[None])[0])
+        return -value, -slope[cube.free_features]
+
+    bounds = list(zip(box.low[free], box.high[free], strict=True))
+    found = minimize(
+        downhill, point[free], method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": _ITERATIONS}
+    )
+    moved[free] = np.round(found.x * _GRID) / _GRID
+    return cube.snapped(moved[None])[0]
