@@ -10,9 +10,11 @@ import attrs
 
 from byohpo_core import Problem, Study, Traits, Trial, hookimpl, option
 
+from byohpo_plugin_gp.committee import Committee
 from byohpo_plugin_gp.coordinates import Array, Cube
 from byohpo_plugin_gp.history import read
 from byohpo_plugin_gp.search import Search
+from byohpo_plugin_gp.threads import one_thread
 
 
 @attrs.define(eq=False)
@@ -37,7 +39,8 @@ class GaussianProcessSearch:
     """The point of each trial, by its number: a cache."""
 
     def __attrs_post_init__(self) -> None:
-        self._search = Search(Cube(self.problem.space), self.problem.seed, self.startup, self.committee)
+        cube = Cube(self.problem.space)
+        self._search = Search(cube, Committee(cube, self.committee), self.problem.seed, self.startup)
 
     @hookimpl
     def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
@@ -45,7 +48,8 @@ class GaussianProcessSearch:
         cube = self._search.cube
         history, proposals = read(study, self._point_of, cube), []
         for number in range(len(study.trials), len(study.trials) + count):
-            point = self._search.next_point(history, number)
+            with one_thread():
+                point = self._search.next_point(history, number)
             if point is None:
                 break
             history = history.with_pending(point)

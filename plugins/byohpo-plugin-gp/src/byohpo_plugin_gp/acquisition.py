@@ -9,28 +9,29 @@ import math
 
 import attrs
 import numpy as np
-from scipy.special import erfcx, log_ndtr, logsumexp, ndtr
+from scipy.special import erfcx, log_ndtr, ndtr
 
-from byohpo_plugin_gp.coordinates import Array
+from byohpo_plugin_gp.coordinates import Array, Cube
 from byohpo_plugin_gp.model import Posterior
 
 _MARGIN = 1e-3
 """An improvement must be at least so large, in deviations of the losses."""
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+_ROOT_HALF, _ROOT_HALF_PI = math.sqrt(0.5), math.sqrt(math.pi / 2)
 DIGITS = 8
 """Acquisitions are compared to so many digits: a last digit, which differs between processors, decides nothing."""
 
 
 def log_h(z: Array) -> Array:
     """The logarithm of phi(z) + z Phi(z)."""
-    out = np.empty_like(z)
-    near = z > -1
-    out[near] = np.log(np.exp(-0.5 * z[near] ** 2 - _HALF_LOG_TWO_PI) + z[near] * ndtr(z[near]))
-    far = -z[~near]
-    ratio = np.minimum(far * erfcx(far / math.sqrt(2)) * math.sqrt(math.pi / 2), 1 - 1e-12)
-    tail = np.where(far < 1e4, np.log1p(-ratio), -2 * np.log(far))  # noqa: PLR2004 - where ratio rounds to 1
-    out[~near] = -0.5 * far**2 - _HALF_LOG_TWO_PI + tail
-    return out
+    near, far = np.maximum(z, -1.0), np.maximum(-z, 1.0)
+    ratio = np.minimum(far * erfcx(far * _ROOT_HALF) * _ROOT_HALF_PI, 1 - 1e-12)
+    tail = np.where(far < 1e4, np.log1p(-ratio), -2 * np.log(far))  # noqa: PLR2004 - beyond, ratio rounds to 1
+    return np.where(
+        z > -1,
+        np.log(np.exp(-0.5 * near * near - _HALF_LOG_TWO_PI) + near * ndtr(near)),
+        -0.5 * far * far - _HALF_LOG_TWO_PI + tail,
+    )
 
 
 @attrs.frozen(eq=False)
@@ -45,18 +46,21 @@ class Improvement:
         for member in self.members:
             mean, deviation = member.predict(features)
             votes.append(np.log(deviation) + log_h((member.best - _MARGIN - mean) / deviation))
-        return np.round(logsumexp(votes, axis=0) - math.log(len(votes)), DIGITS)
+        return np.round(np.logaddexp.reduce(votes) - math.log(len(votes)), DIGITS)
+
+    def ranked(self, cube: Cube, points: Array) -> Array:
+        """The points, the one with the largest improvement first; of equals the earlier one."""
+        return points[np.argsort(-self.at(cube.features(points)), kind="stable")]
 
     def slope(self, features: Array) -> tuple[float, Array]:
         """The logarithm of the improvement at one point, not rounded, and its derivatives by the features."""
-        votes, changes = [], []
-        for member in self.members:
-            mean, deviation, by_mean, by_deviation = member.slopes(features)
-            z = (member.best - _MARGIN - mean) / deviation
-            gain = float(log_h(np.array([z]))[0])
-            rate = math.exp(float(log_ndtr(z)) - gain)  # h' / h
-            votes.append(math.log(deviation) + gain)
-            changes.append((by_deviation - rate * (by_mean + z * by_deviation)) / deviation)
-        total = float(logsumexp(votes))
-        shares = np.exp(np.array(votes) - total)
-        return total - math.log(len(votes)), shares @ np.array(changes)
+        means, deviations, by_mean, by_deviation = map(
+            np.array, zip(*(member.slopes(features) for member in self.members), strict=True)
+        )
+        z = (np.array([member.best for member in self.members]) - _MARGIN - means) / deviations
+        gains = log_h(z)
+        rates = np.exp(log_ndtr(z) - gains)[:, None]  # h' / h
+        votes = np.log(deviations) + gains
+        total = np.logaddexp.reduce(votes)
+        changes = (by_deviation - rates * (by_mean + z[:, None] * by_deviation)) / deviations[:, None]
+        return float(total) - math.log(len(votes)), np.exp(votes - total) @ changes

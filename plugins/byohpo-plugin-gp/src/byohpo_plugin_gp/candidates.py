@@ -14,9 +14,10 @@ _FEW = 50
 
 
 def spread(cube: Cube, generator: Generator | int, count: int) -> Array:
-    """Scrambled Sobol points. *count* is a power of two."""
-    points: Array = qmc.Sobol(cube.dimension, rng=generator).random(count)
-    return points
+    """Scrambled Sobol points (Owen 1998, "Scrambling Sobol and Niederreiter-Xing points")."""
+    power_of_two = 1 << (count - 1).bit_length()  # else SciPy warns
+    points: Array = qmc.Sobol(cube.dimension, rng=generator).random(power_of_two)
+    return points[:count]
 
 
 def farthest(cube: Cube, points: Array, others: Sequence[Array]) -> Array:
@@ -24,7 +25,7 @@ def farthest(cube: Cube, points: Array, others: Sequence[Array]) -> Array:
     if not len(others):
         return points
     rows, known = cube.features(points), cube.features(np.array(others))
-    squared = [((known - row) ** 2).sum(axis=1).min() for row in rows]
+    squared = np.array([((known - row) ** 2).sum(axis=1).min() for row in rows])
     return points[np.argsort(-np.round(squared, 8), kind="stable")]
 
 

@@ -82,6 +82,10 @@ class Cube:
     def decode(self, point: Array) -> dict[str, Any]:
         return self.space.decode(point.tolist())
 
+    def exactly(self, point: Array) -> Array:
+        """The point of the configuration at *point*. It differs where a range has more integers than `MOST_VALUES`."""
+        return self.encode(self.decode(point))
+
     def everything(self) -> Array:
         """All points of a space whose parameters are all discrete."""
         return np.array(list(product(*(self.steps[place].middles for place in range(self.dimension)))))

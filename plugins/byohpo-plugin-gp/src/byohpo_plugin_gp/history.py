@@ -30,6 +30,11 @@ class Results:
     def __len__(self) -> int:
         return len(self.points)
 
+    @property
+    def key(self) -> bytes:
+        """The results as a key of a cache."""
+        return b"".join(part.tobytes() for part in (self.points, self.losses, self.completed, self.origins))
+
     def at(self, rows: Rows | slice) -> "Results":
         return Results(self.points[rows], self.losses[rows], self.completed[rows], self.origins[rows])
 

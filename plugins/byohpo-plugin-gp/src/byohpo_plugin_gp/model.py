@@ -27,11 +27,16 @@ _ITERATIONS = 40
 _WORST = 1e10
 
 
-def matern(squared: Array) -> tuple[Array, Array]:
-    """The correlation at each squared distance, and its derivative."""
+def matern(squared: Array) -> Array:
+    """The correlation at each squared distance."""
     root = np.sqrt(5 * np.maximum(squared, 0))
-    decay = np.exp(-root)
-    return (1 + root + root * root / 3) * decay, -5 / 6 * (1 + root) * decay
+    return (1 + root * (1 + root / 3)) * np.exp(-root)
+
+
+def matern_slope(squared: Array) -> Array:
+    """The derivative of the correlation by the squared distance."""
+    root = np.sqrt(5 * np.maximum(squared, 0))
+    return -5 / 6 * (1 + root) * np.exp(-root)
 
 
 def _squared_distances(rows: Array, others: Array) -> Array:
@@ -49,11 +54,6 @@ class Data:
     targets: Array
     doubts: Array
     """A variance for each row, which is added to the noise's."""
-
-    @property
-    def key(self) -> bytes:
-        """The data as a key of a cache."""
-        return self.features.tobytes() + self.targets.tobytes() + self.doubts.tobytes()
 
 
 def fit(data: Data) -> Array:
@@ -82,7 +82,8 @@ def _negative_log_posterior(parameters: Array, data: Data, means: Array, deviati
     count, dimension = len(data.targets), len(parameters) - 2
     noise, output = np.exp(parameters[-2:])
     rows = data.features * np.exp(-parameters[:dimension])[data.owners]
-    correlation, slope = matern(_squared_distances(rows, rows))
+    squared = _squared_distances(rows, rows)
+    correlation = matern(squared)
     covariance = output * correlation
     covariance.flat[:: count + 1] += noise + _JITTER + data.doubts
     factor, failed = lapack.dpotrf(covariance, lower=1, clean=0)
@@ -93,7 +94,7 @@ def _negative_log_posterior(parameters: Array, data: Data, means: Array, deviati
     inverse = lower + lower.T
     inverse.flat[:: count + 1] /= 2
     half = 0.5 * (inverse - np.outer(weights, weights))  # d / d covariance
-    pull = output * half * slope
+    pull = output * half * matern_slope(squared)
     by_feature = -4 * (pull.sum(axis=1) @ (rows * rows) - np.einsum("ij,ij->j", rows, pull @ rows))
     gradient = np.empty_like(parameters)
     gradient[:dimension] = np.bincount(data.owners, by_feature, dimension)
@@ -145,7 +146,7 @@ class Posterior:
         return factor
 
     def _covariance(self, rows: Array, others: Array) -> Array:
-        covariance: Array = self._output * matern(_squared_distances(rows, others))[0]
+        covariance: Array = self._output * matern(_squared_distances(rows, others))
         return covariance
 
     def mean(self, features: Array) -> Array:
@@ -162,10 +163,11 @@ class Posterior:
     def slopes(self, features: Array) -> tuple[float, float, Array, Array]:
         """The mean and the deviation at one point, and their derivatives by its features."""
         apart = features * self._shrink - self._rows
-        correlation, slope = matern(np.einsum("ij,ij->i", apart, apart))
-        changes = (2 * self._output * slope)[:, None] * apart * self._shrink
-        solved = lapack.dtrtrs(self._factor, self._output * correlation, lower=1)[0]
+        squared = np.einsum("ij,ij->i", apart, apart)
+        covariance = self._output * matern(squared)
+        changes = (2 * self._output * matern_slope(squared))[:, None] * apart * self._shrink
+        solved = lapack.dtrtrs(self._factor, covariance, lower=1)[0]
         deviation = math.sqrt(max(self._output - float(solved @ solved), 1e-12))
         pulls = lapack.dtrtrs(self._factor, solved, lower=1, trans=1)[0]
-        mean = float(self._output * correlation[: self._count] @ self._weights)
+        mean = float(covariance[: self._count] @ self._weights)
         return mean, deviation, self._weights @ changes[: self._count], -(pulls @ changes) / deviation

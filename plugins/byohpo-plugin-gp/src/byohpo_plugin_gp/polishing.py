@@ -7,7 +7,7 @@ from byohpo_plugin_gp.acquisition import Improvement
 from byohpo_plugin_gp.coordinates import Array, Cube
 from byohpo_plugin_gp.region import Box
 
-_ITERATIONS = 15
+_ITERATIONS, _EVALUATIONS = 15, 20
 _GRID = 4096
 """Polished coordinates are multiples of 1 / _GRID, so that the same is proposed on another processor."""
 
@@ -15,16 +15,21 @@ _GRID = 4096
 def polished(cube: Cube, improvement: Improvement, box: Box, point: Array) -> Array:
     """The local maximum of the acquisition that is uphill from *point*."""
     free = cube.free
-    moved = point.copy()
+    features = cube.features(point[None])[0]
 
     def downhill(coordinates: Array) -> tuple[float, Array]:
-        moved[free] = coordinates
-        value, slope = improvement.slope(cube.features(moved[None])[0])
+        features[cube.free_features] = coordinates
+        value, slope = improvement.slope(features)
         return -value, -slope[cube.free_features]
 
-    bounds = list(zip(box.low[free], box.high[free], strict=True))
     found = minimize(
-        downhill, point[free], method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": _ITERATIONS}
+        downhill,
+        point[free],
+        method="L-BFGS-B",
+        jac=True,
+        bounds=list(zip(box.low[free], box.high[free], strict=True)),
+        options={"maxiter": _ITERATIONS, "maxfun": _EVALUATIONS},
     )
+    moved = point.copy()
     moved[free] = np.round(found.x * _GRID) / _GRID
     return cube.snapped(moved[None])[0]

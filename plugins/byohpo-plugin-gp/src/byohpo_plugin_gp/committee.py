@@ -1,0 +1,65 @@
+"""The models that choose a trial together, made of a study's results.
+
+Up to a number of results there are two: one learns the losses, the other their average with their normal scores. From
+40 results on, their hyperparameters follow from the first results alone and change with every eighth part more.
+"""
+
+from collections.abc import Callable
+
+import attrs
+import numpy as np
+
+from byohpo_plugin_gp.coordinates import Array, Cube
+from byohpo_plugin_gp.history import OWN, Results
+from byohpo_plugin_gp.memory import Memory
+from byohpo_plugin_gp.model import Data, Posterior, fit
+from byohpo_plugin_gp.thinning import thinned
+from byohpo_plugin_gp.transform import normal_scores, standardised, targets
+
+_REFIT_ALWAYS = 40
+_FITTED, _LEARNT = 200, 500
+"""The hyperparameters, and the posterior, follow from no more results than these."""
+_DOUBT = 0.1
+"""The variance that is added to the noise of another study's results."""
+
+
+def _as_they_are(losses: Array) -> Array:
+    return losses
+
+
+def _halfway_to_ranks(losses: Array) -> Array:
+    return standardised(losses + normal_scores(losses))
+
+
+@attrs.define(eq=False)
+class Committee:
+    """Makes posteriors, and remembers the last ones."""
+
+    cube: Cube
+    two_up_to: int
+    _fits: Memory[Array] = attrs.field(init=False, factory=lambda: Memory(4))
+    _posteriors: Memory[Posterior] = attrs.field(init=False, factory=lambda: Memory(2))
+
+    def members(self, results: Results, weights: Array) -> list[Posterior]:
+        """One or two posteriors, given these results and the objectives' *weights*."""
+        both = len(results) <= self.two_up_to
+        return [self._member(results, weights, view) for view in (_as_they_are, _halfway_to_ranks)[: 1 + both]]
+
+    def _member(self, results: Results, weights: Array, view: Callable[[Array], Array]) -> Posterior:
+        key = results.key + weights.tobytes() + view.__name__.encode()
+
+        def make() -> Posterior:
+            return Posterior(self._hyperparameters(results, weights, view), self._data(results, weights, view, _LEARNT))
+
+        return self._posteriors.get(key, make)
+
+    def _hyperparameters(self, results: Results, weights: Array, view: Callable[[Array], Array]) -> Array:
+        count = len(results)
+        first = results if count < _REFIT_ALWAYS else results.at(slice(count - count % (count // 8)))
+        key = first.key + weights.tobytes() + view.__name__.encode()
+        return self._fits.get(key, lambda: fit(self._data(first, weights, view, _FITTED)))
+
+    def _data(self, results: Results, weights: Array, view: Callable[[Array], Array], limit: int) -> Data:
+        losses, features = view(targets(results, weights)), self.cube.features(results.points)
+        kept = thinned(losses, features, limit)
+        return Data(features[kept], self.cube.owners, losses[kept], np.where(results.origins[kept] == OWN, 0, _DOUBT))
