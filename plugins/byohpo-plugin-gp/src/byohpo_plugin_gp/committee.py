@@ -17,7 +17,7 @@ from byohpo_plugin_gp.thinning import thinned
 from byohpo_plugin_gp.transform import normal_scores, standardised, targets
 
 _REFIT_ALWAYS = 40
-_FITTED, _LEARNT = 200, 500
+_FITTED, _LEARNT = 100, 500
 """The hyperparameters, and the posterior, follow from no more results than these."""
 _DOUBT = 0.1
 """The variance that is added to the noise of another study's results."""

@@ -25,12 +25,18 @@ _ROUGH = (math.log(2.0), -3.0, 0.0)
 """A second start: long and noisy."""
 _ITERATIONS = 40
 _WORST = 1e10
+_PART = 128
+"""Of so many points at a time, all numbers fit into a processor's cache."""
 
 
 def matern(squared: Array) -> Array:
     """The correlation at each squared distance."""
-    root = np.sqrt(5 * np.maximum(squared, 0))
-    return (1 + root * (1 + root / 3)) * np.exp(-root)
+    root = np.maximum(squared, 0)
+    root *= 5
+    np.sqrt(root, out=root)
+    decay = np.exp(-root)
+    decay *= 1 + root * (1 + root / 3)
+    return decay
 
 
 def matern_slope(squared: Array) -> Array:
@@ -155,6 +161,11 @@ class Posterior:
 
     def predict(self, features: Array) -> tuple[Array, Array]:
         """The mean and the deviation at each point."""
+        parts = [self._predict(features[start : start + _PART]) for start in range(0, len(features), _PART)]
+        means, deviations = zip(*parts, strict=True)
+        return np.concatenate(means), np.concatenate(deviations)
+
+    def _predict(self, features: Array) -> tuple[Array, Array]:
         covariance = self._covariance(features * self._shrink, self._rows)
         solved = lapack.dtrtrs(self._factor, covariance.T, lower=1)[0]
         variance = self._output - np.einsum("ij,ij->j", solved, solved)

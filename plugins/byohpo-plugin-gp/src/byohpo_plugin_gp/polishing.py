@@ -7,7 +7,7 @@ from byohpo_plugin_gp.acquisition import Improvement
 from byohpo_plugin_gp.coordinates import Array, Cube
 from byohpo_plugin_gp.region import Box
 
-_ITERATIONS, _EVALUATIONS = 15, 20
+_ITERATIONS, _EVALUATIONS = 10, 12
 _GRID = 4096
 """Polished coordinates are multiples of 1 / _GRID, so that the same is proposed on another processor."""
 

@@ -59,11 +59,12 @@ class Search:
         """New points of the box that cover it."""
         if self.small:
             return history.new(self.cube.everything())
-        return history.new(self.cube.snapped(box.filled(spread(self.cube, generator, _SPREAD))))
+        count = _SPREAD // _share(history)
+        return history.new(self.cube.snapped(box.filled(spread(self.cube, generator, count))))
 
     def _around(self, history: History, box: Box, origins: Array, scale: float, generator: Generator) -> Array:
         """New points of the box near the *origins*."""
-        count = _NEAR if scale == 1 else _NEARER
+        count = (_NEAR if scale == 1 else _NEARER) // _share(history)
         return history.new(self.cube.snapped(box.clipped(neighbours(self.cube, generator, origins, count, scale))))
 
     def _promising(self, history: History, number: int, generator: Generator) -> Array:
@@ -105,3 +106,8 @@ class Search:
 def _weights(results: Results, generator: Generator) -> Array:
     objectives = results.losses.shape[1]
     return generator.dirichlet(np.ones(objectives)) if objectives > 1 else np.ones(1)
+
+
+def _share(history: History) -> int:
+    """With many results each candidate takes longer, so there are half as many."""
+    return 1 if len(history.results) <= AFTER else 2
