@@ -57,7 +57,8 @@ class Committee:
         count = len(results)
         first = results if count < _REFIT_ALWAYS else results.at(slice(count - count % (count // 8)))
         key = first.key + weights.tobytes() + view.__name__.encode()
-        return self._fits.get(key, lambda: fit(self._data(first, weights, view, _FITTED)))
+        near = None if view is _as_they_are else self._hyperparameters(results, weights, _as_they_are)
+        return self._fits.get(key, lambda: fit(self._data(first, weights, view, _FITTED), near))
 
     def _data(self, results: Results, weights: Array, view: Callable[[Array], Array], limit: int) -> Data:
         losses, features = view(targets(results, weights)), self.cube.features(results.points)
