@@ -44,7 +44,9 @@ OURS = ("gp", "random", "pso")
 
 def branin(x, y):
     """Dixon & Szegö 1978."""
-    return (y - 5.1 * x * x / (4 * math.pi**2) + 5 * x / math.pi - 6) ** 2 + 10 * (1 - 0.125 / math.pi) * math.cos(x) + 10
+    return (
+        (y - 5.1 * x * x / (4 * math.pi**2) + 5 * x / math.pi - 6) ** 2 + 10 * (1 - 0.125 / math.pi) * math.cos(x) + 10
+    )
 
 
 HARTMANN_A = np.array(

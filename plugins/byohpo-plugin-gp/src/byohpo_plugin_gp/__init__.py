@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import attrs
 
 from byohpo_core import Problem, Study, Traits, Trial, hookimpl, option
-
 from byohpo_plugin_gp.committee import Committee
 from byohpo_plugin_gp.coordinates import Array, Cube
 from byohpo_plugin_gp.history import read

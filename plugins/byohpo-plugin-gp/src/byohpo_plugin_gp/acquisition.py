@@ -46,11 +46,13 @@ class Improvement:
         for member in self.members:
             mean, deviation = member.predict(features)
             votes.append(np.log(deviation) + log_h((member.best - _MARGIN - mean) / deviation))
-        return np.round(np.logaddexp.reduce(votes) - math.log(len(votes)), DIGITS)
+        rounded: Array = np.round(np.logaddexp.reduce(votes) - math.log(len(votes)), DIGITS)
+        return rounded
 
     def ranked(self, cube: Cube, points: Array) -> Array:
         """The points, the one with the largest improvement first; of equals the earlier one."""
-        return points[np.argsort(-self.at(cube.features(points)), kind="stable")]
+        order = np.argsort(-self.at(cube.features(points)), kind="stable")
+        return points[order]
 
     def slope(self, features: Array) -> tuple[float, Array]:
         """The logarithm of the improvement at one point, not rounded, and its derivatives by the features."""

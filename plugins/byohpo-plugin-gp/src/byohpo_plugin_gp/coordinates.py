@@ -60,7 +60,7 @@ class Cube:
 
     def snapped(self, points: Array) -> Array:
         """The points where trials would really run."""
-        snapped = np.round(np.clip(points, 0, 1) * GRID) / GRID + 0.0  # never -0.0
+        snapped: Array = np.round(np.clip(points, 0, 1) * GRID) / GRID + 0.0  # never -0.0
         for place, steps in self.steps.items():
             snapped[:, place] = steps.middles[steps.nearest(points[:, place])]
         return snapped
@@ -77,7 +77,8 @@ class Cube:
 
     def encode(self, configuration: Mapping[str, Any]) -> Array:
         """The point of a configuration. Two points of one configuration are the same, byte for byte."""
-        return self.snapped(np.array([self.space.encode(configuration)], dtype=float))[0]
+        point: Array = self.snapped(np.array([self.space.encode(configuration)], dtype=float))[0]
+        return point
 
     def decode(self, point: Array) -> dict[str, Any]:
         return self.space.decode(point.tolist())

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byohpo_core import Study, Trial, TrialStatus
-
 from byohpo_plugin_gp.coordinates import Array, Cube, Rows
 
 _RESULTS = frozenset({TrialStatus.Completed, TrialStatus.Failed, TrialStatus.Pruned})

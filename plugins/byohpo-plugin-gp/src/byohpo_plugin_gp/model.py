@@ -34,7 +34,7 @@ def matern(squared: Array) -> Array:
     root = np.maximum(squared, 0)
     root *= 5
     np.sqrt(root, out=root)
-    decay = np.exp(-root)
+    decay: Array = np.exp(-root)
     decay *= 1 + root * (1 + root / 3)
     return decay
 
@@ -42,12 +42,14 @@ def matern(squared: Array) -> Array:
 def matern_slope(squared: Array) -> Array:
     """The derivative of the correlation by the squared distance."""
     root = np.sqrt(5 * np.maximum(squared, 0))
-    return -5 / 6 * (1 + root) * np.exp(-root)
+    slope: Array = -5 / 6 * (1 + root) * np.exp(-root)
+    return slope
 
 
 def _squared_distances(rows: Array, others: Array) -> Array:
     squares = np.einsum("ij,ij->i", rows, rows)[:, None] + np.einsum("ij,ij->i", others, others)
-    return squares - 2 * rows @ others.T
+    squared: Array = squares - 2 * rows @ others.T
+    return squared
 
 
 @attrs.frozen(eq=False)

@@ -32,4 +32,5 @@ def polished(cube: Cube, improvement: Improvement, box: Box, point: Array) -> Ar
     )
     moved = point.copy()
     moved[free] = np.round(found.x * _GRID) / _GRID
-    return cube.snapped(moved[None])[0]
+    snapped: Array = cube.snapped(moved[None])[0]
+    return snapped

@@ -1,15 +1,15 @@
 """Losses as the model sees them: small is good, the mean is 0, the deviation 1, and the bad tail is short."""
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from byohpo_plugin_gp.coordinates import Array
 from byohpo_plugin_gp.history import OWN, Results
 
-_AS_IF = 3
-"""With a warm start, losses are standardised as if this study had so many results of the earlier studies' mean and
-deviation. So its first results mean something, and its own scale wins in the end."""
+_ENOUGH = 5
+"""Below so many results, the losses of a study with a warm start are standardised as the earlier studies' are."""
 _RHO = 0.05
 """Knowles 2006, eq. 2."""
 
@@ -18,52 +18,43 @@ def targets(results: Results, weights: Array) -> Array:
     """One number for each result. *weights* has one positive number for each objective, with the sum 1.
 
     A failed trial counts as the worst completed one. A pruned trial has its last value if that is worse than the
-    median of the completed ones, else it counts as failed.
+    median of the completed ones, else it counts as failed. The losses of each study are standardised by themselves.
     """
-    single = np.full(len(results), np.nan)
-    scales = {}
-    for origin in _parents_first(results):
-        rows = np.flatnonzero(results.origins == origin)
-        completed = results.completed[rows]
-        if not completed.any():
-            continue
-        losses = chebyshev(winsorised(results.losses[rows], completed), weights)
-        losses[~completed & ~(losses > np.median(losses[completed]))] = np.nan
-        mean, variance = _scale(losses[completed], list(scales.values()) if origin == OWN else [])
-        scales[origin] = mean, variance
-        single[rows] = (losses - mean) / np.sqrt(variance + 1e-24)
-    return standardised(np.where(np.isnan(single), np.nanmax(single), single))
+    studies = [results.origins == origin for origin in sorted(set(results.origins.tolist()), reverse=True)]
+    studies = [rows for rows in studies if results.completed[rows].any()]  # this study comes last
+    losses = results.losses.copy()
+    for rows in studies:
+        losses[rows] = winsorised(losses[rows], results.completed[rows])
+    single = chebyshev(_normalised(losses, results.completed), weights)
+    told = np.full(len(results), np.nan)
+    scale = None
+    for rows in studies:
+        completed = results.completed & rows
+        useful = completed | (rows & (single > np.median(single[completed])))
+        if scale is None or results.origins[rows][0] != OWN or completed.sum() >= _ENOUGH:
+            scale = single[completed].mean(), single[completed].std()
+        told[useful] = (single[useful] - scale[0]) / (scale[1] + 1e-12)
+    return standardised(np.where(np.isnan(told), np.nanmax(told), told))
 
 
-def _parents_first(results: Results) -> list[int]:
-    """The origins of the results. This study is the last, since its scale depends on the others."""
-    return sorted(np.unique(results.origins).tolist(), reverse=True)
-
-
-def _scale(losses: Array, parents: list[tuple[float, float]]) -> tuple[float, float]:
-    """The mean and the variance by which to standardise the losses of a study."""
-    count, mean, variance = len(losses), losses.mean(), losses.var()
-    if not parents:
-        return mean, variance
-    its_mean, its_variance = np.mean(parents, axis=0)
-    share = count / (count + _AS_IF)
-    between = share * (1 - share) * (mean - its_mean) ** 2
-    return share * mean + (1 - share) * its_mean, share * variance + (1 - share) * its_variance + between
-
-
-def winsorised(losses: Array, completed: Array) -> Array:
-    """Each objective from 0, its least value, to 1, its largest one below q75 + (q75 - least).
+def winsorised(losses: Array, completed: NDArray[np.bool_]) -> Array:
+    """Losses that are at most q75 + (q75 - the least), and at most the worst of the completed trials.
 
     Where three configurations of four are worthless, the others are told apart nevertheless.
     """
-    largest = np.max(np.abs(losses[completed]), axis=0)
-    losses = losses / np.where(largest > 0, largest, 1)  # else a sum of losses near 1e308 were infinite
-    least = losses[completed].min(axis=0)
-    limit = 2 * np.quantile(losses[completed], 0.75, axis=0) - least
-    limit = np.where(limit > least, limit, np.inf)
-    limit = np.minimum(limit, losses[completed].max(axis=0))
-    width = limit - least
-    return np.minimum(losses - least, width) / np.where(width > 0, width, 1)
+    ordered = np.sort(losses[completed] / 4, axis=0)  # a quarter, since twice a loss may be infinite
+    least, upper = ordered[0], np.quantile(ordered, 0.75, axis=0)
+    limit = np.where(upper > least, np.minimum(2 * upper - least, ordered[-1]), ordered[-1])
+    clipped: Array = np.minimum(losses, 4 * limit)
+    return clipped
+
+
+def _normalised(losses: Array, completed: NDArray[np.bool_]) -> Array:
+    """Each objective from 0 to 1, as far as completed trials are concerned."""
+    halves = losses / 2  # since the difference of two losses may be infinite
+    least, most = halves[completed].min(axis=0), halves[completed].max(axis=0)
+    normalised: Array = (halves - least) / np.where(most > least, most - least, 1)
+    return normalised
 
 
 def chebyshev(losses: Array, weights: Array) -> Array:
@@ -75,12 +66,14 @@ def chebyshev(losses: Array, weights: Array) -> Array:
     if len(weights) == 1:
         return losses[:, 0].copy()
     weighted = losses * weights
-    return weighted.max(axis=1) + _RHO * weighted.sum(axis=1)
+    single: Array = weighted.max(axis=1) + _RHO * weighted.sum(axis=1)
+    return single
 
 
 def standardised(losses: Array) -> Array:
     """Losses with the mean 0 and the deviation 1; zeros if all are equal."""
-    return (losses - losses.mean()) / (losses.std() + 1e-12)
+    standard: Array = (losses - losses.mean()) / (losses.std() + 1e-12)
+    return standard
 
 
 def normal_scores(losses: Array) -> Array:
