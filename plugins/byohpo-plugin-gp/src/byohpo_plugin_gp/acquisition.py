@@ -51,6 +51,8 @@ class Improvement:
 
     def ranked(self, cube: Cube, points: Array) -> Array:
         """The points, the one with the largest improvement first; of equals the earlier one."""
+        if not len(points):
+            return points
         order = np.argsort(-self.at(cube.features(points)), kind="stable")
         return points[order]
 
