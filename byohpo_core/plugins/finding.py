@@ -20,7 +20,7 @@ _GROUPS = ("algorithms", "extensions", "backends")
 _KINDS = {ALGORITHMS: "algorithm", EXTENSIONS: "extension", BACKENDS: "backend"}
 _SCIPY = ("basinhopping", "cobyqa", "direct", "dual-annealing", "nelder-mead", "powell", "shgo")
 OURS: Mapping[str, str] = {
-    **{name: name for name in ("random", "grid", "sobol", "pso", "ga", "de", "es", "eda", "sa", "paes", "nsga2")},
+    **{name: name for name in ("random", "grid", "sobol", "gp", "pso", "ga", "de", "es", "eda", "sa", "paes", "nsga2")},
     "scipy-de": "scipy-de",
     **{f"scipy-{name}": "scipy" for name in _SCIPY},
 }

@@ -40,9 +40,12 @@ ONE = np.ones(1)
 def data(count=30, doubts=0.0, seed=1):
     """A smooth function of the points of `SPACE`, with a little noise."""
     generator = np.random.default_rng(seed)
-    features = CUBE.features(CUBE.snapped(generator.random((count, CUBE.dimension))))
+    points = CUBE.snapped(generator.random((count, CUBE.dimension)))
+    features = CUBE.features(points)
     values = np.sin(5 * features[:, 0]) + features[:, 1] ** 2 + features[:, 5] + 0.01 * generator.random(count)
-    return Data(features, CUBE.owners, (values - values.mean()) / max(values.std(), 0.1), np.full(count, doubts))
+    return Data(
+        points, features, CUBE.owners, (values - values.mean()) / max(values.std(), 0.1), np.full(count, doubts)
+    )
 
 
 def results(losses, completed=None, origins=None):
@@ -107,7 +110,7 @@ def test_the_fit_finds_which_parameters_matter():
     assert max(parameters[[0, 1, 5]]) < min(parameters[[2, 3, 4]])
     generator = np.random.default_rng(1)
     x = generator.random((40, 1))
-    smooth = Data(x, np.zeros(1, dtype=int), np.sin(6 * x[:, 0]), np.zeros(40))
+    smooth = Data(x, x, np.zeros(1, dtype=int), np.sin(6 * x[:, 0]), np.zeros(40))
     assert fit(smooth)[-2] < math.log(1e-4)
 
 
@@ -129,6 +132,7 @@ def test_running_trials_count_as_expected():
     parameters = np.array([*[-0.5] * CUBE.dimension, -4, 0.3])
     posterior = Posterior(parameters, given)
     extended = Data(
+        np.zeros((34, CUBE.dimension)),
         np.vstack([given.features, more]),
         given.owners,
         np.concatenate([given.targets, posterior.mean(more)]),

@@ -63,4 +63,10 @@ class Committee:
     def _data(self, results: Results, weights: Array, view: Callable[[Array], Array], limit: int) -> Data:
         losses, features = view(targets(results, weights)), self.cube.features(results.points)
         kept = thinned(losses, features, limit)
-        return Data(features[kept], self.cube.owners, losses[kept], np.where(results.origins[kept] == OWN, 0, _DOUBT))
+        return Data(
+            results.points[kept],
+            features[kept],
+            self.cube.owners,
+            losses[kept],
+            np.where(results.origins[kept] == OWN, 0, _DOUBT),
+        )

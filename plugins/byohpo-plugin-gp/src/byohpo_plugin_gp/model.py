@@ -56,6 +56,7 @@ def _squared_distances(rows: Array, others: Array) -> Array:
 class Data:
     """What a model learns from."""
 
+    points: Array
     features: Array
     owners: Rows
     """The parameter of each feature: features of one parameter share a length scale."""
@@ -128,8 +129,11 @@ class Posterior:
         self._factor = self._factorised(self._rows, data.doubts)
         self._weights = lapack.dpotrs(self._factor, data.targets, lower=1)[0]
         self._count = len(data.targets)
-        self.best = float(self.mean(data.features).min())
+        expected = self.mean(data.features)
+        self.best = float(expected.min())
         """The least mean at an observed point."""
+        self.ranked = data.points[np.argsort(np.round(expected, 8), kind="stable")]
+        """The observed points, the one with the least mean first."""
 
     def believing(self, features: Array) -> "Posterior":
         """This posterior, with running trials at these points."""

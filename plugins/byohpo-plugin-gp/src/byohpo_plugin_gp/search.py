@@ -73,14 +73,11 @@ class Search:
         members = self.committee.members(history.results, weights)
         running = self.cube.features(np.reshape(history.pending, (-1, self.cube.dimension)))
         improvement = Improvement([member.believing(running) for member in members])
-        origins = self._best(history.results, members[0].mean(self.cube.features(history.results.points)))
+        origins = members[0].ranked[:_BEST]
         box = Box.whole(self.cube.dimension)
         if len(history.results) > AFTER and number % 2:
             box = Box.around(self.cube, origins[0], side(targets(history.results, weights), self.cube.dimension))
         return self._climbed(history, improvement, box, origins, generator)
-
-    def _best(self, results: Results, means: Array) -> Array:
-        return results.points[np.argsort(np.round(means, 8), kind="stable")[:_BEST]]
 
     @property
     def small(self) -> bool:
