@@ -2,15 +2,47 @@
 
 from collections.abc import Sequence
 
+import attrs
 import numpy as np
 from numpy.random import Generator
 from scipy.stats import qmc
 
 from byohpo_plugin_gp.coordinates import Array, Cube
+from byohpo_plugin_gp.history import History
+from byohpo_plugin_gp.region import Box
+
+_SMALL = 1024
+"""In a space with no more configurations, all are candidates."""
 
 _DEVIATIONS = np.array([0.02, 0.05, 0.1, 0.2])
 _FEW = 50
 """A shorter range of integers is moved through by one step at least."""
+
+
+@attrs.frozen(eq=False)
+class Candidates:
+    """The candidates of one proposal: points of a box that have no trial."""
+
+    cube: Cube
+    history: History
+    box: Box
+    generator: Generator
+
+    @property
+    def are_all(self) -> bool:
+        """True if the space is so small that `everywhere` is all of it."""
+        return self.cube.space.cardinality <= _SMALL
+
+    def everywhere(self, count: int) -> Array:
+        """Points that cover the box."""
+        if self.are_all:
+            return self.history.new(self.cube.everything())
+        return self.history.new(self.cube.snapped(self.box.filled(spread(self.cube, self.generator, count))))
+
+    def around(self, origins: Array, count: int, scale: float) -> Array:
+        """Points near the *origins*."""
+        near = neighbours(self.cube, self.generator, origins, count, scale)
+        return self.history.new(self.cube.snapped(self.box.clipped(near)))
 
 
 def spread(cube: Cube, generator: Generator | int, count: int) -> Array:
