@@ -294,8 +294,12 @@ def test_the_linear_algebra_uses_one_thread(monkeypatch):
         return {it["num_threads"] for it in threadpool_info() if it["user_api"] == "blas"}
 
     before = threads()
-    with one_thread():
-        assert threads() == {1}
+    first, second = one_thread(), one_thread()  # of two studies, in two threads
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert threads() == {1}
+    second.__exit__(None, None, None)
     assert threads() == before
     monkeypatch.setattr("byohpo_plugin_gp.threads.ThreadpoolController", None)
     with one_thread():

@@ -3,8 +3,9 @@
 It needs threadpoolctl, which scikit-learn brings. Without it, the linear algebra uses as many threads as it likes.
 """
 
-from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 try:
@@ -13,15 +14,31 @@ except ImportError:
     ThreadpoolController = None
 
 
-@cache
-def _controller() -> Any:
-    """Finding the libraries takes a few milliseconds, so it is done once."""
-    return ThreadpoolController()
+class OneThread:
+    """The limit is the whole process's: it begins with the first study that needs it, and ends with the last."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._limit: Any = None
+        self._controller: Any = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Inside, the linear algebra uses one thread; afterwards as many as before."""
+        with self._lock:
+            if self._inside == 0 and ThreadpoolController is not None:
+                self._controller = self._controller or ThreadpoolController()  # to find the libraries takes a while
+                self._limit = self._controller.limit(limits=1, user_api="blas")
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if self._inside == 0 and self._limit is not None:
+                    self._limit.restore_original_limits()
+                    self._limit = None
 
 
-def one_thread() -> AbstractContextManager[Any]:
-    """Inside, the linear algebra uses one thread; afterwards as many as before."""
-    if ThreadpoolController is None:
-        return nullcontext()
-    limit: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
-    return limit
+one_thread = OneThread()
