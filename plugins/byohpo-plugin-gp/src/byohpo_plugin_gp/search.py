@@ -17,7 +17,7 @@ _FEWEST = 3
 """Below so many completed trials there is nothing to learn from."""
 _SPREAD, _NEAR, _NEARER = 512, 500, 100
 """How many candidates there are: everywhere, near the best results, and near the best candidates. With many results
-each takes longer, so there are half as many."""
+each takes longer, so there are half as many, and one is polished instead of two."""
 _BEST, _POLISHED = 5, 2
 _DRAWS = 4096
 """So many random points are tried if all candidates have trials."""
@@ -78,6 +78,6 @@ class Search:
                 points = np.vstack([points, candidates.around(points, _NEARER // share, scale)])
                 points = improvement.ranked(self.cube, points)[:_BEST]
         if self.cube.free:
-            tops = [polished(self.cube, improvement, candidates.box, point) for point in points[:_POLISHED]]
+            tops = [polished(self.cube, improvement, candidates.box, point) for point in points[: _POLISHED // share]]
             points = improvement.ranked(self.cube, np.vstack([points, *tops]))
         return points
