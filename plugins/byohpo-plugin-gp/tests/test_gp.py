@@ -5,6 +5,8 @@ import time
 
 import pytest
 from byohpo_plugin_gp import GaussianProcessSearch
+from byohpo_plugin_gp.coordinates import Cube
+from byohpo_plugin_gp.history import OWN, read
 
 from byohpo_core import (
     CategoricalParameter,
@@ -166,6 +168,20 @@ def test_a_warm_start_knows_where_to_begin(offset):
     values = [trial.value - offset for trial in study.trials if not trial.prior and trial.values]
     assert values[0] < parent.best.value + 0.5
     assert min(values) < parent.best.value + 0.05
+
+
+def test_results_of_other_studies_are_told_apart():
+    """Also those of a study's own earlier studies; results from before a restart are this study's."""
+    for name, parents in (("first", []), ("second", ["first"]), ("third", ["second"])):
+        tuner(journal="studies.db", strategy="random", max_jobs=3, warm_start_from=parents or None).fit(job_name=name)
+    Tuner.attach("third", journal="studies.db", estimator=Simulated(job), progress=False).resume(
+        max_jobs=5, restart_algorithm=True
+    )
+    study = Tuner.attach("third", journal="studies.db").study
+    cube = Cube(study.problem.space)
+    origins = read(study, lambda trial: cube.encode(trial.proposal.hyperparameters), cube).results.origins.tolist()
+    assert origins == [1] * 3 + [2] * 3 + [OWN] * (len(origins) - 6)
+    assert len(origins) > 8
 
 
 def test_a_misleading_warm_start_is_overcome():
