@@ -1,5 +1,6 @@
 """The searcher as a whole: what it proposes in a study."""
 
+import itertools
 import statistics
 import time
 
@@ -125,6 +126,19 @@ def test_it_finds_the_best_category_and_number(seed):
     assert best.hyperparameters["kind"] == "b"
     assert best.hyperparameters["x"] == pytest.approx(1, abs=0.3)
     assert best.value < 0.6
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_failures_by_chance_do_not_hide_the_best(seed):
+    """Every third job fails, wherever it is; the rest finds the minimum."""
+    jobs = itertools.count()
+
+    def unreliable(hyperparameters):
+        loss = sum((x - 0.3) ** 2 for x in hyperparameters.values())
+        return Simulation({"loss": loss}, 60, "no luck" if next(jobs) % 3 == 1 else None)
+
+    ranges = {f"x{axis}": ContinuousParameter(0, 1) for axis in range(3)}
+    assert tuner(unreliable, ranges, max_jobs=50, random_seed=seed).fit().best.value < 2e-3
 
 
 def test_late_in_a_study_it_searches_near_the_best():

@@ -14,13 +14,15 @@ from byohpo_plugin_gp.history import OWN, Results
 from byohpo_plugin_gp.memory import Memory
 from byohpo_plugin_gp.model import Data, Posterior, fit
 from byohpo_plugin_gp.thinning import thinned
-from byohpo_plugin_gp.transform import normal_scores, standardised, targets
+from byohpo_plugin_gp.transform import normal_scores, single_losses, standardised, targets
 
 _REFIT_ALWAYS = 40
 _FITTED, _LEARNT = 100, 500
 """The hyperparameters, and the posterior, follow from no more results than these."""
 _DOUBT = 0.1
 """The variance that is added to the noise of another study's results."""
+_DOUBT_OF_FAILURES = 1.0
+"""The same for failed trials: many keep the search away, but one that failed by chance hides no good neighbours."""
 
 
 def _as_they_are(losses: Array) -> Array:
@@ -63,10 +65,6 @@ class Committee:
     def _data(self, results: Results, weights: Array, view: Callable[[Array], Array], limit: int) -> Data:
         losses, features = view(targets(results, weights)), self.cube.features(results.points)
         kept = thinned(losses, features, limit)
-        return Data(
-            results.points[kept],
-            features[kept],
-            self.cube.owners,
-            losses[kept],
-            np.where(results.origins[kept] == OWN, 0, _DOUBT),
-        )
+        failed = np.isnan(single_losses(results, weights))
+        doubts = np.where(failed, _DOUBT_OF_FAILURES, np.where(results.origins == OWN, 0, _DOUBT))
+        return Data(results.points[kept], features[kept], self.cube.owners, losses[kept], doubts[kept])

@@ -17,8 +17,17 @@ _RHO = 0.05
 def targets(results: Results, weights: Array) -> Array:
     """One number for each result. *weights* has one positive number for each objective, with the sum 1.
 
-    A failed trial counts as the worst completed one. A pruned trial has its last value if that is worse than the
-    median of the completed ones, else it counts as failed. The losses of each study are standardised by themselves.
+    A result without a loss counts as the worst one.
+    """
+    told = single_losses(results, weights)
+    return standardised(np.where(np.isnan(told), np.nanmax(told), told))
+
+
+def single_losses(results: Results, weights: Array) -> Array:
+    """One loss for each result; NaN for a trial that failed.
+
+    A pruned trial has its last value if that is worse than the median of the completed ones, else it counts as failed.
+    The losses of each study are standardised by themselves.
     """
     studies = [results.origins == origin for origin in sorted(set(results.origins.tolist()), reverse=True)]
     studies = [rows for rows in studies if results.completed[rows].any()]  # this study comes last
@@ -34,7 +43,7 @@ def targets(results: Results, weights: Array) -> Array:
         if scale is None or results.origins[rows][0] != OWN or completed.sum() >= _ENOUGH:
             scale = single[completed].mean(), single[completed].std()
         told[useful] = (single[useful] - scale[0]) / (scale[1] + 1e-12)
-    return standardised(np.where(np.isnan(told), np.nanmax(told), told))
+    return told
 
 
 def winsorised(losses: Array, completed: NDArray[np.bool_]) -> Array:
