@@ -170,7 +170,10 @@ def test_several_objectives_share_the_trials():
 
 @pytest.mark.parametrize("offset", [0, 1000])
 def test_a_warm_start_knows_where_to_begin(offset):
-    """The first trial is near the best of the earlier study, even if that had another scale of losses."""
+    """The first trials are near the best of the earlier study, even if that had another scale of losses.
+
+    Of random configurations, one in seven has a loss below 2.
+    """
     tuner(journal="studies.db", max_jobs=30).fit(job_name="parent")
 
     def other(hyperparameters):
@@ -178,10 +181,9 @@ def test_a_warm_start_knows_where_to_begin(offset):
         return Simulation({"loss": result.metrics["loss"] + offset}, 60, "diverged" if result.failure else None)
 
     study = tuner(other, journal="studies.db", max_jobs=10, random_seed=2, warm_start_from=["parent"]).fit()
-    parent = Tuner.attach("parent", journal="studies.db").study
     values = [trial.value - offset for trial in study.trials if not trial.prior and trial.values]
-    assert values[0] < parent.best.value + 0.5
-    assert min(values) < parent.best.value + 0.05
+    assert max(values[:3]) < 2
+    assert min(values) < 0.05
 
 
 def test_results_of_other_studies_are_told_apart():
