@@ -23,7 +23,7 @@ class GaussianProcessSearch:
     A proposal follows from the observed trials, the running ones, the seed and the trial's number alone.
     """
 
-    traits: ClassVar[Traits] = Traits(finite=True)
+    traits: ClassVar[Traits] = Traits(finite=True, memoryless=True, seconds_per_proposal=0.05)
     problem: Problem
     startup: int = option(
         5, help="how many trials cover the space before the model chooses any", minimum=1, maximum=1000

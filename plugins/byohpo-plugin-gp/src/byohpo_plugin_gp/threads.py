@@ -1,17 +1,11 @@
-"""One thread for the linear algebra: matrices are small, and threads that wait for a busy processor are slow.
-
-It needs threadpoolctl, which scikit-learn brings. Without it, the linear algebra uses as many threads as it likes.
-"""
+"""One thread for the linear algebra: matrices are small, and threads that wait for a busy processor are slow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
-try:
-    from threadpoolctl import ThreadpoolController
-except ImportError:
-    ThreadpoolController = None
+from threadpoolctl import ThreadpoolController
 
 
 class OneThread:
@@ -27,7 +21,7 @@ class OneThread:
     def __call__(self) -> Iterator[None]:
         """Inside, the linear algebra uses one thread; afterwards as many as before."""
         with self._lock:
-            if self._inside == 0 and ThreadpoolController is not None:
+            if self._inside == 0:
                 self._controller = self._controller or ThreadpoolController()  # to find the libraries takes a while
                 self._limit = self._controller.limit(limits=1, user_api="blas")
             self._inside += 1
@@ -36,9 +30,8 @@ class OneThread:
         finally:
             with self._lock:
                 self._inside -= 1
-                if self._inside == 0 and self._limit is not None:
+                if self._inside == 0:
                     self._limit.restore_original_limits()
-                    self._limit = None
 
 
 one_thread = OneThread()
