@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import traceback
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -137,14 +138,26 @@ def test_a_local_study_leaves_no_value_behind(own_folder, capfd, caplog):
 
 
 @pytest.mark.parametrize(
-    "estimator",
-    [lambda: PythonFunction(function), lambda: PythonFunction(function, processes=True), lambda: Simulated(simulated)],
-    ids=["threads", "processes", "simulated"],
+    "estimator", [lambda: PythonFunction(function), lambda: Simulated(simulated)], ids=["threads", "simulated"]
 )
 def test_a_function_gets_its_secret(own_folder, estimator):
-    """In threads, in processes and in a simulation."""
+    """In threads and in a simulation."""
     ranges = {**X, "phrase": StaticParameter(PHRASE)}
     study = tuned(estimator(), ranges, max_jobs=3, secrets=["phrase"]).study
+    assert [trial.value for trial in study.trials] == [0, 0, 0]
+    assert leaks(own_folder, shown()) == []
+
+
+def test_a_function_in_processes_gets_its_secret(own_folder, monkeypatch):
+    """By the pipe of each process."""
+    Path("checked.py").write_text(
+        "import hashlib\n\n\ndef phrase(given):\n"
+        f"    return float(hashlib.sha256(given['phrase'].encode()).hexdigest() != {digest(PHRASE)!r})\n"
+    )
+    monkeypatch.syspath_prepend(str(own_folder))
+    checked = import_module("checked")
+    ranges = {**X, "phrase": StaticParameter(PHRASE)}
+    study = tuned(PythonFunction(checked.phrase, processes=True), ranges, max_jobs=3, secrets=["phrase"]).study
     assert [trial.value for trial in study.trials] == [0, 0, 0]
     assert leaks(own_folder, shown()) == []
 

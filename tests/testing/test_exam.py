@@ -2,6 +2,7 @@
 
 import correct_but_unusual
 import pytest
+import seeded_bugs
 import seeded_bugs_a
 import seeded_bugs_b
 import sound_searches
@@ -9,7 +10,7 @@ import sound_searches
 from byohpo_core.testing import Subject, checks, run, run_all
 
 pytestmark = pytest.mark.exam
-SOUND = {**correct_but_unusual.CORRECT, **sound_searches.SOUND}
+SOUND = {**seeded_bugs.CORRECT, **correct_but_unusual.CORRECT, **sound_searches.SOUND}
 MISTAKES = {**seeded_bugs_a.SEEDED, **seeded_bugs_b.SEEDED}
 NOT_FOUND = {"CategoriesAveraged"}
 """Mistakes that no check finds: every search in the unit cube takes the order of categories for a distance."""

@@ -10,18 +10,11 @@ import pytest
 import seeded_bugs
 
 from byohpo_core import Traits, hookimpl, option
-from byohpo_core.testing import Subject, checks, run, run_all, running
+from byohpo_core.testing import Subject, checks, run, running
 from byohpo_core.testing.check import Check, NotApplicableError, Remark, expect
 
 ASKING = ("batches", "learning", "stopping")
 """The groups of checks that ask for the most trials."""
-
-
-@pytest.mark.parametrize("name", seeded_bugs.CORRECT)
-def test_a_correct_algorithm_is_accepted(name):
-    """No check fails."""
-    results = run_all(Subject.of(seeded_bugs.CORRECT[name]))
-    assert [f"{it.check.name}: {it.reason}" for it in results if it.status == "failed"] == []
 
 
 def finding(check, algorithm):

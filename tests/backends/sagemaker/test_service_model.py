@@ -53,7 +53,7 @@ def test_a_good_request_is_let_through():
 
 MALFORMED = {
     "hyperparameters are nothing": ({"HyperParameters": None}, r"HyperParameters.*None"),
-    "hyperparameters are a text": ({"HyperParameters": "epochs=3"}, r"HyperParameters.*'epochs=3'"),
+    "hyperparameters are a text": ({"HyperParameters": "epochs=3"}, r"HyperParameters.*\bstr\b"),
     "a program is a number": ({"HyperParameters": {"sagemaker_program": 3}}, r"HyperParameters\.sagemaker_program"),
     "tags are nothing": ({"Tags": None}, r"Tags.*None"),
     "algorithm is nothing": ({"AlgorithmSpecification": None}, r"AlgorithmSpecification.*None"),
