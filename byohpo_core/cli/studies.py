@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from byohpo_core.cli.exit_codes import ERROR, NO_RESULT
 from byohpo_core.cli.output import say, say_columns, write
-from byohpo_core.errors import JournalDamaged, JournalError, StudyExists, UnknownStudy, one_line
+from byohpo_core.errors import InvalidInput, JournalDamaged, JournalError, StudyExists, UnknownStudy, one_line
 
 if TYPE_CHECKING:
     from byohpo_core.driving.manifest import Manifest
@@ -104,6 +104,7 @@ def add_commands(commands: Any) -> None:
         parents=[journal],
     )
     trust.add_argument("name", help="a study's name or id")
+    trust.add_argument("--yes", action="store_true", help="agree without being asked, as a script must")
     trust.set_defaults(run=_trust)
 
     pull = commands.add_parser(
@@ -204,11 +205,21 @@ def _trust(options: argparse.Namespace) -> int:
     its_digest = digest(log.id, manifest)
     say(f"{log.name} ({log.id}) runs:")
     say_columns([[f"  {what}", name] for what, name in to_run(manifest).items()])
-    if sys.stdin.isatty() and input("Do you trust all of it? [y/N] ").strip().lower() not in ("y", "yes"):
+    if not options.yes and not _agreed():
         return NO_RESULT
     kept = trust(log.id, its_digest)
     say("You trust it." if kept else f"This cannot be kept: set BYOHPO_TRUST={its_digest}")
     return 0 if kept else ERROR
+
+
+def _agreed() -> bool:
+    """Ask the user on the terminal."""
+    if not sys.stdin.isatty():
+        raise InvalidInput("there is no terminal on which you could agree: read the list, and add --yes")
+    try:
+        return input("Do you trust all of it? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def _pull(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import attrs
 from byohpo_core.errors import JournalError, StudyBusy, unreadable
 from byohpo_core.study.events import EVENT_VERSION, REQUIRED, Event, EventKind
 from byohpo_core.study.fold import Fold
+from byohpo_core.study.naming import is_study_id
 from byohpo_core.study.problem import Problem
 
 _KINDS = {kind.value: kind for kind in EventKind}
@@ -28,6 +29,8 @@ class EventLog(ABC):
     """One study's record and its events. Only the driver that holds the study appends events."""
 
     def __init__(self, study_id: str, name: str, path: str) -> None:
+        if not is_study_id(study_id):
+            raise JournalError(f"journal {path}: {study_id!r} is not the id of a study; somebody else wrote it")
         self.id = study_id
         self.name = name
         self.path = path

@@ -62,7 +62,10 @@ def _row(study: Study, trial: Trial, details: Sequence[str], *, on_front: bool) 
 
 
 def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    except (OverflowError, ValueError, OSError):  # no calendar has this time: somebody else wrote the journal
+        return f"{seconds:g} s"
 
 
 def as_csv(table: Sequence[Row], *, raw: bool = False) -> str:

@@ -27,6 +27,11 @@ def draw_id(name: str) -> str:
     return f"{name}-{''.join(_random.choice(string.ascii_lowercase + string.digits) for _ in range(4))}"
 
 
+def is_study_id(study_id: str) -> bool:
+    """True for what `draw_id` may return: files, jobs and lines of trust are named after it."""
+    return len(study_id) <= MAX_NAME_LENGTH + 5 and _NAME.fullmatch(study_id) is not None
+
+
 def job_name(study_id: str, number: int, attempt: int) -> str:
     """Return the name of a trial's job, at most 63 characters.
 

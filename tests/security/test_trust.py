@@ -1,13 +1,15 @@
 """A journal from somebody else runs nothing until its user has seen what it would run, and agreed."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from studies import DEADLINE, Killed, attach, dying, eventful, tuner
+from studies import DEADLINE, Killed, attach, dying, eventful, rechain, tuner
 
 from byohpo_core import Event, TrainingScript, Tuner
 from byohpo_core.journal import open_journal
@@ -110,7 +112,7 @@ def test_nothing_that_a_foreign_journal_names_runs_before_its_user_agrees(case, 
 def test_who_agrees_is_asked_once(how, mark):
     """By a command that shows everything, by an argument, or by a variable where there is no home."""
     foreign(mark, backend=function(mark))
-    shown = byohpo("trust", "s", **({} if how == "command" else {"XDG_STATE_HOME": "/proc"}))
+    shown = byohpo("trust", "s", "--yes", **({} if how == "command" else {"XDG_STATE_HOME": "/proc"}))
     assert "evil:f" in shown.stdout
     assert str(mark.parent / "elsewhere") in shown.stdout
     assert not mark.exists()
@@ -124,11 +126,43 @@ def test_who_agrees_is_asked_once(how, mark):
     assert byohpo("resume", "s", "--max-jobs", "14", **environment).returncode == 0
 
 
+def test_without_a_terminal_nobody_agrees(mark):
+    """A command in a loop or in CI says so with --yes."""
+    foreign(mark, backend=function(mark))
+    refused = byohpo("trust", "s")
+    assert refused.returncode == 2
+    assert "evil:f" in refused.stdout
+    assert "--yes" in refused.stderr
+    assert byohpo("resume", "s").returncode == 2
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "theirs", ["s-0000 00\nevil-abcd 00\nz", "/../../OUTSIDE", "s-0000\x1b[2J", "s-" + "0" * 60]
+)
+def test_an_id_that_byohpo_never_draws_is_refused(theirs, mark, own_folder):
+    """It would be a line of trust, or a path: no file is named after it, and it cannot be trusted."""
+    foreign(mark, backend=function(mark))
+    with closing(sqlite3.connect("foreign.db")) as connection, connection:
+        for table, column in (("studies", "id"), ("events", "study"), ("heads", "study")):
+            connection.execute(f"UPDATE {table} SET {column} = ?", (theirs,))
+    rechain("foreign.db")
+    trusted = (own_folder / "state" / "byohpo" / "trust").read_text()
+    before = {*own_folder.rglob("*")}
+    for words in [("trust", "s", "--yes"), ("resume", "s"), ("stop", "s"), ("results", "s"), ("studies",)]:
+        refused = byohpo(*words)
+        assert refused.returncode == 2, words
+        assert len(refused.stderr.splitlines()) == 1
+        assert "id" in refused.stderr
+    assert {*own_folder.rglob("*")} - before <= {Path("foreign.db-wal").absolute(), Path("foreign.db-shm").absolute()}
+    assert (own_folder / "state" / "byohpo" / "trust").read_text() == trusted
+
+
 def test_what_is_typed_next_is_told_to_each(mark):
     """`byohpo trust` of a foreign study; resume with --trust where nothing can be kept."""
     foreign(mark, backend=function(mark))
     assert "not ended: `byohpo trust s --journal foreign.db`" in byohpo("studies").stdout
-    assert byohpo("trust", "s").returncode == 0
+    assert byohpo("trust", "s", "--yes").returncode == 0
     assert "not ended: `byohpo resume s --journal foreign.db`" in byohpo("studies").stdout
 
 
@@ -146,7 +180,7 @@ def test_a_driver_with_no_home_tells_of_the_argument(monkeypatch, caplog):
 def test_a_journal_that_was_changed_is_asked_about_again(mark):
     """What was agreed to is this function from this folder, and no other."""
     manifest = foreign(mark, backend=function(mark))
-    assert byohpo("trust", "s").returncode == 0
+    assert byohpo("trust", "s", "--yes").returncode == 0
     study = open_journal("foreign.db").find("s")
     for changed in (
         {**manifest, "backend": {**manifest["backend"], "folder": "/elsewhere"}},
@@ -164,7 +198,7 @@ def test_a_journal_that_was_changed_is_asked_about_again(mark):
 def test_an_epoch_that_names_another_class_is_asked_about(mark):
     """A foreign journal may name it in an event rather than at its beginning."""
     manifest = foreign(mark, backend=function(mark))
-    assert byohpo("trust", "s").returncode == 0
+    assert byohpo("trust", "s", "--yes").returncode == 0
     log = open_journal("foreign.db").find("s")
     sequence = log.last() + 1
     epoch = {"problem": manifest["problem"], "plugins": plugin("evil:Algorithm")}
@@ -196,7 +230,7 @@ def test_studies_that_were_created_here_go_on_unasked(mark):
 def test_a_file_of_trust_that_others_may_write_is_ignored(tampered, mark):
     """Otherwise anybody could agree for this user."""
     foreign(mark, backend=function(mark))
-    assert byohpo("trust", "s").returncode == 0
+    assert byohpo("trust", "s", "--yes").returncode == 0
     trust = mark.parent / "state" / "byohpo" / "trust"
     if tampered == "a link":
         trust.rename(mark.parent / "theirs")
@@ -210,7 +244,7 @@ def test_a_file_of_trust_that_others_may_write_is_ignored(tampered, mark):
 def test_trusting_one_study_lets_in_no_line_that_others_have_written(mark):
     """A file that others could write to stays ignored; the user is told to delete it."""
     foreign(mark, backend=function(mark))
-    assert byohpo("trust", "s").returncode == 0
+    assert byohpo("trust", "s", "--yes").returncode == 0
     trust = mark.parent / "state" / "byohpo" / "trust"
     trust.chmod(0o666)
     tuner(journal="mine.db").fit(job_name="mine")
