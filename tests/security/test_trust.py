@@ -137,9 +137,7 @@ def test_without_a_terminal_nobody_agrees(mark):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize(
-    "theirs", ["s-0000 00\nevil-abcd 00\nz", "/../../OUTSIDE", "s-0000\x1b[2J", "s-" + "0" * 60]
-)
+@pytest.mark.parametrize("theirs", ["s-0000 00\nevil-abcd 00\nz", "/../../OUTSIDE", "s-0000\x1b[2J", "s-" + "0" * 60])
 def test_an_id_that_byohpo_never_draws_is_refused(theirs, mark, own_folder):
     """It would be a line of trust, or a path: no file is named after it, and it cannot be trusted."""
     foreign(mark, backend=function(mark))

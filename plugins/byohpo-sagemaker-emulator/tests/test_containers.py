@@ -2,10 +2,14 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 import textwrap
 
 import pytest
-from byohpo_sagemaker_emulator import Faults
+from byohpo_sagemaker_emulator import Faults, keeper
 
 TELL = textwrap.dedent("""
     import json, os, pathlib, sys
@@ -186,6 +190,19 @@ def test_a_stopped_script_gets_a_signal_and_then_no_choice(desk, code, farewell)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
     assert desk.lines("job/") == ["ready", *farewell]
     assert desk.emulator._book.instances.in_use.total() == 0
+
+
+def test_a_signal_is_not_lost_however_early_it_comes():
+    """Jobs are stopped right after their launch: the signal is there before the keeper has started the command."""
+    for _ in range(20):
+        reader, writer = os.pipe()
+        os.write(writer, bytes([signal.SIGTERM]))
+        with subprocess.Popen([sys.executable, "-I", "-S", keeper.__file__, "sleep", "600"], stdin=reader) as process:
+            try:
+                assert process.wait(20) == 128 + signal.SIGTERM
+            finally:
+                os.close(reader)
+                os.close(writer)
 
 
 def test_a_script_that_takes_too_long_is_stopped(desk):

@@ -5,6 +5,7 @@ from the emulator: each byte is the number of a signal for the job's process gro
 ends all that the job has started. It exits as the command does, with 128 plus the signal's number if a signal ended it.
 """
 
+import contextlib
 import ctypes
 import os
 import select
@@ -31,6 +32,7 @@ def main(command: list[str]) -> int:
     job = os.fork()
     if job == 0:
         _become(command)
+    _lead(job)
     code: int | None = None
     while code is None and os.getppid() == emulator:
         ready = select.select([0, woken], [], [], _LOOK_SECONDS)[0]
@@ -60,7 +62,7 @@ def main(command: list[str]) -> int:
 def _become(command: list[str]) -> None:
     """Replace this process, a fork, by the command. Never returns."""
     try:
-        os.setsid()
+        _lead(0)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _control(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -70,6 +72,12 @@ def _become(command: list[str]) -> None:
         os.write(2, f"cannot run {command[0]!r}: {error.strerror}\n".encode(errors="replace"))
     finally:
         os._exit(_NOT_FOUND)
+
+
+def _lead(job: int) -> None:
+    """Let the job lead a process group. It and its parent do so: whoever comes first, a signal finds the group."""
+    with contextlib.suppress(OSError):  # it has begun, and so has its group
+        os.setpgid(job, job)
 
 
 def _reap(job: int) -> int | None:
