@@ -2,28 +2,26 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from byohpo_core.backends.local.files import NO_ROOM, local_path, set_modes
+from byohpo_core.backends.local.files import NO_ROOM, local_path
 from byohpo_core.backends.local.job import Job
 from byohpo_core.backends.local.processes import SUPERVISOR
+from byohpo_core.backends.local.program import Program
 from byohpo_core.backends.local.supervisor import NO_ROOM_CODE
 from byohpo_core.backends.local.watch import Watch
 from byohpo_core.backends.quota import Quota
 from byohpo_core.backendspecs import Backend, Ended, JobSettings, Outcome, Reported, Update
 from byohpo_core.clock import SteadyClock
 from byohpo_core.errors import ByohpoError
-from byohpo_core.files import create_folder, rename, sync_tree
-from byohpo_core.journal.place import journal_files
 from byohpo_core.metrics import compile_metrics, end_helper
 from byohpo_core.secrets import marked_in
 from byohpo_core.study.study import Study
@@ -34,23 +32,6 @@ _READ_SECONDS = 0.25
 """How long one look may search logs, so that the driver soon hears of requests to stop."""
 _LAST_READ_SECONDS = 0.5
 """How long after the end of a job that was to stop its log may still be searched."""
-_NOT_SOURCE = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".venv", "byohpo-jobs")
-
-
-@attrs.frozen(kw_only=True)
-class Program:
-    """What the jobs of a study run."""
-
-    script: Path
-    """The absolute path of the script."""
-    source_dir: str | None
-    """The folder that is copied; without one, the script alone is."""
-    script_in_source: str
-    """The path of the script in the copy."""
-    python: str
-    environment: Mapping[str, Any]
-    """Strings, or the marks of secrets."""
-    stop_grace_seconds: float
 
 
 class LocalBackend(Backend):
@@ -129,26 +110,9 @@ class LocalBackend(Backend):
         end_helper()
 
     def copy_source(self) -> None:
-        """Copy the source to disk, atomically, unless an earlier driver of the study has."""
-        if self._code.exists():
-            return
-        temporary = self._folder / f"code.{os.getpid()}"
-        try:
-            create_folder(self._folder, shared=self._shared)
-            shutil.rmtree(temporary, ignore_errors=True)
-            if self._program.source_dir is not None:
-                shutil.copytree(self._program.source_dir, temporary, symlinks=True, ignore=self._not_source)
-            else:
-                create_folder(temporary)
-                shutil.copy(self._program.script, temporary)
-            set_modes(temporary, shared=self._shared)
-            sync_tree(temporary)
-            rename(temporary, self._code)
-        except (OSError, shutil.Error) as error:
-            raise ByohpoError(f"cannot copy the training script's source to {self._code}: {error}") from error
-
-    def _not_source(self, folder: str, names: list[str]) -> set[str]:
-        return _NOT_SOURCE(folder, names) | journal_files(self._study_id, names)
+        """Copy the source to disk, unless an earlier driver of the study has."""
+        if not self._code.exists():
+            self._program.copy_source(self._code, self._study_id, shared=self._shared)
 
     @property
     def _code(self) -> Path:

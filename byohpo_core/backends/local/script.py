@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 
 import attrs
 
-from byohpo_core.backends.local.backend import LocalBackend, Program
+from byohpo_core.backends.local.backend import LocalBackend
 from byohpo_core.backends.local.files import local_path
+from byohpo_core.backends.local.program import Program
 from byohpo_core.backendspecs import (
     Estimator,
     JobSettings,
