@@ -10,7 +10,7 @@ from byohpo_core.testing import BackendConformance, job
 from byohpo_core.testing.backend_bench import Bench
 from byohpo_core.testing.backend_conformance import CHECKS
 
-pytestmark = pytest.mark.seeded
+pytestmark = pytest.mark.exam
 CAUGHT_BY = {
     "accepts_empty_lists": [
         "CountsFromOne",
