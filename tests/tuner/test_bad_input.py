@@ -182,7 +182,7 @@ CASES = {
     ),
     "function's hyperparameters are a list": (
         lambda: tune(PythonFunction(never, hyperparameters=[1])),
-        "[1]",
+        "list",
         "mapping",
     ),
     "not a function": (lambda: tune(3), "3", "function"),
@@ -214,8 +214,8 @@ CASES = {
     ),
     "objective is a number": (lambda: tune(objective=3), "objective_metric_name is 3"),
     "objective twice": (lambda: tune(objective=["a", "a"]), "twice", "a, a"),
-    "ranges are a list": (lambda: tune(ranges=[1]), "hyperparameter_ranges is [1]"),
-    "options are text": (lambda: tune(strategy_options="a"), "plugin 'random'", "'a'"),
+    "ranges are a list": (lambda: tune(ranges=[1]), "hyperparameter_ranges", "list"),
+    "options are text": (lambda: tune(strategy_options="a"), "plugin 'random'", "str"),
     "option that is not finite": (
         lambda: tune(strategy="pso", strategy_options={"inertia": float("nan")}),
         "plugin 'pso'",
@@ -235,7 +235,7 @@ CASES = {
     "tags are numbers": (lambda: tune(tags=[1]), "tags has 1", '"Key"', '"Value"'),
     "journal is a number": (lambda: tune(journal=3), "journal is 3"),
     "job name is a number": (lambda: tune(job_name=3), "job name is 3"),
-    "inputs are text": (lambda: tune(script(), inputs="data"), "inputs is 'data'"),
+    "inputs are text": (lambda: tune(script(), inputs="data"), "inputs", "str"),
     "channel is nothing": (lambda: tune(script(), inputs={"training": None}), "'training' is None"),
     "script is a number": (lambda: tune(TrainingScript(3)), "path is 3"),
     "categories are text": (lambda: tune(ranges={"c": CategoricalParameter("abc")}), "values is 'abc'"),

@@ -196,7 +196,9 @@ def test_a_job_whose_folder_is_deleted_is_interrupted(whole):
         import shutil
         if attempt == "0":
             folder = os.path.dirname(os.environ["SAGEMAKER_BASE_DIR"])
-            shutil.rmtree(os.path.dirname(folder) if {whole} else folder)
+            folder = os.path.dirname(folder) if {whole} else folder
+            os.rename(folder, folder + "-deleted")  # at once: this script is killed as soon as its own is missing
+            shutil.rmtree(folder + "-deleted")
             time.sleep(600)
         print("loss=1")
         """,
