@@ -76,9 +76,9 @@ class LocalBackend(Backend):
         """Launch the jobs that no supervisor has claimed, but those that have lost their folder since."""
         missing = []
         for trial in trials:
-            self._check_order(trial)
             job = self._job(trial)
             if job.is_claimed or job.is_gone:
+                self._check_order(trial)
                 self._watch(trial)
             else:
                 missing.append(trial)
