@@ -34,6 +34,7 @@ TEST_TOOLS = ["pytest>=8.2", "pytest-timeout", "pytest-xdist", "hypothesis", "nu
 TEST_TOOLS += ["grimp"]  # a test draws the imports
 TEST_TOOLS += ["hatchling>=1.27", "editables"]  # a test installs a new plugin's package, editable
 SUITE = ["--timeout=300", "--numprocesses=auto", "--hypothesis-profile=ci"]  # ci: the same examples each time
+WITHOUT_KITS = ["--ignore-glob=*conformance.py", "-m", "not faults and not exam and not kit"]
 LINTERS = ["ruff", "mypy", "pytest>=8.2"]  # whose types the conformance kit needs
 
 
@@ -99,14 +100,11 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests on every installed Python, with the newest releases; the kits' own exams on the oldest only."""
+    """Run the tests on every installed Python, with the newest releases; the conformance kits on the oldest only."""
     install(session, *TEST_TOOLS)
     version = str(session.run("python", "--version", silent=True)).strip()
     session.log(f"Testing on {version}; this machine has {', '.join(PYTHONS)}")
-    everything = session.python == PYTHONS[0]
-    run_tests(
-        session, *SUITE, *([] if everything else ["-m", "not faults and not exam and not seeded"]), *session.posargs
-    )
+    run_tests(session, *SUITE, *([] if session.python == PYTHONS[0] else WITHOUT_KITS), *session.posargs)
     session.log(f"The tests passed on {version}")
 
 
@@ -213,29 +211,30 @@ def minimums(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def build(session: nox.Session) -> None:
-    """Build every wheel and source archive, and install and import each alone in a fresh environment."""
-    session.install("build", "virtualenv")
+    """Build every source archive, and a wheel from it, and install and import each wheel alone, in a fresh place."""
+    session.install("build", "virtualenv", "hatchling>=1.27")
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder, "dist")
         for project in PROJECTS:
-            session.run("python", "-m", "build", "--outdir", str(built), project, silent=True)
+            session.run("python", "-m", "build", "--no-isolation", "--outdir", str(built), project, silent=True)
+        for archive in sorted(built.iterdir()):
+            check_contents(session, archive)
         wheels = {distribution_name(wheel): wheel for wheel in sorted(built.glob("*.whl"))}
         # Ours come from here, whatever an index may hold under the same names.
         constraints = Path(folder, "constraints.txt")
-        for archive in sorted(built.iterdir()):
-            package = check_contents(session, archive)
-            others = [wheel for name, wheel in wheels.items() if name != distribution_name(archive)]
-            constraints.write_text("".join(f"{distribution_name(wheel)} @ {wheel.as_uri()}\n" for wheel in others))
+        for name, wheel in wheels.items():
+            others = [other for other in wheels.values() if other != wheel]
+            constraints.write_text("".join(f"{distribution_name(other)} @ {other.as_uri()}\n" for other in others))
             fresh = Path(folder, "fresh")
             session.run("python", "-m", "virtualenv", "--quiet", "--clear", str(fresh))
             python = str(fresh / "bin" / "python")
             session.run(
-                *(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(archive)),
+                *(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", str(wheel)),
                 *("--constraint", str(constraints)),
                 external=True,
                 silent=True,
             )
-            session.run(python, "-I", "-c", LOAD, package, distribution_name(archive), external=True, log=False)
+            session.run(python, "-I", "-c", LOAD, package_name(wheel), name, external=True, log=False)
 
 
 LOAD = """
@@ -251,11 +250,16 @@ print(f"{name} is imported, its {len(points)} entry points load")
 
 def distribution_name(archive: Path) -> str:
     """Give the name that a wheel or a source archive is installed under."""
-    return canonicalize_name(archive.name.split("-")[0])
+    return canonicalize_name(package_name(archive))
 
 
-def check_contents(session: nox.Session, archive: Path) -> str:
-    """Refuse an archive that holds more than one package and what belongs to it, and give the package's name."""
+def package_name(archive: Path) -> str:
+    """Give the name of the package in a wheel or a source archive."""
+    return archive.name.split("-")[0]
+
+
+def check_contents(session: nox.Session, archive: Path) -> None:
+    """Refuse an archive that holds more than one package and what belongs to it."""
     if archive.suffix == ".whl":
         names = zipfile.ZipFile(archive).namelist()
         paths = [path for path in map(PurePosixPath, names) if not path.parts[0].endswith(".dist-info")]
@@ -269,11 +273,10 @@ def check_contents(session: nox.Session, archive: Path) -> str:
         allowed = {"pyproject.toml", "README.md", "PKG-INFO", ".gitignore", "LICENSE"}
         if not archive.name.startswith("byohpo_core-"):
             allowed.add("tests")
-    package = archive.name.split("-")[0]
+    package = package_name(archive)
     if strange := sorted({path.parts[0] for path in paths} - allowed - {package}):
         session.error(f"{archive.name} must hold only {package}, and holds {', '.join(strange)}")
     session.log(f"{archive.name}: {len(names)} files, {archive.stat().st_size / 1024:.0f} KB")
-    return package
 
 
 @nox.session(python=PYTHON)

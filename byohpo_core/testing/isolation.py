@@ -66,15 +66,19 @@ def isolated(work: Callable[[], Any], seconds: float) -> Answer:
     with tempfile.TemporaryDirectory(prefix="byohpo-check-") as folder, warnings.catch_warnings():
         # Python warns of a fork beside other threads, such as those of a test runner. The child does not use them.
         warnings.simplefilter("ignore", DeprecationWarning)
+        ended, end = os.pipe()
         kit, guard = os.getpid(), os.fork()
         if guard == 0:
-            _Guard(kit, Path(folder), seconds).run(work)
+            _Guard(kit, ended, Path(folder), seconds).run(work)
         try:
             os.waitpid(guard, 0)
         except BaseException:  # such as Ctrl-C
-            os.kill(guard, signal.SIGTERM)
+            os.write(end, b"\n")
             os.waitpid(guard, 0)
             raise
+        finally:
+            os.close(ended)
+            os.close(end)
         try:
             return Answer(**json.loads(Path(folder, _REPORT).read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -86,6 +90,8 @@ class _Guard:
     """The process between the kit and the worker."""
 
     kit: int
+    ended: int
+    """A pipe that can be read when the kit ends the work. (A signal's exception could be lost on its way.)"""
     folder: Path
     seconds: float
 
@@ -111,7 +117,6 @@ class _Guard:
 
     def _watch(self, worker: int, reader: int) -> Answer:
         """Wait for the answer, kill all that is left, and report."""
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         try:
             answer, hang = self._answer(worker, reader)
         finally:
@@ -132,7 +137,10 @@ class _Guard:
         started = awake = time.monotonic()
         known = 0.0
         while not answer.endswith(b"\n"):  # a process that the algorithm left may keep the pipe open
-            if select.select([reader], [], [], _LOOK_SECONDS)[0]:
+            ready = select.select([reader, self.ended], [], [], _LOOK_SECONDS)[0]
+            if self.ended in ready:
+                return answer, "the kit has ended it"
+            if ready:
                 part = os.read(reader, 65536)
                 if not part:
                     break
@@ -198,7 +206,6 @@ def _limit_processor_time(seconds: int) -> None:
 
 def _kill(worker: int) -> int:
     """Kill the worker and what it has started, and return how the worker ended."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal_group(worker, signal.SIGKILL)
     os.kill(worker, signal.SIGKILL)  # it may not have its group yet
     status = os.waitpid(worker, 0)[1]

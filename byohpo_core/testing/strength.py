@@ -65,16 +65,18 @@ class Tally:
 
 
 def measure(subject: Subject, objectives: int, seconds: float) -> Iterator[Mapping[str, Tally]]:
-    """Tallies by benchmark, again and again, until all intervals are narrow or the time is over."""
+    """Tallies by benchmark, again and again, until all intervals are narrow or the time is over.
+
+    Each benchmark gets at least one study, however short the time is.
+    """
     ends = time.monotonic() + seconds
     table = {benchmark.name: Tally() for benchmark in BENCHMARKS}
     open_ones = list(BENCHMARKS)
     while open_ones:
         for benchmark in tuple(open_ones):
-            left = ends - time.monotonic()
-            if left <= 0:
+            left, tally = max(0.0, ends - time.monotonic()), table[benchmark.name]
+            if left == 0 and tally.seeds:
                 return
-            tally = table[benchmark.name]
             share = min(_BATCH_SECONDS, left / len(open_ones))
             table[benchmark.name] = tally = _more(subject, objectives, benchmark, tally, share)
             if tally.trouble or tally.is_near:

@@ -17,6 +17,7 @@ def nothing_registered(monkeypatch):
     monkeypatch.setattr("byohpo_core.plugins.finding._registered", {})
 
 
+@pytest.mark.kit
 @pytest.mark.parametrize("blocking", [False, True], ids=["plain", "blocking"])
 def test_a_new_package_passes_every_check_as_it_is(blocking, capsys, monkeypatch):
     """Both forms, on the class itself."""

@@ -61,6 +61,7 @@ def test_the_example_is_short():
     assert len(example.splitlines()) <= 60
 
 
+@pytest.mark.kit
 def test_the_example_passes_the_kit(environment):
     """As the page's test class runs it."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_queue_folder.py"]

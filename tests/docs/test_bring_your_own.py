@@ -38,6 +38,7 @@ def test_a_class_in_a_program(capsys):
     assert float(capsys.readouterr().out) == study.best.value
 
 
+@pytest.mark.kit
 def test_a_private_package_is_found_by_its_entry_point():
     """The page's commands, in this order, with pip installing into a folder of its own."""
     commands = [shlex.split(line) for block in blocks(2, "console") for line in block.splitlines()]

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 import seeded_bugs
+import seeded_bugs_b
 
 from byohpo_core import Traits, hookimpl, option
 from byohpo_core.testing import Subject, checks, run, running
@@ -63,7 +64,7 @@ def test_a_slow_algorithm_is_asked_for_a_tenth_of_the_trials():
     assert slow < 0.2 * quick
 
 
-@pytest.mark.seeded
+@pytest.mark.kit
 @pytest.mark.parametrize("name", seeded_bugs.SEEDED)
 def test_a_seeded_bug_is_found_by_the_check_that_is_for_it(name):
     """The named check fails by its own assertion, not because it raises another error or hangs."""
@@ -71,6 +72,20 @@ def test_a_seeded_bug_is_found_by_the_check_that_is_for_it(name):
     (check,) = (it for it in checks() if it.name == expected)
     result = run(check, Subject.of(plugin))
     assert (result.status, result.cause) == ("failed", seeded_bugs.CAUSES.get(name, "finding")), result.reason
+
+
+@pytest.mark.kit
+@pytest.mark.parametrize(
+    ("check", "name"),
+    [
+        ("credits-a-late-result-to-its-own-trial", "KeysRestart"),
+        ("uses-a-large-budget", "BestByRecursion"),
+        ("warns-of-nothing", "SobolWarns"),
+    ],
+)
+def test_a_mistake_of_the_exam_is_found_by_the_check_that_it_led_to(check, name):
+    """Each was missed by the kit when its author sat the exam."""
+    assert finding(check, seeded_bugs_b.SEEDED[name]).status == "failed"
 
 
 def asked_for(check, seconds=0.0):
@@ -135,6 +150,7 @@ def test_there_are_enough_checks_and_bugs():
     assert len(seeded_bugs.SEEDED) >= 40
 
 
+@pytest.mark.kit
 def test_a_third_partys_tests_are_a_class_of_a_few_lines():
     """A subclass with one fixture works outside this project."""
     Path("test_mine.py").write_text(

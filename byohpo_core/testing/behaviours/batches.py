@@ -101,8 +101,8 @@ def uses_a_budget_smaller_than_a_generation(subject: Subject) -> None:
 
 @check("batches")
 def uses_a_large_budget(subject: Subject) -> None:
-    """In a study of 500 jobs, the algorithm proposes 500 trials."""
-    with rehearse(subject, subject.problem(subject.mixed, jobs=500, slots=10)) as rehearsal:
+    """In a study of 1,200 jobs, the algorithm proposes 1,200 trials."""
+    with rehearse(subject, subject.problem(subject.mixed, jobs=1200, slots=10)) as rehearsal:
         made = rehearsal.run(together=10)
     jobs = rehearsal.problem.max_jobs
     spends(subject, made, jobs, f"ran a study of {jobs} jobs on 10 slots")

@@ -26,8 +26,8 @@ _IN_CLOSE = "end them in close"
 
 
 def _whole(subject: Subject, jobs: int = 60) -> None:
-    """Run a whole study."""
-    with rehearse(subject, subject.problem(subject.mixed, jobs=jobs)) as rehearsal:
+    """Run a whole study, on three slots: some libraries warn of a number of points that is not a power of two."""
+    with rehearse(subject, subject.problem(subject.mixed, jobs=jobs, slots=3)) as rehearsal:
         rehearsal.run()
 
 

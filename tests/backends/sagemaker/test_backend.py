@@ -26,7 +26,8 @@ def test_every_trial_is_a_training_job(account):
     assert [str(trial.status) for trial in study.trials] == ["Completed"] * 8
     assert account.emulator.peak_instances == 3
     counts = Counter(account.operations())
-    assert counts.keys() == {"CreateTrainingJob", "Search"}
+    # A machine that stalls may see the index later than a minute after a job's start, and describes the job then.
+    assert counts.keys() - {"DescribeTrainingJob"} == {"CreateTrainingJob", "Search"}
     assert counts["CreateTrainingJob"] == len(account.emulator.jobs) == 8
     for trial in study.trials:
         assert trial.job_name == f"{study.id}-{trial.number}-0"
