@@ -23,10 +23,11 @@ PAGE = Path(__file__).with_name("conformance.md")
 SHELF = Path(__file__).parents[1] / "byohpo_core" / "testing" / "strength.json"
 
 
-def exams():
-    """The modules with algorithms that the kit must reject or accept."""
+def exam():
+    """The algorithms that the kit must reject, each with the check meant for it or None, and those to accept."""
     sys.path.insert(0, str(EXAMS))
-    return [import_module(name) for name in ("seeded_bugs", "seeded_bugs_a", "correct_but_unusual")]
+    made, sat = import_module("seeded_bugs"), import_module("test_exam")
+    return [*made.SEEDED.values(), *((plugin, None) for plugin in sat.MISTAKES.values())], list(sat.SOUND.values())
 
 
 def certify(name):
@@ -62,10 +63,8 @@ def matrix(pool):
 
 
 def rejections(pool):
-    modules = exams()
-    seeded = [given for module in modules for given in getattr(module, "SEEDED", {}).values()]
-    plugins, expected = zip(*(given if isinstance(given, tuple) else (given, None) for given in seeded), strict=True)
-    correct = [plugin for module in modules for plugin in getattr(module, "CORRECT", {}).values()]
+    seeded, correct = exam()
+    plugins, expected = zip(*seeded, strict=True)
     found, refused = list(pool.map(reject, plugins)), list(pool.map(reject, correct))
     yield (
         f"Rejected: {sum(map(bool, found))} of {len(found)} algorithms with a bug. "

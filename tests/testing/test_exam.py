@@ -10,9 +10,16 @@ import sound_searches
 from byohpo_core.testing import Subject, checks, run, run_all
 
 pytestmark = pytest.mark.exam
-SOUND = {**seeded_bugs.CORRECT, **correct_but_unusual.CORRECT, **sound_searches.SOUND}
-MISTAKES = {**seeded_bugs_a.SEEDED, **seeded_bugs_b.SEEDED}
-NOT_FOUND = {"CategoriesAveraged"}
+
+
+def by_place(*exams):
+    """The algorithms of several modules, which may have names in common."""
+    return {f"{plugin.__module__}.{name}": plugin for them in exams for name, plugin in them.items()}
+
+
+SOUND = by_place(seeded_bugs.CORRECT, correct_but_unusual.CORRECT, sound_searches.SOUND)
+MISTAKES = by_place(seeded_bugs_a.SEEDED, seeded_bugs_b.SEEDED)
+NOT_FOUND = {"seeded_bugs_a.CategoriesAveraged"}
 """Mistakes that no check finds: every search in the unit cube takes the order of categories for a distance."""
 
 
