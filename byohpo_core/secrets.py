@@ -107,12 +107,12 @@ class Secrets:
     def hide_environment(self, environment: Mapping[str, Any]) -> dict[str, Any]:
         """Variables for jobs, with marks for secrets: by their names, or named by the user or in the study's manifest.
 
-        The user may list variables that are not there.
+        The user may list variables that are not there. An empty variable hides nothing, unless it is named.
         """
         more = {name: mark(name) for name in sorted(self._variables - environment.keys())}
         named = self._named | self._used
         return {
-            name: self._hide(name, it) if is_secret(name) or name in named or marked(it) else it
+            name: self._hide(name, it) if (is_secret(name) and it != "") or name in named or marked(it) else it
             for name, it in {**environment, **more}.items()
         }
 
@@ -153,7 +153,7 @@ class Secrets:
         return value if its_name else mark(name)
 
     def _value(self, name: str) -> str | None:
-        return self._given.get(name, self._found.get(name, os.environ.get(name)))
+        return self._given.get(name, self._found.get(name, os.environ.get(name) or None))
 
 
 def _check_value(name: str, value: Any) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from byohpo_sagemaker_emulator import Emulator, Faults, SimulatedJob, VirtualClock
-from inside import Manifest, is_secret, trust
+from inside import Manifest, Secrets, is_secret, trust
 from studies import DEADLINE, JOURNAL, Killed, byohpo, dying, refused, tuned, tuner, wait_for
 
 from byohpo_core import (
@@ -121,6 +121,12 @@ def test_a_part_of_a_word_does_not(name):
     assert not is_secret(name)
 
 
+def test_an_empty_variable_hides_nothing_unless_it_is_named():
+    """So no resume asks for it."""
+    assert Secrets().hide_environment({"API_KEY": "", "TOKEN": "t"}) == {"API_KEY": "", "TOKEN": {"secret": "TOKEN"}}
+    assert Secrets.of(["API_KEY"]).hide_environment({"API_KEY": ""}) == {"API_KEY": {"secret": "API_KEY"}}
+
+
 def test_a_local_study_leaves_no_value_behind(own_folder, capfd, caplog):
     """Only the file of the container's contract has the hyperparameter, and only its owner can read that."""
     script = TrainingScript(train(), environment={"HF_TOKEN": TOKEN}, hyperparameters={"phrase": PHRASE})
@@ -180,6 +186,8 @@ def test_a_listed_name_is_a_variable_of_the_jobs(own_folder, monkeypatch):
     """
     Path("study.toml").write_text(study)
     assert refused(byohpo("tune", "study.toml", "--journal", JOURNAL), "phrase")
+    nothing = {**os.environ, "phrase": PHRASE, "HF_TOKEN": ""}
+    assert refused(byohpo("tune", "study.toml", "--journal", JOURNAL, env=nothing), "HF_TOKEN")
     assert not Path(JOURNAL).exists()
     done = byohpo("tune", "study.toml", "--journal", JOURNAL, env={**os.environ, "phrase": PHRASE})
     assert done.returncode == 0

@@ -111,11 +111,12 @@ class LocalBackend(Backend):
 
     def copy_source(self) -> None:
         """Copy the source to disk, unless an earlier driver of the study has."""
-        if not self._code.exists():
-            self._program.copy_source(self._code, self._study_id, shared=self._shared)
+        if not self.code.exists():
+            self._program.copy_source(self.code, self._study_id, shared=self._shared)
 
     @property
-    def _code(self) -> Path:
+    def code(self) -> Path:
+        """Where the study's copy of the source is."""
         return self._folder / "code"
 
     def _job(self, trial: Trial) -> Job:
@@ -143,7 +144,7 @@ class LocalBackend(Backend):
         order = {
             "job_name": job.name,
             "folder": str(job.folder),
-            "code": str(self._code),
+            "code": str(self.code),
             "script": program.script_in_source,
             "python": program.python,
             "hyperparameters": dict(trial.hyperparameters),

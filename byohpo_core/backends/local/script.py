@@ -71,8 +71,6 @@ class TrainingScript(Estimator):
         return [(metric, default_regex(metric)) for metric in objectives]
 
     def prepare(self, problem: Problem, settings: JobSettings, inputs: Any) -> tuple["TrainingScript", JobSettings]:
-        if not self.script.is_file():
-            raise InvalidInput(f"the training script {self.script} does not exist")
         if self.source_dir is not None and _normal(self.source_dir) not in self.script.parents:
             raise InvalidInput(f"the training script {self.script} is not in source_dir {self.source_dir}")
         for name, value in self.environment.items():
@@ -91,13 +89,10 @@ class TrainingScript(Estimator):
         for channel, place in places.items():
             if place.startswith("s3://"):
                 raise InvalidInput(f"channel {channel!r}: {place} is on S3; a local run needs a local folder")
-            if not local_path(place).exists():
-                raise InvalidInput(f"channel {channel!r}: {local_path(place)} does not exist")
-        python = shutil.which(self.python, path=self.environment.get("PATH"))
-        if python is None:
-            raise InvalidInput(f"python of the training script is {self.python!r}, which cannot be run")
+        _exists("the training script", self.script)
+        _check_inputs(places)
         # A job runs in its own folder, where a relative path would point elsewhere.
-        return attrs.evolve(self, python=str(Path(python).absolute())), attrs.evolve(settings, inputs=places)
+        return attrs.evolve(self, python=self._runnable()), attrs.evolve(settings, inputs=places)
 
     def hide(self, secrets: Secrets) -> "TrainingScript":
         return attrs.evolve(self, environment=secrets.hide_environment(self.environment))
@@ -140,18 +135,35 @@ class TrainingScript(Estimator):
         return _OnlyStopped(**attrs.asdict(script, recurse=False))
 
     def connect(self, study: Study, settings: JobSettings) -> LocalBackend:
-        backend = self._backend(study, settings)
+        try:
+            # A script that is given to a resume was not prepared.
+            backend = self._backend(study, settings, self._runnable())
+            if not backend.code.exists():
+                _exists("the training script", self.script)
+            _check_inputs(settings.inputs)
+        except InvalidInput as error:
+            raise InvalidInput(
+                f"{error}; if it has moved, resume from a program: "
+                f"Tuner.attach({study.name!r}, estimator=TrainingScript(...)).resume()"
+            ) from error
         backend.copy_source()
         return backend
 
-    def _backend(self, study: Study, settings: JobSettings) -> LocalBackend:
+    def _runnable(self) -> str:
+        """The absolute path of the interpreter; raise `InvalidInput` if it cannot be run."""
+        python = shutil.which(self.python, path=self.environment.get("PATH"))
+        if python is None:
+            raise InvalidInput(f"python of the training script is {self.python!r}, which cannot be run")
+        return str(Path(python).absolute())
+
+    def _backend(self, study: Study, settings: JobSettings, python: str) -> LocalBackend:
         script = self.script
         in_source = str(script.relative_to(_normal(self.source_dir))) if self.source_dir else script.name
         program = Program(
             script=script,
             source_dir=self.source_dir,
             script_in_source=in_source,
-            python=self.python,
+            python=python,
             environment=self.environment,
             stop_grace_seconds=self.stop_grace_seconds,
         )
@@ -163,7 +175,17 @@ class _OnlyStopped(TrainingScript):
     """A script whose jobs are only stopped."""
 
     def connect(self, study: Study, settings: JobSettings) -> LocalBackend:
-        return self._backend(study, settings)
+        return self._backend(study, settings, self.python)
+
+
+def _check_inputs(places: Mapping[str, str]) -> None:
+    for channel, place in places.items():
+        _exists(f"channel {channel!r}:", local_path(place))
+
+
+def _exists(what: str, path: Path) -> None:
+    if not path.exists():
+        raise InvalidInput(f"{what} {path} does not exist")
 
 
 def _normal(path: str | Path) -> Path:

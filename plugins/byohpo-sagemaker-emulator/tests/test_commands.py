@@ -60,6 +60,18 @@ def test_a_port_in_use_is_told_in_a_line(start, capsys):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", ["--port 99999", "--port -1", "--port x", "--quota 0", "--stop-grace-seconds -1"])
+def test_an_option_out_of_its_range_is_refused(option, capsys):
+    """The last line names the option and its value; the exit code is 2."""
+    name, value = option.split()
+    with pytest.raises(SystemExit) as left:
+        cli.main([f"{name}={value}"])
+    assert left.value.code == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert name in told
+    assert value in told
+
+
 def test_options_are_explained(capsys):
     """The help lists every option."""
     with pytest.raises(SystemExit):

@@ -1,6 +1,7 @@
 """The `byohpo-emulator` command."""
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -19,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "byohpo-emulator",
         description="Serve the SageMaker training API on this machine, and run training scripts here.",
     )
-    parser.add_argument("--port", type=int, default=5055, help="port on 127.0.0.1 (default: 5055; 0 takes a free port)")
+    parser.add_argument(
+        "--port", type=_port, default=5055, help="port on 127.0.0.1 (default: 5055; 0 takes a free port)"
+    )
     parser.add_argument("--folder", help="where to make a folder for the files of the jobs (default: a temporary one)")
     parser.add_argument("--credentials", type=Path, metavar="FILE", help="write the keys to this AWS credentials file")
     parser.add_argument(
@@ -28,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="keys to use instead of new ones, for CI. They are weaker: other users can see them in the list of"
         " processes, and whoever knows them can run commands here as you",
     )
-    parser.add_argument("--quota", type=int, help="instances of each type that may be in use at once")
-    parser.add_argument("--stop-grace-seconds", type=float, default=120.0, help="seconds from SIGTERM to SIGKILL")
+    parser.add_argument("--quota", type=_quota, help="instances of each type that may be in use at once")
+    parser.add_argument("--stop-grace-seconds", type=_seconds, default=120.0, help="seconds from SIGTERM to SIGKILL")
     options = parser.parse_args(arguments)
     try:
         emulator = Emulator(
@@ -63,6 +66,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _warn(f"cannot use {error.filename or f'port {options.port}'}: {error.strerror}")
         return 1
     return 0
+
+
+def _port(given: str) -> int:
+    return int(_within(float(int(given)), 0, 65535))
+
+
+def _quota(given: str) -> int:
+    return int(_within(float(int(given)), 1, math.inf))
+
+
+def _seconds(given: str) -> float:
+    return _within(float(given), 0, math.inf)
+
+
+def _within(value: float, least: float, most: float) -> float:
+    if not least <= value <= most:
+        most_told = "" if math.isinf(most) else f" and at most {most:g}"
+        raise argparse.ArgumentTypeError(f"{value:g} is out of range: at least {least:g}{most_told}")
+    return value
 
 
 def _warn(message: str) -> None:
