@@ -25,6 +25,8 @@ class CheckReport:
         self._count = 0
         self._line = Transient()
         self._begun = False
+        self._first: dict[tuple[str | None, ...], str] = {}
+        """The check that first saw something, by what it saw, expected and mends: one mistake may fail many."""
 
     def __enter__(self) -> Self:
         return self
@@ -50,9 +52,15 @@ class CheckReport:
         else:
             say(result.status if self._begun else f"{_row(result.check)}{result.status}")
             self._begun = False
+        finding = dict(result.finding)
+        if finding:
+            seen = tuple(finding.get(part) for part in _PARTS[1:])
+            first = self._first.setdefault(seen, result.check.name)
+            if first != result.check.name:
+                finding = {"did": finding.get("did", ""), "seen": f"the same as {first}"}
         for part in _PARTS:
-            if result.finding.get(part):
-                say_wrapped(result.finding[part], first=f"  {part:<8}  ", rest=12 * " ")
+            if finding.get(part):
+                say_wrapped(finding[part], first=f"  {part:<8}  ", rest=12 * " ")
 
     def sum_up(self, name: str, results: Sequence[Result]) -> None:
         """Print what did not apply and why, the remarks, and one line about the whole."""

@@ -7,8 +7,6 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-import attrs
-
 from byohpo_core.errors import InvalidInput, PluginError
 from byohpo_core.plugins.hooks import StudyPlugins
 from byohpo_core.plugins.options import build
@@ -18,8 +16,6 @@ from byohpo_core.study.problem import Problem
 from byohpo_core.study.trial import Trial, TrialStatus
 from byohpo_core.testing.algorithm import Judge, Outcome, Subject, sphere
 from byohpo_core.testing.check import Finding, Remark
-
-NAME = "subject"
 
 
 class Rehearsal:
@@ -32,7 +28,8 @@ class Rehearsal:
             self.plugin = build(subject.found, problem, options)
         except InvalidInput as error:
             raise Remark(f"the constructor refuses the problem: {error}") from error
-        spec = attrs.evolve(subject.found.spec(options), name=NAME)
+        spec = subject.found.spec(options)
+        self._name = spec.name
         self.plugins = StudyPlugins([spec], [self.plugin])
         self.answers: list[list[tuple[Any, Any]]] = []
         """Each answer: its proposals as the algorithm returned them, each with a copy that was made at once."""
@@ -64,18 +61,20 @@ class Rehearsal:
 
     @property
     def configurations(self) -> list[dict[str, Any]]:
-        return [dict(trial.proposal.hyperparameters) for trial in self.study.trials if trial.plugin == NAME]
+        return [dict(trial.proposal.hyperparameters) for trial in self.study.trials if trial.plugin == self._name]
 
     def ask(self, count: int = 1) -> list[Trial]:
         """Ask the algorithm for up to *count* trials, and start them."""
         first = len(self.study.trials)
         asked = f"asked for {count} proposals, with {first} trials so far"
-        answer = self._call(asked, self.plugins.answer, NAME, self.study, count)
+        answer = self._call(asked, self.plugins.answer, self._name, self.study, count)
         with suppress(Exception):  # the next line reports an answer that is not a list of proposals
             self.answers.append([(proposal, copy.deepcopy(proposal)) for proposal in answer])
-        accepted = self._call(asked, self.plugins.accept, NAME, self.study, count, answer)
+        accepted = self._call(asked, self.plugins.accept, self._name, self.study, count, answer)
         self.calls.append(("ask", count))
-        self._apply(EventKind.Asked, plugin=NAME, count=count, answer=[proposal.to_json() for proposal in accepted])
+        self._apply(
+            EventKind.Asked, plugin=self._name, count=count, answer=[proposal.to_json() for proposal in accepted]
+        )
         for trial in self.study.trials[first:]:
             self._apply(EventKind.Intended, trial=trial.number, attempt=0, job=f"kit-{trial.number}-0")
         return [self.study.trials[number] for number in range(first, len(self.study.trials))]

@@ -97,6 +97,24 @@ def test_elsewhere_than_on_a_terminal_each_check_is_one_line(kit, capsys):
     assert max(map(len, lines)) <= 80
 
 
+def test_what_several_checks_see_is_told_once(kit, capsys):
+    """One mistake may fail many checks; those after the first name it, and keep what they did."""
+
+    def again(_):
+        raise Finding(**{**FOUND, "did": "asked again"})
+
+    def otherwise(_):
+        raise Finding(**{**FOUND, "seen": "five proposals"})
+
+    kit(found, again, otherwise)
+    assert main(["check", "mine"]) == 1
+    told = capsys.readouterr().out
+    assert told.count("three proposals") == told.count("five proposals") == 1
+    assert told.count(FOUND["mend"]) == 2
+    assert "asked again" in told
+    assert re.search(r"seen .*\bfound$", told, re.MULTILINE)
+
+
 def test_a_remark_does_not_change_the_exit_code(kit, capsys):
     """It is listed apart, with its check."""
     kit(passes, unusual)
