@@ -13,7 +13,7 @@ from byohpo_core.plugins.options import build
 from byohpo_core.study.events import Event, EventKind
 from byohpo_core.study.fold import Fold
 from byohpo_core.study.problem import Problem
-from byohpo_core.study.trial import Trial, TrialStatus
+from byohpo_core.study.trial import Proposal, Trial, TrialStatus
 from byohpo_core.testing.algorithm import Judge, Outcome, Subject, sphere
 from byohpo_core.testing.check import Finding, Remark
 
@@ -78,6 +78,13 @@ class Rehearsal:
         for trial in self.study.trials[first:]:
             self._apply(EventKind.Intended, trial=trial.number, attempt=0, job=f"kit-{trial.number}-0")
         return [self.study.trials[number] for number in range(first, len(self.study.trials))]
+
+    def would_propose(self, count: int, study: Fold | None = None) -> list[dict[str, Any]]:
+        """What the algorithm answers for this study, or for another one, without a trial coming of it."""
+        study = study or self.study
+        asked = f"asked for {count} proposals, with {len(study.trials)} trials so far"
+        answer: list[Proposal] = self._call(asked, self.plugins.propose, self._name, study, count)
+        return [dict(proposal.hyperparameters) for proposal in answer]
 
     def inject(self, configuration: Mapping[str, Any], *, key: Any = None) -> Trial:
         """Start a trial that another plugin proposed."""

@@ -1,18 +1,32 @@
 """Checks with a real driver, a journal and simulated jobs: resumes, repeats, reports and strict order."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+import attrs
 
 from byohpo_core.backends.simulated import Simulated, Simulation
 from byohpo_core.errors import InvalidInput, PluginError
 from byohpo_core.journal import open_journal
 from byohpo_core.logger import logger
 from byohpo_core.space.parameters import CategoricalParameter, IntegerParameter, Parameter
+from byohpo_core.study.events import Event
 from byohpo_core.study.study import Study
 from byohpo_core.testing.algorithm import Subject
-from byohpo_core.testing.check import GO_ON, MAY_END_EARLY, Finding, Remark, advise, applicable, check, expect
+from byohpo_core.testing.check import (
+    GO_ON,
+    MAY_END_EARLY,
+    NOT_MEMORYLESS,
+    Finding,
+    Remark,
+    advise,
+    applicable,
+    check,
+    expect,
+)
 from byohpo_core.testing.habits import advise_a_design
 from byohpo_core.tuner.tuner import Tuner
 
@@ -141,6 +155,34 @@ def resumes_from_a_journal(subject: Subject) -> None:
         mend = "let proposals depend only on the seed, the problem and the observed trials"
         expect(outcomes == expected, did=did, seen="other trials", expected="the same trials", mend=mend)
     whole.close()
+
+
+@check("driving")
+def goes_on_with_the_arithmetic_of_another_machine_if_memoryless(subject: Subject) -> None:
+    """A memoryless algorithm goes on from a journal whose numbers differ in their last digits from its own."""
+    applicable(subject.traits.memoryless, NOT_MEMORYLESS)
+    did = "resumed a study whose results and proposals differ in the last digit"
+    with _errors_are_findings(did):
+        _tuner(subject, subject.mixed, 8, "here.db").fit(job_name="s")
+        log = open_journal("here.db").find("s")
+        open_journal("there.db").create("s", log.record.manifest, [_from_elsewhere(event) for event in log.read()])
+        tuner = Tuner.attach(
+            "s", journal="there.db", estimator=_simulated(subject), strategy=subject.found.plugin, progress=False
+        )
+        _spends(subject, tuner.resume(max_jobs=16), did)
+
+
+def _from_elsewhere(event: Event) -> Event:
+    """The event as a processor would write it that rounds otherwise."""
+
+    def changed(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: changed(it) for name, it in part.items()}
+        if isinstance(part, list):
+            return [changed(it) for it in part]
+        return math.nextafter(part, 0.5) if isinstance(part, float) and 0 < abs(part) < 1e6 else part
+
+    return attrs.evolve(event, body=changed(event.body))
 
 
 def _outcomes(study: Study | None) -> list[object]:

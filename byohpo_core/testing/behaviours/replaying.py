@@ -1,7 +1,9 @@
-"""Checks of replays: an algorithm that is rebuilt from the journal goes on as before."""
+"""Checks of replays: an algorithm that is rebuilt from the journal goes on as before, or needs no replay."""
+
+from functools import partial
 
 from byohpo_core.testing.algorithm import Judge, Subject, constant, sometimes_failing, sphere, tied
-from byohpo_core.testing.check import check, expect
+from byohpo_core.testing.check import NOT_MEMORYLESS, applicable, check, expect
 from byohpo_core.testing.rehearsal import Rehearsal, rehearse
 
 _MEND = "let proposals depend only on the seed, the problem and the observed trials"
@@ -71,3 +73,46 @@ def is_the_same_when_two_are_rebuilt_at_once(subject: Subject) -> None:
         answers.append(copy.configurations[first:])
         copy.close()
     _same(answers[0] == answers[1], "rebuilt two copies from the same calls")
+
+
+_NO_STATE = "look at study.trials only, number trials from len(study.trials), or leave out Traits(memoryless=True)"
+
+
+@check("replay")
+def needs_no_earlier_calls_if_memoryless(subject: Subject) -> None:
+    """A memoryless algorithm that knows nothing but the study proposes what the one that made the study proposes."""
+    applicable(subject.traits.memoryless, NOT_MEMORYLESS)
+    for judge, order in ((sphere, "last"), (sometimes_failing, "first"), (tied, "random")):
+        with rehearse(subject, subject.problem(subject.mixed, jobs=32)) as whole:
+            for until in (1, 3, 9, 20):
+                whole.run(judge, order=order, until=subject.few(until))
+                running = whole.ask(2)
+                with rehearse(subject, whole.problem) as fresh:
+                    there, mine = fresh.would_propose(3, whole.study), whole.would_propose(3)
+                whole.tell(running, judge)
+                expect(
+                    there == mine,
+                    did=f"asked a new instance, after {len(whole.study.trials)} trials of which {len(running)} run",
+                    seen="different proposals",
+                    expected="the same as from the one that proposed them",
+                    mend=_NO_STATE,
+                )
+
+
+@check("replay")
+def answers_a_question_again_if_memoryless(subject: Subject) -> None:
+    """A memoryless algorithm that is asked twice, or about an earlier study in between, answers the same."""
+    applicable(subject.traits.memoryless, NOT_MEMORYLESS)
+    problem = subject.problem(subject.mixed, jobs=32)
+    with rehearse(subject, problem) as early, rehearse(subject, problem) as late:
+        early.run(until=subject.few(6))
+        late.run(until=subject.few(20))
+        ask = partial(late.would_propose, 3)
+        answers = [ask(), ask(), early.would_propose(3), ask(early.study), ask()]
+    expect(
+        answers[0] == answers[1] == answers[4] and answers[2] == answers[3],
+        did="asked one instance about a study, about an earlier one and about the first again",
+        seen="different proposals",
+        expected="the same for the same study",
+        mend=_NO_STATE,
+    )

@@ -95,3 +95,12 @@ def test_a_resolution_of_categories_is_refused():
     """The grid tries all categories."""
     with pytest.raises(InvalidInput, match=r"resolution.*'kind'.*categorical"):
         tune({"resolution": {"kind": 1, "rate": 3}})
+
+
+def test_what_was_tried_already_is_not_tried_again():
+    """A configuration of the user's own may lie on the grid, computed by another machine; it counts as its point."""
+    rate = 1e-2 * (1 + 1e-15)
+    given = [{"rate": rate, "n": 2, "kind": "b"}, {"rate": 0.5, "n": 2, "kind": "b"}]
+    study = tune({"resolution": {"rate": 5}}, initial_configurations=given)
+    tried = [(f"{rate:.9g}", n, kind) for rate, n, kind in points(study)]
+    assert len(set(tried)) == len(tried) == 30 + 1

@@ -1,4 +1,4 @@
-"""Random search: one uniform draw per parameter, in the space's order."""
+"""Random search: one uniform draw per parameter, in the space's order, from a generator of each trial."""
 
 import random
 
@@ -24,7 +24,7 @@ def test_each_configuration_is_one_draw_per_parameter_in_order():
         journal=":memory:",
         progress=False,
     ).fit()
-    draw = random.Random(7)
-    expected = [{name: ranges[name].decode(draw.random()) for name in ("x", "c", "n")} for _ in range(40)]
+    draws = [random.Random(f"7-{number}") for number in range(40)]
+    expected = [{name: ranges[name].decode(draw.random()) for name in ("x", "c", "n")} for draw in draws]
     assert [dict(trial.proposal.hyperparameters) for trial in study.trials] == expected
     assert {trial.hyperparameters["c"] for trial in study.trials} == {"a", "b", "c"}

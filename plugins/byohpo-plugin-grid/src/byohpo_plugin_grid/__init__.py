@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from byohpo_core import CategoricalParameter, InvalidInput, Problem, Traits, hookimpl
+from byohpo_core import CategoricalParameter, InvalidInput, Problem, Study, Traits, hookimpl
 
 _ORDERS = ("shuffled", "lexicographic")
 _FINEST = 10_000
@@ -17,9 +17,12 @@ _FINEST = 10_000
 
 @attrs.define(eq=False)
 class GridSearch:
-    """Tries every combination of values once, then ends; integers and categories take all their values by default."""
+    """Tries every combination of values once, then ends; integers and categories take all their values by default.
 
-    traits: ClassVar[Traits] = Traits(learns=False, finite=True, example={"resolution": 4})
+    It leaves out what the study has tried already, such as initial configurations that lie on the grid.
+    """
+
+    traits: ClassVar[Traits] = Traits(learns=False, finite=True, memoryless=True, example={"resolution": 4})
     problem: Problem
     resolution: int | Mapping[str, int] | None = attrs.field(
         default=None,
@@ -34,7 +37,9 @@ class GridSearch:
             "help": "shuffled: a random order, which the seed decides; lexicographic: the last parameter varies fastest"
         },
     )
-    _points: Iterator[dict[str, Any]] = attrs.field(init=False)
+    _drawn: list[tuple[Any, dict[str, Any]]] = attrs.field(init=False, factory=list)
+    """The first points of the grid in its order, each with what tells it from others."""
+    _undrawn: Iterator[dict[str, Any]] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.order not in _ORDERS:
@@ -51,12 +56,20 @@ class GridSearch:
         size = math.prod(map(len, axes.values()))
         generator = random.Random(self.problem.seed)  # noqa: S311 - a search, not a secret
         indices = iter(range(size)) if self.order == "lexicographic" else _shuffled(size, generator)
-        self._points = (_point(axes, index) for index in indices)
+        self._undrawn = (_point(axes, index) for index in indices)
 
     @hookimpl
-    def propose(self, count: int) -> list[dict[str, Any]]:
-        """The next points of the grid; an empty list when all were proposed."""
-        return list(islice(self._points, count))
+    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
+        """The first points of the grid that the study has not tried; an empty list when it has tried all."""
+        tried = {_identity(trial.proposal.hyperparameters) for trial in study.trials}
+        return [dict(point) for point in islice((it for key, it in self._points() if key not in tried), count)]
+
+    def _points(self) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """All points of the grid in its order."""
+        yield from self._drawn
+        for point in self._undrawn:
+            self._drawn.append((_identity(point), point))
+            yield self._drawn[-1]
 
     def _values(self, name: str) -> list[Any] | range:
         parameter = self.problem.space.tunable[name]
@@ -75,6 +88,13 @@ class GridSearch:
             return range(int(parameter.min_value), int(parameter.max_value) + 1)
         steps = [index / (resolution - 1) for index in range(resolution)] if resolution > 1 else [0.5]
         return list(dict.fromkeys(parameter.decode(step) for step in steps))
+
+
+def _identity(point: Mapping[str, Any]) -> frozenset[Any]:
+    """What is equal for equal points, also if another machine has computed them: floats are rounded to 12 digits."""
+    return frozenset(
+        (name, type(value), f"{value:.12g}" if isinstance(value, float) else value) for name, value in point.items()
+    )
 
 
 def _point(axes: Mapping[str, Any], index: int) -> dict[str, Any]:

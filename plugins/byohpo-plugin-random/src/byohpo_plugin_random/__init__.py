@@ -5,21 +5,24 @@ from typing import Any, ClassVar
 
 import attrs
 
-from byohpo_core import Problem, Traits, hookimpl
+from byohpo_core import Problem, Study, Traits, hookimpl
 
 
 @attrs.define(eq=False)
 class RandomSearch:
-    """Draws each configuration at random, with one uniform draw per parameter, in the order of the space."""
+    """Draws each configuration at random, with one uniform draw per parameter, in the order of the space.
 
-    traits: ClassVar[Traits] = Traits(learns=False)
+    Each trial has a generator of its own, whose seed is made of the study's seed and the trial's number.
+    """
+
+    traits: ClassVar[Traits] = Traits(learns=False, memoryless=True)
     problem: Problem
-    _random: random.Random = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._random = random.Random(self.problem.seed)  # noqa: S311 - a search, not a secret
 
     @hookimpl
-    def propose(self, count: int) -> list[dict[str, Any]]:
+    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
         """Exactly *count* new configurations."""
-        return [self.problem.space.sample(self._random) for _ in range(count)]
+        first = len(study.trials)
+        return [self._drawn(number) for number in range(first, first + count)]
+
+    def _drawn(self, number: int) -> dict[str, Any]:
+        return self.problem.space.sample(random.Random(f"{self.problem.seed}-{number}"))  # noqa: S311 - no secret

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import attrs
 from scipy.stats import qmc
 
-from byohpo_core import InvalidInput, Problem, Traits, hookimpl
+from byohpo_core import InvalidInput, Problem, Study, Traits, hookimpl
 
 _BLOCK = 64
 """How many points are drawn at a time. SciPy warns unless the first draw is a power of two."""
@@ -17,22 +17,35 @@ _BLOCK = 64
 
 @attrs.define(eq=False)
 class SobolSearch:
-    """Covers the space more evenly than random draws do, for any number of slots."""
+    """Covers the space more evenly than random draws do, for any number of slots.
 
-    traits: ClassVar[Traits] = Traits(learns=False)
+    Each trial has the point of its number in the sequence.
+    """
+
+    traits: ClassVar[Traits] = Traits(learns=False, memoryless=True)
     problem: Problem
-    _engine: qmc.Sobol = attrs.field(init=False)
-    _points: list[list[float]] = attrs.field(init=False, factory=list)
+    _blocks: dict[int, list[list[float]]] = attrs.field(init=False, factory=dict)
+    """The block of points that was drawn last, by its number."""
 
     def __attrs_post_init__(self) -> None:
         if self.problem.seed < 0:
             raise InvalidInput(f"random_seed is {self.problem.seed}; it must be at least 0 for Sobol points")
-        self._engine = qmc.Sobol(self.problem.space.dimension, rng=self.problem.seed)
+        self._engine()
 
     @hookimpl
-    def propose(self, count: int) -> list[dict[str, Any]]:
+    def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
         """Exactly *count* new configurations."""
-        while len(self._points) < count:
-            self._points += self._engine.random(_BLOCK).tolist()
-        points, self._points = self._points[:count], self._points[count:]
-        return [self.problem.space.decode(point) for point in points]
+        first = len(study.trials)
+        return [self.problem.space.decode(self._point(number)) for number in range(first, first + count)]
+
+    def _point(self, number: int) -> list[float]:
+        block, place = divmod(number, _BLOCK)
+        if block not in self._blocks:
+            engine = self._engine()
+            if block:  # SciPy fails to go forward by nothing
+                engine.fast_forward(block * _BLOCK)
+            self._blocks = {block: engine.random(_BLOCK).tolist()}
+        return self._blocks[block][place]
+
+    def _engine(self) -> qmc.Sobol:
+        return qmc.Sobol(self.problem.space.dimension, rng=self.problem.seed)
