@@ -19,7 +19,7 @@ _FINEST = 10_000
 class GridSearch:
     """Tries every combination of values once, then ends; integers and categories take all their values by default.
 
-    It leaves out what the study has tried already, such as initial configurations that lie on the grid.
+    It leaves out what was tried already, such as initial configurations that lie on the grid.
     """
 
     traits: ClassVar[Traits] = Traits(learns=False, finite=True, memoryless=True, example={"resolution": 4})
@@ -60,8 +60,8 @@ class GridSearch:
 
     @hookimpl
     def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
-        """The first points of the grid that the study has not tried; an empty list when it has tried all."""
-        tried = {_identity(trial.proposal.hyperparameters) for trial in study.trials}
+        """The first points of the grid that were not tried yet; an empty list when all were."""
+        tried = {_identity(trial.proposal.hyperparameters) for trial in study.trials if not trial.prior}
         return [dict(point) for point in islice((it for key, it in self._points() if key not in tried), count)]
 
     def _points(self) -> Iterator[tuple[Any, dict[str, Any]]]:
