@@ -10,6 +10,8 @@ from byohpo_core.errors import JournalError
 
 _ATTEMPTS = 20
 _PAUSE_SECONDS = 0.05
+_TICK_SECONDS = 0.1
+"""A file that is written twice within less may keep its time: clocks of file systems are coarse."""
 _WAL_HEADER = 32
 """Bytes; they change whenever SQLite begins the file anew. In between it only grows."""
 
@@ -37,6 +39,24 @@ def private_copy(path: Path) -> Path:
         raise JournalError(f"journal {path} is read-only and cannot be copied to read it: {error}") from error
     _remove(folder)
     raise JournalError(f"journal {path} is read-only and changes too fast to copy it: try again")
+
+
+def last_change(path: Path) -> tuple[object, ...]:
+    """Return what tells whether a journal was changed later: the sizes and times of its files.
+
+    Of one that has changed just now, it equals nothing: the next commit may leave the same sizes and times.
+    """
+    found = [_stat(Path(f"{path}{suffix}")) for suffix in ("", "-wal", "-journal")]
+    now = time.time()
+    recent = any(it is not None and abs(now - it.st_mtime) < _TICK_SECONDS for it in found)
+    return (*(it and (it.st_ino, it.st_size, it.st_mtime_ns) for it in found), now if recent else None)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from byohpo_core import files
 from byohpo_core.errors import ByohpoError, JournalDamaged, JournalError, one_line
 from byohpo_core.journal import schema
-from byohpo_core.journal.copies import is_read_only, private_copy
+from byohpo_core.journal.copies import is_read_only, last_change, private_copy
 from byohpo_core.journal.place import command, is_on_network
 
 BUSY_SECONDS = 30.0
@@ -31,6 +31,7 @@ _DAMAGE = {
 class Database:
     """An SQLite file that may not exist yet. Reading never creates or changes it; one that is read-only is copied.
 
+    A question is asked within `kept`: it begins with what is at the path by then, and no thread changes that meanwhile.
     Threads share its connection in turns: two that use a statement at once fail, or bind each other's parameters.
     """
 
@@ -39,29 +40,53 @@ class Database:
         self.turn = threading.RLock()
         """Held by the thread that uses the connection, or what is known of the file."""
         self.connection: sqlite3.Connection | None = None
+        self.renewals = 0
+        """How often something newer was found at the path: what was known of the file before may not hold any more."""
         self._closing: weakref.finalize[..., Database] | None = None
         self._file = path
         self._identity: tuple[int, int] | None = None
+        self._copied: tuple[object, ...] | None = None
+        """The last change of the file before it was copied; None if the file itself is open."""
+        self._keepers = set[object]()
         self._whole = self._writable = self._has_checksums = False
 
     @property
     def exists(self) -> bool:
         """False if there is no file, or an empty one."""
-        return self._connect(create=False) is not None
+        with self.turn:
+            return self._connect(create=False) is not None
 
     @property
     def has_checksums(self) -> bool:
         """True if its tables have checksums: those of release 0.1 do not."""
-        if not self._has_checksums and self.connection is not None:
-            with self._explained(), self.turn:
+        with self._explained(), self.turn:
+            if not self._has_checksums and self.connection is not None:
                 self._has_checksums = schema.has_checksums(self.connection)
-        return self._has_checksums
+            return self._has_checksums
 
     def close(self) -> None:
-        if self._closing is not None:
-            self._closing()
-        self.connection = self._closing = self._identity = None
-        self._whole = self._writable = self._has_checksums = False
+        with self.turn:
+            if self._closing is not None:
+                self._closing()
+            self.connection = self._closing = self._identity = self._copied = None
+            self._whole = self._writable = self._has_checksums = False
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Begin with the file that is at the path now, with all its commits, and keep it open for the block.
+
+        A driver does all its work in one block: it must notice that its journal was replaced, not take to the new one.
+        """
+        keeper = object()
+        with self.turn:
+            if self.connection is not None and not self._keepers and self._is_old():
+                self.close()
+                self.renewals += 1
+            self._keepers.add(keeper)
+        try:
+            yield
+        finally:
+            self._keepers.discard(keeper)  # in one step, without the lock: this may run in a garbage collection
 
     def check(self) -> None:
         """Raise `JournalDamaged` if SQLite finds the file damaged. It looks once for each connection."""
@@ -76,19 +101,17 @@ class Database:
 
         They are all read: SQLite does not write, after another process has, while a query is only half read.
         """
-        connection = self._connect(create=False)
-        if connection is None:
-            return []
         with self._explained(), self.turn:
-            return connection.execute(statement, parameters).fetchall()
+            connection = self._connect(create=False)
+            return [] if connection is None else connection.execute(statement, parameters).fetchall()
 
     @contextmanager
     def transaction(self, *, create: bool = False, shared: bool = False) -> Iterator[sqlite3.Connection]:
         """Run the block as one transaction, which is on disk at its end. Only *create* makes a missing file."""
-        connection = self._connect(create=create, shared=shared)
-        if connection is None:
-            raise JournalError(f"journal {self.path} does not exist any more")
         with self._explained(), self.turn:
+            connection = self._connect(create=create, shared=shared)
+            if connection is None:
+                raise JournalError(f"journal {self.path} does not exist any more")
             if not self._writable:
                 self._prepare_to_write(connection, shared=shared)
             connection.execute("BEGIN IMMEDIATE")
@@ -130,6 +153,13 @@ class Database:
             "with --mirror what the mirror on S3 has"
         )
 
+    def _is_old(self) -> bool:
+        """True if there is something newer at the path than what is open."""
+        if self._copied is None:
+            return self.moved()
+        path = Path(self._file)
+        return last_change(path) != self._copied or not is_read_only(path)
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
@@ -145,11 +175,11 @@ class Database:
     def _connect(self, *, create: bool, shared: bool = False) -> sqlite3.Connection | None:
         if self.connection is not None:
             return self.connection
-        with _opening:  # another thread may have opened it meanwhile
-            return self.connection or self._open(create=create, shared=shared)
+        with _opening:
+            return self._open(create=create, shared=shared)
 
     def _open(self, *, create: bool, shared: bool) -> sqlite3.Connection | None:
-        path = Path(self.path)
+        path = Path(self._file)
         if path.is_dir():
             raise JournalError(f"journal {self.path} is a folder: name a file, such as {path / 'byohpo.db'}")
         found = self._checked("")
@@ -161,8 +191,10 @@ class Database:
             self._checked(suffix)
         if found is None:
             self._create_file(shared=shared)
-        opened, left = path.absolute(), None
+        opened, left, copied = path.absolute(), None, None
+        now = opened.stat()
         if is_read_only(path):
+            copied = last_change(opened)  # before it is copied: what is committed meanwhile is newer
             opened = private_copy(opened)
             left = opened.parent
         with self._explained():
@@ -179,31 +211,31 @@ class Database:
                 _close(connection, left)
                 raise
         self._file = os.path.abspath(path)  # noqa: PTH100 - also when the working folder changes
-        now = os.stat(self._file)  # noqa: PTH116
         self._identity = (now.st_dev, now.st_ino)
+        self._copied = copied
         self.connection = connection
         self._closing = weakref.finalize(self, _close, connection, left)
         return connection
 
     def _checked(self, suffix: str) -> os.stat_result | None:
         try:
-            return files.check_file(f"{self.path}{suffix}")
+            return files.check_file(f"{self._file}{suffix}")
         except ByohpoError as error:
             raise JournalError(f"journal {self.path}: {error}") from error
 
     def _create_file(self, *, shared: bool) -> None:
         try:
-            os.close(files.open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, shared=shared))
+            os.close(files.open_file(self._file, os.O_RDWR | os.O_CREAT | os.O_EXCL, shared=shared))
         except FileExistsError:
             pass  # another process was faster
         except ByohpoError as error:
             raise JournalError(f"journal {self.path}: {error}") from error
 
     def _prepare_to_write(self, connection: sqlite3.Connection, *, shared: bool) -> None:
-        path = Path(self.path)
-        if is_read_only(path):
+        path = Path(self._file)
+        if self._copied is not None or is_read_only(path):
             raise JournalError(f"journal {self.path} is read-only: its file or folder may not be written to")
-        files.warn_of_others(path, path.stat(), shared=shared)
+        files.warn_of_others(self.path, path.stat(), shared=shared)
         _set_mode(connection, "DELETE" if is_on_network(path) else "WAL")
         connection.execute("PRAGMA synchronous = FULL")
         self._writable = True

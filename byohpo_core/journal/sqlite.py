@@ -58,24 +58,28 @@ class SqliteJournal(Journal):
         return Path(self.path).absolute().parent / "byohpo-jobs"
 
     def logs(self) -> list[EventLog]:
-        self._check()
-        return [SqliteLog(self.database, row) for row in self.database.rows(f"{_STUDIES} ORDER BY name")]
+        with self.database.kept():
+            self._check()
+            return [SqliteLog(self.database, row) for row in self.database.rows(f"{_STUDIES} ORDER BY name")]
 
     def names(self) -> list[str]:
-        return [str(name) for (name,) in self.database.rows("SELECT name FROM studies ORDER BY name")]
+        with self.database.kept():
+            return [str(name) for (name,) in self.database.rows("SELECT name FROM studies ORDER BY name")]
 
     def look_up(self, name: str) -> EventLog | None:
         if not _is_text(name):
             return None
-        rows = self.database.rows(f"{_STUDIES} WHERE name = ? OR id = ? ORDER BY name = ? DESC LIMIT 1", (name,) * 3)
-        if not rows:
-            self._check()
-        return SqliteLog(self.database, rows[0]) if rows else None
+        question = f"{_STUDIES} WHERE name = ? OR id = ? ORDER BY name = ? DESC LIMIT 1"
+        with self.database.kept():
+            rows = self.database.rows(question, (name,) * 3)
+            if not rows:
+                self._check()
+            return SqliteLog(self.database, rows[0]) if rows else None
 
     def take(self, record: StudyRecord, events: Sequence[Event]) -> EventLog:
         row = (record.id, record.name, to_json(record.manifest))
         log = SqliteLog(self.database, row, Head.of_record(*row))
-        with self.database.transaction(create=True, shared=log.shared) as connection:
+        with self.database.kept(), self.database.transaction(create=True, shared=log.shared) as connection:
             if connection.execute("SELECT 1 FROM studies WHERE name = ?", (record.name,)).fetchone():
                 raise self._taken(record.name)
             connection.execute("INSERT INTO studies VALUES (?, ?, ?)", row)
@@ -113,7 +117,8 @@ def _is_text(name: str) -> bool:
 class SqliteLog(EventLog):
     """One study's events in an SQLite file. The lock and the stop request are files beside it.
 
-    All events are verified when they are read for the first time; later, what is new and what is returned.
+    All events are verified when they are read for the first time, also of a file that took the place of another one;
+    later, what is new and what is returned.
     """
 
     def __init__(self, database: Database, row: Sequence[Any], head: Head | None = None) -> None:
@@ -122,6 +127,8 @@ class SqliteLog(EventLog):
         self._row = row
         self._head = head
         """The end of the chain as far as it is verified."""
+        self._renewals = database.renewals
+        """The database's number when the head was verified."""
         self._written: int | None = None
         """The number of events after the last commit that was written here."""
 
@@ -180,39 +187,44 @@ class SqliteLog(EventLog):
         return head
 
     def read(self) -> Iterator[Event]:
-        known = self._verified()
-        head = self._start()
-        count, checksum = head.count, head.checksum
-        for first in range(0, known.count, _ROWS):
-            for *row, kept in self._rows(_PART, (self.id, first, min(first + _ROWS, known.count))):
-                checksum = self._link(count, checksum, row, kept)
-                count += 1
-                yield self._event(*row)
-        if (count, checksum) != (known.count, known.checksum):
-            raise self._damage(count, "it has changed since it was verified")
+        with self._database.kept():
+            known = self._verified()
+            head = self._start()
+            count, checksum = head.count, head.checksum
+            for first in range(0, known.count, _ROWS):
+                for *row, kept in self._rows(_PART, (self.id, first, min(first + _ROWS, known.count))):
+                    checksum = self._link(count, checksum, row, kept)
+                    count += 1
+                    yield self._event(*row)
+            if (count, checksum) != (known.count, known.checksum):
+                raise self._damage(count, "it has changed since it was verified")
 
     def event(self, sequence: int) -> Event:
-        self._verified()
-        for *row, kept, previous in self._rows(_ONE, (self.id, sequence)):
-            self._link(sequence, previous if sequence else self._start().checksum, row, kept)
-            return self._event(*row)
+        with self._database.kept():
+            self._verified()
+            for *row, kept, previous in self._rows(_ONE, (self.id, sequence)):
+                self._link(sequence, previous if sequence else self._start().checksum, row, kept)
+                return self._event(*row)
         raise JournalError(f"journal {self.path}: study {self.id!r} has no event {sequence}")
 
     def last(self, kind: EventKind | None = None) -> int:
-        known = self._verified()
-        if kind is None:
-            return known.count - 1
-        statement = "SELECT max(sequence) FROM events WHERE study = ? AND kind = ? AND sequence < ?"
-        rows = self._database.rows(statement, (self.id, kind, known.count))
-        return next((sequence for (sequence,) in rows if sequence is not None), -1)
+        with self._database.kept():
+            known = self._verified()
+            if kind is None:
+                return known.count - 1
+            statement = "SELECT max(sequence) FROM events WHERE study = ? AND kind = ? AND sequence < ?"
+            rows = self._database.rows(statement, (self.id, kind, known.count))
+            return next((sequence for (sequence,) in rows if sequence is not None), -1)
 
     def curve(self, trial: int, metric: str, before: int) -> tuple[float, ...]:
-        self._verified()
-        return curve_of(self._points(self._rows(_CURVE, (self.id, trial, before))), metric)
+        with self._database.kept():
+            self._verified()
+            return curve_of(self._points(self._rows(_CURVE, (self.id, trial, before))), metric)
 
     @contextmanager
     def hold(self, *, take_over: bool = False) -> Iterator[None]:
-        with held(beside(self.path, self.id, "lock"), self.id, take_over=take_over, shared=self.shared):
+        lock = beside(self.path, self.id, "lock")
+        with held(lock, self.id, take_over=take_over, shared=self.shared), self._database.kept():
             self._forget_stop()
             try:
                 yield
@@ -248,9 +260,11 @@ class SqliteLog(EventLog):
 
     def _verified(self) -> Head:
         """Verify what is new, or all events if none was read yet, and return the head."""
-        if not self._database.exists:
-            raise JournalError(f"journal {self.path} does not exist any more")
         with self._database.turn:
+            if not self._database.exists:
+                raise JournalError(f"journal {self.path} does not exist any more")
+            if self._renewals != self._database.renewals:
+                self._head, self._renewals = None, self._database.renewals
             return self._verify()
 
     def _verify(self) -> Head:

@@ -35,7 +35,7 @@ class News:
         """The study: live while this process drives it, else as it is known now."""
         if self._study is None or not driven_here:
             log = self.known if driven_here else self.latest()
-            if self._study is None or self._study.sequence <= log.last():
+            if self._study is None or self._study.sequence != log.last() + 1:
                 self._study = log.study()
         return self._study
 

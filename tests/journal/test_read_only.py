@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from studies import eventful, outcome
+from studies import event, eventful, outcome
 
 from byohpo_core import JournalError
 from byohpo_core.journal import open_journal
@@ -92,8 +92,8 @@ def test_a_read_only_mount_is_not_written(shelf):
             assert "Read-only file system" in line or "read-only" in line
 
 
-def as_nobody(work):
-    """Call a function in a forked process that is another user; give back whether it was true."""
+def as_nobody(work, meanwhile=lambda: None):
+    """Call a function in a forked process that is another user, another one here; give back whether it was true."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -106,6 +106,7 @@ def as_nobody(work):
             code = 0 if work() else 3
         finally:
             os._exit(code)
+    meanwhile()
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
@@ -129,6 +130,53 @@ def test_another_user_reads_a_journal(shelf, wal):
     assert as_nobody(work)
     assert contents(path) == before
     path.chmod(0o755)
+
+
+@pytest.mark.parametrize("how", ["the WAL grows", "the WAL begins anew", "the file is written", "it is replaced"])
+def test_another_user_is_told_what_the_owner_commits_later(how, shelf):
+    """The private copy is made anew, for a new event and a new study; nothing is left of it."""
+    path, _ = shelf
+    owner = open_journal(path / "j.db")
+    log = owner.find("s")
+    count = log.last() + 1
+    log.append([event(count, "launched", trials=[])])
+    for file in (path / "j.db", path / "j.db-wal"):
+        file.chmod(0o644)
+    path.chmod(0o555)
+    asked, committed = os.pipe(), os.pipe()
+
+    def commit():
+        os.read(asked[0], 1)
+        path.chmod(0o755)
+        if how == "the WAL begins anew":
+            owner.database.connection.execute("PRAGMA wal_checkpoint(RESTART)")
+        elif how == "it is replaced":
+            owner.close()
+            shutil.copy(path / "j.db", path / "new.db")
+            (path / "new.db").rename(path / "j.db")
+        log.append([event(count + 1, "launched", trials=[])])
+        owner.create("t", {"format": 1})
+        if how == "the file is written":
+            owner.database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        path.chmod(0o555)
+        os.write(committed[1], b".")
+
+    def work():
+        folder = Path(tempfile.mkdtemp(dir="/tmp"))
+        tempfile.tempdir = str(folder)
+        with closing(open_journal(path / "j.db")) as journal:
+            read = journal.find("s")
+            before = (read.last(), journal.names())
+            os.write(asked[1], b".")
+            os.read(committed[0], 1)
+            after = (read.last(), journal.names(), len([*read.read()]))
+        left = [*folder.iterdir()]
+        folder.rmdir()
+        return (before, after, left) == ((count, ["s"]), (count + 1, ["s", "t"], count + 2), [])
+
+    assert as_nobody(work, commit)
+    path.chmod(0o755)
+    owner.close()
 
 
 def test_a_file_that_is_read_only_is_read_but_not_written(shelf):

@@ -74,6 +74,29 @@ def test_a_study_is_not_repaired_under_its_driver():
     assert not Path(f"{JOURNAL}.damaged").exists()
 
 
+def test_a_reader_is_told_what_a_repair_has_restored():
+    """So is a Tuner whose study has ended: each question is answered from the file that is at the path."""
+    ended = eventful()
+    whole = outcome(ended.fit(job_name="s"))
+    attached = attach()
+    count = attached.study.sequence
+    damage("s", 40)
+    assert byohpo("repair", "--journal", JOURNAL).returncode == 0
+    assert (attached.study.sequence, ended.study.sequence) == (40, 40) != (count, count)
+    assert outcome(attached.resume()) == outcome(ended.study) == whole
+    assert not [*Path().glob("*.saved*")]
+
+
+def test_a_study_that_starts_after_a_repair_is_in_the_repaired_journal():
+    """Although the journal was open before."""
+    tuner = eventful(max_jobs=4)
+    tuner.fit(job_name="s")
+    damage("s", 3)
+    assert byohpo("repair", "--journal", JOURNAL).returncode == 0
+    tuner.fit(job_name="t")
+    assert attach("t").study.jobs == 4
+
+
 def test_the_mode_of_the_file_stays():
     """Who could read the journal still can."""
     eventful().fit(job_name="s")

@@ -215,3 +215,36 @@ def test_threads_share_a_journal(journal):
         pool.submit(write).result()
         list(readers)
     assert log.last() == 299
+
+
+def replace(source, target):
+    """Put a journal in the place of another one, as `byohpo repair` does."""
+    for suffix in ("-wal", "-shm"):
+        Path(f"{target}{suffix}").unlink(missing_ok=True)
+    Path(source).rename(target)
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_to_its_end(journal):
+    """The next question is about the new file; the one that is being answered is about the old one."""
+    log = journal.create("s", {})
+    log.append([event(number, "launched", trials=[]) for number in range(1500)])
+    with closing(open_journal("new.db")) as other:
+        other.take(log.record, [*log.read()][:10])
+    read = log.read()
+    next(read)
+    replace("new.db", "j.db")
+    assert log.last() == 1499
+    assert len([*read]) == 1499
+    assert log.last() == 9
+
+
+def test_a_journal_is_found_again_after_a_change_of_the_working_folder(journal, tmp_path, monkeypatch):
+    """Also where its file was replaced."""
+    log = journal.create("s", {})
+    log.append([event(0, "launched", trials=[])])
+    with closing(open_journal("new.db")) as other:
+        other.take(log.record, [])
+    replace("new.db", "j.db")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert log.last() == -1
