@@ -12,6 +12,7 @@ from byohpo_core.driving import (
     order,
     policy,
     session,
+    stop_request,
     trust,
     verdicts,
 )
@@ -19,7 +20,8 @@ from byohpo_core.journal import chain, place, repair, sqlite
 from byohpo_core.study import events
 from byohpo_core.tuner import settings
 
-__all__ = ["backoff", "budget", "events", "manifest", "next_step", "order", "policy", "session", "trust", "verdicts"]
+__all__ = ["backoff", "budget", "events", "manifest", "next_step", "order", "policy", "session", "stop_request"]
+__all__ += ["trust", "verdicts"]
 
 Driver = driver.Driver
 Fence = fence.Fence

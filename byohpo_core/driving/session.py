@@ -13,8 +13,9 @@ from byohpo_core.driving.driver import Driver
 from byohpo_core.driving.manifest import Manifest
 from byohpo_core.driving.next_step import next_step
 from byohpo_core.driving.replay import replay
+from byohpo_core.driving.stop_request import StopRequest, held_or_asked
 from byohpo_core.driving.trust import check_trust, digest, is_trusted, trust
-from byohpo_core.errors import InvalidInput, StudyBusy, StudyLocked
+from byohpo_core.errors import InvalidInput, StudyBusy
 from byohpo_core.extensions.progress import Progress
 from byohpo_core.importable import on_path
 from byohpo_core.journal.log import EventLog
@@ -28,18 +29,6 @@ from byohpo_core.study.fold import Fold
 from byohpo_core.study.study import Study
 
 _NAMED_JOBS = 10
-_STOPPED = "stopped by stop_tuning_job"
-
-
-@attrs.define(eq=False)
-class StopRequest:
-    """A request to end a study and stop its jobs. Any thread may make it."""
-
-    reason: str | None = None
-
-    def make(self) -> None:
-        """Ask for it, in the words of `stop_tuning_job`."""
-        self.reason = _STOPPED
 
 
 class Session:
@@ -116,12 +105,7 @@ class Session:
     def end(self, *, take_over: bool = False, behind: bool = False) -> bool:
         """Stop all jobs and end the study, without its plugins. Return False if another driver was asked to do it."""
         with ExitStack() as stack:
-            try:
-                stack.enter_context(self.log.hold(take_over=take_over))
-            except StudyBusy as error:
-                self.log.request_stop()
-                if isinstance(error, StudyLocked):
-                    raise
+            if not held_or_asked(stack, self.log, take_over=take_over):
                 return False
             self._stop_request.make()
             manifest = Manifest.of(self.log)
@@ -204,9 +188,9 @@ class Session:
             return study
 
     def _stop_requested(self) -> str | None:
-        if self._stop_request.reason is None and self.log.stop_requested():
+        if self.log.stop_requested() and self._stop_request.reason is None:
             self._stop_request.reason = f"stopped by `{shlex.join(['byohpo', 'stop', self.log.name])}`"
-        return self._stop_request.reason
+        return self._stop_request.read()
 
     def _build(self, manifest: Manifest) -> StudyPlugins:
         return build_plugins(manifest, [self._class_of(spec) for spec in manifest.plugins])

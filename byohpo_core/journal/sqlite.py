@@ -10,13 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from byohpo_core import files
 from byohpo_core.errors import ByohpoError, JournalDamaged, JournalError
 from byohpo_core.journal.chain import Head, linked, stored, to_json
 from byohpo_core.journal.database import Database
 from byohpo_core.journal.lock import driver, held
 from byohpo_core.journal.log import EventLog, StudyRecord, curve_of, journaled_event, overtaken
 from byohpo_core.journal.place import beside
+from byohpo_core.journal.stops import StopFile
 from byohpo_core.journal.studies import Journal
 from byohpo_core.study.events import Event, EventKind
 
@@ -223,25 +223,26 @@ class SqliteLog(EventLog):
 
     @contextmanager
     def hold(self, *, take_over: bool = False) -> Iterator[None]:
-        lock = beside(self.path, self.id, "lock")
-        with held(lock, self.id, take_over=take_over, shared=self.shared), self._database.kept():
-            self._forget_stop()
-            try:
-                yield
-            finally:
-                self._forget_stop()
+        lock, earlier = beside(self.path, self.id, "lock"), self._stop.seen()
+        with (
+            held(lock, self.id, take_over=take_over, shared=self.shared),
+            self._stop.heeded(earlier),
+            self._database.kept(),
+        ):
+            yield
 
     def driver(self) -> str | None:
         return driver(beside(self.path, self.id, "lock"), self.id, shared=self.shared)
 
     def request_stop(self) -> None:
-        os.close(files.open_file(beside(self.path, self.id, "stop"), os.O_WRONLY | os.O_CREAT, shared=self.shared))
+        self._stop.make()
 
     def stop_requested(self) -> bool:
-        return os.path.lexists(beside(self.path, self.id, "stop"))
+        return self._stop.is_made()
 
-    def _forget_stop(self) -> None:
-        beside(self.path, self.id, "stop").unlink(missing_ok=True)
+    @cached_property
+    def _stop(self) -> StopFile:
+        return StopFile(beside(self.path, self.id, "stop"), self.shared)
 
     def _rows(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
         """Return rows with their checksums, which are NULL in a journal of an earlier release."""

@@ -13,7 +13,8 @@ from byohpo_core.backendspecs import Estimator
 from byohpo_core.driving.detached import check_detachable, drive_detached
 from byohpo_core.driving.manifest import Manifest
 from byohpo_core.driving.policy import Policy
-from byohpo_core.driving.session import Session, StopRequest, build_plugins, mirrored_or_forgotten
+from byohpo_core.driving.session import Session, build_plugins, mirrored_or_forgotten
+from byohpo_core.driving.stop_request import StopRequest
 from byohpo_core.driving.trust import trust_study
 from byohpo_core.driving.warm_start import check_parents, imported
 from byohpo_core.errors import InvalidInput, UnknownStudy
@@ -285,13 +286,14 @@ class Tuner:
     def stop_tuning_job(self, *, take_over: bool = False) -> bool:
         """End the study and stop its jobs: from another thread while `fit` runs, or after `attach`.
 
-        Returns True when that is done, False if a driver at work, in this process or another, was asked to do it. No
-        algorithm is needed. *take_over* breaks a lock that another host left behind; without it such a study raises
-        `StudyLocked`, and the driver is asked all the same, should it still run.
+        Returns True when that is done, False if a driver at work, in this process or another, was asked to do it. A
+        driver has 10 seconds to obey; if it leaves meanwhile, the study is ended here. No algorithm is needed.
+        *take_over* breaks a lock that another host left behind; without it such a study raises `StudyLocked`, and the
+        driver is asked all the same, should it still run.
         """
-        if (working := self._turn.stop_request) is not None:
-            working.make()
-            return False
+        while (working := self._turn.stop_request) is not None:
+            if working.is_made_in_time():
+                return False
         news = self._known_news()
         behind = news.latest() is not news.log
         with self._turn.taken() as stop_request:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from byohpo_core.driving.session import StopRequest
+from byohpo_core.driving.stop_request import StopRequest
 from byohpo_core.errors import StudyBusy
 
 _taking = threading.Lock()
@@ -27,3 +27,4 @@ class Turn:
             yield stop_request
         finally:
             self.stop_request = None
+            stop_request.close()

@@ -3,14 +3,16 @@
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
-from studies import attach, eventful, rechain, simulated, tuned
+from inside import SimulatedBackend, stop_request
+from studies import Killed, attach, dying, event, eventful, rechain, simulated, tuned
 
 from byohpo_core import ContinuousParameter, Simulated, Simulation, StudyLocked, Tuner, UnknownPlugin, hookimpl
+from byohpo_core.journal import open_journal
 
 
 def test_a_running_study_is_stopped_from_another_thread():
@@ -55,6 +57,7 @@ def test_a_study_whose_driver_only_prepares_itself_can_be_stopped(name, monkeypa
         return step(*arguments)
 
     monkeypatch.setattr(name, slow)
+    monkeypatch.setattr(stop_request, "PATIENCE_SECONDS", 0.1)
     tuner = Tuner(
         Simulated(simulated), "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_jobs=9, progress=False
     )
@@ -106,3 +109,77 @@ def test_a_study_is_stopped_without_its_algorithm():
     assert stopping.stop_tuning_job()
     assert stopping.study.stop_reason == "stopped by stop_tuning_job"
     assert not stopping.study.running
+
+
+@pytest.fixture
+def leaving(monkeypatch):
+    """A tuner whose driver is left at once, as by a third Ctrl-C, and takes its time to close the backend."""
+    at_it, go_on = threading.Event(), threading.Event()
+
+    def slow(backend):
+        at_it.set()
+        assert go_on.wait(30)
+
+    def fit():
+        with pytest.raises(Killed):
+            tuner.fit(job_name="s")
+
+    tuner = eventful(max_jobs=6)
+    with dying(3, moment="after"):
+        monkeypatch.setattr(SimulatedBackend, "close", slow)
+        thread = threading.Thread(target=fit)
+        thread.start()
+        assert at_it.wait(30)
+    monkeypatch.setattr(SimulatedBackend, "close", lambda _: None)
+    threading.Timer(0.3, go_on.set).start()
+    yield tuner
+    thread.join(30)
+
+
+@pytest.mark.parametrize("which", ["its tuner", "another tuner"])
+def test_a_study_whose_driver_is_leaving_is_stopped_once_it_has_left(which, leaving):
+    """That driver reads no request any more, and would leave the jobs running."""
+    stopping = leaving if which == "its tuner" else attach()
+    assert stopping.stop_tuning_job()
+    assert stopping.study.stop_reason == "stopped by stop_tuning_job"
+    assert not stopping.study.running
+    assert not [*Path().glob("*.stop")]
+
+
+def test_a_driver_that_obeys_is_not_waited_for():
+    """As soon as the journal tells that the jobs are to stop, whatever time they take for that."""
+    eventful(max_jobs=4).fit(job_name="s")
+    lose_its_driver()
+    with closing(open_journal("studies.db")) as journal:
+        log = journal.find("s")
+        with log.hold():
+            stops = [event(log.last() + 1, "stopped", reason="enough", jobs=True)]
+            obeying = threading.Timer(0.1, log.append, [stops])
+            obeying.start()
+            began = time.monotonic()
+            assert not attach().stop_tuning_job()
+            assert time.monotonic() - began < stop_request.PATIENCE_SECONDS
+            obeying.join()
+
+
+def test_a_driver_that_begins_while_somebody_asks_is_asked_too(monkeypatch):
+    """It removes the request that was made to the one before it, and is asked again."""
+    eventful(max_jobs=4).fit(job_name="s")
+    lose_its_driver()
+    first, second = (open_journal("studies.db").find("s") for _ in range(2))
+    asked, pauses = [], []
+
+    def pause(_):
+        pauses.append(second.stop_requested())
+        if len(pauses) == 1:
+            held.close()
+            held.enter_context(second.hold())
+            asked.append(second.stop_requested())
+
+    monkeypatch.setattr(stop_request, "sleep", pause)
+    monkeypatch.setattr(stop_request, "monotonic", lambda: 6.0 * len(pauses))
+    with ExitStack() as held:
+        held.enter_context(first.hold())
+        assert not attach().stop_tuning_job()
+        asked.append(second.stop_requested())
+    assert asked == [False, True]

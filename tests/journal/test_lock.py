@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 
 import attrs
@@ -126,6 +128,26 @@ def test_a_driver_that_was_killed_drives_no_more(request):
     holder.wait()
     assert attach().describe()["Driver"] is None
     assert attach().resume().jobs == 6
+
+
+def test_a_study_whose_driver_leaves_without_obeying_is_stopped_by_who_asks(request):
+    """The driver is a process; it ends when the request is there, and has not read it."""
+    unfinished()
+    holder = request.getfixturevalue("holder")
+    stop = Path(f"studies.db.{attach().study.id}.stop")
+
+    def leave():
+        while not stop.exists():
+            time.sleep(0.001)
+        holder.stdin.close()
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    stopping = attach()
+    assert stopping.stop_tuning_job()
+    thread.join()
+    assert (stopping.study.stop_reason, [*stopping.study.running]) == ("stopped by stop_tuning_job", [])
+    assert not stop.exists()
 
 
 def test_asking_keeps_the_lock_of_this_process():

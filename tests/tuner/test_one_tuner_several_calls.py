@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from inside import stop_request
 from studies import attach, eventful, wait_for
 
 from byohpo_core import ContinuousParameter, StudyBusy, TrainingScript, Tuner, hookimpl
@@ -74,6 +75,7 @@ def test_a_stop_that_is_asked_for_while_a_resume_prepares_needs_no_plugin(monkey
         return mirrored(estimator, log)
 
     monkeypatch.setattr(type(tuner._estimator), "mirrored", slow)
+    monkeypatch.setattr(stop_request, "PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr("byohpo_core.driving.session.Session._build", lambda *_: pytest.fail("plugins are built"))
     ended = []
     thread = threading.Thread(target=lambda: ended.append(again.resume(max_jobs=9)))
