@@ -60,6 +60,7 @@ from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
 from byohpo_core.study.trial import Trial
 from byohpo_core.validate import checked_arguments as checked_arguments  # noqa: PLC0414 - for authors of backends
+from byohpo_core.validate import text
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -142,9 +143,9 @@ class JobSettings:
     def from_json(cls, body: Mapping[str, Any]) -> "JobSettings":
         return cls(
             Path(body["folder"]),
-            tuple((name, regex) for name, regex in body["metric_definitions"]),
-            body["inputs"],
-            tuple((key, value) for key, value in body["tags"]),
+            tuple((text("a metric", name), text("a regex", regex)) for name, regex in body["metric_definitions"]),
+            channels(body["inputs"]),
+            tuple((text("a tag", key), text("a tag", value)) for key, value in body["tags"]),
             body.get("shared", False),
             body.get("curves", False),
         )

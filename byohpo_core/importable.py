@@ -112,15 +112,20 @@ def on_path(folder: str | None) -> Iterator[None]:
                         sys.path.remove(str(folder))
 
 
-def folder_of(function: _Function) -> str | None:
-    """Return the folder on `sys.path` that the function's module was imported from, or None."""
+def module_folder(function: _Function) -> str | None:
+    """Return the folder that the function's module was imported from, or None if it is in no file."""
     module = sys.modules.get(function.__module__)
     file = getattr(module, "__file__", None)
     if module is None or file is None:
         return None
     path = Path(file).absolute()
-    folder = path.parents[module.__name__.count(".") + (path.stem == "__init__")]
-    return str(folder) if folder in (Path(place).absolute() for place in sys.path) else None
+    return str(path.parents[module.__name__.count(".") + (path.stem == "__init__")])
+
+
+def folder_of(function: _Function) -> str | None:
+    """Return the folder on `sys.path` that the function's module was imported from, or None."""
+    folder = module_folder(function)
+    return folder if folder in [str(Path(place).absolute()) for place in sys.path] else None
 
 
 def study_name(function: _Function) -> str:

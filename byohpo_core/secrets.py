@@ -137,7 +137,7 @@ class Secrets:
     def reveal(self, settings: Any) -> Any:
         """A copy of settings with the values of secrets in the place of their marks."""
         if (name := marked(settings)) is not None:
-            value = self._value(name)
+            value = self._value(name) if name in self._used else None
             if value is None:
                 raise _missing([name])
             return value

@@ -176,7 +176,7 @@ def _happening(study, problem, verb, words):
     attempt = study.trials[number].attempt
     match verb:
         case "run":
-            return events.intended(number, attempt, f"s-{number}-{attempt}")
+            return events.intended(number, attempt, f"{study.id}-{number}-{attempt}")
         case "report":
             known = study.reports(study.trials[number]).get("loss")
             return events.reported(number, {"loss": [known.count if known else 0, rest]})

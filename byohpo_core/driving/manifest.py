@@ -68,4 +68,4 @@ class Manifest:
 
     def epoch(self) -> Happening:
         """An epoch event with the parts that may change during a study's life."""
-        return events.epoch(self.problem.to_json(), [attrs.asdict(spec) for spec in self.plugins])
+        return events.epoch(self.problem.to_json(), [spec.to_json() for spec in self.plugins])

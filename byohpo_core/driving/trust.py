@@ -21,7 +21,7 @@ from byohpo_core.files import create_folder, open_file
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.place import command
 from byohpo_core.logger import logger as _logger
-from byohpo_core.plugins.finding import PluginSpec, named_by_target
+from byohpo_core.plugins.finding import PluginSpec, named_by_target, place_of_class
 from byohpo_core.secrets import marked_in
 
 _here: set[str] = set()
@@ -37,19 +37,25 @@ def to_run(
     secrets from this user's environment, but those in *secrets*, which the user gives.
     """
     runs = estimator_class(manifest.backend["kind"]).runs(manifest.backend, manifest.settings, given)
-    classes = {f"plugin {spec.name}": spec.target for spec in _by_target(manifest) if spec.name not in loaded}
+    classes = {
+        f"plugin {spec.name}": f"{spec.target} in {place_of_class(spec)}"
+        for spec in _by_target(manifest)
+        if spec.name not in loaded
+    }
     taken = [name for name in _hyperparameters(manifest) if name not in secrets]
     variables = {"with the variables": ", ".join(taken)} if taken else {}
     return {one_line(what): one_line(name) for what, name in {**runs, **classes, **variables}.items()}
 
 
 def digest(study_id: str, manifest: Manifest) -> str:
-    """A digest of all that the manifest says is to run."""
+    """A digest of all that the manifest says is to run, and with what."""
     parts: dict[str, Any] = {
         "study": study_id,
         "backend": manifest.backend,
         "folder": str(manifest.settings.folder),
-        "classes": sorted({(spec.group, spec.name, spec.target) for spec in _by_target(manifest)}),
+        "classes": sorted({(it.group, it.name, it.target, place_of_class(it)) for it in _by_target(manifest)}),
+        "inputs": dict(manifest.settings.inputs),
+        "space": manifest.problem.to_json()["space"],
     }
     if secrets := _hyperparameters(manifest):
         parts["secrets"] = secrets

@@ -11,6 +11,7 @@ import attrs
 
 from byohpo_core.errors import InvalidInput, PluginError, UnknownPlugin
 from byohpo_core.importable import load as load_by_name
+from byohpo_core.importable import module_folder
 from byohpo_core.validate import choice, mapping, nearest, plain
 
 ALGORITHMS = "byohpo.algorithms"
@@ -77,6 +78,8 @@ class PluginSpec:
     options: Mapping[str, Any]
     distribution: str | None = None
     version: str | None = None
+    folder: str | None = None
+    """Where the module of a class is that is neither installed nor registered; None in journals of release 0.1."""
 
     @group.validator
     def _check_group(self, _: object, group: str) -> None:
@@ -89,6 +92,10 @@ class PluginSpec:
         if self.distribution is None:
             return f"{self.name!r} ({self.target})"
         return f"{self.name!r} ({self.distribution} {self.version})"
+
+    def to_json(self) -> dict[str, Any]:
+        """The plugin as a manifest has it. A folder is named only where it is needed."""
+        return attrs.asdict(self, filter=lambda field, value: field.name != "folder" or value is not None)
 
 
 @attrs.frozen
@@ -106,7 +113,9 @@ class Loaded:
         target = f"{self.plugin.__module__}:{self.plugin.__qualname__}"
         options = mapping(f"the options of plugin {self.name!r}", options)
         kept = {name: self._kept(name, value) for name, value in options.items()}
-        return PluginSpec(self.name, self.group, target, kept, self.distribution, self.version)
+        named = self.distribution is None and (self.group, self.name) not in _registered
+        folder = module_folder(self.plugin) if named else None
+        return PluginSpec(self.name, self.group, target, kept, self.distribution, self.version, folder)
 
     def _kept(self, name: str, value: Any) -> Any:
         """Return an option's value as the journal stores it."""
@@ -175,12 +184,17 @@ def named_by_target(spec: PluginSpec) -> bool:
     return spec.distribution is None and (spec.group, spec.name) not in _registered
 
 
+def place_of_class(spec: PluginSpec) -> str:
+    """The folder from which the class that a manifest names may be imported, besides what is installed."""
+    return spec.folder or str(Path.cwd())
+
+
 def restore(spec: PluginSpec) -> Loaded:
-    """Find the class of a plugin that is named in a manifest; its module may be in the working folder."""
+    """Find the class of a plugin that is named in a manifest, where it was when the study was created."""
     if not named_by_target(spec):
         return find(spec.name, spec.group)
     try:
-        found = load_by_name(spec.target, str(Path.cwd()))
+        found = load_by_name(spec.target, place_of_class(spec))
     except InvalidInput as error:
         give = (
             "Tuner.attach(..., strategy=TheClass)"

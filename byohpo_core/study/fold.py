@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from byohpo_core.errors import unreadable
+from byohpo_core.errors import InvalidInput, unreadable
 from byohpo_core.study.events import Event, EventKind
+from byohpo_core.study.naming import job_name
 from byohpo_core.study.outage import Outage
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.study import Study
@@ -23,7 +24,7 @@ class Fold(Study):
         """Update the state with the next event; raise `JournalError` if its body does not fit the events before it."""
         try:
             self._APPLY[event.kind](self, event)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, InvalidInput) as error:
             raise unreadable(f"study {self.id!r}, event {event.sequence} ({event.kind.value})", error) from error
         if event.kind is not EventKind.Opened and self._last_time is not None:
             self._driven_seconds += max(0.0, event.time - self._last_time)
@@ -38,6 +39,7 @@ class Fold(Study):
         if not answer:
             self._silent.add(plugin)
         for body in answer:
+            self.problem.space.check(body["hyperparameters"])
             trial = self._new_trial(plugin, body)
             self._waiting[trial.number] = None
             self._duplicates.propose(trial)
@@ -67,6 +69,8 @@ class Fold(Study):
         body = event.body
         number = body["trial"]
         trial = self._trials[number]
+        if body["job"] != job_name(self.id, number, body["attempt"]):
+            raise ValueError(f"{body['job']!r} is not the name of a job of this study")
         del self._waiting[number]
         self._not_before.pop(number, None)
         self._running[number] = None
@@ -154,7 +158,10 @@ class Fold(Study):
             self._stopping.update(self._running)
 
     def _epoch(self, event: Event) -> None:
-        self.problem = Problem.from_json(event.body["problem"])
+        problem = Problem.from_json(event.body["problem"])
+        if problem.space != self.problem.space:
+            raise ValueError("an epoch has another search space")
+        self.problem = problem
         self.stop_reason = None
         self.left_by_user = False
         self.epoch_start = len(self._trials)

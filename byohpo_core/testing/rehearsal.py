@@ -12,6 +12,7 @@ from byohpo_core.plugins.hooks import StudyPlugins
 from byohpo_core.plugins.options import build
 from byohpo_core.study.events import Event, EventKind
 from byohpo_core.study.fold import Fold
+from byohpo_core.study.naming import job_name
 from byohpo_core.study.problem import Problem
 from byohpo_core.study.trial import Proposal, Trial, TrialStatus
 from byohpo_core.testing.algorithm import Judge, Outcome, Subject, sphere
@@ -76,7 +77,7 @@ class Rehearsal:
             EventKind.Asked, plugin=self._name, count=count, answer=[proposal.to_json() for proposal in accepted]
         )
         for trial in self.study.trials[first:]:
-            self._apply(EventKind.Intended, trial=trial.number, attempt=0, job=f"kit-{trial.number}-0")
+            self._intend(trial)
         return [self.study.trials[number] for number in range(first, len(self.study.trials))]
 
     def would_propose(self, count: int, study: Fold | None = None) -> list[dict[str, Any]]:
@@ -90,8 +91,7 @@ class Rehearsal:
         """Start a trial that another plugin proposed."""
         body = {"hyperparameters": dict(configuration), "key": key}
         self._apply(EventKind.Asked, plugin="another", count=1, answer=[body])
-        trial = self.study.trials[-1]
-        self._apply(EventKind.Intended, trial=trial.number, attempt=0, job=f"kit-{trial.number}-0")
+        self._intend(self.study.trials[-1])
         return self.study.trials[-1]
 
     def know(self, results: Sequence[tuple[Mapping[str, Any], Outcome]], *, key: Any = None) -> None:
@@ -204,6 +204,10 @@ class Rehearsal:
             objective.metric: objective.loss(loss)
             for objective, loss in zip(self.problem.objectives, losses, strict=True)
         }
+
+    def _intend(self, trial: Trial) -> None:
+        job = job_name(self.study.id, trial.number, 0)
+        self._apply(EventKind.Intended, trial=trial.number, attempt=0, job=job)
 
     def _apply(self, kind: EventKind, **body: Any) -> None:
         self.study.apply(Event(self.study.sequence, kind, self.clock, body))

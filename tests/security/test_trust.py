@@ -8,6 +8,7 @@ from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
+import attrs
 import pytest
 from studies import DEADLINE, Killed, attach, dying, eventful, rechain, tuner
 
@@ -52,9 +53,7 @@ def foreign(mark, **changes):
     manifest = attach("made", lambda _: 1, journal="made.db").describe()["Manifest"]
     made = open_journal("made.db").find("made")
     manifest = {**manifest, **changes}
-    open_journal("foreign.db").create(
-        "s", manifest, [Event(it.sequence, it.kind, it.time, it.body) for it in made.read()]
-    )
+    open_journal("foreign.db").take(attrs.evolve(made.record, name="s", manifest=manifest), [*made.read()])
     return manifest
 
 

@@ -252,10 +252,18 @@ def start_check():
         os.kill(pid, signal.SIGKILL)
 
 
+CHECK = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background ignore Ctrl-C
+from byohpo_core.cli import main
+sys.exit(main(["check", *sys.argv[1:]]))
+"""
+
+
 def _start(name, *arguments):
     """Start `byohpo check` on a class of this folder, and wait until the algorithm hangs; the process and its ids."""
     Path("mine.py").write_text(MINE)
-    command = [sys.executable, "-P", "-m", "byohpo_core.cli", "check", f"mine:{name}", *arguments]
+    command = [sys.executable, "-P", "-c", CHECK, f"mine:{name}", *arguments]
     pids = Path("pids").absolute()
     environment = {**os.environ, "PIDS": str(pids)}
     with Path("output").open("w") as output:

@@ -267,10 +267,11 @@ class PreparedJob(Estimator):
         return mirrored
 
     def mirror(self, study_id: str) -> "Mirror":
-        """The copy of a study's journal on S3, next to the jobs' outputs."""
+        """The copy of a study's journal on S3, next to the jobs' outputs, in a bucket of this account."""
         from byohpo_core.backends.sagemaker.mirror import Mirror
 
-        return Mirror(self.aws, self.request["OutputDataConfig"]["S3OutputPath"], study_id)
+        place = self.request["OutputDataConfig"]["S3OutputPath"]
+        return Mirror(self.aws, place, study_id, owner=self.aws.account())
 
     def attached_to(self, trial: Trial) -> Any:
         attach = getattr(type(self.job), "attach", None)

@@ -165,9 +165,8 @@ class Mirror:
     def _put(self, name: str, body: bytes) -> bool:
         """Write an object; return False if it exists already."""
         try:
-            self._aws.call(
-                "s3", "put_object", Bucket=self._bucket, Key=f"{self._prefix}/{name}", Body=body, IfNoneMatch="*"
-            )
+            place = {"Bucket": self._bucket, "Key": f"{self._prefix}/{name}", **self._owned}
+            self._aws.call("s3", "put_object", **place, Body=body, IfNoneMatch="*")
         except Refused as refusal:
             if refusal.code == "PreconditionFailed":
                 return False

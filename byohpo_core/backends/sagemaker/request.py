@@ -111,7 +111,7 @@ class Template:
         """
         body = {**self.request, "TrainingJobName": trial.job_name}
         hyperparameters = {name: self.written(value) for name, value in trial.proposal.hyperparameters.items()}
-        body["HyperParameters"] = {**self._fixed(study, trial), **hyperparameters}
+        body["HyperParameters"] = {**hyperparameters, **self._fixed(study, trial)}
         body["Tags"] = self._tags(study)
         # CreateTrainingJob refuses these for SageMaker's own images, even if they run a script ("You can't override the
         # metric definitions for Amazon SageMaker algorithms"). Metrics that are then missing are read from the log.
@@ -134,12 +134,12 @@ class Template:
         return body
 
     def revealed(self, request: Mapping[str, Any], reveal: Callable[[Any], Any]) -> dict[str, Any]:
-        """The request of a trial as it is sent: with the values of secrets."""
-        encoded = {
+        """The request of a trial as it is sent: with the values of secrets, which two of its fields may have."""
+        hyperparameters = {
             name: self.written(reveal(it)) if marked(it) else it for name, it in request["HyperParameters"].items()
         }
-        sent: dict[str, Any] = reveal({**request, "HyperParameters": encoded})
-        return sent
+        environment = {"Environment": reveal(request["Environment"])} if "Environment" in request else {}
+        return {**request, "HyperParameters": hyperparameters, **environment}
 
     def places(self) -> list[str]:
         """The places on S3 below which each trial has its own, for what a later trial may continue."""

@@ -110,6 +110,14 @@ def test_a_bucket_must_be_this_account_s_own(calls):
     assert owners == {"123456789012"}
 
 
+def test_a_driver_s_bucket_must_be_this_account_s_own(account, calls):
+    """Every read and write of its mirror says whose bucket it expects."""
+    account.tuner(max_jobs=2).fit(job_name="study")
+    account.attach().resume(max_jobs=3)
+    owners = {it.get("ExpectedBucketOwner") for _, it in calls if "/byohpo/" in it.get("Key", it.get("Prefix", ""))}
+    assert owners == {"123456789012"}
+
+
 def test_a_command_fetches_what_the_others_then_know(driven, capsys, monkeypatch):
     """A second time, or of another name, it says so and exits with 2."""
     monkeypatch.setenv("BYOHPO_MIRROR", "s3://bucket/out")
