@@ -164,7 +164,7 @@ def goes_on_with_the_arithmetic_of_another_machine_if_memoryless(subject: Subjec
     with _errors_are_findings(did):
         _tuner(subject, subject.mixed, 8, "here.db").fit(job_name="s")
         log = open_journal("here.db").find("s")
-        open_journal("there.db").create("s", log.record.manifest, [_from_elsewhere(event) for event in log.read()])
+        open_journal("there.db").take(log.record, [_from_elsewhere(event) for event in log.read()])
         tuner = Tuner.attach(
             "s", journal="there.db", estimator=_simulated(subject), strategy=subject.found.plugin, progress=False
         )
