@@ -46,7 +46,7 @@ def _locked_file(path: Path, study_id: str, take_over: bool, shared: bool) -> It
     host = socket.gethostname()
     # Only the driver's process may hold this file open: closing any descriptor of it would release its lock.
     descriptor = files.open_file(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, shared=shared)
-    with os.fdopen(descriptor, "a+", encoding="utf-8") as file:
+    with os.fdopen(descriptor, "a+", encoding="utf-8", errors="replace") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -83,7 +83,8 @@ def driver(lock: Path, study_id: str, *, shared: bool = False) -> str | None:
         if not os.path.lexists(lock):
             return None
         try:
-            with os.fdopen(files.open_file(lock, os.O_RDONLY, shared=shared), encoding="utf-8") as file:
+            descriptor = files.open_file(lock, os.O_RDONLY, shared=shared)
+            with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
                 holder, held = _holder(file), _is_held(file)
         except ByohpoError:  # it is for its owner only
             return f"another user, unless {lock} was left behind" if lock.lstat().st_size else None
@@ -103,11 +104,13 @@ def _is_held(file: IO[Any]) -> bool:
 
 
 _UNNAMED = "another process, which is just starting or ending"
+_LONGEST = 300
+"""Characters of a holder. A file with more is no lock of ours, and only its beginning is told."""
 
 
 def _holder(file: IO[str]) -> str:
     file.seek(0)
-    return file.read().strip()
+    return file.read(_LONGEST).strip()
 
 
 def _write_holder(file: IO[str], holder: str) -> None:

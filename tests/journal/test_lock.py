@@ -169,3 +169,17 @@ def test_a_driver_on_another_host_may_still_run():
     Path(f"studies.db.{study.id}.lock").write_text("process 1 on elsewhere")
     assert attach().describe()["Driver"].startswith("process 1 on elsewhere")
     assert Path(f"studies.db.{study.id}.lock").read_text() == "process 1 on elsewhere"
+
+
+@pytest.mark.parametrize("size", [0, 1 << 27], ids=["short", "long"])
+def test_a_lock_that_is_not_as_it_was_written_is_told(size):
+    """It may be no text at all, and is never read to a distant end."""
+    study = eventful(max_jobs=4).fit(job_name="s")
+    lock = Path(f"studies.db.{study.id}.lock")
+    lock.write_bytes(b"process 1 on \xe9lsewhere")
+    os.truncate(lock, max(size, lock.stat().st_size))
+    assert attach().describe()["Driver"].startswith("process 1 on \ufffdlsewhere")
+    with pytest.raises(StudyBusy, match="process 1 on \ufffdlsewhere") as caught:
+        attach().resume()
+    assert len(str(caught.value)) < 3000
+    assert attach().resume(take_over=True).jobs == 4
