@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -13,8 +14,8 @@ from byohpo_core.study.trial import Trial
 Row: TypeAlias = Mapping[str, Any]
 TIMES = ("TrainingStartTime", "TrainingEndTime")
 _DETAILS = {"BillableTimeInSeconds": "billable_seconds", "Cost": "cost", "ModelArtifacts": "model_artifacts"}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""With these begins what a spreadsheet takes for a formula; the last four are full-width forms."""
+_FORMULA = re.compile(r'^(?=[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])|(?<=[;\t\r\n])(?="*[=+\-@\uff1d\uff0b\uff0d\uff20])')
+"""Where a spreadsheet sees a formula begin: in a cell or, as `;` and tabs may separate cells, behind one of these."""
 _IN_CELLS = "\t\r\n"
 """Not printable, but usual in a quoted cell."""
 _IN_TABLE = ("Trial", "TrainingJobStatus", "FinalObjectiveValue", "TrainingElapsedTimeSeconds", "Reason")
@@ -71,8 +72,8 @@ def _time(seconds: float | None) -> str | None:
 def as_csv(table: Sequence[Row], *, raw: bool = False) -> str:
     """Comma-separated values with a header line; None is an empty cell.
 
-    Unless *raw*, a text that a spreadsheet would compute begins with an apostrophe, and what a terminal would obey is
-    escaped.
+    Unless *raw*, what a spreadsheet would compute in a text has an apostrophe before it, and what a terminal would obey
+    is escaped.
     """
     lines = [list(table[0]) if table else [], *(row.values() for row in table)]
     return "".join(",".join(_csv_cell(value, raw=raw) for value in line) + "\n" for line in lines)
@@ -83,8 +84,7 @@ def _csv_cell(value: Any, *, raw: bool) -> str:
         return ""
     text = _text(value)
     if isinstance(value, str) and not raw:
-        defused = f"'{text}" if text.startswith(_FORMULA) else text
-        text = "".join(it if it in _IN_CELLS else shown(it) for it in defused)
+        text = "".join(it if it in _IN_CELLS else shown(it) for it in _FORMULA.sub("'", text))
     if any(it in text for it in ',"\r\n'):  # `csv` leaves a carriage return, which ends a line, without quotes
         text = '"' + text.replace('"', '""') + '"'
     return text
