@@ -4,6 +4,7 @@ Here is the one place where the modes of new files and folders stand. What is *s
 """
 
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def check_file(path: str | os.PathLike[str]) -> os.stat_result | None:
 def warn_of_others(path: str | os.PathLike[str], found: os.stat_result, *, shared: bool = False) -> None:
     """Warn if others than a file's owner may write to it."""
     if found.st_mode & (stat.S_IWOTH if shared else stat.S_IWOTH | stat.S_IWGRP):
-        _logger.warning("others may write to %s: chmod go-w %s", os.fspath(path), os.fspath(path))
+        _logger.warning("others may write to %s: chmod go-w %s", os.fspath(path), shlex.quote(os.fspath(path)))
 
 
 def create_folder(path: Path, *, shared: bool = False) -> None:

@@ -1,6 +1,7 @@
 """Declare the options of a plugin class, and build a plugin with the options that the user gives."""
 
 import inspect
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +43,7 @@ def build(found: Loaded, problem: Problem, options: Mapping[str, Any]) -> Any:
             raise InvalidInput(f"plugin {owner} has no option {name!r}{nearest(name, known, 'its options')}")
     for name, parameter in (known or {}).items():
         if parameter.default is inspect.Parameter.empty and name not in options:
-            raise InvalidInput(f"plugin {owner} needs the option {name!r} (see byohpo info {found.name})")
+            raise InvalidInput(f"plugin {owner} needs the option {name!r} (see byohpo info {shlex.quote(found.name)})")
     try:
         plugin = found.plugin(problem, **options)
     except (InvalidInput, TypeError, ValueError) as error:

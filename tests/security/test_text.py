@@ -17,7 +17,16 @@ import studies
 from inside import command
 from studies import ROOT, byohpo, refused
 
-from byohpo_core import ByohpoError, CategoricalParameter, Simulated, Simulation, hookimpl
+from byohpo_core import (
+    ByohpoError,
+    CategoricalParameter,
+    InvalidInput,
+    Simulated,
+    Simulation,
+    files,
+    hookimpl,
+    register,
+)
 from byohpo_core.extensions.progress import Progress
 from byohpo_core.results.table import as_csv, as_json, as_table, rows
 
@@ -113,6 +122,22 @@ def test_a_text_that_a_spreadsheet_would_compute_is_defused(start):
     assert read == {"text": f"'{start}1+1", **usual}
     (read,) = csv.DictReader(io.StringIO(as_csv(table, raw=True), newline=""))
     assert read == {"text": f"{start}1+1", **usual}
+
+
+@pytest.mark.parametrize("between", [";", "\t", "\n", "\r\n", ';"'], ids=repr)
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\uff1d", "\uff20"])
+def test_a_formula_behind_what_may_separate_cells_is_defused(between, start):
+    """Half of the world's spreadsheets split a line of a CSV at semicolons."""
+    text = f"x{between}{start}1+1"
+    table = [{"text": text, "number": -1.5, "usual": "a;b=1; c\td\n"}]
+    (read,) = csv.DictReader(io.StringIO(as_csv(table), newline=""))
+    separator, quote = between.rstrip('"'), '"' if '"' in between else ""
+    assert read["text"] == f"x{separator}'{quote}{start}1+1"
+    assert (read["number"], read["usual"]) == ("-1.5", "a;b=1; c\td\n")
+    for cell in as_csv(table).replace("\t", ";").replace("\r", ";").replace("\n", ";").split(";"):
+        assert not cell.strip('"').startswith(start)
+    (read,) = csv.DictReader(io.StringIO(as_csv(table, raw=True), newline=""))
+    assert read["text"] == text
 
 
 def test_a_long_text_stays_in_its_cell():
@@ -279,6 +304,28 @@ def test_the_commands_of_a_new_plugin_are_quoted_for_a_shell():
     """Its folder may have any name."""
     told = byohpo("new-plugin", "house-special", "--folder", "a b; true").stdout
     assert "  pip install --editable './a b; true/byohpo-plugin-house-special'" in told.splitlines()
+
+
+def test_a_command_that_a_warning_gives_is_quoted_for_a_shell(caplog):
+    """A journal may have any path."""
+    path = Path("a b; true.db")
+    path.touch()
+    path.chmod(0o666)
+    files.warn_of_others(path, path.stat())
+    assert shlex.split(caplog.messages[-1].rpartition("chmod ")[2]) == ["go-w", str(path)]
+
+
+def test_a_command_that_tells_of_a_plugin_is_quoted_for_a_shell():
+    """An algorithm may be registered by any name."""
+
+    class Needy:
+        def __init__(self, problem, *, size):
+            pass
+
+    register("a b; true", Needy)
+    with pytest.raises(InvalidInput, match="needs the option 'size'") as caught:
+        studies.tuner(strategy="a b; true", journal=":memory:").fit(job_name="s")
+    assert shlex.split(str(caught.value).rpartition("(see ")[2][:-1]) == ["byohpo", "info", "a b; true"]
 
 
 def test_commands_print_by_one_function_only():
