@@ -248,16 +248,13 @@ def _repair(options: argparse.Namespace) -> int:
     path = Path(options.journal or default_journal())
     mirror = options.mirror or os.environ.get("BYOHPO_MIRROR")
     fetch = None if mirror is None else lambda journal, name: fetch_study(journal, name, None, mirror)
-    restored, kept = repair(path, fetch)
+    restored, lost, kept = repair(path, fetch)
     for study in restored:
-        if study.count is None:
-            state = "nothing of it is whole, so it is not in the journal any more"
-        else:
-            source = " from its mirror" if study.mirrored else ""
-            state = (
-                f"whole, {study.count} events" if study.whole else f"restored{source}: its first {study.count} events"
-            )
+        source = " from its mirror" if study.mirrored else ""
+        state = f"whole, {study.count} events" if study.whole else f"restored{source}: its first {study.count} events"
         say(f"{study.name} ({study.study_id}): {state}")
+    for gone in lost:
+        say(f"{gone.study_id}: lost, with {gone.count or 'all'} events: {gone.reason}")
     say(f"{path} is not damaged" if kept is None else f"{path} is repaired; the damaged file is kept as {kept}")
     return 0
 

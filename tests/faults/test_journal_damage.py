@@ -4,7 +4,7 @@ import random
 import sqlite3
 import traceback
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from sagemaker_inside import Aws, Mirror, MirroredLog
 from studies import event, eventful, outcome
 
 from byohpo_core import ByohpoError
+from byohpo_core.cli import main
 from byohpo_core.journal import open_journal
 
 PAGE = 4096
@@ -126,6 +127,52 @@ def test_damage_of_a_journal_is_told(kind, whole, long, counts):
         Path("damaged.db").write_bytes((KINDS | ROWS)[kind](content, rng))
         found[outcome_of(lambda: told("damaged.db"), before)] += 1
     count_and_check(counts, f"{kind} in a journal", found)
+
+
+def events_of(path):
+    """The events of each study that can be read, by id."""
+    found = {}
+    with suppress(ByohpoError), closing(open_journal(path)) as journal:
+        for log in journal.logs():
+            with suppress(ByohpoError):
+                found[log.id] = [*log.read()]
+    return found
+
+
+def repaired(before, capsys):
+    """What came of a repair: "whole", "in part", "lost" or "refused"; nothing is wrong, and nothing goes untold."""
+    readable = events_of("damaged.db")
+    code = main(["repair", "--journal", "damaged.db"])
+    out, err = capsys.readouterr()
+    if code:
+        assert len(err.splitlines()) == 1
+        assert not readable
+        return "refused"
+    after = events_of("damaged.db")
+    assert after.items() >= readable.items()
+    assert after.keys() <= before.keys()
+    for study_id, events in after.items():
+        count = len(events)
+        assert events == before[study_id][:count]
+        assert count == len(before[study_id]) or f"({study_id}): restored: its first {count} events" in out
+    assert all(study_id in out for study_id in before) or readable == before
+    assert all(len(line) <= 80 for line in out.splitlines())
+    return "whole" if after == before else "in part" if after.keys() == before.keys() else "lost"
+
+
+def test_a_damaged_journal_is_repaired(whole, long, counts, capsys):
+    """Without a traceback; no study that can be read is lost, and none is lost without a word."""
+    content, _ = whole
+    Path("whole.db").write_bytes(content)
+    before = events_of("whole.db")
+    rng = random.Random("repair")
+    kinds = ["flips", "flips", *KINDS]
+    for number in range((60, 1000)[long]):
+        for beside in Path().glob("damaged.db*"):
+            beside.unlink()
+        kind = kinds[number % len(kinds)]
+        Path("damaged.db").write_bytes(KINDS[kind](content, rng))
+        counts[f"{kind} in a journal, repaired: {repaired(before, capsys)}"] += 1
 
 
 @pytest.fixture(scope="module")

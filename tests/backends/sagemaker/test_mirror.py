@@ -178,10 +178,11 @@ def test_a_damaged_journal_is_restored_from_the_mirror(account, monkeypatch):
     with closing(sqlite3.connect("studies.db")) as connection, connection:
         ((count,),) = connection.execute("SELECT count FROM heads").fetchall()
         connection.execute("UPDATE events SET time = time + 1 WHERE sequence = 3")
-    restored, kept = repair_journal(
+    restored, lost, kept = repair_journal(
         Path("studies.db"), lambda journal, name: fetch_study(journal, name, None, "s3://bucket/out")
     )
     assert [(it.name, it.count, it.mirrored) for it in restored] == [("study", count, True)]
+    assert lost == []
     assert kept == Path("studies.db.damaged")
     assert go_on(account, monkeypatch).stop_reason == "max_jobs (8) reached"
 
