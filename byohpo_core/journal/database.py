@@ -171,6 +171,8 @@ class Database:
             if code & 0xFF in _DAMAGE:
                 raise self.damaged(one_line(error)) from error
             raise JournalError(f"journal {self.path}: {error}; what was committed is safe") from error
+        except UnicodeDecodeError as error:  # SQLite quotes a part of the file that is no text
+            raise self.damaged("the definitions of its tables cannot be read") from error
 
     def _connect(self, *, create: bool, shared: bool = False) -> sqlite3.Connection | None:
         if self.connection is not None:

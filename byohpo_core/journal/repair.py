@@ -53,7 +53,7 @@ def repair(path: Path, fetch: Fetch | None = None) -> tuple[list[Restored], list
         with closing(sqlite3.connect(copy)) as connection, ExitStack() as stack:
             try:
                 damaged = DamagedJournal(connection)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise JournalError(f"journal {path}: no study in it can be read: {one_line(error)}") from error
             for study_id in damaged.ids:
                 stack.enter_context(held(beside(str(path), study_id, "lock"), study_id, take_over=False))

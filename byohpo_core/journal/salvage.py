@@ -157,7 +157,7 @@ class DamagedJournal:
                     while (row := cursor.fetchone()) is not None:
                         first += 1
                         yield row
-                except sqlite3.DatabaseError:
+                except (sqlite3.DatabaseError, UnicodeDecodeError):  # also of SQLite's message
                     self._all_read = False
                     if first == failed:  # not just one row cannot be read, but a page
                         break

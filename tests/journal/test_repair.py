@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from studies import JOURNAL, attach, byohpo, eventful, outcome, refused
 
+from byohpo_core import JournalDamaged
 from byohpo_core.cli import main
 from byohpo_core.journal import open_journal
 
@@ -234,6 +235,17 @@ def test_a_journal_that_lost_all_but_its_beginning_names_its_studies(three):
     content, before = three
     (line,) = repaired(content[: 3 * 4096], code=2)
     assert all(study_id in line for study_id in before)
+
+
+def test_a_table_whose_definition_is_no_text_is_told(three):
+    """SQLite quotes it in its error. The other tables are enough to restore all studies."""
+    content, before = three
+    broken = changed(content, b"CREATE TABLE heads", b"CREATE T\xacBLE heads")
+    Path(JOURNAL).write_bytes(broken)
+    with closing(open_journal(JOURNAL)) as journal, pytest.raises(JournalDamaged, match="byohpo repair"):
+        journal.logs()
+    repaired(broken)
+    assert events_by_id() == before
 
 
 def test_a_journal_that_lost_its_end_is_repaired(three):
