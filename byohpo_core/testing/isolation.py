@@ -28,7 +28,8 @@ from typing import Any, NoReturn
 
 import attrs
 
-from byohpo_core.backends.local.processes import adopt_orphans, die_with_parent, kill_descendants, signal_group
+from byohpo_core.backends.local.processes import kill_descendants
+from byohpo_core.backends.orphans import adopt_orphans, die_with_parent, signal_group
 from byohpo_core.errors import one_line
 from byohpo_core.testing.check import DEATH, ERROR, HANG
 

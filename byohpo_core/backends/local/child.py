@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from byohpo_core.backends.local.processes import die_with_parent, record_group
+from byohpo_core.backends.local.processes import record_group
+from byohpo_core.backends.orphans import die_with_parent
 
 
 class Command(NamedTuple):

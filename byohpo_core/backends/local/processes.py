@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -16,12 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from byohpo_core.backends.local.files import read_small
+from byohpo_core.backends.orphans import LINUX
 
-LINUX = sys.platform == "linux" and Path("/proc/self/stat").exists()
 SUPERVISOR = "byohpo_core.backends.local.supervisor"
 """The module that a supervisor's command line names, before the path of the job's order."""
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_PR_SET_CHILD_SUBREAPER = 36
 _PS = ("ps", "-A", "-o", "pid=,ppid=,pgid=,stat=,lstart=,command=")
 _PS_COLUMNS = 9  # before the command; lstart has five words
 _PAUSE_SECONDS = 0.005
@@ -63,16 +60,6 @@ def record_group(leader: int) -> dict[str, Any]:
     return {"group": leader, "session": os.getsid(leader), "started": found and found.started}
 
 
-def adopt_orphans() -> None:
-    """Become the parent of all descendants that lose theirs; only on Linux."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-
-
-def die_with_parent() -> None:
-    """Let this process be killed when its parent dies; only on Linux. The parent may be dead already."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def kill_descendants() -> None:
     """Kill all that this process has started and see it dead; only on Linux, where it has adopted the orphans."""
     while LINUX:
@@ -90,20 +77,6 @@ def reap() -> dict[int, int]:
         while (child := os.waitpid(-1, os.WNOHANG))[0]:
             ended[child[0]] = child[1]
     return ended
-
-
-def signal_group(group: int, number: signal.Signals) -> None:
-    """Signal a process group, if there is one."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
-
-
-def _prctl(option: int, value: int) -> None:
-    if LINUX:
-        with suppress(ImportError, AttributeError):  # a Python without ctypes: the job is killed by its marks
-            import ctypes
-
-            ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _of_job(marks: Marks) -> list[Process]:

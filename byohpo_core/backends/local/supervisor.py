@@ -34,7 +34,8 @@ from typing import Any
 from byohpo_core import files
 from byohpo_core.backends.local.child import Command, start
 from byohpo_core.backends.local.files import NO_ROOM, set_modes, write_durably
-from byohpo_core.backends.local.processes import adopt_orphans, kill_descendants, reap, signal_group
+from byohpo_core.backends.local.processes import kill_descendants, reap
+from byohpo_core.backends.orphans import adopt_orphans, signal_group
 from byohpo_core.container import Layout, arguments, environment
 from byohpo_core.secrets import marked_in
 

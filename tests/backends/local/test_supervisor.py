@@ -125,8 +125,8 @@ def test_a_script_whose_end_nobody_saw_has_not_completed():
 
 
 NO_PROC = """
-    import byohpo_core.backends.local.processes
-    byohpo_core.backends.local.processes.LINUX = False
+    from byohpo_core.backends import orphans
+    orphans.LINUX = False
 """
 
 
