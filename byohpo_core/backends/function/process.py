@@ -2,9 +2,9 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -16,12 +16,14 @@ from byohpo_core.backendspecs import Outcome
 class Worker:
     """A process that evaluates the function once and exchanges JSON with the driver over two pipes.
 
-    It runs in its own session, so that Ctrl-C on the terminal does not reach it. It ends itself when its request pipe
-    is closed, which happens when the driver dies.
+    It runs in its own session, so that Ctrl-C on the terminal does not reach it. It kills the evaluation and ends when
+    another line comes through its request pipe, or when that is closed, which happens when the driver dies.
     """
 
     def __init__(self, function: str) -> None:
         self._killed = False
+        self._closing = threading.Lock()
+        """Held while the request pipe is closed, or written to by another thread than the one that evaluates."""
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         module = "byohpo_core.backends.function.worker"
         with ExitStack() as ours, ExitStack() as theirs:
@@ -42,24 +44,26 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._kill()
         self._process.wait()
-        self._descriptors.close()
+        with self._closing:
+            self._descriptors.close()
 
     def call(self, hyperparameters: Mapping[str, Any]) -> tuple[Outcome, Any]:
         """Return the outcome, and the function's answer or the reason for the failure."""
-        # The descriptors stay open: the process ends itself once its pipe for requests is closed.
+        # The descriptors stay open: the process kills the evaluation once its pipe for requests is closed.
         with suppress(BrokenPipeError), open(self._requests, "w", encoding="utf-8", closefd=False) as requests:
             requests.write(json.dumps(dict(hyperparameters)) + "\n")
         with open(self._answers, encoding="utf-8", closefd=False) as answers:
             line = answers.readline()
-        if line:
-            answer = json.loads(line)
-            if "failure" in answer:
-                return Outcome.Failed, answer["failure"]
+        answer = json.loads(line) if line else {"code": self._process.wait()}
+        if "answer" in answer:
             return Outcome.Completed, answer["answer"]
-        code = self._process.wait()
         if self._killed:
             return Outcome.Stopped, "stopped"
-        return Outcome.Failed, f"the evaluation's process died with exit code {code}"
+        if "failure" in answer:
+            return Outcome.Failed, answer["failure"]
+        if "interruption" in answer:
+            return Outcome.Interrupted, answer["interruption"]
+        return Outcome.Failed, f"the evaluation's process died with exit code {answer['code']}"
 
     def kill(self) -> None:
         """Kill the evaluation and every process that it has started."""
@@ -67,9 +71,9 @@ class Worker:
         self._kill()
 
     def _kill(self) -> None:
-        if self._process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        with self._closing, suppress(BrokenPipeError):
+            if self._process.returncode is None:
+                os.write(self._requests, b"\n")
 
 
 def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from byohpo_core import ContinuousParameter, Proposal, PythonFunction, Trial, Tu
 from byohpo_core.backendspecs import JobSettings
 
 FUNCTIONS = """
-    import os, pathlib, subprocess, sys, time
+    import os, pathlib, re, subprocess, sys, time
 
     def note(what):
         with open("ledger", "a") as ledger:
@@ -44,6 +44,10 @@ FUNCTIONS = """
         note(child.pid)
         note(os.getpid())
         child.wait()
+
+    def searching(hyperparameters):
+        subprocess.Popen(["sh", "-c", f"sleep 0.3; echo {os.getpid()} >> ledger"])
+        re.match("(a+)+$", "a" * 40 + "b")
 """
 DRIVER = """
     from byohpo_core import ContinuousParameter, PythonFunction, Tuner
@@ -128,6 +132,51 @@ def test_evaluations_end_with_their_driver(functions):
         driver.kill()
         driver.communicate(timeout=DEADLINE)
         wait_for(lambda: not any(map(alive, noted())))
+
+
+def test_an_evaluation_that_never_lets_another_thread_run_ends_with_its_driver(functions):
+    """Some C code keeps Python's lock for hours, as the search of a slow regex does."""
+    with start_driver("searching") as driver:
+        driver.kill()
+        try:
+            wait_for(lambda: not any(map(alive, noted())))
+        finally:
+            for process in filter(alive, noted()):
+                os.kill(process, signal.SIGKILL)
+
+
+def test_an_evaluation_does_not_outlive_the_process_that_watches_over_it(functions):
+    """Nobody would be left to end it. It is one that died, and the study goes on."""
+    with start_driver("waiting") as driver:
+        for process in noted():
+            os.kill(int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+        wait_for(lambda: not any(map(alive, noted()[:2])))
+        Path("go").touch()
+        driver.communicate(timeout=DEADLINE)
+    assert [(str(trial.status), trial.reason) for trial in Tuner.attach("s", journal="s.db").study.trials[:2]] == [
+        ("Failed", "the evaluation's process died with exit code -9")
+    ] * 2
+
+
+NO_ROOM_AT_FIRST = """
+    import os, pathlib
+    fork = os.fork
+
+    def refuse():
+        if pathlib.Path("refused").exists():
+            return fork()
+        pathlib.Path("refused").touch()
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    os.fork = refuse
+"""
+
+
+def test_an_evaluation_for_which_there_is_no_second_process_is_tried_again(functions, own_folder):
+    """It has not begun, so the function has not failed."""
+    (own_folder / "sitecustomize.py").write_text(textwrap.dedent(NO_ROOM_AT_FIRST))
+    study = tune(functions.square, max_jobs=1, max_parallel_jobs=1)
+    assert [(str(trial.status), trial.attempt) for trial in study.trials] == [("Completed", 1)]
 
 
 def test_a_second_ctrl_c_stops_the_evaluations(functions):
