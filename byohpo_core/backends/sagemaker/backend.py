@@ -158,11 +158,10 @@ class SageMakerBackend(Backend):
         """Create a job, and return True if it exists now or False if the quota is used up."""
         request = self._template.of_trial(self._study, trial, self._unfit)
         name = str(trial.job_name)
-        self.check_driven()  # copying may overwrite what another driver's job has written
         sent = self._template.revealed(request, self.reveal)
         if sent != request:
             check_request(sent)  # AWS would repeat the values that it refuses
-        self._continuing.prepare(trial)
+        self._continuing.prepare(trial, self.check_driven)
         try:
             self._aws.call("sagemaker", "create_training_job", self.check_driven, **sent)
         except Refused as refusal:

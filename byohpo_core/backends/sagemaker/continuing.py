@@ -1,11 +1,12 @@
 """Give a trial that continues another a copy of its checkpoints, so that no two trials write to one place.
 
 The copy is made before the trial's first job is created. An object next to the journal's mirror records that it is
-complete, so a driver that comes later never copies again over what the job has written since.
+complete, so a driver that comes later never copies again over what the job has written since. A driver that was
+paused as it copied asks before each object whether another has taken over, whose job may write there by now.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from byohpo_core.backends.sagemaker.aws import Aws, Refused
@@ -29,8 +30,11 @@ class Continuing:
             f"{template.request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/byohpo/{study.id}/continued"
         )
 
-    def prepare(self, trial: Trial) -> None:
-        """Copy what this trial continues to its own places, unless that was done before. Call it before each job."""
+    def prepare(self, trial: Trial, check_driven: Callable[[], None]) -> None:
+        """Copy what this trial continues to its own places, unless that was done before. Call it before each job.
+
+        *check_driven* is called before each object is written. It raises an error if another driver has taken over.
+        """
         continued = trial.proposal.resume_from
         if continued is None or not self._places or self._is_recorded(trial):
             return
@@ -40,10 +44,11 @@ class Continuing:
             for key, size in [*self._objects(f"{source}/")]:
                 bucket, prefix = bucket_and_key(source)
                 to_bucket, to_prefix = bucket_and_key(target)
-                self._copy({"Bucket": bucket, "Key": key}, size, to_bucket, to_prefix + key.removeprefix(prefix))
+                copy = {"Bucket": to_bucket, "Key": to_prefix + key.removeprefix(prefix)}
+                self._copy({"Bucket": bucket, "Key": key}, size, copy, check_driven)
         bucket, key = bucket_and_key(self._record_of(trial))
         body = json.dumps({"trial": trial.number, "continues": origin.number, "copied": pairs}).encode()
-        self._aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=body)
+        self._aws.call("s3", "put_object", check_driven, Bucket=bucket, Key=key, Body=body)
 
     def _origin(self, trial: Trial) -> Trial:
         """The trial whose places hold what *trial* has left."""
@@ -67,10 +72,11 @@ class Continuing:
         for page in self._aws.listed(Bucket=bucket, Prefix=prefix):
             yield from ((it["Key"], it["Size"]) for it in page.get("Contents", ()))
 
-    def _copy(self, source: dict[str, str], size: int, bucket: str, key: str) -> None:
-        target: dict[str, Any] = {"Bucket": bucket, "Key": key}
+    def _copy(
+        self, source: dict[str, str], size: int, target: dict[str, Any], check_driven: Callable[[], None]
+    ) -> None:
         if size <= LARGEST_COPY:
-            self._aws.call("s3", "copy_object", CopySource=source, **target)
+            self._aws.call("s3", "copy_object", check_driven, CopySource=source, **target)
             return
         upload = {**target, "UploadId": self._aws.call("s3", "create_multipart_upload", **target)["UploadId"]}
         parts = []
@@ -81,8 +87,10 @@ class Continuing:
             )
             parts.append({"ETag": part["CopyPartResult"]["ETag"], "PartNumber": number})
         try:
-            self._aws.call("s3", "complete_multipart_upload", MultipartUpload={"Parts": parts}, **upload)
+            completed = {"MultipartUpload": {"Parts": parts}, **upload}
+            self._aws.call("s3", "complete_multipart_upload", check_driven, **completed)
         except Refused as refusal:
             # S3 no longer knows the upload if an earlier try has completed it and only the answer was lost.
-            if refusal.code != "NoSuchUpload" or (key, size) not in self._objects(f"s3://{bucket}/{key}"):
+            uri = f"s3://{target['Bucket']}/{target['Key']}"
+            if refusal.code != "NoSuchUpload" or (target["Key"], size) not in self._objects(uri):
                 raise

@@ -7,7 +7,7 @@ from byohpo_sagemaker_emulator import Faults, SimulatedJob
 from sagemaker_account import RANGES, REQUEST, Leave
 from sagemaker_inside import Aws, Continuing, Template, continuing
 
-from byohpo_core import Objective, Problem, Proposal, SearchSpace, Study, Trial, TrialStatus, hookimpl
+from byohpo_core import Objective, Problem, Proposal, SearchSpace, Study, StudyBusy, Trial, TrialStatus, hookimpl
 
 STATE = {**REQUEST, "CheckpointConfig": {"S3Uri": "s3://bucket/state/"}}
 
@@ -122,6 +122,28 @@ def test_a_driver_that_dies_as_it_copies_is_followed_by_one_that_copies_no_more_
     assert copies(account) == 2 + 2 + 3 + (1 if moment == "CopyObject" else 2 if moment == "PutObject" else 0)
 
 
+@pytest.mark.parametrize("written", range(3))
+def test_a_driver_that_was_paused_as_it_copied_writes_over_nothing(account, monkeypatch, written):
+    """Another has taken over, copied, and created the job, which has written its own checkpoints since."""
+    call, writes = Aws.call, []
+
+    def paused(self, service, operation, *before, **parameters):
+        if operation == "copy_object" or (operation == "put_object" and "/continued/" in parameters["Key"]):
+            writes.append(operation)
+            if len(writes) == written + 1:
+                account.attach(journal="other.db", mirror="s3://bucket/out").resume()
+        return call(self, service, operation, *before, **parameters)
+
+    monkeypatch.setattr(Aws, "call", paused)
+    with pytest.raises(StudyBusy, match="study"):
+        account.tuner_of_trials(max_parallel_jobs=1).fit(job_name="study")
+    study = account.attach(journal="other.db").study
+    assert trails(account, study) == ["0", "01", "02", "023"]
+    assert copies(account) == written + 2 + 2 + 3
+    puts = [str(call.parameters) for call in account.emulator.calls if call.operation == "PutObject"]
+    assert sum("/continued/" in it for it in puts) == 3
+
+
 def test_a_further_attempt_goes_on_where_the_first_has_stopped(account):
     """The parent's checkpoints are copied for the first attempt only."""
     account.emulator.faults.inject("capacity", times=1)
@@ -145,11 +167,15 @@ def grown(study, *parents, reused=()):
     return study
 
 
+def prepare(account, study, trial, check_driven=lambda: None):
+    Continuing(Aws(None, account.clock, 100.0), Template(STATE, "text"), study).prepare(trial, check_driven)
+
+
 def test_a_trial_with_the_result_of_another_is_continued_from_that_one(account, study):
     """A trial that repeats an earlier one has no job, so its checkpoints are the earlier one's."""
     put(account, "state/s-abcd-0/a")
     trials = grown(study, None, None, 1, reused={1: 0}).trials
-    Continuing(Aws(None, account.clock, 100.0), Template(STATE, "text"), study).prepare(trials[2])
+    prepare(account, study, trials[2])
     assert objects(account, "s3://bucket/state/s-abcd-2/").keys() == {"a"}
 
 
@@ -157,8 +183,7 @@ def test_a_trial_of_an_earlier_release_is_continued_from_the_place_that_it_share
     """Earlier releases let a trial write to the places of the trial that it continued."""
     put(account, "state/s-abcd-0/a")
     trials = grown(study, None, 0, 1, 2).trials
-    copier = Continuing(Aws(None, account.clock, 100.0), Template(STATE, "text"), study)
-    copier.prepare(trials[3])
+    prepare(account, study, trials[3])
     assert objects(account, "s3://bucket/state/s-abcd-3/").keys() == {"a"}
 
 
@@ -171,10 +196,28 @@ def test_large_objects_are_copied_in_parts(account, study, monkeypatch):
     put(account, "state/s-abcd-0/odd name+ö", b"1")
     account.emulator.faults.inject("timeout", "CompleteMultipartUpload")
     trials = grown(study, None, 0).trials
-    Continuing(Aws(None, account.clock, 100.0), Template(STATE, "text"), study).prepare(trials[1])
+    prepare(account, study, trials[1])
     assert objects(account, "s3://bucket/state/s-abcd-1/") == {"large": content, "odd name+ö": b"1"}
     assert account.operations("s3").count("UploadPartCopy") == 0  # it is told as UploadPart
     assert account.operations("s3").count("UploadPart") == 2
+
+
+@pytest.mark.parametrize("largest", [0, 1], ids=["in parts", "whole"])
+def test_a_driver_asks_before_each_object_whether_it_drives_still(account, study, monkeypatch, largest):
+    """Right before what makes the object visible, so the time that its parts took does not matter."""
+    monkeypatch.setattr(continuing, "LARGEST_COPY", largest)
+    for name in "abc":
+        put(account, f"state/s-abcd-0/{name}")
+    answers = iter([None, StudyBusy("another driver has taken over")])
+
+    def check_driven():
+        if error := next(answers):
+            raise error
+
+    trials = grown(study, None, 0).trials
+    with pytest.raises(StudyBusy):
+        prepare(account, study, trials[1], check_driven)
+    assert objects(account, "s3://bucket/state/s-abcd-1/").keys() == {"a"}
 
 
 def test_many_objects_are_copied(account, study):
@@ -182,7 +225,7 @@ def test_many_objects_are_copied(account, study):
     for number in range(1003):
         account.emulator._training_jobs._storage.write(f"s3://bucket/state/s-abcd-0/{number}", b"1")
     trials = grown(study, None, 0).trials
-    Continuing(Aws(None, account.clock, 100.0), Template(STATE, "text"), study).prepare(trials[1])
+    prepare(account, study, trials[1])
     assert len(objects(account, "s3://bucket/state/s-abcd-1/")) == 1003
 
 
