@@ -1,5 +1,7 @@
 """The machine's clock is set while a driver works, or between two drivers."""
 
+import os
+import textwrap
 import time
 from pathlib import Path
 
@@ -13,11 +15,26 @@ HOUR = 3600.0
 REAL = time.time
 
 
+CLOCK = """
+    import time
+    from pathlib import Path
+    real = time.time
+    time.time = lambda: real() + float(Path({path!r}).read_text())
+"""
+
+
 @pytest.fixture
-def set_clock(monkeypatch):
-    """Set the machine's clock, as this process sees it, to so many seconds from the real time."""
+def set_clock(monkeypatch, own_folder):
+    """Set the machine's clock, as this process and its children see it, to so many seconds from the real time."""
+    site, clock = own_folder / "site", own_folder / "clock"
+    site.mkdir()
+    clock.write_text("0")
+    (site / "sitecustomize.py").write_text(textwrap.dedent(CLOCK.format(path=str(clock))))
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
 
     def set_to(seconds):
+        clock.with_suffix(".new").write_text(str(seconds))
+        clock.with_suffix(".new").replace(clock)
         monkeypatch.setattr("time.time", lambda: REAL() + seconds)
 
     return set_to
@@ -53,8 +70,18 @@ def test_a_clock_that_is_set_while_a_driver_works_ends_no_study(backend, seconds
     times = event_times()
     assert times == sorted(times)
     assert times[-1] - times[0] < HOUR / 2
-    if backend == "function":
-        assert all(times[0] <= trial.started <= trial.ended <= times[-1] for trial in study.trials)
+    assert all(times[0] <= trial.started <= trial.ended for trial in study.trials)
+    if backend == "function" or seconds < 0:  # a job's process that starts later believes the clock, as far as it can
+        assert all(trial.ended <= times[-1] for trial in study.trials)
+
+
+@pytest.mark.parametrize("seconds", [HOUR, -HOUR])
+def test_a_clock_that_is_set_while_a_script_runs_does_not_change_how_long_it_took(seconds, set_clock):
+    """The job is as long as it was, neither an hour longer nor shorter than nothing."""
+    clock = str(Path("clock").absolute())
+    Path("train.py").write_text(f"open({clock!r}, 'w').write('{seconds}')\nprint('loss=1')")
+    study = tune(TrainingScript("train.py"), max_jobs=1, max_parallel_jobs=1)
+    assert 0 <= study.trials[0].seconds < HOUR / 2
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -153,6 +153,7 @@ class LocalBackend(Backend):
             "shared": self._shared,
             "cpus": self._cpus,
             "stop_grace_seconds": program.stop_grace_seconds,
+            "ordered": self.now(),
         }
         try:
             job.write_order(order)

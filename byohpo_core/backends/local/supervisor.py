@@ -36,6 +36,7 @@ from byohpo_core.backends.local.child import Command, start
 from byohpo_core.backends.local.files import NO_ROOM, set_modes, write_durably
 from byohpo_core.backends.local.processes import kill_descendants, reap
 from byohpo_core.backends.orphans import adopt_orphans, signal_group
+from byohpo_core.clock import SteadyClock
 from byohpo_core.container import Layout, arguments, environment
 from byohpo_core.secrets import marked_in
 
@@ -155,10 +156,11 @@ def _fork_with(claim: int) -> int:
 def _supervise(order: Mapping[str, Any], folder: Path, claim: int, umask: int) -> None:
     """Run the job and write how it ended: its exit code, and what stopped it or kept it from running."""
     adopt_orphans()
-    started = time.time()
+    clock = SteadyClock(order["ordered"])
+    started = clock.now()
     ended = {"code": None, "stopped": False, **_run(order, folder, claim, umask)}
     write_durably(
-        Path(EXIT), json.dumps({**ended, "started": started, "ended": time.time()}), shared=order.get("shared", False)
+        Path(EXIT), json.dumps({**ended, "started": started, "ended": clock.now()}), shared=order.get("shared", False)
     )
 
 
