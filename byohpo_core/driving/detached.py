@@ -8,14 +8,17 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from byohpo_core.backends.estimators import restore_estimator
 from byohpo_core.backendspecs import Estimator
 from byohpo_core.driving.manifest import Manifest
+from byohpo_core.driving.next_step import next_step
 from byohpo_core.driving.trust import digest, trust
-from byohpo_core.errors import InvalidInput
+from byohpo_core.errors import ByohpoError, InvalidInput, one_line
 from byohpo_core.files import open_file
 from byohpo_core.importable import is_importable, qualified_name
 from byohpo_core.journal.log import EventLog
@@ -44,30 +47,46 @@ def check_detachable(journal_path: str, estimator: Estimator, plugins: Iterable[
 
 
 def drive_detached(log: EventLog, secrets: Secrets) -> Path:
-    """Start a driver for this study in a new process session, and return the path of its output."""
-    path = Path(log.path).absolute()
-    output = Path(f"{path}.{log.id}.log")
-    descriptor = open_file(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, shared=log.shared)
-    receive, send = os.pipe()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)}
-    os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-P", "-m", "byohpo_core.cli", "resume", log.id, "--journal", str(path), "--handed-over"],
-        environment,
-        setsid=True,
-        setsigmask=[],
-        setsigdef=[signal.SIGALRM, signal.SIGCHLD],  # a new process would go on to ignore what this program ignores
-        file_actions=[
-            (os.POSIX_SPAWN_DUP2, receive, 0),
-            (os.POSIX_SPAWN_DUP2, descriptor, 1),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-    )
-    os.close(receive)
-    os.close(descriptor)
-    with os.fdopen(send, "w", encoding="utf-8") as pipe:
-        json.dump({"trust": digest(log.id, Manifest.of(log)), "secrets": secrets.known()}, pipe)
+    """Start a driver for this study in a new process session, and return the path of its output.
+
+    Raises `ByohpoError`, which tells how to go on, if it cannot be started.
+    """
+    output = Path(f"{Path(log.path).absolute()}.{log.id}.log")
+    manifest = Manifest.of(log)
+    try:
+        _start(log, output, {"trust": digest(log.id, manifest), "secrets": secrets.known()})
+    except (OSError, ByohpoError) as error:
+        raise ByohpoError(
+            f"study {log.name} exists, but no process could be started to drive it: {one_line(error)}; "
+            f"go on with {next_step('resume', log, manifest)}"
+        ) from error
     return output
+
+
+def _start(log: EventLog, output: Path, handed_over: Mapping[str, Any]) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)}
+    words = ["byohpo_core.cli", "resume", log.id, "--journal", str(Path(log.path).absolute()), "--handed-over"]
+    with ExitStack() as ours, ExitStack() as theirs:
+        descriptor = open_file(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, shared=log.shared)
+        theirs.callback(os.close, descriptor)
+        receive, send = os.pipe()
+        theirs.callback(os.close, receive)
+        pipe = ours.enter_context(os.fdopen(send, "w", encoding="utf-8"))
+        os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", "-m", *words],
+            environment,
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGALRM, signal.SIGCHLD],  # a new process would go on to ignore what this program ignores
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, receive, 0),
+                (os.POSIX_SPAWN_DUP2, descriptor, 1),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+        )
+        theirs.close()
+        json.dump(handed_over, pipe)
 
 
 def accept_handover(study_id: str) -> dict[str, str]:

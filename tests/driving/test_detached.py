@@ -1,9 +1,14 @@
 """A study is driven by another process."""
 
+import errno
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
-from byohpo_core import ContinuousParameter, Tuner
+import pytest
+
+from byohpo_core import ByohpoError, ContinuousParameter, Tuner
 
 
 def test_a_study_goes_on_in_a_process_of_its_own(own_folder, caplog):
@@ -21,3 +26,39 @@ def test_a_study_goes_on_in_a_process_of_its_own(own_folder, caplog):
     assert len(Tuner.attach("apart").study.trials) == 2
     assert tuner.study.stop_reason == "max_jobs (2) reached"
     assert tuner.best_training_job() is not None
+
+
+def opened():
+    """What this process has open."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(str(descriptor.readlink()))
+    return found
+
+
+def no_room(*_, **__):
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+TROUBLES = {
+    "a huge environment": lambda patch: patch.setenv("HUGE", "x" * 2**18),
+    "no room for a process": lambda patch: patch.setattr("os.posix_spawn", no_room),
+    "no room for a pipe": lambda patch: patch.setattr("os.pipe", no_room),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_driver_that_cannot_be_started_leaves_a_study_that_can_be_resumed(own_folder, monkeypatch, trouble):
+    """The study exists by then. One line names it and what to type, and nothing stays open."""
+    (own_folder / "train.py").write_text("print('loss=1')\n")
+    tuner = Tuner("train.py", "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_jobs=2, progress=False)
+    pipes = sum(it.startswith("pipe:") for it in opened())
+    with monkeypatch.context() as patch:
+        TROUBLES[trouble](patch)
+        with pytest.raises(ByohpoError, match=r"apart.*`byohpo resume apart`") as raised:
+            tuner.fit(job_name="apart", wait=False)
+    assert "\n" not in str(raised.value)
+    assert sum(it.startswith("pipe:") for it in opened()) == pipes
+    assert not any(it.endswith(".log") for it in opened())
+    assert Tuner.attach("apart", progress=False).resume().stop_reason == "max_jobs (2) reached"
