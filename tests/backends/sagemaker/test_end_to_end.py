@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import struct
 import tarfile
 import threading
@@ -40,6 +42,24 @@ def real_account(monkeypatch, tmp_path):
             monkeypatch.setenv(name, value)
         emulator.client("s3").create_bucket(Bucket="bucket")
         yield emulator
+
+
+@pytest.fixture
+def detached(real_account, monkeypatch):
+    """The processes of detached drivers, which end before their account does: they would wait for it for ever."""
+    spawn, drivers = os.posix_spawn, []
+
+    def spawning(path, words, *arguments, **options):
+        process = spawn(path, words, *arguments, **options)
+        if "--handed-over" in words:
+            drivers.append(process)
+        return process
+
+    monkeypatch.setattr("os.posix_spawn", spawning)
+    yield drivers
+    for driver in drivers:
+        os.kill(driver, signal.SIGKILL)
+        os.waitpid(driver, 0)
 
 
 def script_job(emulator, script, program, hyperparameters):
@@ -121,7 +141,7 @@ def test_the_digits_are_learned_in_training_jobs(real_account):
     assert study.best.value > 0.5
 
 
-def test_a_detached_driver_goes_on_and_can_be_stopped(real_account, capsys):
+def test_a_detached_driver_goes_on_and_can_be_stopped(real_account, detached, capsys):
     """`fit(wait=False)` returns at once, and `byohpo stop` ends the study and its jobs."""
     request = {
         **REQUEST,
@@ -146,6 +166,7 @@ def test_a_detached_driver_goes_on_and_can_be_stopped(real_account, capsys):
     soon(lambda: Tuner.attach("apart").study.stop_reason and not Tuner.attach("apart").study.running)
     assert [job.status for job in real_account.jobs.values()] == ["Stopped"] * 2
     assert "byohpo stop" in Tuner.attach("apart").study.stop_reason
+    assert len(detached) == 1
 
 
 def soon(condition, seconds=90):
