@@ -77,10 +77,10 @@ def test_known_results_come_first_as_foreign_trials(parent):
 
 
 def test_a_known_configuration_is_not_paid_for_again(parent):
-    """With the parent's seed random search proposes what is known: all completed ones are reused."""
-    study = tuner(warm_start_from=["parent"], max_jobs=3).fit(job_name="child")
-    completed = sum(trial.status is TrialStatus.Completed for trial in parent.trials)
-    assert sum(trial.status is TrialStatus.Reused for trial in study.trials) == completed
+    """Proposed again, all completed ones are reused."""
+    known = [dict(it.hyperparameters) for it in parent.trials if it.status is TrialStatus.Completed]
+    study = tuner(warm_start_from=["parent"], max_jobs=3, initial_configurations=known).fit(job_name="child")
+    assert sum(trial.status is TrialStatus.Reused for trial in study.trials) == len(known) > 0
     assert study.jobs == 3
 
 

@@ -254,11 +254,19 @@ def test_an_interpreter_that_is_not_there_is_refused():
 
 def test_an_interpreter_that_is_gone_fails_the_trial():
     """At once: it will be gone at the next attempt too."""
+
+    class Losing:
+        def __init__(self, problem):
+            pass
+
+        @hookimpl
+        def happened(self, study, event):
+            if event.kind == "intended":
+                Path("mine").unlink()
+
     Path("mine").symlink_to(sys.executable)
-    tuning = tuner(estimator=TrainingScript(write(SCRIPT), python="./mine"), max_jobs=1, max_parallel_jobs=1)
-    tuning.fit(job_name="s")
-    Path("mine").unlink()
-    trial = tuning.resume(max_jobs=2).trials[1]
+    script = TrainingScript(write(SCRIPT), python="./mine")
+    trial = tuner(estimator=script, max_jobs=1, max_parallel_jobs=1, extensions=[Losing]).fit(job_name="s").trials[0]
     assert (str(trial.status), trial.attempt) == ("Failed", 0)
     assert trial.reason.startswith("the job could not be started: [Errno 2] No such file or directory")
 
