@@ -112,8 +112,8 @@ def test_a_bucket_must_be_this_account_s_own(calls):
 
 def test_a_driver_s_bucket_must_be_this_account_s_own(account, calls):
     """Every read and write of its mirror says whose bucket it expects."""
-    account.tuner(max_jobs=2).fit(job_name="study")
-    account.attach().resume(max_jobs=3)
+    account.tuner(max_jobs=3).fit(job_name="study")
+    account.attach().resume(max_jobs=4)
     owners = {it.get("ExpectedBucketOwner") for _, it in calls if "/byohpo/" in it.get("Key", it.get("Prefix", ""))}
     assert owners == {"123456789012"}
 
