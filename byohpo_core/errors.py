@@ -79,6 +79,10 @@ class MissingExtra(ByohpoError, ImportError):
     """A required optional package is not installed."""
 
 
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What code raises that meets another value than it was written for, such as in a journal from somebody else."""
+
+
 def unreadable(what: str, why: object) -> JournalError:
     """Return the error for a part of a journal that is whole, but not as this release writes it."""
     told = f"{type(why).__name__}: {why}" if isinstance(why, Exception) else why

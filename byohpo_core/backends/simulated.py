@@ -1,6 +1,7 @@
 """Simulate jobs on a virtual clock, with any failure: years of training take seconds."""
 
 import heapq
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, ClassVar, Self
@@ -21,7 +22,7 @@ class Simulation:
 
     metrics: Mapping[str, float] | Sequence[Mapping[str, float]] = attrs.field()
     """Final metrics, or a curve: a list of metrics at equal time steps, whose last entry holds the final metrics."""
-    seconds: float = attrs.field(validator=attrs.validators.ge(0))
+    seconds: float = attrs.field(validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.lt(math.inf)))
     failure: str | None = None
     """If set, the training code fails with this reason at the end."""
     interruptions: int = 0

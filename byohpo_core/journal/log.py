@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 
 from byohpo_core.errors import JournalError, StudyBusy, unreadable
-from byohpo_core.study.events import EVENT_VERSION, REQUIRED, Event, EventKind
+from byohpo_core.study.bodies import complaint, is_finite
+from byohpo_core.study.events import EVENT_VERSION, Event, EventKind
 from byohpo_core.study.fold import Fold
 from byohpo_core.study.naming import is_study_id
 from byohpo_core.study.problem import Problem
@@ -132,15 +133,18 @@ class EventLog(ABC):
 
 
 def journaled_event(study_id: str, sequence: int, kind: str, time: float, body: Any, version: int) -> Event:
-    """Restore an event from the journal; raise `JournalError` if this release does not know its kind or version."""
+    """Restore an event from a journal or a mirror; its body is as `study/events.py` documents it.
+
+    Raises `JournalError` if it is not, or if this release does not know its kind or version.
+    """
     if kind not in _KINDS or not isinstance(version, int) or version > EVENT_VERSION:
         raise JournalError(
             f"study {study_id!r} has an event {kind!r}, version {version}, from a newer byohpo: "
             "pip install --upgrade byohpo-core"
         )
-    if not isinstance(body, dict) or not REQUIRED[kind] <= body.keys():
-        lacks = ", ".join(sorted(REQUIRED[kind].difference(body if isinstance(body, dict) else ())))
-        raise unreadable(f"study {study_id!r}, event {sequence} ({kind})", f"it lacks {lacks}")
+    wrong = complaint(kind, body) if is_finite(time) else f"its time is {time!r}"
+    if wrong is not None:
+        raise unreadable(f"study {study_id!r}, event {sequence} ({kind})", wrong)
     return Event(sequence, _KINDS[kind], time, body, version)
 
 

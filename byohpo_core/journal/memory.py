@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from byohpo_core.errors import JournalError
 from byohpo_core.journal.lock import driver_in_this_process, one_in_this_process
 from byohpo_core.journal.log import EventLog, StudyRecord, curve_of, journaled_event, overtaken
 from byohpo_core.journal.place import MEMORY
@@ -74,6 +75,8 @@ class MemoryLog(EventLog):
         return map(self.event, range(len(self._events)))
 
     def event(self, sequence: int) -> Event:
+        if not 0 <= sequence < len(self._events):
+            raise JournalError(f"study {self.id!r} has no event {sequence}")
         kind, time, version, body = marshal.loads(self._events[sequence])  # noqa: S302 - written by _packed
         return journaled_event(self.id, sequence, kind, time, body, version)
 

@@ -7,7 +7,7 @@ from its manifest and its events (`study/fold.py`). docs/journal.md shows how to
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, NotRequired, TypeAlias, TypedDict
+from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict
 
 import attrs
 
@@ -46,6 +46,10 @@ class Event:
 Happening: TypeAlias = tuple[EventKind, Mapping[str, Any]]
 """What an event says: its kind and its body, before it has its place and its time in a journal."""
 
+Measured: TypeAlias = Annotated[float, "a number; it may be NaN or infinite, which all other numbers are not"]
+Points: TypeAlias = Annotated[Sequence[Any], "the index of the first new value, and a list of the new values"]
+Details: TypeAlias = Annotated[Mapping[str, Any], "what a backend adds; `cost`, if it is there, is a number"]
+
 
 class ProposalBody(TypedDict):
     """A proposal inside another body: the tunable hyperparameters and what else `Proposal` holds."""
@@ -75,11 +79,11 @@ class ImportedTrial(ProposalBody):
     plugin: str
     status: str
     job: str | None
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, Measured]
     reason: str | None
     started: float | None
     ended: float | None
-    details: Mapping[str, Any]
+    details: Details
 
 
 class ImportedBody(TypedDict):
@@ -139,7 +143,7 @@ class ReportedBody(TypedDict):
     """A running job reported values. `points` has, by metric, the index of the first new value and the new values."""
 
     trial: int
-    points: Mapping[str, Sequence[Any]]
+    points: Mapping[str, Points]
 
 
 def reported(trial: int, points: Mapping[str, Sequence[Any]]) -> Happening:
@@ -172,7 +176,7 @@ class RetriedBody(TypedDict):
     reason: str
     counted: bool
     not_before: NotRequired[float]
-    details: NotRequired[Mapping[str, Any]]
+    details: NotRequired[Details]
 
 
 def retried(
@@ -196,11 +200,11 @@ class FinishedBody(TypedDict):
     trial: int
     status: str
     shares: NotRequired[int]
-    metrics: NotRequired[Mapping[str, float]]
+    metrics: NotRequired[Mapping[str, Measured]]
     started: NotRequired[float]
     ended: NotRequired[float]
     reason: NotRequired[str]
-    details: NotRequired[Mapping[str, Any]]
+    details: NotRequired[Details]
     lost: NotRequired[bool]
 
 
@@ -275,7 +279,7 @@ def epoch(problem: Mapping[str, Any], plugins: Sequence[Mapping[str, Any]]) -> H
     return EventKind.Epoch, body
 
 
-_BODIES: Mapping[EventKind, Any] = {
+BODIES: Mapping[EventKind, Any] = {
     EventKind.Opened: OpenedBody,
     EventKind.Imported: ImportedBody,
     EventKind.Asked: AskedBody,
@@ -289,5 +293,4 @@ _BODIES: Mapping[EventKind, Any] = {
     EventKind.Stopped: StoppedBody,
     EventKind.Epoch: EpochBody,
 }
-REQUIRED: Mapping[str, frozenset[str]] = {kind.value: body.__required_keys__ for kind, body in _BODIES.items()}
-"""The fields that the body of each kind must have."""
+"""The type of each kind's body. `study/bodies.py` checks by it what is read."""
