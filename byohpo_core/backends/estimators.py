@@ -1,11 +1,12 @@
 """Turn what a user gives to a tuner into an estimator, and find each kind of estimator by its entry point."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from byohpo_core.backendspecs import Estimator, Follow
-from byohpo_core.errors import InvalidInput, unreadable
+from byohpo_core.errors import MALFORMED, ByohpoError, InvalidInput, unreadable
 from byohpo_core.importable import kept_name
 from byohpo_core.journal.log import EventLog, StudyRecord
 from byohpo_core.journal.studies import Journal
@@ -58,15 +59,27 @@ def _check_kind(kind: str, given: Estimator | None) -> None:
         raise InvalidInput(f"the study's estimator is of kind {kind!r}, but the given one is of kind {given.kind!r}")
 
 
+@contextmanager
+def reading(study_id: str) -> Iterator[None]:
+    """A context for a backend's code that reads the description in a study's manifest.
+
+    Raises `JournalError`, in one line, if the description is not as that code writes it.
+    """
+    try:
+        yield
+    except ByohpoError:
+        raise
+    except MALFORMED as error:
+        raise unreadable(f"the backend in the manifest of study {study_id!r}", error) from error
+
+
 def follow_study(record: StudyRecord, given: Estimator | None, mirror: str | None) -> Follow | None:
     """Return what reads the news of a study from where other machines write; None if its kind has no such place."""
-    try:
+    with reading(record.id):
         description = record.manifest["backend"]
         kind = estimator_class(description["kind"])
         mine = given if given is not None and given.kind == description["kind"] else None
         following: Follow | None = kind.follow(description, given=mine, mirror=mirror)
-    except (LookupError, TypeError, AttributeError) as error:
-        raise unreadable(f"the manifest of study {record.id!r}", error) from error
     return following
 
 

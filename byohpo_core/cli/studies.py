@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from byohpo_core.cli.exit_codes import ERROR, NO_RESULT
 from byohpo_core.cli.output import say, say_columns, write
-from byohpo_core.errors import InvalidInput, JournalDamaged, JournalError, StudyExists, UnknownStudy, one_line
+from byohpo_core.errors import ByohpoError, InvalidInput, JournalDamaged, StudyExists, UnknownStudy, one_line
 
 if TYPE_CHECKING:
     from byohpo_core.driving.manifest import Manifest
@@ -196,15 +196,17 @@ def _stop(options: argparse.Namespace) -> int:
 
 
 def _trust(options: argparse.Namespace) -> int:
+    from byohpo_core.backends.estimators import reading
     from byohpo_core.driving.manifest import Manifest
     from byohpo_core.driving.trust import digest, to_run, trust
     from byohpo_core.journal import open_journal
 
     log = open_journal(options.journal).find(options.name)
     manifest = Manifest.of(log)
-    its_digest = digest(log.id, manifest)
+    with reading(log.id):
+        its_digest, runs = digest(log.id, manifest), to_run(manifest)
     say(f"{log.name} ({log.id}) runs:")
-    say_columns([[f"  {what}", name] for what, name in to_run(manifest).items()])
+    say_columns([[f"  {what}", name] for what, name in runs.items()])
     if not options.yes and not _agreed():
         return NO_RESULT
     kept = trust(log.id, its_digest)
@@ -268,7 +270,6 @@ def _tell(study: "Study") -> int:
 
 
 def _studies(options: argparse.Namespace) -> int:
-    from byohpo_core.driving.manifest import Manifest
     from byohpo_core.journal import open_journal
     from byohpo_core.tuner.news import News
 
@@ -277,24 +278,27 @@ def _studies(options: argparse.Namespace) -> int:
     damaged = False
     for log in journal.logs():
         try:
-            news = News(log, mirror=options.mirror)
-            latest = news.latest()
-            manifest = Manifest.of(latest)
-            study = latest.study()
-        except JournalError as error:  # it hides no other study
+            table.append([log.name, log.id, *_state(News(log, mirror=options.mirror))])
+        except ByohpoError as error:  # it hides no other study
             damaged |= isinstance(error, JournalDamaged)
             table.append([log.name, log.id, "", "", "", one_line(error)])
-            continue
-        strategy = manifest.algorithm.name
-        best = "no result" if study.best is None else f"best {study.best.value:.6g}"
-        jobs = f"{study.jobs}/{study.problem.max_jobs} jobs"
-        table.append([log.name, log.id, strategy, jobs, best, study.stop_reason or _not_ended(news, manifest)])
     if not table:
         missing = "" if Path(journal.path).exists() else ", which does not exist"
         say(f"no studies in {journal.path}{missing}; --journal or the variable BYOHPO_JOURNAL names another")
     say_columns(table)
     journal.close()
     return ERROR if damaged else 0
+
+
+def _state(news: "News") -> list[str]:
+    """A study's algorithm, jobs and best result, and why it ended or what goes on with it."""
+    from byohpo_core.driving.manifest import Manifest
+
+    latest = news.latest()
+    manifest, study = Manifest.of(latest), latest.study()
+    best = "no result" if study.best is None else f"best {study.best.value:.6g}"
+    jobs = f"{study.jobs}/{study.problem.max_jobs} jobs"
+    return [manifest.algorithm.name, jobs, best, study.stop_reason or _not_ended(news, manifest)]
 
 
 def _not_ended(news: "News", manifest: "Manifest") -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from byohpo_core.driving.manifest import Manifest
 from byohpo_core.driving.next_step import next_step
-from byohpo_core.errors import Diverged
+from byohpo_core.errors import Diverged, unreadable
 from byohpo_core.journal.log import EventLog
 from byohpo_core.plugins.finding import PluginSpec
 from byohpo_core.plugins.hooks import StudyPlugins
@@ -33,6 +33,10 @@ def replay(log: EventLog, manifest: Manifest, plugins: StudyPlugins) -> Fold:
         repeated = event.sequence > epoch
         if repeated and event.kind is EventKind.Asked and event.body["plugin"] not in plugins.memoryless:
             plugin = event.body["plugin"]
+            if plugin not in plugins.proposers:
+                raise unreadable(
+                    f"study {study.id!r}, event {event.sequence} (asked)", f"no plugin {plugin!r} proposes"
+                )
             study.tick(event.time)
             answer = plugins.propose(plugin, study, event.body["count"])
             _compare(study, answer, event.body["answer"], plugins.specs[plugin], versions[plugin], way_on)

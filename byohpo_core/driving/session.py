@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 
 import attrs
 
-from byohpo_core.backends.estimators import estimator_to_stop, restore_estimator
+from byohpo_core.backends.estimators import estimator_to_stop, reading, restore_estimator
 from byohpo_core.backendspecs import Estimator
 from byohpo_core.driving.driver import Driver
 from byohpo_core.driving.manifest import Manifest
@@ -82,7 +82,8 @@ class Session:
                 return self._ended()
             self.check_trust(manifest)
             self._secrets.expect(manifest.backend, manifest.problem.space.static)
-            estimator = restore_estimator(manifest.backend, self._estimator).hide(self._secrets)
+            with reading(self.log.id):
+                estimator = restore_estimator(manifest.backend, self._estimator).hide(self._secrets)
             log, leveled = self._leveled(estimator, manifest)
             if leveled is not manifest:  # the mirror had a newer epoch, perhaps
                 manifest = leveled
@@ -100,7 +101,8 @@ class Session:
 
     def check_trust(self, manifest: Manifest) -> None:
         """Raise `Untrusted` if the study would run what its user has neither given nor agreed to."""
-        check_trust(self.log, manifest, self._estimator, self._loaded, self._secrets.given)
+        with reading(self.log.id):
+            check_trust(self.log, manifest, self._estimator, self._loaded, self._secrets.given)
 
     def end(self, *, take_over: bool = False, behind: bool = False) -> bool:
         """Stop all jobs and end the study, without its plugins. Return False if another driver was asked to do it."""
@@ -113,7 +115,8 @@ class Session:
                 self._ended()
                 return True
             self._secrets.expect(manifest.backend, manifest.problem.space.static)
-            estimator = estimator_to_stop(manifest.backend, self._estimator).hide(self._secrets)
+            with reading(self.log.id):
+                estimator = estimator_to_stop(manifest.backend, self._estimator).hide(self._secrets)
             log, manifest = self._leveled(estimator, manifest)
             if log.has_ended():
                 self._ended()
@@ -130,7 +133,8 @@ class Session:
     def _leveled(self, estimator: Estimator, manifest: Manifest) -> tuple[EventLog, Manifest]:
         """The log that the driver writes to, and the manifest. A mirror may have newer events than the journal."""
         before = self.log.last()
-        log = estimator.mirrored(self.log)
+        with reading(self.log.id):
+            log = estimator.mirrored(self.log)
         return log, manifest if log.last() == before else Manifest.of(log)
 
     def _replay_and_drive(self, log: EventLog, manifest: Manifest, estimator: Estimator) -> Study:
@@ -173,7 +177,8 @@ class Session:
     ) -> Study:
         with ExitStack() as stack:
             stack.enter_context(on_path(_folder(manifest)))  # for the function's late imports
-            backend = estimator.connect(study, manifest.settings)
+            with reading(log.id):
+                backend = estimator.connect(study, manifest.settings)
             stack.callback(backend.close)
             backend.reveal = self._secrets.reveal
             self._publish(study)

@@ -102,10 +102,13 @@ def test_what_the_user_is_told_to_type_works(function, strategy, extensions, bef
     assert "max_jobs (8) reached" in run(*cli, "studies", "--journal", "my studies.db").stdout
 
 
+LOCAL = {"kind": "local"}
+
+
 @pytest.mark.parametrize(
     ("backend", "targets", "resume", "stop"),
     [
-        ({}, {}, "byohpo resume s", "byohpo stop s"),
+        (LOCAL, {}, "byohpo resume s", "byohpo stop s"),
         ({"kind": "function", "function": "work:job"}, {}, "byohpo resume s", "byohpo stop s"),
         (
             {"kind": "function", "function": "__main__:Model.score"},
@@ -119,11 +122,21 @@ def test_what_the_user_is_told_to_type_works(function, strategy, extensions, bef
             "Tuner.attach('s', estimator=Simulated(the_function)).resume()",
             "Tuner.attach('s', estimator=Simulated(the_function)).stop_tuning_job()",
         ),
-        ({}, {"algorithms": "__main__:Mine"}, "Tuner.attach('s', strategy=Mine).resume()", "byohpo stop s"),
-        ({}, {"algorithms": "work:f.<locals>.C"}, "Tuner.attach('s', strategy=TheClass).resume()", "byohpo stop s"),
-        ({}, {"extensions": "__main__:Mine"}, "Tuner.attach('s').resume()", "byohpo stop s"),
         (
-            {},
+            LOCAL,
+            {"algorithms": "__main__:Mine"},
+            "Tuner.attach('s', strategy=Mine).resume()",
+            "byohpo stop s",
+        ),
+        (
+            LOCAL,
+            {"algorithms": "work:f.<locals>.C"},
+            "Tuner.attach('s', strategy=TheClass).resume()",
+            "byohpo stop s",
+        ),
+        (LOCAL, {"extensions": "__main__:Mine"}, "Tuner.attach('s').resume()", "byohpo stop s"),
+        (
+            LOCAL,
             {"extensions": "work:f.<locals>.C"},
             (
                 "from byohpo_core import register; register('mine', TheClass, group='extensions'); "
@@ -143,7 +156,8 @@ def test_what_to_type_follows_from_the_manifest(backend, targets, resume, stop, 
         {"name": "mine", "group": f"byohpo.{group}", "target": target, "options": {}}
         for group, target in targets.items()
     ]
-    present = manifest.Manifest.from_json({**log.manifest(), "backend": backend, "plugins": plugins})
+    installed = log.manifest()["plugins"][:1]
+    present = manifest.Manifest.from_json({**log.manifest(), "backend": backend, "plugins": [*plugins, *installed]})
     trust.trust(log.id, trust.digest(log.id, present))
     assert next_step.next_step("resume", log, present) == f"`{resume}`"
     assert next_step.next_step("stop", log, present) == f"`{stop}`"
