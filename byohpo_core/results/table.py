@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -30,15 +30,16 @@ def rows(study: Study) -> list[Row]:
         column for column, name in _DETAILS.items() if any(getattr(trial, name) is not None for trial in study.trials)
     ]
     front = {trial.number for trial in study.pareto_front} if len(study.problem.objectives) > 1 else set()
+    names = dict.fromkeys(name for trial in study.trials for name in trial.hyperparameters)
     ranked = sorted(study.trials, key=lambda trial: (trial.number not in front, *_rank(trial)))
-    return [_row(study, trial, details, on_front=trial.number in front) for trial in ranked]
+    return [_row(study, trial, details, names, on_front=trial.number in front) for trial in ranked]
 
 
 def _rank(trial: Trial) -> tuple[float, int]:
     return (math.inf if trial.losses is None else trial.losses[0], trial.number)
 
 
-def _row(study: Study, trial: Trial, details: Sequence[str], *, on_front: bool) -> Row:
+def _row(study: Study, trial: Trial, details: Sequence[str], names: Iterable[str], *, on_front: bool) -> Row:
     row: dict[str, Any] = {
         "Trial": trial.number,
         "TrainingJobName": trial.job_name,
@@ -59,7 +60,8 @@ def _row(study: Study, trial: Trial, details: Sequence[str], *, on_front: bool) 
     }
     row |= {column: getattr(trial, _DETAILS[column]) for column in details}
     # A hyperparameter keeps its name, unless a column has it.
-    return row | {f"{name} (hyperparameter)" if name in row else name: it for name, it in trial.hyperparameters.items()}
+    named = {f"{name} (hyperparameter)" if name in row else name: trial.hyperparameters.get(name) for name in names}
+    return row | named
 
 
 def _time(seconds: float | None) -> str | None:
@@ -92,12 +94,16 @@ def _csv_cell(value: Any, *, raw: bool) -> str:
 
 def as_json(table: Sequence[Row]) -> str:
     """A JSON array of objects, in ASCII; NaN and infinity become null."""
-    plain = [{name: None if _is_no_number(value) else value for name, value in row.items()} for row in table]
-    return json.dumps(plain, indent=2, allow_nan=False)
+    return json.dumps([_plain(row) for row in table], indent=2, allow_nan=False)
 
 
-def _is_no_number(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
+def _plain(value: Any) -> Any:
+    """A copy in which None stands for each number that is not finite."""
+    if isinstance(value, Mapping):
+        return {name: _plain(it) for name, it in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(it) for it in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_table(table: Sequence[Row], *, raw: bool = False) -> str:

@@ -72,7 +72,8 @@ class News:
         known = self.known
         if known is self.log:
             return known.driver()
-        if known.has_ended():
+        opened = known.last(EventKind.Opened)
+        if opened < 0 or known.has_ended():
             return None
-        body = known.event(known.last(EventKind.Opened)).body
+        body = known.event(opened).body
         return f"process {body['pid']} on {body['host']}, as its mirror tells"
