@@ -18,15 +18,16 @@ from byohpo_core.driving import (
 )
 from byohpo_core.journal import chain, place, repair, sqlite
 from byohpo_core.study import events
-from byohpo_core.tuner import settings
+from byohpo_core.tuner import news, settings
 
-__all__ = ["backoff", "budget", "events", "manifest", "next_step", "order", "policy", "session", "stop_request"]
-__all__ += ["trust", "verdicts"]
+__all__ = ["backoff", "budget", "events", "manifest", "news", "next_step", "order", "policy", "session"]
+__all__ += ["stop_request", "trust", "verdicts"]
 
 Driver = driver.Driver
 Fence = fence.Fence
 Head, linked = chain.Head, chain.linked
 Manifest = manifest.Manifest
+News = news.News
 Policy = policy.Policy
 SimulatedBackend = simulated.SimulatedBackend
 SqliteLog = sqlite.SqliteLog
