@@ -22,11 +22,16 @@ class Simulation:
 
     metrics: Mapping[str, float] | Sequence[Mapping[str, float]] = attrs.field()
     """Final metrics, or a curve: a list of metrics at equal time steps, whose last entry holds the final metrics."""
-    seconds: float = attrs.field(validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.lt(math.inf)))
+    seconds: float = attrs.field()
     failure: str | None = None
     """If set, the training code fails with this reason at the end."""
     interruptions: int = 0
     """How many attempts the infrastructure interrupts, each at half of its time, before one runs to its end."""
+
+    @seconds.validator
+    def _check_seconds(self, _: object, seconds: float) -> None:
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"seconds of a Simulation must be a finite number from 0, not {seconds}")
 
     @metrics.validator
     def _check_metrics(self, _: object, metrics: Any) -> None:

@@ -14,7 +14,7 @@ from byohpo_core.study.fold import Fold
 from byohpo_core.study.naming import is_study_id
 from byohpo_core.study.problem import Problem
 
-_KINDS = {kind.value: kind for kind in EventKind}
+KINDS = {kind.value: kind for kind in EventKind}
 
 
 @attrs.frozen
@@ -137,7 +137,7 @@ def journaled_event(study_id: str, sequence: int, kind: str, time: float, body: 
 
     Raises `JournalError` if it is not, or if this release does not know its kind or version.
     """
-    if kind not in _KINDS or not isinstance(version, int) or version > EVENT_VERSION:
+    if kind not in KINDS or not isinstance(version, int) or version > EVENT_VERSION:
         raise JournalError(
             f"study {study_id!r} has an event {kind!r}, version {version}, from a newer byohpo: "
             "pip install --upgrade byohpo-core"
@@ -145,7 +145,7 @@ def journaled_event(study_id: str, sequence: int, kind: str, time: float, body: 
     wrong = complaint(kind, body) if is_finite(time) else f"its time is {time!r}"
     if wrong is not None:
         raise unreadable(f"study {study_id!r}, event {sequence} ({kind})", wrong)
-    return Event(sequence, _KINDS[kind], time, body, version)
+    return Event(sequence, KINDS[kind], time, body, version)
 
 
 def overtaken(study_id: str) -> StudyBusy:

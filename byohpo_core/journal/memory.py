@@ -9,7 +9,7 @@ from typing import Any
 
 from byohpo_core.errors import JournalError
 from byohpo_core.journal.lock import driver_in_this_process, one_in_this_process
-from byohpo_core.journal.log import EventLog, StudyRecord, curve_of, journaled_event, overtaken
+from byohpo_core.journal.log import KINDS, EventLog, StudyRecord, curve_of, overtaken
 from byohpo_core.journal.place import MEMORY
 from byohpo_core.journal.studies import Journal
 from byohpo_core.study.events import Event, EventKind
@@ -78,7 +78,7 @@ class MemoryLog(EventLog):
         if not 0 <= sequence < len(self._events):
             raise JournalError(f"study {self.id!r} has no event {sequence}")
         kind, time, version, body = marshal.loads(self._events[sequence])  # noqa: S302 - written by _packed
-        return journaled_event(self.id, sequence, kind, time, body, version)
+        return Event(sequence, KINDS[kind], time, body, version)  # checked before, if it came from elsewhere
 
     def last(self, kind: EventKind | None = None) -> int:
         return max((event.sequence for event in self.read() if kind in (None, event.kind)), default=-1)

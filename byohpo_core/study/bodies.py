@@ -18,7 +18,6 @@ _LARGEST = sys.float_info.max
 _MOST = 2**63 - 1
 """The largest whole number that SQLite stores."""
 _LISTS = (list, tuple)
-_NUMBERS = (float, int)
 _Fits: TypeAlias = Callable[[Any], bool]
 
 
@@ -37,7 +36,8 @@ def complaint(kind: str, body: Any) -> str | None:
 
 def is_finite(value: Any) -> bool:
     """True for a number that is neither NaN nor infinite."""
-    return type(value) in _NUMBERS and -_LARGEST <= value <= _LARGEST
+    kind = type(value)
+    return (kind is float or kind is int) and -_LARGEST <= value <= _LARGEST
 
 
 def _complaint(body_type: Any, body: Any) -> str:

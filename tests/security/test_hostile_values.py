@@ -97,14 +97,20 @@ def change(made, statement, *parameters):
 def check_commands(capsys, case, commands=COMMANDS):
     """Each ends with 0, or with 2 and one line; the other study is listed all the same.
 
-    If the list shows already that the study cannot be read, only one of the commands is run, each in its turn.
+    If the list shows already that the study cannot be read, only one of the commands is run, each in its turn;
+    otherwise stop and resume take turns.
     """
     main(["studies"])
     listed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in listed] == ["other", "s"], case
     assert "3/3 jobs" in listed[0], case
     shutil.copy("byohpo.db", "changed.db")
-    for words in [commands[next(TURN) % len(commands)]] if " cannot be read (" in listed[1] else commands:
+    turn = next(TURN)
+    if " cannot be read (" in listed[1]:
+        commands = [commands[turn % len(commands)]]
+    else:
+        commands = [words for words in commands if words[0] != ("stop", "resume")[turn % 2]]
+    for words in commands:
         code = main(words)
         printed = capsys.readouterr()
         told = printed.err.splitlines()
