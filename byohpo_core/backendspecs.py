@@ -28,8 +28,7 @@ What the core relies on:
 - `trial.job_name` identifies a job and is never used again. Each name is launched at most once, even if the driver
   crashes at any moment: `launch` and `adopt` must recognise a job that already exists.
 - The driver journals the jobs that it intends to start before it calls `launch`. After a crash, `adopt` therefore
-  receives every job that may exist. It finds the jobs that run, starts the jobs that were never started, and reports
-  the jobs that are lost.
+  receives every job that may exist. It finds those that run, starts those that were never started, and reports losses.
 - Each job that is passed to `launch` or `adopt` ends with exactly one `Ended`.
 - Only the backend waits, and only the backend has a clock. All times are seconds on that clock.
 
@@ -143,9 +142,9 @@ class JobSettings:
     def from_json(cls, body: Mapping[str, Any]) -> "JobSettings":
         return cls(
             Path(body["folder"]),
-            tuple((text("a metric", name), text("a regex", regex)) for name, regex in body["metric_definitions"]),
+            tuple((text("metric", name), text("regex", regex)) for name, regex in body["metric_definitions"]),
             channels(body["inputs"]),
-            tuple((text("a tag", key), text("a tag", value)) for key, value in body["tags"]),
+            tuple((text("tag", key), text("tag", value)) for key, value in body["tags"]),
             body.get("shared", False),
             body.get("curves", False),
         )

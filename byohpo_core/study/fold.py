@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from byohpo_core.errors import InvalidInput, unreadable
+from byohpo_core.errors import MALFORMED, unreadable
 from byohpo_core.study.events import Event, EventKind
 from byohpo_core.study.naming import job_name
 from byohpo_core.study.outage import Outage
@@ -24,7 +24,7 @@ class Fold(Study):
         """Update the state with the next event; raise `JournalError` if its body does not fit the events before it."""
         try:
             self._APPLY[event.kind](self, event)
-        except (LookupError, TypeError, ValueError, AttributeError, InvalidInput) as error:
+        except MALFORMED as error:
             raise unreadable(f"study {self.id!r}, event {event.sequence} ({event.kind.value})", error) from error
         if event.kind is not EventKind.Opened and self._last_time is not None:
             self._driven_seconds += max(0.0, event.time - self._last_time)
@@ -126,6 +126,8 @@ class Fold(Study):
     def _settle(self, trial: Trial, event: Event, body: Mapping[str, Any]) -> None:
         """Record the result of a trial that ended."""
         status, shares = STATUSES[body["status"]], body.get("shares")
+        if status in (TrialStatus.Waiting, TrialStatus.Running):
+            raise ValueError(f"a trial has not ended that is {status}")
         if shares is None:
             metrics = MappingProxyType(body.get("metrics") or {})
             values = None if status is TrialStatus.Failed else self.problem.values(metrics)

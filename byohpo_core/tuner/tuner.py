@@ -242,9 +242,8 @@ class Tuner:
         log = settings.find_study(opened, name, given, mirror or os.environ.get("BYOHPO_MIRROR") or None)
         tuner = cls.__new__(cls)
         loaded = {} if strategy is None else settings.as_algorithm_of(log, strategy)
-        news = News(log, given, mirror)
         values = Secrets.with_values(secrets or {})
-        tuner._set_up(opened, given, loaded, values, news=news, progress=progress)  # noqa: SLF001 - it is one of us
+        tuner._set_up(opened, given, loaded, values, news=News(log, given, mirror), progress=progress)  # noqa: SLF001
         return tuner
 
     def resume(
@@ -288,8 +287,7 @@ class Tuner:
 
         Returns True when that is done, False if a driver at work, in this process or another, was asked to do it. A
         driver has 10 seconds to obey; if it leaves meanwhile, the study is ended here. No algorithm is needed.
-        *take_over* breaks a lock that another host left behind; without it such a study raises `StudyLocked`, and the
-        driver is asked all the same, should it still run.
+        *take_over* breaks a lock that another host left behind; without it such a study raises `StudyLocked`.
         """
         while (working := self._turn.stop_request) is not None:
             if working.is_made_in_time():
