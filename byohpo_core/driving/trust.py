@@ -78,8 +78,12 @@ def trust(study_id: str, its_digest: str) -> bool:
 
 
 def trust_study(log: EventLog) -> bool:
-    """Trust all that a study's journal says is to run, from now on. Returns False as `trust` does."""
-    return trust(log.id, digest(log.id, Manifest.of(log)))
+    """Trust all that a study's journal says is to run, from now on, and tell it. Returns False as `trust` does."""
+    manifest = Manifest.of(log)
+    its_digest = digest(log.id, manifest)
+    if not is_trusted(log.id, its_digest) and (runs := to_run(manifest)):
+        _logger.warning("study %s is trusted from now on to run: %s", log.name, _told(runs))
+    return trust(log.id, its_digest)
 
 
 def is_trusted(study_id: str, its_digest: str) -> bool:
@@ -102,11 +106,14 @@ def check_trust(
     """Raise `Untrusted`, which tells what would run, if the journal names it and this user has not agreed to it."""
     runs = to_run(manifest, given, loaded, secrets)
     if runs and not is_trusted(log.id, digest(log.id, manifest)):
-        told = ", ".join(f"{what} {name}" for what, name in runs.items())
         raise Untrusted(
-            f"study {log.name!r} was not created here by you, and its journal says what to run: {told}. If you trust "
-            f"all of it: `{command(log.path, 'trust', log.name)}`"
+            f"study {log.name!r} was not created here by you, and its journal says what to run: {_told(runs)}. If you "
+            f"trust all of it: `{command(log.path, 'trust', log.name)}`"
         )
+
+
+def _told(runs: Mapping[str, str]) -> str:
+    return ", ".join(f"{what} {name}" for what, name in runs.items())
 
 
 def _by_target(manifest: Manifest) -> Iterator[PluginSpec]:

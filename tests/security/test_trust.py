@@ -121,6 +121,7 @@ def test_who_agrees_is_asked_once(how, mark):
         environment = {"BYOHPO_TRUST": shown.stdout.rpartition("BYOHPO_TRUST=")[2].strip(), "XDG_STATE_HOME": "/proc"}
     resumed = byohpo("resume", "s", "--max-jobs", "13", *(["--trust"] if how == "argument" else []), **environment)
     assert resumed.returncode == 0, resumed.stderr
+    assert ("evil:f" in resumed.stderr) == (how == "argument")  # which shows what it trusts
     assert mark.exists()
     assert byohpo("resume", "s", "--max-jobs", "14", **environment).returncode == 0
 
