@@ -35,6 +35,7 @@ TEST_TOOLS += ["grimp"]  # a test draws the imports
 TEST_TOOLS += ["hatchling>=1.27", "editables"]  # a test installs a new plugin's package, editable
 SUITE = ["--timeout=300", "--numprocesses=auto", "--hypothesis-profile=ci"]  # ci: the same examples each time
 WITHOUT_KITS = ["--ignore-glob=*conformance.py", "-m", "not faults and not exam and not kit"]
+CORE = ["tests", *(f"--ignore=tests/{part}" for part in ("backends", "docs", "security", "testing"))]
 LINTERS = ["ruff", "mypy", "pytest>=8.2"]  # whose types the conformance kit needs
 
 
@@ -100,11 +101,17 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests on every installed Python, with the newest releases; the conformance kits on the oldest only."""
+    """Run the tests on every installed Python, with the newest releases of what they need.
+
+    The oldest Python runs all, the newest all but the conformance kits, and those in between the tests of the core.
+    """
     install(session, *TEST_TOOLS)
     version = str(session.run("python", "--version", silent=True)).strip()
     session.log(f"Testing on {version}; this machine has {', '.join(PYTHONS)}")
-    run_tests(session, *SUITE, *([] if session.python == PYTHONS[0] else WITHOUT_KITS), *session.posargs)
+    part = [] if session.python == PYTHONS[0] else WITHOUT_KITS
+    if session.python in PYTHONS[1:-1] and not session.posargs:
+        part = [*part, *CORE]
+    run_tests(session, *SUITE, *part, *session.posargs)
     session.log(f"The tests passed on {version}")
 
 

@@ -77,11 +77,14 @@ def trust(study_id: str, its_digest: str) -> bool:
     return line in _kept()
 
 
-def trust_study(log: EventLog) -> bool:
-    """Trust all that a study's journal says is to run, from now on, and tell it. Returns False as `trust` does."""
+def trust_study(log: EventLog, *, tell: bool = False) -> bool:
+    """Trust all that a study's journal says is to run, from now on. Returns False as `trust` does.
+
+    With *tell*, the user is told what that is, if they have not agreed to it before.
+    """
     manifest = Manifest.of(log)
     its_digest = digest(log.id, manifest)
-    if not is_trusted(log.id, its_digest) and (runs := to_run(manifest)):
+    if tell and not is_trusted(log.id, its_digest) and (runs := to_run(manifest)):
         _logger.warning("study %s is trusted from now on to run: %s", log.name, _told(runs))
     return trust(log.id, its_digest)
 

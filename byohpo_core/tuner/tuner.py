@@ -271,8 +271,8 @@ class Tuner:
         news = self._known_news()
         log = news.latest()
         if trust:
-            trust_study(log)
-            trust_study(news.log)
+            trust_study(log, tell=True)
+            trust_study(news.log, tell=True)
         with self._turn.taken() as stop_request:
             if news.log.path != self._journal.path:  # it was read from its mirror
                 self._session(log, stop_request).check_trust(Manifest.of(log))

@@ -85,6 +85,8 @@ def event_of(made, kind):
 
 def change(made, statement, *parameters):
     """Copy the journal to byohpo.db, and change it there, with checksums."""
+    for suffix in ("", "-wal", "-shm"):  # a new file, which no connection of an earlier command knows
+        Path(f"byohpo.db{suffix}").unlink(missing_ok=True)
     shutil.copy(made, "byohpo.db")
     with closing(sqlite3.connect("byohpo.db")) as connection, connection:
         connection.execute("PRAGMA synchronous = OFF")

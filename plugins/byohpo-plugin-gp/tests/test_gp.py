@@ -88,7 +88,7 @@ def test_a_study_resumes_from_every_event_of_its_journal():
     assert len(events) > 20
     for boundary in range(1, len(events)):
         part = open_journal(f"{boundary}.db")
-        part.create("s", log.record.manifest, events[:boundary])
+        part.take(log.record, events[:boundary])
         part.close()
         attached = Tuner.attach("s", journal=f"{boundary}.db", estimator=Simulated(job), progress=False)
         study = attached.study if attached.study.stop_reason else attached.resume()
