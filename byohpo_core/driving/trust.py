@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from byohpo_core.backends.estimators import estimator_class
+from byohpo_core.backends.estimators import estimator_class, reading
 from byohpo_core.backendspecs import Estimator
 from byohpo_core.driving.manifest import Manifest
 from byohpo_core.errors import ByohpoError, Untrusted, one_line
@@ -84,8 +84,11 @@ def trust_study(log: EventLog, *, tell: bool = False) -> bool:
     """
     manifest = Manifest.of(log)
     its_digest = digest(log.id, manifest)
-    if tell and not is_trusted(log.id, its_digest) and (runs := to_run(manifest)):
-        _logger.warning("study %s is trusted from now on to run: %s", log.name, _told(runs))
+    if tell and not is_trusted(log.id, its_digest):
+        with reading(log.id):
+            runs = to_run(manifest)
+        if runs:
+            _logger.warning("study %s is trusted from now on to run: %s", log.name, _told(runs))
     return trust(log.id, its_digest)
 
 

@@ -176,7 +176,8 @@ def test_an_endpoint_that_is_not_there_is_told_within_seconds(account, between, 
     else:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     began, wall = account.clock.now(), monotonic()
-    with pytest.raises(ByohpoError, match=r"sts:GetCallerIdentity got no answer from AWS: .*AWS_ENDPOINT_URL") as caught:
+    told = r"sts:GetCallerIdentity got no answer from AWS: .*AWS_ENDPOINT_URL"
+    with pytest.raises(ByohpoError, match=told) as caught:
         account.tuner(max_jobs=1, max_parallel_jobs=1).fit(job_name="study")
     assert "\n" not in str(caught.value)
     assert account.clock.now() - began + monotonic() - wall < 12
