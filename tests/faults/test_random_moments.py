@@ -143,9 +143,9 @@ def check(folder, strategy, backend):
     journal.close()
     if strategy == "random":
         problem = Problem(SearchSpace({"x": ContinuousParameter(0, 1)}), manifest.problem.objectives, SEED, JOBS, 3)
-        sampler = random.Random(problem.seed)
+        draws = [random.Random(f"{problem.seed}-{trial.number}") for trial in study.trials]
         assert [trial.hyperparameters["x"] for trial in study.trials] == [
-            problem.space.sample(sampler)["x"] for _ in study.trials
+            problem.space.sample(draw)["x"] for draw in draws
         ]
 
 
