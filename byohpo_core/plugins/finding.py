@@ -113,9 +113,8 @@ class Loaded:
         target = f"{self.plugin.__module__}:{self.plugin.__qualname__}"
         options = mapping(f"the options of plugin {self.name!r}", options)
         kept = {name: self._kept(name, value) for name, value in options.items()}
-        named = self.distribution is None and (self.group, self.name) not in _registered
-        folder = module_folder(self.plugin) if named else None
-        return PluginSpec(self.name, self.group, target, kept, self.distribution, self.version, folder)
+        spec = PluginSpec(self.name, self.group, target, kept, self.distribution, self.version)
+        return attrs.evolve(spec, folder=module_folder(self.plugin)) if named_by_target(spec) else spec
 
     def _kept(self, name: str, value: Any) -> Any:
         """Return an option's value as the journal stores it."""
