@@ -240,7 +240,12 @@ def test_a_driver_that_was_killed_is_resumed_with_secrets_from_elsewhere(own_fol
     before = sorted(own_folder.glob("byohpo-jobs/*/*"))
     resume = ["resume", "s", "--journal", str(own_folder / JOURNAL), "--trust"]
     other = {"cwd": own_folder.parent, "env": elsewhere(XDG_STATE_HOME=str(own_folder / "state"))}
-    assert refused(byohpo(*resume, **other), "HF_TOKEN, phrase")
+    done = byohpo(*resume, **other)
+    trusted, error = done.stderr.splitlines()
+    assert trusted.startswith("study s is trusted from now on to run: ")
+    assert error.startswith("byohpo: error: ")
+    assert "HF_TOKEN, phrase" in error
+    assert done.returncode == 2
     assert refused(byohpo(*resume, **{**other, "env": elsewhere(HF_TOKEN=TOKEN)}), " phrase;")
     assert sorted(own_folder.glob("byohpo-jobs/*/*")) == before
     done = byohpo(*resume, **{**other, "env": elsewhere(**VALUES)})
