@@ -168,7 +168,7 @@ def test_a_driver_with_no_home_tells_of_the_argument(monkeypatch, caplog):
     """What it trusts itself is not known to the next process."""
     monkeypatch.setenv("XDG_STATE_HOME", "/proc")
     Path("train.py").write_text("import time\ntime.sleep(1)\nprint('loss=1')\n")  # a job runs when its driver dies
-    with dying(3), pytest.raises(Killed):
+    with dying(1), pytest.raises(Killed):
         tuner(TrainingScript("train.py")).fit(job_name="s")
     assert "`byohpo resume s --trust --journal studies.db`" in caplog.text
     assert byohpo("resume", "s", journal="studies.db").returncode == 2
