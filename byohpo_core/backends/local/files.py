@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from byohpo_core.files import file_mode, folder_mode, rename
@@ -12,10 +13,11 @@ NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 
 
 def create_empty(path: Path, *, shared: bool = False) -> None:
-    """Create a file if it does not exist."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT, file_mode())
-    os.fchmod(file, file_mode(shared=shared))
-    os.close(file)
+    """Create a file if there is nothing in its place, not even a link."""
+    with suppress(FileExistsError):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file_mode())
+        os.fchmod(file, file_mode(shared=shared))
+        os.close(file)
 
 
 def write_durably(path: Path, text: str, *, shared: bool = False) -> None:

@@ -46,7 +46,7 @@ class Job:
 
     def ask_to_stop(self) -> None:
         """Leave the sign that the supervisor looks for; perhaps there is none yet."""
-        if not (self.is_gone or _exists(self.folder / STOP)):
+        if not self.is_gone:
             create_folder(self.folder, shared=self._shared)
             create_empty(self.folder / STOP, shared=self._shared)
 

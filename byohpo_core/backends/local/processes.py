@@ -1,7 +1,7 @@
 """Find and kill the processes of a local job. A process id is used only to kill, with its start time.
 
-On Linux a job's process is known by its environment, its group, the claim that it keeps locked, or its parent.
-Elsewhere `ps` tells only its group.
+On Linux a job's process is known by its environment, the claim that it keeps locked, or its parent, and so is a group
+in which there is one. Elsewhere `ps` tells only the group that the claim names.
 """
 
 import json
@@ -82,15 +82,16 @@ def reap() -> dict[int, int]:
 def _of_job(marks: Marks) -> list[Process]:
     processes = [process for process in _running() if process.pid != os.getpid()]
     leaders = {process.pid: process.started for process in processes}
-    record, claim = _record(marks.claim), _identity(marks.claim)
+    record, claim = _record(marks.claim), _claim(marks.claim)
+    grouped = [process for process in processes if _is_in_group(process, record, leaders)]
     found = {
         process.pid
         for process in processes
-        if _supervises(process, marks.order)
-        or _carries(process, marks)
-        or _is_in_group(process, record, leaders)
-        or _keeps_locked(process, claim)
+        if _supervises(process, marks.order) or _carries(process, marks) or _keeps_locked(process, claim)
     }
+    # A script may write over its claim, and a stranger may send one: on Linux a group alone is no proof.
+    if not LINUX or any(process.pid in found for process in grouped):
+        found |= {process.pid for process in grouped}
     known = 0
     while known < len(found):
         known = len(found)
@@ -140,6 +141,11 @@ def _record(claim: Path) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def _claim(path: Path) -> tuple[int, int] | None:
+    """The file that a claim is; None if it is a link, which may lead to a file that any program keeps locked."""
+    return None if path.is_symlink() else _identity(path)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ import attrs
 from byohpo_core.backends.local.backend import LocalBackend
 from byohpo_core.backends.local.files import local_path
 from byohpo_core.backends.local.program import Program
+from byohpo_core.backends.local.stopping import StoppingBackend
 from byohpo_core.backendspecs import (
     Estimator,
     JobSettings,
@@ -130,14 +131,14 @@ class TrainingScript(Estimator):
 
     @classmethod
     def to_stop(cls, description: Mapping[str, Any], given: Any = None) -> "TrainingScript":
-        """Copy no source, since a foreign journal could name any folder."""
+        """Its backend copies and starts nothing, since a foreign journal could name anything."""
         script = cls.restore(description, given)
         return _OnlyStopped(**attrs.asdict(script, recurse=False))
 
     def connect(self, study: Study, settings: JobSettings) -> LocalBackend:
         try:
             # A script that is given to a resume was not prepared.
-            backend = self._backend(study, settings, self._runnable())
+            backend = LocalBackend(self._program(self._runnable()), study, settings)
             if not backend.code.exists():
                 _exists("the training script", self.script)
             _check_inputs(settings.inputs)
@@ -156,10 +157,10 @@ class TrainingScript(Estimator):
             raise InvalidInput(f"python of the training script is {self.python!r}, which cannot be run")
         return str(Path(python).absolute())
 
-    def _backend(self, study: Study, settings: JobSettings, python: str) -> LocalBackend:
+    def _program(self, python: str) -> Program:
         script = self.script
         in_source = str(script.relative_to(_normal(self.source_dir))) if self.source_dir else script.name
-        program = Program(
+        return Program(
             script=script,
             source_dir=self.source_dir,
             script_in_source=in_source,
@@ -167,7 +168,6 @@ class TrainingScript(Estimator):
             environment=self.environment,
             stop_grace_seconds=self.stop_grace_seconds,
         )
-        return LocalBackend(program, study, settings)
 
 
 @attrs.frozen
@@ -175,7 +175,7 @@ class _OnlyStopped(TrainingScript):
     """A script whose jobs are only stopped."""
 
     def connect(self, study: Study, settings: JobSettings) -> LocalBackend:
-        return self._backend(study, settings, self.python)
+        return StoppingBackend(self._program(self.python), study, settings)
 
 
 def _check_inputs(places: Mapping[str, str]) -> None:

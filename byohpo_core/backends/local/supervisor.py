@@ -65,7 +65,7 @@ def main(order_file: str) -> int:
     order |= {**told, "private": "hyperparameters" in told}
     folder = Path(order["folder"])
     folder.mkdir(parents=True, exist_ok=True)
-    if any(marked_in(order)) and not (folder / STOP).exists():
+    if any(marked_in(order)) and not os.path.lexists(folder / STOP):
         sys.stderr.write("the driver died before it told the secrets\n")
         return 1
     os.chdir(folder)  # by name it may soon be another folder, or none
@@ -106,7 +106,7 @@ def _refuse(error: OSError) -> int:
 def is_locked(path: Path, lock: Any = fcntl.flock) -> bool:
     """Whether somebody holds a lock on this file; also true while that cannot be told."""
     try:
-        file = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        file = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError as error:
         return error.errno in NO_ROOM
     try:
@@ -167,7 +167,7 @@ def _supervise(order: Mapping[str, Any], folder: Path, claim: int, umask: int) -
 def _run(order: Mapping[str, Any], folder: Path, claim: int, umask: int) -> dict[str, Any]:
     terminated: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: terminated.append(number))
-    if Path(STOP).exists():
+    if os.path.lexists(STOP):
         return {"stopped": True}
     layout = Layout(folder / CONTAINER)
     try:
@@ -202,7 +202,7 @@ def _wait(script: int, grace: float, claim: int, terminated: list[int]) -> dict[
     stopped = False
     deadline = None
     while script not in (statuses := reap()):
-        stopped = stopped or Path(STOP).exists()
+        stopped = stopped or os.path.lexists(STOP)
         if not _is_ours(claim):
             signal_group(script, signal.SIGKILL)
         elif deadline is None and (stopped or terminated):
