@@ -139,7 +139,7 @@ class Session:
 
     def _replay_and_drive(self, log: EventLog, manifest: Manifest, estimator: Estimator) -> Study:
         """Replay the journal, then drive the study."""
-        with closing(self._build(manifest)) as plugins:
+        with on_path(_folder(estimator)), closing(self._build(manifest)) as plugins:
             return self._drive(log, manifest, estimator, plugins, replay(log, manifest, plugins))
 
     def _drive_new_epoch(
@@ -160,7 +160,7 @@ class Session:
         manifest = attrs.evolve(manifest, problem=problem, plugins=specs)
         if trusted:  # and the user has given what is new
             trust(log.id, digest(log.id, manifest))
-        with closing(self._build(manifest)) as plugins:
+        with on_path(_folder(estimator)), closing(self._build(manifest)) as plugins:
             kind, body = manifest.epoch()
             event = Event(study.sequence, kind, study.now, body)
             study.apply(event)
@@ -176,7 +176,6 @@ class Session:
         unwritten: Sequence[Event] = (),
     ) -> Study:
         with ExitStack() as stack:
-            stack.enter_context(on_path(_folder(manifest)))  # for the function's late imports
             with reading(log.id):
                 backend = estimator.connect(study, manifest.settings)
             stack.callback(backend.close)
@@ -222,9 +221,9 @@ def mirrored_or_forgotten(estimator: Estimator, log: EventLog, forget: Callable[
         raise
 
 
-def _folder(manifest: Manifest) -> str | None:
-    """The folder of a tuned function's module. Other kinds may mean something else by that word."""
-    return manifest.backend.get("folder") if "function" in manifest.backend else None
+def _folder(estimator: Estimator) -> str | None:
+    """The folder from which the function that is tuned may import more, now or later."""
+    return estimator.describe().get("folder") if estimator.functions else None
 
 
 def _changed(limits: Mapping[str, int], manifest: Manifest) -> dict[str, int]:
