@@ -44,7 +44,11 @@ def to_run(
     }
     taken = [name for name in _hyperparameters(manifest) if name not in secrets]
     variables = {"with the variables": ", ".join(taken)} if taken else {}
-    return {one_line(what): one_line(name) for what, name in {**runs, **classes, **variables}.items()}
+    told = {**runs, **classes, **variables}
+    if told:
+        given_too = {"fixed hyperparameters": manifest.problem.space.static, "channels": manifest.settings.inputs}
+        told |= {f"with the {what}": json.dumps(dict(values)) for what, values in given_too.items() if values}
+    return {one_line(what): one_line(name) for what, name in told.items()}
 
 
 def digest(study_id: str, manifest: Manifest) -> str:

@@ -4,15 +4,24 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import import_module
 from pathlib import Path
 
 import attrs
 import pytest
+from inside import Manifest, trust
 from studies import DEADLINE, Killed, attach, dying, eventful, rechain, tuner
 
-from byohpo_core import Event, TrainingScript, Tuner
+from byohpo_core import (
+    ContinuousParameter,
+    Event,
+    PythonFunction,
+    SearchSpace,
+    StaticParameter,
+    TrainingScript,
+    Tuner,
+)
 from byohpo_core.journal import open_journal
 
 EVIL = "open({mark!r}, 'w').close()\n"
@@ -211,6 +220,46 @@ def test_the_user_s_own_function_is_agreed_to_by_giving_it(mark):
     study = Tuner.attach("s", journal="foreign.db", estimator=lambda h: {"loss": h["x"]}, progress=False).resume()
     assert study.stop_reason == "max_jobs (12) reached"
     assert not mark.exists()
+
+
+def test_the_user_s_own_function_imports_nothing_from_a_folder_that_the_journal_names(mark):
+    """Perhaps it tries a module that is not installed here."""
+    foreign(mark, backend=function(mark))
+
+    def careful(hyperparameters):
+        with suppress(ImportError):
+            import_module("evil")
+        return {"loss": hyperparameters["x"]}
+
+    Tuner.attach("s", journal="foreign.db", estimator=careful, progress=False).resume()
+    assert not mark.exists()
+
+
+def test_a_study_is_stopped_without_the_folder_that_its_journal_names(mark, monkeypatch):
+    """What is imported as it stops, by whatever library, does not come from there."""
+    foreign(mark, backend=function(mark))
+    paths = []
+    ran = PythonFunction.connect
+    monkeypatch.setattr(PythonFunction, "connect", lambda *given: (paths.extend(sys.path), ran(*given))[1])
+    Tuner.attach("s", journal="foreign.db", progress=False).stop_tuning_job()
+    assert paths
+    assert str(mark.parent / "elsewhere") not in paths
+
+
+def test_all_that_leads_to_code_is_shown(mark):
+    """Which code runs may be said by any field of a request, by arguments and by channels."""
+    foreign(mark, backend=function(mark))
+    manifest = Manifest.of(open_journal("foreign.db").find("s"))
+    image = {"RuleConfigurationName": "r", "RuleEvaluatorImage": "their-image"}
+    channel = {"ChannelName": "sm_drivers", "DataSource": {"S3DataSource": {"S3Uri": "s3://theirs/code"}}}
+    request = {"RoleArn": "arn:1", "InputDataConfig": [channel], "DebugRuleConfigurations": [image]}
+    backend = {"kind": "sagemaker", "request": request, "instance_types": ["ml.p5.48xlarge"]}
+    space = SearchSpace({"x": ContinuousParameter(0, 1), "load": StaticParameter("theirs.pkl")})
+    settings = attrs.evolve(manifest.settings, inputs={"training": "their-data"})
+    problem = attrs.evolve(manifest.problem, space=space)
+    shown = str(trust.to_run(attrs.evolve(manifest, backend=backend, settings=settings, problem=problem)))
+    for word in ("their-image", "s3://theirs/code", "arn:1", "ml.p5.48xlarge", "theirs.pkl", "their-data"):
+        assert word in shown
 
 
 def test_studies_that_were_created_here_go_on_unasked(mark):

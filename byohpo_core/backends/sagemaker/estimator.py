@@ -133,8 +133,9 @@ class TrainingJob(Estimator):
 
     @classmethod
     def runs(cls, description: Mapping[str, Any], settings: JobSettings, given: Any = None) -> Mapping[str, str]:
-        """The study's own request is sent, also where the user's object is given."""
-        return {name: json.dumps(value) for name, value in description["request"].items() if name in _RUNS}
+        """The study's own request is sent, also where the user's object is given; any field may lead to code."""
+        sent = {"instance_types": description.get("instance_types"), **description["request"]}
+        return {name: json.dumps(value) for name, value in sent.items() if value}
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], beside: Any) -> "TrainingJob":
@@ -188,8 +189,6 @@ class TrainingJob(Estimator):
         )
 
 
-_RUNS = ("AlgorithmSpecification", "RoleArn", "HyperParameters", "Environment", "ResourceConfig", "OutputDataConfig")
-"""The fields of a request that say what runs, as whom, and where its results go."""
 _SHARED = ("instance_types", "prices", "calls_per_second", "poll_seconds", "clock")
 
 
