@@ -1,7 +1,7 @@
 """Start a driver in a separate process that outlives the program that started it: `fit(wait=False)`.
 
-On its standard input the driver gets what must not be in a file or on its command line: that its study is trusted, and
-the values of its secrets.
+On its standard input the driver gets what must not be in a file, on its command line or in the environment of its jobs:
+that its study is trusted, the values of its secrets, and where the program finds its modules.
 """
 
 import json
@@ -54,7 +54,8 @@ def drive_detached(log: EventLog, secrets: Secrets) -> Path:
     output = Path(f"{Path(log.path).absolute()}.{log.id}.log")
     manifest = Manifest.of(log)
     try:
-        _start(log, output, {"trust": digest(log.id, manifest), "secrets": secrets.known()})
+        path = [folder or str(Path.cwd()) for folder in sys.path]
+        _start(log, output, {"trust": digest(log.id, manifest), "secrets": secrets.known(), "path": path})
     except (OSError, ByohpoError) as error:
         raise ByohpoError(
             f"study {log.name} exists, but no process could be started to drive it: {one_line(error)}; "
@@ -64,7 +65,6 @@ def drive_detached(log: EventLog, secrets: Secrets) -> Path:
 
 
 def _start(log: EventLog, output: Path, handed_over: Mapping[str, Any]) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)}
     words = ["byohpo_core.cli", "resume", log.id, "--journal", str(Path(log.path).absolute()), "--handed-over"]
     with ExitStack() as ours, ExitStack() as theirs:
         descriptor = open_file(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, shared=log.shared)
@@ -75,7 +75,7 @@ def _start(log: EventLog, output: Path, handed_over: Mapping[str, Any]) -> None:
         os.posix_spawn(
             sys.executable,
             [sys.executable, "-P", "-m", *words],
-            environment,
+            os.environ,
             setsid=True,
             setsigmask=[],
             setsigdef=[signal.SIGALRM, signal.SIGCHLD],  # a new process would go on to ignore what this program ignores
@@ -90,8 +90,15 @@ def _start(log: EventLog, output: Path, handed_over: Mapping[str, Any]) -> None:
 
 
 def accept_handover(study_id: str) -> dict[str, str]:
-    """In the new driver: trust the study as the program that started it does, and return the values of its secrets."""
-    handed_over = json.load(sys.stdin)
+    """In the new driver: trust the study as the program that started it does, and return the values of its secrets.
+
+    Modules are found where that program finds them, but never ahead of installed packages.
+    """
+    try:
+        handed_over = json.load(sys.stdin)
+    except ValueError as error:
+        raise ByohpoError("the program that started this driver ended before it told what to drive") from error
     trust(study_id, handed_over["trust"])
+    sys.path += [folder for folder in handed_over["path"] if folder not in sys.path]
     secrets: dict[str, str] = handed_over["secrets"]
     return secrets

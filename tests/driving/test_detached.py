@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from byohpo_core import ByohpoError, ContinuousParameter, Tuner
+from byohpo_core import ByohpoError, ContinuousParameter, TrainingScript, Tuner
 
 
 def test_a_study_goes_on_in_a_process_of_its_own(own_folder, caplog):
@@ -62,3 +62,19 @@ def test_a_driver_that_cannot_be_started_leaves_a_study_that_can_be_resumed(own_
     assert sum(it.startswith("pipe:") for it in opened()) == pipes
     assert not any("apart-" in it and it.endswith(".log") for it in opened())
     assert Tuner.attach("apart", progress=False).resume().stop_reason == "max_jobs (2) reached"
+
+
+def test_the_jobs_of_a_driver_in_a_process_of_its_own_import_what_they_would_without_it(own_folder, monkeypatch):
+    """The program's folder is on the new driver's path, at the end, and on that of no script."""
+    (own_folder / "colorsys.py").write_text("raise ImportError('the program has hidden the library')\n")
+    source = own_folder / "source"
+    source.mkdir()
+    (source / "train.py").write_text("import colorsys; print('loss=1')\n")
+    monkeypatch.syspath_prepend(str(own_folder))
+    script = TrainingScript("train.py", source_dir="source")
+    tuner = Tuner(script, "loss", {"x": ContinuousParameter(0, 1)}, strategy="random", max_jobs=1, progress=False)
+    tuner.fit(job_name="apart", wait=False)
+    deadline = time.monotonic() + 60
+    while tuner.study.stop_reason is None and time.monotonic() < deadline:
+        threading.Event().wait(0.05)
+    assert [trial.value for trial in tuner.study.trials] == [1.0]
