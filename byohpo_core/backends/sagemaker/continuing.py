@@ -7,6 +7,7 @@ paused as it copied asks before each object whether another has taken over, whos
 
 import json
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 from byohpo_core.backends.sagemaker.aws import Aws, Refused
@@ -48,7 +49,12 @@ class Continuing:
                 self._copy({"Bucket": bucket, "Key": key}, size, copy, check_driven)
         bucket, key = bucket_and_key(self._record_of(trial))
         body = json.dumps({"trial": trial.number, "continues": origin.number, "copied": pairs}).encode()
-        self._aws.call("s3", "put_object", check_driven, Bucket=bucket, Key=key, Body=body)
+        self._aws.call("s3", "put_object", check_driven, Bucket=bucket, Key=key, Body=body, **self._owned)
+
+    @cached_property
+    def _owned(self) -> dict[str, str]:
+        """No bucket may have gone to another account since."""
+        return {"ExpectedBucketOwner": self._aws.account()}
 
     def _origin(self, trial: Trial) -> Trial:
         """The trial whose places hold what *trial* has left."""
@@ -69,22 +75,22 @@ class Continuing:
     def _objects(self, uri: str) -> Iterator[tuple[str, int]]:
         """The keys and sizes of the objects whose URIs begin with *uri*."""
         bucket, prefix = bucket_and_key(uri)
-        for page in self._aws.listed(Bucket=bucket, Prefix=prefix):
+        for page in self._aws.listed(Bucket=bucket, Prefix=prefix, **self._owned):
             yield from ((it["Key"], it["Size"]) for it in page.get("Contents", ()))
 
     def _copy(
         self, source: dict[str, str], size: int, target: dict[str, Any], check_driven: Callable[[], None]
     ) -> None:
+        target = {**target, **self._owned}
+        origin = {"CopySource": source, "ExpectedSourceBucketOwner": self._owned["ExpectedBucketOwner"]}
         if size <= LARGEST_COPY:
-            self._aws.call("s3", "copy_object", check_driven, CopySource=source, **target)
+            self._aws.call("s3", "copy_object", check_driven, **origin, **target)
             return
         upload = {**target, "UploadId": self._aws.call("s3", "create_multipart_upload", **target)["UploadId"]}
         parts = []
         for number, first in enumerate(range(0, size, PART), 1):
             span = f"bytes={first}-{min(first + PART, size) - 1}"
-            part = self._aws.call(
-                "s3", "upload_part_copy", CopySource=source, CopySourceRange=span, PartNumber=number, **upload
-            )
+            part = self._aws.call("s3", "upload_part_copy", **origin, CopySourceRange=span, PartNumber=number, **upload)
             parts.append({"ETag": part["CopyPartResult"]["ETag"], "PartNumber": number})
         try:
             completed = {"MultipartUpload": {"Parts": parts}, **upload}

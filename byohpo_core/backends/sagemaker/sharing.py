@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from byohpo_core.backends.sagemaker.request import MODEL_DIR, bucket_and_key
 
 _URI = re.compile(r"s3://[^\s\"',;]+")
-_WRITTEN = re.compile(r"(?i)(^|[^a-z])(out(puts?)?|checkpoints?|ckpts?|save|logs?|logging|model[_-]?dir)([^a-z]|$)")
-"""Names of settings that tell a job where to write."""
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_WRITTEN = re.compile(r"(?i)((out(puts?)?|checkpoints?|ckpts?|save|logs?|logging)(dir|path)?|modeldir)")
+"""Words in the names of settings that tell a job where to write."""
 _SEPARATE = frozenset({MODEL_DIR, "sagemaker_submit_directory", "sagemaker_s3_output"})
 """Each trial has its own place below the first, jobs only read the second, and SageMaker's containers add the job's
 name to the third (github.com/aws/sagemaker-training-toolkit, intermediate_output.py)."""
@@ -29,9 +31,15 @@ def shared(request: Mapping[str, Any]) -> Iterator[str]:
         yield f"all jobs of the study belong to the experiment run {run!r}: leave RunName out to give each its own"
     for where, name, text in _settings(request):
         for uri in _URI.findall(text):
-            if name not in _SEPARATE and (_WRITTEN.search(name) or _is_inside_an_output(request, uri)):
+            if name not in _SEPARATE and (_says_where_to_write(name) or _is_inside_an_output(request, uri)):
                 # Without the place, which may be secret.
                 yield f"all jobs of the study get the same place on S3 by {where}: if they write there, {_WAY_OUT}"
+
+
+def _says_where_to_write(name: str) -> bool:
+    words = _WORDS.findall(name)
+    pairs = ["".join(pair) for pair in pairwise(words)]
+    return any(_WRITTEN.fullmatch(word) for word in (*words, *pairs))
 
 
 def _settings(request: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -78,6 +78,23 @@ def test_each_child_continues_its_parent_and_no_other(account):
     assert objects(account, f"s3://bucket/state/{study.id}-3/").keys() == {"deep/trail", "of-0", "of-2", "of-3"}
 
 
+def test_the_buckets_of_checkpoints_must_be_this_account_s_own(account, monkeypatch):
+    """Every read and write says whose bucket it expects, and whose it copies from."""
+    call, owners = Aws.call, set()
+
+    def called(self, service, operation, *before, **parameters):
+        key = parameters.get("Key", parameters.get("Prefix", ""))
+        if service == "s3" and ("state/" in key or "/continued/" in key):
+            owners.add(parameters.get("ExpectedBucketOwner"))
+        if operation == "copy_object":
+            owners.add(parameters.get("ExpectedSourceBucketOwner"))
+        return call(self, service, operation, *before, **parameters)
+
+    monkeypatch.setattr(Aws, "call", called)
+    account.tuner_of_trials().fit(job_name="study")
+    assert owners == {"123456789012"}
+
+
 def test_the_model_dir_is_continued_too(account):
     """Both places of a trial that a script may continue are copied."""
     given = {"model_dir": json.dumps("s3://bucket/models"), "sagemaker_program": json.dumps("train.py")}

@@ -167,6 +167,8 @@ SHARED = {
     "output by its name": ({"HyperParameters": {"output-dir": '"s3://other/a"'}}, "'output-dir'"),
     "checkpoints by their name": ({"Environment": {"CHECKPOINT_DIR": "s3://other/a"}}, "CHECKPOINT_DIR"),
     "an argument": (arguments("--log-dir", "s3://other/a"), "argument '--log-dir'"),
+    "words without a sign between them": ({"Environment": {"logdir": "s3://other/a"}}, "logdir"),
+    "words that begin with capitals": ({"HyperParameters": {"outputDir": "s3://other/a"}}, "'outputDir'"),
     "an argument with a sign": (arguments("--save=s3://other/a"), "argument '--save'"),
     "below the checkpoints": (
         {"CheckpointConfig": {"S3Uri": "s3://bucket/state"}, "Environment": {"A": "s3://bucket/state/a"}},
