@@ -41,6 +41,9 @@ class Fold(Study):
         for body in answer:
             self.problem.space.check(body["hyperparameters"])
             trial = self._new_trial(plugin, body)
+            continued = trial.proposal.resume_from
+            if continued is not None and continued >= trial.number:
+                raise ValueError(f"trial {trial.number} cannot continue trial {continued}")
             self._waiting[trial.number] = None
             self._duplicates.propose(trial)
 

@@ -67,6 +67,16 @@ def test_a_proposal_stays_inside_the_search_space(hyperparameters, open_study):
     assert not [*Path("byohpo-jobs").glob(f"*/*-{number}-*")]
 
 
+@pytest.mark.parametrize("continued", ["itself", "a later one", 99])
+def test_a_trial_continues_an_earlier_one(continued, open_study):
+    """Otherwise whoever looks for the origin of its checkpoints would search for ever, or in vain."""
+    number = len(open_study.study().trials)
+    origin = {"itself": number, "a later one": number + 1}.get(continued, continued)
+    answer = [{"hyperparameters": {"width": 0.5}, "resume_from": origin}]
+    append(open_study, ("asked", {"plugin": "random", "count": 1, "answer": answer}))
+    refuse_all(open_study)
+
+
 @pytest.mark.parametrize("job", ["absolute", "../../precious", "another-ab1c-0-0", "s-0-0", 5, None], ids=str)
 def test_a_job_has_the_name_of_its_trial(job, open_study, own_folder):
     """Otherwise its folder could be anywhere, and to stop it would stop somebody else's."""
