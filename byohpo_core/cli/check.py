@@ -46,7 +46,7 @@ def add_commands(commands: Any) -> None:
 def _options(text: str) -> dict[str, Any]:
     try:
         options = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         options = None
     if not isinstance(options, dict):
         raise argparse.ArgumentTypeError(f'{text!r} is not a JSON object, such as {{"population": 8}}')

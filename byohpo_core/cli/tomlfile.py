@@ -49,7 +49,7 @@ def read(file: Path) -> Description:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInput(f"{file} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{file} is no TOML: {error}") from error
     _only_known(file, "", content, (*_NEEDED, *_OPTIONAL, *_OURS))
     for name in (*_NEEDED, "hyperparameter_ranges"):

@@ -182,7 +182,7 @@ class Database:
 
     def _open(self, *, create: bool, shared: bool) -> sqlite3.Connection | None:
         path = Path(self._file)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - `Path.is_dir` raises where it may not look
             raise JournalError(f"journal {self.path} is a folder: name a file, such as {path / 'byohpo.db'}")
         found = self._checked("")
         if not create and (found is None or found.st_size == 0):

@@ -44,7 +44,7 @@ def repair(path: Path, fetch: Fetch | None = None) -> tuple[list[Restored], list
 
     A journal without damage is left as it is; then there is no path. No study of it may be driven meanwhile.
     """
-    if not path.exists():
+    if files.check_file(path) is None:
         raise UnknownStudy(f"journal {path} does not exist")
     if not is_damaged(path):
         return [], [], None

@@ -228,7 +228,9 @@ def test_the_command_refuses_what_it_cannot_build(capsys):
     assert "did you mean 'population'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("options", ["[1]", "{", "3", "null", "{'population': 3}"])
+@pytest.mark.parametrize(
+    "options", ["[1]", "{", "3", "null", "{'population': 3}", pytest.param("[" * 99999, id="deep")]
+)
 def test_the_command_refuses_options_that_are_no_object(options, capsys):
     """The message is one line and shows how to write options."""
     with pytest.raises(SystemExit) as left:

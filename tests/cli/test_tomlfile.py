@@ -13,6 +13,8 @@ from studies import byohpo, refused
         ("max_jobs = 8", "max_job = 8", ["key max_job", "did you mean 'max_jobs'?"]),
         ("max_jobs = 8", "max_jobs = 'eight'", ["max_jobs is 'eight'", "whole number"]),
         ("max_jobs = 8", "max_jobs = ", ["study.toml", "TOML"]),
+        pytest.param("max_jobs = 8", f"max_jobs = {'[' * 9999}", ["study.toml", "TOML"], id="too deep"),
+        pytest.param("max_jobs = 8", f"max_jobs = {'9' * 9999}", ["study.toml", "TOML"], id="too long"),
         ("min_value", "minimum", ["key hyperparameter_ranges.x.minimum"]),
         ("max_value = 5.0", "", ["study.toml", "hyperparameter_ranges.x.max_value"]),
         ("min_value = 0.0", "min_value = nan", ["hyperparameter_ranges.x", "min_value is nan"]),

@@ -14,6 +14,7 @@ import pytest
 from studies import event, eventful, outcome
 
 from byohpo_core import JournalError
+from byohpo_core.cli import main
 from byohpo_core.journal import open_journal
 
 UNSHARE = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
@@ -214,3 +215,24 @@ def test_a_file_that_may_not_be_read_is_told(shelf):
         return False
 
     assert as_nobody(work)
+
+
+@pytest.mark.parametrize("command", ["studies", "results", "resume", "stop", "repair", "trust", "pull"])
+def test_a_journal_in_a_folder_of_another_user_is_refused_in_one_line(shelf, command, capfd):
+    """Whoever may not look into its folder does not even know whether there is one."""
+    path, _ = shelf
+    path.chmod(0o700 if os.geteuid() == 0 else 0)
+    words = [command] if command in ("studies", "repair") else [command, "s"]
+    as_nobody(lambda: main([*words, "--journal", str(path / "j.db")]))
+    path.chmod(0o755)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("byohpo: error: ")
+    assert "Permission denied" in line
+
+
+@pytest.mark.parametrize("command", ["studies", "results", "resume", "stop", "repair", "trust"])
+def test_a_journal_whose_name_is_too_long_is_refused_in_one_line(tmp_path, command, capfd):
+    words = [command] if command in ("studies", "repair") else [command, "s"]
+    assert main([*words, "--journal", str(tmp_path / ("x" * 5000))]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "too long" in line
