@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from byohpo_core.errors import InvalidInput
+from byohpo_core.files import read_start
 from byohpo_core.validate import mapping, text
 
 FAILURE_LENGTH = 1024
+_CHARACTER_BYTES = 4
+"""The longest character of UTF-8."""
 HOST = "algo-1"
 
 
@@ -68,10 +71,8 @@ class Layout(NamedTuple):
 
     def failure(self) -> str | None:
         """Return what the script wrote to its failure file, up to the length that SageMaker shows."""
-        file = self.output / "failure"
-        if not file.is_file():
-            return None
-        return file.read_text(encoding="utf-8", errors="replace")[:FAILURE_LENGTH].strip() or None
+        told = read_start(self.output / "failure", _CHARACTER_BYTES * FAILURE_LENGTH) or b""
+        return told.decode("utf-8", errors="replace")[:FAILURE_LENGTH].strip() or None
 
 
 def resource_configuration(instance_type: str | None = None, network: str = "lo") -> dict[str, Any]:

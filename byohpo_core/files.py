@@ -3,13 +3,18 @@
 Here is the one place where the modes of new files and folders stand. What is *shared* is for the owner's group too.
 """
 
+import errno
 import os
 import shlex
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from byohpo_core.errors import ByohpoError
 from byohpo_core.logger import logger as _logger
+
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
+"""Errors of a machine or a user that has too much open or running."""
 
 
 def file_mode(*, shared: bool = False) -> int:
@@ -59,6 +64,33 @@ def check_file(path: str | os.PathLike[str]) -> os.stat_result | None:
     if not stat.S_ISREG(found.st_mode):
         raise ByohpoError(f"{os.fspath(path)} is not a file: remove it, or choose another name")
     return found
+
+
+def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file of a job to read it. Never waits, whatever the job has put there, even at this moment.
+
+    Raises `OSError` if it is a link, no plain file or not there. Its folder may be reached through links.
+    """
+    # Only the open file tells what it is: a name may lead to something else by the time that it is opened.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", os.fspath(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_start(path: str | os.PathLike[str], most: int) -> bytes | None:
+    """Return up to *most* bytes of a file of a job; None if it is a link or no plain file, or cannot be read.
+
+    Raises `OSError` if it may be read later.
+    """
+    try:
+        with open_plain(path) as file:
+            return file.read(most)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise
+    return None
 
 
 def warn_of_others(path: str | os.PathLike[str], found: os.stat_result, *, shared: bool = False) -> None:

@@ -1,7 +1,12 @@
 """The contract of the training container, as SageMaker's script mode has it."""
 
 import json
+import os
+import threading
+import tracemalloc
 from pathlib import Path
+
+import pytest
 
 from byohpo_core.container import Layout, arguments, environment, off_the_wire, on_the_wire, resource_configuration
 
@@ -62,6 +67,35 @@ def test_the_failure_file_is_read_as_far_as_the_service_shows_it():
     assert layout.failure() == "x" * 1024
     (layout.output / "failure").write_text("")
     assert layout.failure() is None
+
+
+def test_no_more_of_a_failure_file_is_read_than_is_shown():
+    """However long it is, also of characters of four bytes."""
+    layout = Layout(Path("ml"))
+    layout.create({}, {})
+    (layout.output / "failure").write_text("\N{SNAIL}" * 2000, encoding="utf-8")
+    os.truncate(layout.output / "failure", 2**26)
+    tracemalloc.start()
+    told = layout.failure()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert told == "\N{SNAIL}" * 1024
+    assert peak < 2**18
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_a_failure_file_that_is_no_plain_file_counts_as_missing(kind):
+    """Nobody waits for it, and nobody reads what a link leads to."""
+    layout = Layout(Path("ml"))
+    layout.create({}, {})
+    Path("elsewhere").write_text("elsewhere")
+    make = {"pipe": os.mkfifo, "folder": os.mkdir, "link": lambda place: place.symlink_to(Path("elsewhere").absolute())}
+    make[kind](layout.output / "failure")
+    told = []
+    reader = threading.Thread(target=lambda: told.append(layout.failure()), daemon=True)
+    reader.start()
+    reader.join(5)
+    assert told == [None]
 
 
 def test_what_the_wire_carries_comes_back():
