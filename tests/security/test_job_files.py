@@ -1,6 +1,12 @@
 """A script that writes, replaces or deletes the files by which byohpo runs its job."""
 
+import json
+import os
+import socket
+import subprocess
+import sys
 import textwrap
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +15,8 @@ import pytest
 import studies
 
 from byohpo_core import ContinuousParameter, TrainingScript
+from byohpo_core.backends.local.job import Job
+from byohpo_core.backends.local.watch import Watch
 from byohpo_core.journal import open_journal
 
 PREPARED = """
@@ -86,6 +94,7 @@ CASES = {
     "a deleted log": ("os.remove('log.txt')", "Failed", "did not report 'loss'"),
     "a log that is a folder": ("os.mkdir(replace('log.txt'))", "Failed", LOG),
     "a log that is a pipe": ("os.mkfifo(replace('log.txt')); sys.exit(1)", "Failed", LOG),
+    "a log that is a link": ("os.symlink(os.path.abspath('log.txt.before'), replace('log.txt'))", "Failed", LOG),
     "a log without an end": ("os.symlink('/dev/zero', replace('log.txt'))", "Failed", LOG),
     "a failure that is a folder": ("os.mkdir('ml/output/failure'); sys.exit(5)", "Failed", "exit code 5: loss=1"),
     "all deleted": ("[os.remove(name) for name in os.listdir() if name != 'ml']; time.sleep(600)", "Failed", None),
@@ -109,3 +118,90 @@ def test_a_script_that_touches_our_files_harms_only_itself(script, status, reaso
         told = [event.body.get("reason") or "" for event in journal.find("s").read() if event.kind == "finished"]
     assert all(len(line.splitlines()) <= 1 and "Traceback" not in line for line in told)
     assert reason is None or reason in str(trial.reason)
+
+
+SWAPS = """
+    import threading
+    def swap(name, text):
+        # The name is a file, then a pipe, then a file again, as fast as it goes.
+        with open(name + ".kept", "w") as file:
+            file.write(text)
+        while True:
+            os.link(name + ".kept", name + ".next")
+            os.replace(name + ".next", name)
+            os.mkfifo(name + ".next")
+            os.replace(name + ".next", name)
+    for name, text in (("log.txt", "loss=1"), ("exit.json", json.dumps(status)), ("ml/output/failure", "told")):
+        threading.Thread(target=swap, args=(name, text), daemon=True).start()
+    time.sleep(20)
+"""
+DRIVER = """
+    import sys
+    sys.path.insert(0, {tests!r})
+    from studies import tuner
+    from byohpo_core import TrainingScript
+    tuner(TrainingScript("train.py", stop_grace_seconds=0.2), max_jobs=1, max_parallel_jobs=1, max_attempts=1,
+          max_runtime_in_seconds=5).fit(job_name="s")
+"""
+
+
+def test_a_script_that_swaps_its_files_for_pipes_does_not_stop_the_driver():
+    """Whatever the driver has seen of a file, it never waits for a writer when it opens it; so limits hold."""
+    Path("train.py").write_text(textwrap.dedent(PREPARED) + textwrap.dedent(SWAPS))
+    Path("driver.py").write_text(textwrap.dedent(DRIVER.format(tests=str(Path(studies.__file__).parent))))
+    with subprocess.Popen([sys.executable, "driver.py"]) as driver:
+        try:
+            assert driver.wait(15) == 0
+        finally:
+            driver.kill()
+    (trial,) = studies.attach(estimator=TrainingScript("train.py")).study.trials
+    assert str(trial.status) in ("Failed", "Pruned", "Stopped"), trial.reason
+STATUS = {"code": 0, "stopped": False, "started": 1.0, "ended": 2.0}
+
+
+def _make(kind, path):
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        Path("elsewhere").write_text(json.dumps({"hyperparameters": {}, **STATUS}))
+        path.symlink_to(Path("elsewhere").absolute())
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.relpath(path))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link", "socket", "nothing"])
+def test_only_plain_files_of_a_job_are_read(kind):
+    """Anything else counts as missing, and nobody waits for it."""
+    job = Job(Path("jobs"), "j")
+    job.folder.mkdir(parents=True)
+    for path in (job.folder / "exit.json", job.order):
+        _make(kind, path)
+    told = []
+    reader = threading.Thread(target=lambda: told.extend((job.status(), job.ordered())), daemon=True)
+    reader.start()
+    reader.join(5)
+    assert told == [None] * 2
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link", "socket"])
+def test_a_log_that_is_no_plain_file_is_an_error(kind):
+    """It is told at once, by whoever looks before it opens the log and by whoever opens it."""
+    job = Job(Path(), "j")
+    job.folder.mkdir()
+    _make(kind, job.folder / "log.txt")
+    assert job.replaced() == LOG
+    told = []
+
+    def read():
+        try:
+            Watch(job.folder, {}, set()).read(time.monotonic() + 1, ended=False)
+        except OSError as error:
+            told.append(error.filename)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(5)
+    assert [Path(name).name for name in told] == ["log.txt"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from byohpo_core.backends.local.files import NO_ROOM, local_path
+from byohpo_core.backends.local.files import local_path
 from byohpo_core.backends.local.job import Job
 from byohpo_core.backends.local.processes import SUPERVISOR
 from byohpo_core.backends.local.program import Program
@@ -22,6 +22,7 @@ from byohpo_core.backends.quota import Quota
 from byohpo_core.backendspecs import Backend, Ended, JobSettings, Outcome, Reported, Update
 from byohpo_core.clock import SteadyClock
 from byohpo_core.errors import ByohpoError
+from byohpo_core.files import NO_ROOM
 from byohpo_core.metrics import compile_metrics, end_helper
 from byohpo_core.secrets import marked_in
 from byohpo_core.study.study import Study
@@ -256,8 +257,8 @@ class LocalBackend(Backend):
                 self._is_behind |= watch.is_behind
                 if watch.is_behind:
                     return
-            if over and job.status() is not None:
-                yield watch.ended(trial)
+            if over and (status := job.status()) is not None:
+                yield watch.ended(trial, status)
             elif over:
                 yield attrs.evolve(watch.died(trial), reason=self._why_it_died(job))
         except OSError as error:

@@ -1,15 +1,11 @@
 """Files and folders that only their owner can read, and their group if they are shared, whatever the umask is."""
 
-import errno
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
 
-from byohpo_core.files import file_mode, folder_mode, rename
-
-NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
-"""Errors of a machine or a user that has too much open or running."""
+from byohpo_core.files import file_mode, folder_mode, read_start, rename
 
 
 def create_empty(path: Path, *, shared: bool = False) -> None:
@@ -33,21 +29,15 @@ def write_durably(path: Path, text: str, *, shared: bool = False) -> None:
 
 
 def read_small(path: Path, most: int = 65536) -> str | None:
-    """Return the text of a regular file; None if it is something else, too long, not UTF-8 or cannot be read.
+    """Return the text of a plain file; None if it is something else, too long, not UTF-8 or cannot be read.
 
     Raises `OSError` if it may be read later.
     """
+    content = read_start(path, most + 1)
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - of a descriptor
-            found = os.fstat(file.fileno())
-            if stat.S_ISREG(found.st_mode) and found.st_size <= most:
-                return file.read(most).decode()
+        return None if content is None or len(content) > most else content.decode()
     except UnicodeDecodeError:
         return None
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise
-    return None
 
 
 def set_modes(folder: Path, *, shared: bool = False, but: Path | None = None) -> None:

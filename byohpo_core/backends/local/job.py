@@ -4,6 +4,7 @@ import fcntl
 import json
 import math
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Job:
     def ordered(self) -> Any:
         """Return the hyperparameters that the job was ordered with; None if it has no order that can be read."""
         try:
-            return json.loads(self.order.read_bytes())["hyperparameters"]
+            return json.loads(read_small(self.order, _ORDER_BYTES) or "null")["hyperparameters"]
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
 
@@ -92,8 +93,11 @@ class Job:
 
     def replaced(self) -> str | None:
         """Say so if the script has put something that is not a file in the place of its log."""
-        log = self.folder / LOG
-        return None if log.is_file() or not log.exists() else f"its {LOG} is not a file: the script must not replace it"
+        try:
+            is_log = stat.S_ISREG((self.folder / LOG).lstat().st_mode)
+        except FileNotFoundError:
+            return None
+        return None if is_log else f"its {LOG} is not a file: the script must not replace it"
 
 
 def _exists(path: Path) -> bool:
@@ -114,4 +118,6 @@ def _is_status(status: Any) -> bool:
 
 
 _CODES = 256
+_ORDER_BYTES = 2**24
+"""More than the arguments and the environment of a script may have."""
 _KEYS = {"code", "stopped", "started", "ended", "interruption", "failure"}

@@ -33,7 +33,7 @@ from typing import Any
 
 from byohpo_core import files
 from byohpo_core.backends.local.child import Command, start
-from byohpo_core.backends.local.files import NO_ROOM, set_modes, write_durably
+from byohpo_core.backends.local.files import set_modes, write_durably
 from byohpo_core.backends.local.processes import kill_descendants, reap
 from byohpo_core.backends.orphans import adopt_orphans, signal_group
 from byohpo_core.clock import SteadyClock
@@ -100,7 +100,7 @@ def main(order_file: str) -> int:
 def _refuse(error: OSError) -> int:
     """Tell the driver why the job was not claimed, and return the exit code."""
     sys.stderr.write(f"{error}\n")
-    return NO_ROOM_CODE if error.errno in NO_ROOM else 1
+    return NO_ROOM_CODE if error.errno in files.NO_ROOM else 1
 
 
 def is_locked(path: Path, lock: Any = fcntl.flock) -> bool:
@@ -108,7 +108,7 @@ def is_locked(path: Path, lock: Any = fcntl.flock) -> bool:
     try:
         file = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError as error:
-        return error.errno in NO_ROOM
+        return error.errno in files.NO_ROOM
     try:
         lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

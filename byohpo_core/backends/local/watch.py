@@ -1,7 +1,6 @@
 """Read the log of a running job as it grows, and tell how the job ended."""
 
 import io
-import json
 import os
 import re
 import signal
@@ -10,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from byohpo_core.backends.local.supervisor import CONTAINER, EXIT, LOG
+from byohpo_core.backends.local.supervisor import CONTAINER, LOG
 from byohpo_core.backendspecs import Ended, Outcome
 from byohpo_core.container import Layout
+from byohpo_core.files import open_plain
 from byohpo_core.metrics import MetricScanner
 from byohpo_core.study.trial import Trial
 
@@ -61,13 +61,12 @@ class Watch:
 
     def _log(self) -> IO[bytes]:
         try:
-            return (self.folder / LOG).open("rb")
+            return open_plain(self.folder / LOG)
         except FileNotFoundError:
             return io.BytesIO()
 
-    def ended(self, trial: Trial) -> Ended:
-        """The end of a job that has an exit status."""
-        status = json.loads((self.folder / EXIT).read_text(encoding="utf-8"))
+    def ended(self, trial: Trial, status: Mapping[str, Any]) -> Ended:
+        """The end of a job that has this exit status."""
         outcome, reason = self._verdict(trial, status)
         return Ended(
             str(trial.job_name),
@@ -114,12 +113,9 @@ class Watch:
 
     def _tail(self) -> list[str]:
         """The last lines of the log that are not blank."""
-        try:
-            with (self.folder / LOG).open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
-                lines = log.read(_TAIL_BYTES).decode("utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
-            return []
+        with self._log() as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = log.read(_TAIL_BYTES).decode("utf-8", errors="replace").splitlines()
         return [line.strip() for line in lines if line.strip()]
 
     def _details(self) -> dict[str, Any]:
