@@ -156,6 +156,8 @@ def test_a_script_that_swaps_its_files_for_pipes_does_not_stop_the_driver():
             driver.kill()
     (trial,) = studies.attach(estimator=TrainingScript("train.py")).study.trials
     assert str(trial.status) in ("Failed", "Pruned", "Stopped"), trial.reason
+
+
 STATUS = {"code": 0, "stopped": False, "started": 1.0, "ended": 2.0}
 
 
@@ -205,3 +207,22 @@ def test_a_log_that_is_no_plain_file_is_an_error(kind):
     reader.start()
     reader.join(5)
     assert [Path(name).name for name in told] == ["log.txt"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to nothing", "link"])
+def test_a_request_to_stop_opens_nothing_that_the_script_has_put_there(kind):
+    """Whatever has the name of the sign is one."""
+    job = Job(Path(), "j")
+    job.folder.mkdir()
+    _make(kind.removesuffix(" to nothing"), job.folder / "stop")
+    if kind == "link to nothing":
+        Path("elsewhere").unlink()
+    job.ask_to_stop()
+    assert Path("elsewhere").exists() == (kind == "link")
+
+
+def test_a_job_with_a_link_for_a_sign_is_stopped():
+    """Where the link leads does not matter."""
+    Path("train.py").write_text(textwrap.dedent(PREPARED) + "os.symlink('nowhere', 'stop'); time.sleep(600)")
+    study = studies.tune(TrainingScript("train.py", stop_grace_seconds=0.2), max_jobs=1, max_parallel_jobs=1)
+    assert [str(trial.status) for trial in study.trials] == ["Stopped"]

@@ -9,7 +9,7 @@ from byohpo_core.files import file_mode, folder_mode, read_start, rename
 
 
 def create_empty(path: Path, *, shared: bool = False) -> None:
-    """Create a file if there is nothing in its place, not even a link."""
+    """Create a file, unless there is something of this name, such as a link."""
     with suppress(FileExistsError):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file_mode())
         os.fchmod(file, file_mode(shared=shared))
