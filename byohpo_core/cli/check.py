@@ -13,7 +13,7 @@ import attrs
 
 from byohpo_core.cli.output import Transient, say
 from byohpo_core.errors import ByohpoError, InvalidInput
-from byohpo_core.files import check_file
+from byohpo_core.files import check_file, open_file
 from byohpo_core.importable import load, on_path
 from byohpo_core.plugins.finding import ALGORITHMS, Loaded, find
 from byohpo_core.plugins.options import build
@@ -152,7 +152,8 @@ class _File:
         part = Path(f"{self.path}.part")
         try:
             check_file(self.path)
-            part.write_text(json.dumps({**self.origin, **body}, indent=2) + "\n", encoding="utf-8")
+            with os.fdopen(open_file(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w", encoding="utf-8") as file:
+                file.write(json.dumps({**self.origin, **body}, indent=2) + "\n")
             os.replace(part, self.path)  # noqa: PTH105
         except OSError as error:
             raise InvalidInput(f"--json: {self.path} cannot be written: {error.strerror}") from error

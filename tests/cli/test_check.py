@@ -250,6 +250,19 @@ def test_the_command_refuses_a_file_that_cannot_be_written_before_the_checks(pla
     assert f"--json: {place}" in message
 
 
+def test_a_link_beside_the_json_is_not_followed(kit, capsys):
+    """What it leads to stays as it is, and the file itself is for its owner only."""
+    Path("precious").write_text("precious")
+    Path("found.json.part").symlink_to("precious")
+    kit(passes)
+    assert main(["check", "mine", "--json", "found.json"]) == 2
+    assert "--json: found.json.part is a symbolic link" in capsys.readouterr().err
+    assert Path("precious").read_text() == "precious"
+    Path("found.json.part").unlink()
+    assert main(["check", "mine", "--json", "found.json"]) == 0
+    assert Path("found.json").stat().st_mode & 0o777 == 0o600
+
+
 def test_the_command_says_why_options_fit_neither_one_objective_nor_two(capsys):
     """The message gives both reasons, or the reason once if both are the same."""
     assert main(["check", "de", "--options", '{"num_selected": 3}']) == 2
