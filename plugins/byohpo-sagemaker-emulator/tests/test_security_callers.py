@@ -244,6 +244,19 @@ def test_a_get_changes_nothing(desk, make_request):
     assert not desk.emulator.jobs
 
 
+@pytest.mark.parametrize("target", ["X.GetUser", "X.CreateUser"])
+def test_the_operation_of_a_query_has_one_name(desk, target):
+    """A header that names another one, or the same, is refused, in a GET and in a POST."""
+    query = "Action=CreateUser&UserName=evil&Version=2010-05-08"
+    form = "application/x-www-form-urlencoded"
+    assert desk.wire.call("GET", f"/?{query}", service="iam", x_amz_target=target)[0] == 400
+    for method, path, body in (("GET", f"/?{query}", b""), ("POST", "/", query.encode()), ("POST", "/", b"")):
+        status, told = desk.wire.call(method, path, body, service="iam", x_amz_target=target, content_type=form)
+        assert status == 400
+        assert "X-Amz-Target" in told
+    assert desk.emulator.client("iam").list_users()["Users"] == []
+
+
 def test_bodies_of_unclear_length_are_refused(desk):
     """They are answered with 400, or not at all, and the next call works."""
     good = list(desk.wire.sign("POST", x_amz_target="SageMaker.ListTrainingJobs").items())

@@ -97,6 +97,9 @@ def _check_operation(request: Request, call: Incoming) -> None:
         names = ", ".join(SERVED.values())
         message = f"the emulator does not serve {call.service}; it serves {names}"
         raise ServiceError("InvalidAction" if call.protocol == "query" else "UnknownOperationException", message)
+    if call.service in ("iam", "sts") and "x-amz-target" in request.headers:
+        # Moto would take the operation from it if there is no Action.
+        raise ServiceError("InvalidAction", f"{call.service} has its operation in Action: leave out X-Amz-Target")
     if call.service == "s3" or request.method == "POST":
         return
     # A GET must not change anything. SageMaker and Logs know POST only.

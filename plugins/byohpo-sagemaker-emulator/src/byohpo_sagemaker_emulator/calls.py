@@ -44,7 +44,7 @@ class Incoming:
         """Parse a request to the service that its signature is for, or to the likely one if it has no signature."""
         region, service = (claim.region, claim.service) if claim else (REGION, _guess(request))
         target = request.headers.get("x-amz-target")
-        if target and service != "s3":
+        if target and service not in ("s3", "iam", "sts"):
             return cls(service, target.rpartition(".")[2], region, _loads(request.body), "json")
         if service != "s3" and (_is_form(request) or "Action=" in request.query):
             form = request.body.decode(errors="replace") if _is_form(request) else request.query
