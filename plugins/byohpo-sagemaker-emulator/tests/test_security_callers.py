@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import tracemalloc
 
 import boto3
 import pytest
@@ -282,6 +283,66 @@ def test_nonsense_from_strangers_is_refused_as_any_other_call(desk, body):
         headers = {"Host": "localhost", "X-Amz-Target": "SageMaker.CreateTrainingJob", "Content-Type": content}
         status, told = desk.wire.send("POST", "/", body, headers)
         assert (status, json.loads(told)["__type"]) == (403, "MissingAuthenticationTokenException")
+
+
+LONG = 20 * 2**20
+
+
+@pytest.mark.parametrize("service", ["sagemaker", "s3", "sts", None])
+def test_a_stranger_cannot_make_it_grow(desk, service):
+    """Neither what they send nor what they name is kept, and no long body is ever in memory."""
+    body = b'{"TrainingJobName": "' + b"x" * (4 * LONG) + b'"}'
+    sent = {"X-Amz-Target": f"SageMaker.{'Create' * 5000}", "Content-Type": JSON}
+    headers = {"Host": "localhost", **sent}
+    if service is not None:
+        given = {"x_amz_target": sent["X-Amz-Target"], "content_type": JSON}
+        headers = desk.wire.sign("POST", "/", body, service=service, key=STRANGER, **given)
+    tracemalloc.start()
+    for length in (len(body), LONG // 2):
+        status, _ = desk.wire.send("POST", "/", body[:length], headers)
+        assert status == (413 if length > LONG and service != "s3" else 403)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * LONG
+    assert len(desk.emulator.calls) == 2
+    assert len(str(desk.emulator.calls)) < 2000
+
+
+def test_of_strangers_only_the_first_calls_are_recorded(desk, monkeypatch):
+    """So that they cannot fill the memory by many calls either; those of callers with keys are all recorded."""
+    monkeypatch.setattr("byohpo_sagemaker_emulator.gateway._STRANGERS_KEPT", 3)
+    for _ in range(5):
+        assert desk.wire.send("GET", "/", b"", {"Host": "localhost"})[0] == 403
+        assert desk.s3.list_buckets()["Buckets"]
+    assert [call.outcome for call in desk.emulator.calls].count("ok") == 5
+    assert len(desk.emulator.calls) == 8
+
+
+def test_only_objects_may_be_long(desk):
+    """The error is the service's, and the next call on the connection is answered."""
+    body = b"x" * LONG
+    for key in ("a", "b"):
+        desk.s3.put_object(Bucket="bucket", Key=key, Body=body)
+    assert desk.s3.get_object(Bucket="bucket", Key="b")["ContentLength"] == LONG
+    url = desk.s3.generate_presigned_url("put_object", {"Bucket": "bucket", "Key": "c"})
+    target = url.removeprefix(desk.emulator.url)
+    assert desk.wire.send("PUT", target, body, {"Host": f"127.0.0.1:{desk.wire.port}"})[0] == 200
+    status, told = desk.wire.call("POST", "/", body, x_amz_target="SageMaker.ListTrainingJobs")
+    assert (status, json.loads(told)["__type"]) == (413, "RequestEntityTooLargeException")
+    with pytest.raises(ClientError, match="RequestEntityTooLargeException"):
+        desk.sagemaker.create_pipeline(
+            PipelineName="p", PipelineDefinition="x" * LONG, RoleArn="arn:aws:iam::123456789012:role/any"
+        )
+    assert desk.sagemaker.list_training_jobs()["TrainingJobSummaries"] == []
+
+
+def test_an_object_longer_than_s3_takes_is_refused(desk, monkeypatch):
+    """The limit is S3's own: 5 GiB, here less."""
+    monkeypatch.setattr("byohpo_sagemaker_emulator.access._OBJECT_BYTES", 10)
+    desk.s3.put_object(Bucket="bucket", Key="a", Body=b"x" * 10)
+    for body in (b"x" * 11, b"x" * LONG):
+        with pytest.raises(ClientError, match="EntityTooLarge"):
+            desk.s3.put_object(Bucket="bucket", Key="b", Body=body)
 
 
 def test_keys_can_be_fixed(start):

@@ -30,6 +30,10 @@ _CODES = {
 }
 """For each kind of bad signature, its code in the protocols json (SageMaker, Logs), query (IAM, STS) and rest (S3)."""
 _CALLERS_FAULT = frozenset({"malformed", "expired", "body"})
+_CALL_BYTES = 16 * 2**20
+"""The longest text in the services' models has 10 MiB."""
+_OBJECT_BYTES = 5 * 2**30
+"""The longest object that S3 takes in one call, and the longest part."""
 _READING = ("Get", "List", "Simulate")
 
 
@@ -41,9 +45,23 @@ class Access:
         self._hint = hint
         self._told: set[str] = set()
 
+    def most_bytes(self, request: Request) -> int:
+        """How long a body may be, from what comes before it: only a caller with keys may send a long one, to S3."""
+        claim = Claim.of(request)
+        try:
+            _check_sender(request)
+            if claim is not None and claim.service == "s3":
+                self._check(request, claim)
+                return _OBJECT_BYTES
+        except (BadSignature, ServiceError):
+            pass  # told by `admit`
+        return _CALL_BYTES
+
     def admit(self, request: Request, claim: Claim | None, call: Incoming) -> Request:
         """The request with its body verified and decoded. Raises ServiceError if the caller may not make it."""
         bucket = _check_sender(request)
+        if not request.is_whole and call.service != "s3":  # its signature covers the body
+            raise ServiceError("RequestEntityTooLargeException", f"a call has at most {_CALL_BYTES} bytes", 413)
         try:
             verified = self._verify(request, claim)
         except BadSignature as bad:
@@ -58,6 +76,13 @@ class Access:
                     "malformed", "The signature must be AWS4-HMAC-SHA256, in the Authorization header or in the query."
                 )
             raise BadSignature("missing", "Missing Authentication Token")
+        signer, payload = self._check(request, claim)
+        if not request.is_whole:
+            raise ServiceError("EntityTooLarge", f"an object or a part has at most {_OBJECT_BYTES} bytes")
+        return opened(request, claim, payload, signer)
+
+    def _check(self, request: Request, claim: Claim) -> tuple[Signer, str]:
+        """Check the signature of a request. Return its signer, and what it declares of the body."""
         key = self._keyring.find(claim.key_id, claim.token)
         if key is None:
             kind = "token" if self._keyring.knows(claim.key_id) else "unknown"
@@ -70,7 +95,7 @@ class Access:
         signer.check(request, payload)
         if now > key.expires:
             raise BadSignature("expired", "The security token included in the request is expired")
-        return opened(request, claim, payload, signer)
+        return signer, payload
 
     def _refusal(self, bad: BadSignature, call: Incoming) -> ServiceError:
         code = _CODES[bad.kind][("json", "query", "rest").index(call.protocol)]

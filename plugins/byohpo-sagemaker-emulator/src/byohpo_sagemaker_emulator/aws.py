@@ -17,7 +17,7 @@ SERVED = {"sagemaker": "SageMaker", "s3": "S3", "logs": "CloudWatch Logs", "sts"
 
 @attrs.frozen
 class Request:
-    """One HTTP request with its whole body."""
+    """One HTTP request with its body."""
 
     method: str
     target: str
@@ -27,6 +27,8 @@ class Request:
     body: bytes
     port: int
     """The port that received it."""
+    is_whole: bool = True
+    """False if the body was too long; nothing of it is kept."""
 
     @property
     def path(self) -> str:

@@ -14,6 +14,8 @@ from byohpo_sagemaker_emulator.errors import ServiceError
 from byohpo_sagemaker_emulator.signatures import Claim
 
 REGION = "us-east-1"
+_SHOWN = 100
+"""The most characters of an operation that a stranger names."""
 
 
 @attrs.frozen
@@ -26,6 +28,7 @@ class Call:
     outcome: str
     """`ok`, the code of the error, or the kind of the fault that closed the connection."""
     parameters: Mapping[str, Any]
+    """Empty if the caller had no right to call."""
 
 
 @attrs.frozen
@@ -55,6 +58,12 @@ class Incoming:
             place = {name: value for name, value in (("Bucket", bucket), ("Key", key)) if value}
             return cls("s3", _s3_operation(request, key), region, place, "rest")
         return cls(service, f"{request.method} {request.path}", region, {}, "json")
+
+    @classmethod
+    def of_stranger(cls, request: Request, claim: Claim | None) -> "Incoming":
+        """What is kept of a request until its caller is known: little, and nothing of its body is parsed."""
+        call = cls.of(attrs.evolve(request, body=b""), claim)
+        return attrs.evolve(call, operation=call.operation[:_SHOWN], parameters={})
 
     @property
     def subject(self) -> str:

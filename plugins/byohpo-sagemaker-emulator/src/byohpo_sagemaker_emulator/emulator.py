@@ -100,18 +100,19 @@ class Emulator:
         storage = Storage(self._moto)
         self._runner = self._make_runner(storage)
         self._training_jobs = TrainingJobs(self._book, self._runner, storage, self._quota)
+        access = Access(self._keyring, lambda: " ".join(["export", *self.assignments]))
         gateway = Gateway(
             self._book,
             self._training_jobs,
             self._moto,
             self._rates,
             self._keyring,
-            Access(self._keyring, lambda: " ".join(["export", *self.assignments])),
+            access,
             check_permission=lambda call: self._check_permission(call),  # noqa: PLW0108 - tests replace the method
             record=self._record,
         )
         try:
-            self._server = Server(self._port, gateway.handle)
+            self._server = Server(self._port, gateway.handle, access.most_bytes)
         except BaseException:
             self._runner.close()
             raise

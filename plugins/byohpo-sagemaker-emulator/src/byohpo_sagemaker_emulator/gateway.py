@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Callable
 from http import HTTPStatus
+from itertools import count
 
 from byohpo_sagemaker_emulator.access import Access
 from byohpo_sagemaker_emulator.aws import Moto, Request, Response
@@ -20,10 +21,12 @@ from byohpo_sagemaker_emulator.service import TrainingJobs
 from byohpo_sagemaker_emulator.signatures import Claim
 
 _FAULTY = frozenset({"sagemaker", "logs", "s3"})
+_STRANGERS_KEPT = 1000
+"""How many calls are recorded whose caller had no right to call."""
 
 
 class Gateway:
-    """Answer HTTP requests, and give the record of each call to *record*."""
+    """Answer HTTP requests, and give the record of each call to *record*; of strangers' calls, only the first ones."""
 
     def __init__(
         self,
@@ -44,11 +47,12 @@ class Gateway:
         self._access = access
         self._check_permission = check_permission
         self._record = record
+        self._strangers = count()
 
     def handle(self, request: Request) -> Response:
         """Answer a request and record it. Raises ConnectionLost if a fault closes the connection."""
         claim = Claim.of(request)
-        call = Incoming.of(request, claim)
+        call = stranger = Incoming.of_stranger(request, claim)
         outcome, time = "ok", self._book.clock.now()
         try:
             request = self._access.admit(request, claim, call)
@@ -67,7 +71,8 @@ class Gateway:
             outcome = type(error).__name__
             response = call.refuse(ServiceError("InternalFailure", f"bug in byohpo-sagemaker-emulator: {error!r}", 500))
         finally:
-            self._record(Call(call.service, call.operation, time, outcome, call.parameters))
+            if call is not stranger or next(self._strangers) < _STRANGERS_KEPT:
+                self._record(Call(call.service, call.operation, time, outcome, call.parameters))
         return response
 
     def _answer(self, request: Request, call: Incoming) -> Response:

@@ -3,26 +3,34 @@
 import re
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Any
+
+import attrs
 
 from byohpo_sagemaker_emulator.aws import Request, Response
 from byohpo_sagemaker_emulator.errors import ConnectionLost
 
 HOST = "127.0.0.1"
 Application = Callable[[Request], Response]
+_PIECE_BYTES = 2**20
+_LINE_BYTES = 65536
 _RESET = struct.pack("ii", 1, 0)
 """The value of SO_LINGER that makes `close` send a reset."""
 _OWN_HEADERS = frozenset({"content-length", "connection", "transfer-encoding", "date", "server"})
 
 
 class Server:
-    """Serve an application in threads until `close` is called. Port 0 takes a free port."""
+    """Serve an application in threads until `close` is called. Port 0 takes a free port.
 
-    def __init__(self, port: int, application: Application) -> None:
-        handler = type("Handler", (_Handler,), {"application": staticmethod(application)})
+    *most_bytes* says of a request, before its body is read, how long the body may be.
+    """
+
+    def __init__(self, port: int, application: Application, most_bytes: Callable[[Request], int]) -> None:
+        functions = {"application": staticmethod(application), "most_bytes": staticmethod(most_bytes)}
+        handler = type("Handler", (_Handler,), functions)
         self._server = _ThreadingServer((HOST, port), handler)
         self.port: int = self._server.server_address[1]
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="emulator")
@@ -81,6 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1
     application: Application
+    most_bytes: Callable[[Request], int]
     server: _ThreadingServer
 
     def handle_expect_100(self) -> bool:
@@ -91,8 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         try:
-            headers = self._headers()
-            request = Request(self.command, self.path, headers, self._body(headers), self.server.server_port)
+            head = Request(self.command, self.path, self._headers(), b"", self.server.server_port)
+            request = self._with_body(head)
         except ValueError:
             self.close_connection = True
             self._send(Response(400, [("Connection", "close")], b""))
@@ -131,20 +140,39 @@ class _Handler(BaseHTTPRequestHandler):
             headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
         return headers
 
-    def _body(self, headers: dict[str, str]) -> bytes:
-        """Raises ValueError if it is not clear where the body ends."""
+    def _with_body(self, head: Request) -> Request:
+        """The request with its body. One that is too long is read to its end, so that the client sees the answer."""
+        most, length = self.most_bytes(head), 0
+        pieces: list[bytes] = []
+        for piece in self._pieces(head.headers):
+            length += len(piece)
+            if length <= most:
+                pieces.append(piece)
+            else:
+                pieces.clear()
+        return attrs.evolve(head, body=b"".join(pieces), is_whole=length <= most)
+
+    def _pieces(self, headers: Mapping[str, str]) -> Iterator[bytes]:
+        """The body, piece by piece. Raises ValueError if it is not clear where it ends."""
         encoding = headers.get("transfer-encoding", "").lower()
         if not encoding:
-            return self.rfile.read(_number(headers.get("content-length", "0"), 10))
+            yield from self._read(_number(headers.get("content-length", "0"), 10))
+            return
         if encoding != "chunked" or "content-length" in headers:
             raise ValueError("the length of the body is not clear")
-        chunks: list[bytes] = []
-        while size := _number(self.rfile.readline().split(b";")[0].decode("latin-1").strip(), 16):
-            chunks.append(self.rfile.read(size))
-            self.rfile.readline()
-        while self.rfile.readline().strip():
+        while size := _number(self._line().split(b";")[0].decode("latin-1").strip(), 16):
+            yield from self._read(size)
+            self._line()
+        while self._line().strip():
             """Skip trailers."""
-        return b"".join(chunks)
+
+    def _read(self, size: int) -> Iterator[bytes]:
+        while size and (piece := self.rfile.read(min(size, _PIECE_BYTES))):
+            size -= len(piece)
+            yield piece
+
+    def _line(self) -> bytes:
+        return self.rfile.readline(_LINE_BYTES)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent class names it so
         """Print nothing: `Emulator.calls` records every call."""
