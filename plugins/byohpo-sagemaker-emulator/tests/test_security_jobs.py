@@ -16,6 +16,7 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from byohpo_sagemaker_emulator.left import _open_real
 from byohpo_sagemaker_emulator.process import Process
 
 TELL = """
@@ -242,6 +243,98 @@ def test_files_are_for_their_owner_under_any_umask(start, tmp_path, place, mask)
     modes = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "new", *(tmp_path / "new").rglob("*"))}
     assert {path.name for path in modes} >= {"a.csv", "train.py", "hyperparameters.json", "x", "of-the-job", "home"}
     assert {path: oct(mode) for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
+
+
+LINKS = """
+import os, pathlib, sys, time
+base = pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"])
+outside, kind, code = sys.argv[1:]
+for name in ("model", "output/data", "checkpoints"):
+    folder = base / name
+    if kind == "folders":
+        folder.rmdir() if name != "checkpoints" else folder.rename(base / "before")
+        folder.symlink_to(outside)
+        continue
+    folder.joinpath("mine").write_text("mine")
+    folder.joinpath("inner").symlink_to("mine")
+    folder.joinpath("environ").symlink_to("/proc/self/environ")
+    folder.joinpath("secret").symlink_to(outside + "/secret")
+    folder.joinpath("circle").symlink_to("circle")
+    folder.joinpath("up").symlink_to(outside)
+    os.mkfifo(folder / "pipe")
+if kind == "folders":
+    (base / "output").rename(base / "output.before")
+    (base / "output").symlink_to(outside)
+else:
+    (base / "output/failure").symlink_to("/proc/self/environ")
+time.sleep(1)
+sys.exit(int(code))
+"""
+
+
+def run_links(desk, tmp_path, monkeypatch, kind, code, **output):
+    """Run a job that links to the emulator's environment and to a folder elsewhere."""
+    monkeypatch.setenv("OF_THE_HOST", "of the host")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for name in ("secret", "failure"):
+        (outside / name).write_text("of the host")
+    (tmp_path / "links.py").write_text(LINKS)
+    specification = {
+        "TrainingImage": "image",
+        "TrainingInputMode": "File",
+        "ContainerEntrypoint": ["python3", str(tmp_path / "links.py"), str(outside), kind, str(code)],
+    }
+    desk.create(
+        "job",
+        AlgorithmSpecification=specification,
+        OutputDataConfig={"S3OutputPath": "s3://bucket/results", **output},
+        CheckpointConfig={"S3Uri": "s3://bucket/checkpoints"},
+    )
+    return desk.wait("job")
+
+
+@pytest.mark.parametrize("compression", ["NONE", "GZIP"])
+@pytest.mark.parametrize("kind", ["files", "folders"])
+def test_links_do_not_lead_the_emulator_out_of_a_jobs_folder(desk, place, tmp_path, monkeypatch, kind, compression):
+    """What they lead to is not uploaded. Links inside the folder are: as files, or in an archive as links."""
+    job = run_links(desk, tmp_path, monkeypatch, kind, 0, CompressionType=compression)
+    assert job["TrainingJobStatus"] == "Completed"
+    found = {}
+    for item in desk.s3.list_objects_v2(Bucket="bucket").get("Contents", ()):
+        body = desk.s3.get_object(Bucket="bucket", Key=item["Key"])["Body"].read()
+        key = item["Key"].removeprefix("results/job/output/")
+        if key.endswith(".tar.gz"):
+            with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+                found |= {f"{key}:{it.name}": it.linkname or tar.extractfile(it).read().decode() for it in tar}
+        else:
+            found[key] = body.decode()
+    places = ("model/" if compression == "NONE" else "model.tar.gz:", "output.tar.gz:", "checkpoints/")
+    inside = {f"{where}{name}": "mine" for where in places for name in ("mine", "inner")}
+    assert found == ({} if kind == "folders" else inside)
+
+
+@pytest.mark.parametrize("kind", ["files", "folders"])
+def test_a_failure_file_does_not_lead_the_emulator_out_of_a_jobs_folder(desk, place, tmp_path, monkeypatch, kind):
+    """The reason is that of a job without such a file."""
+    assert run_links(desk, tmp_path, monkeypatch, kind, 3)["FailureReason"] == "AlgorithmError: , exit code: 3"
+
+
+@pytest.mark.parametrize("part", ["file", "folder", "base"])
+def test_a_path_of_which_a_part_becomes_a_link_is_not_opened(tmp_path, part):
+    """A job may make it one at any moment, also after the emulator has seen where the path leads."""
+    for folder in (tmp_path / "base" / "a", tmp_path / "outside" / "a"):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("content")
+    file = tmp_path / "base" / "a" / "file"
+    with os.fdopen(_open_real(file)) as opened:
+        assert opened.read() == "content"
+    place = {"file": "a/file", "folder": "a", "base": "."}[part]
+    (tmp_path / "base" / place).rename(tmp_path / "before")
+    (tmp_path / "base" / place).symlink_to(tmp_path / "outside" / place)
+    assert file.read_text() == "content"
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+        _open_real(file)
 
 
 LEAVES_MUCH = """

@@ -9,6 +9,7 @@ from typing import Any
 
 from byohpo_sagemaker_emulator.aws import Storage
 from byohpo_sagemaker_emulator.errors import JobError
+from byohpo_sagemaker_emulator.left import Left
 from byohpo_sagemaker_emulator.places import inside
 from byohpo_sagemaker_emulator.requests import model_artifacts, output_folder
 
@@ -65,45 +66,41 @@ def _check_member(member: tarfile.TarInfo) -> None:
             raise tarfile.TarError(f"{name!r} is an absolute path or contains '..'")
 
 
-def upload_model(storage: Storage, request: Mapping[str, Any], folder: Path) -> None:
+def upload_model(storage: Storage, request: Mapping[str, Any], left: Left) -> None:
     """Copy a model to S3: as model.tar.gz, or as single files if the request sets CompressionType NONE."""
     place = model_artifacts(request)
     if not place.endswith("/"):
-        storage.write(place, _packed(folder))
+        storage.write(place, _packed(left))
         return
-    for file in _files(folder):
-        storage.write(f"{place}{file.relative_to(folder)}", file.read_bytes())
+    for file in left.files():
+        _copy(storage, left, file, place)
 
 
-def upload_output(storage: Storage, request: Mapping[str, Any], folder: Path) -> None:
+def upload_output(storage: Storage, request: Mapping[str, Any], left: Left) -> None:
     """Copy a job's output to S3 as output.tar.gz, if there is any."""
-    if _files(folder):
-        storage.write(f"{output_folder(request)}/output.tar.gz", _packed(folder))
+    if left.files():
+        storage.write(f"{output_folder(request)}/output.tar.gz", _packed(left))
 
 
 class Checkpoints:
     """A folder that is restored from S3 at the start and copied to S3 at each `save`."""
 
-    def __init__(self, storage: Storage, uri: str, folder: Path) -> None:
+    def __init__(self, storage: Storage, uri: str, left: Left) -> None:
         self._storage = storage
-        self._uri = uri.rstrip("/")
-        self._folder = folder
+        self._uri = f"{uri.rstrip('/')}/"
+        self._left = left
         self._seen: dict[Path, tuple[int, int]] = {}
-        download(storage, f"{self._uri}/", folder)
+        download(storage, self._uri, left.folder)
         self._changed()
 
     def save(self) -> None:
         """Copy new and changed files to S3."""
         for file in self._changed():
-            try:
-                content = file.read_bytes()
-            except FileNotFoundError:  # the script has renamed or deleted it since the folder was listed
-                continue
-            self._storage.write(f"{self._uri}/{file.relative_to(self._folder)}", content)
+            _copy(self._storage, self._left, file, self._uri)
 
     def _changed(self) -> list[Path]:
         changed: list[Path] = []
-        for file in _files(self._folder):
+        for file in self._left.files():
             try:
                 status = file.stat()
             except FileNotFoundError:
@@ -117,18 +114,29 @@ class Checkpoints:
 
 def relocate(folder: Path, old: str, new: str) -> None:
     """Replace the path *old* by *new* in every .py and .sh file of a folder."""
-    for file in _files(folder):
-        if file.suffix in (".py", ".sh"):
+    for file in folder.rglob("*"):
+        if file.suffix in (".py", ".sh") and file.is_file():
             file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file())
+def _copy(storage: Storage, left: Left, file: Path, place: str) -> None:
+    """Copy a file to S3, below *place*, if it is still there: the script may have renamed or deleted it."""
+    if opened := left.open(file):
+        with opened:
+            storage.write(f"{place}{file.relative_to(left.folder)}", opened.read())
 
 
-def _packed(folder: Path) -> bytes:
+def _packed(left: Left) -> bytes:
+    """An archive of what a job has left. Its links stay links."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        for file in _files(folder):
-            tar.add(file, str(file.relative_to(folder)))
+        for file in left.files():
+            name = str(file.relative_to(left.folder))
+            if file.is_symlink():
+                link = tarfile.TarInfo(name)
+                link.type, link.linkname = tarfile.SYMTYPE, str(file.readlink())
+                tar.addfile(link)
+            elif opened := left.open(file):
+                with opened:
+                    tar.addfile(tar.gettarinfo(arcname=name, fileobj=opened), opened)
     return content.getvalue()

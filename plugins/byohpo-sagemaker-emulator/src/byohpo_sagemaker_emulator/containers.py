@@ -197,7 +197,7 @@ class _Container:
 
     def failure(self) -> str:
         """The FailureReason of a failed script, in the wording of the service."""
-        told = self._folders.layout.failure()
+        told = self._folders.failure()
         if told is None and "sagemaker_program" in self._folders.wire:
             command = " ".join(self._command)
             told = (

@@ -1,5 +1,6 @@
 """The folders of one container. They are filled from S3 before it starts, and copied to S3 after it ends."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from byohpo_sagemaker_emulator.artifacts import (
 from byohpo_sagemaker_emulator.aws import Storage
 from byohpo_sagemaker_emulator.errors import JobError
 from byohpo_sagemaker_emulator.job import Job
+from byohpo_sagemaker_emulator.left import Left
 from byohpo_sagemaker_emulator.mounts import OPT_ML, mount_command
 from byohpo_sagemaker_emulator.places import inside, make_folder
 from byohpo_sagemaker_emulator.requests import instances
@@ -29,6 +31,7 @@ class Folders:
         self.mount = mount_command()
         self.home = folder / "home"
         self.layout = Layout(folder / "ml")
+        self._real = Path(os.path.realpath(self.layout.base))
         self.inside = Layout(OPT_ML) if self.mount else self.layout
         self.resources = resource_configuration(instances(job.request)[0][0], "eth0")
         self.wire: Mapping[str, str] = job.request.get("HyperParameters") or {}
@@ -65,7 +68,7 @@ class Folders:
                     f"ClientError: CheckpointConfig.LocalPath is {path}, but the emulator needs a path below {OPT_ML}"
                 )
             place = inside(layout.base, str(path.relative_to(OPT_ML)))
-            self._checkpoints = Checkpoints(self.storage, checkpoints["S3Uri"], place)
+            self._checkpoints = Checkpoints(self.storage, checkpoints["S3Uri"], self._left(place))
 
     def save_checkpoints(self) -> None:
         """Copy new and changed checkpoints to S3, if the request asks for it."""
@@ -75,5 +78,12 @@ class Folders:
     def upload(self, *, with_model: bool) -> None:
         """Copy the output to S3, and also the model if *with_model* is true."""
         if with_model:
-            upload_model(self.storage, self._request, self.layout.model)
-        upload_output(self.storage, self._request, self.layout.output / "data")
+            upload_model(self.storage, self._request, self._left(self.layout.model))
+        upload_output(self.storage, self._request, self._left(self.layout.output / "data"))
+
+    def failure(self) -> str | None:
+        """What the script wrote to its failure file."""
+        return self.layout.failure() if self._left(self.layout.base).holds(self.layout.output) else None
+
+    def _left(self, folder: Path) -> Left:
+        return Left(self._real, folder)
