@@ -49,6 +49,24 @@ def test_the_command_serves_until_it_is_told_to_end():
         assert process.wait(30) == 0
 
 
+CLOSED = """
+import ctypes, os, signal
+from byohpo_sagemaker_emulator import cli
+def look(*_):
+    print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), flush=True)  # PR_GET_DUMPABLE
+    os.kill(os.getpid(), signal.SIGTERM)
+cli._tell = look
+raise SystemExit(cli.main(["--port", "0"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/PID/environ")
+def test_the_command_closes_its_environment_to_its_jobs():
+    """They run as the same user, who could read it otherwise."""
+    done = subprocess.run([sys.executable, "-P", "-c", CLOSED], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
 def test_a_port_in_use_is_told_in_a_line(start, capsys):
     """The error is one line that names the port, and the exit code is 1."""
     port = start(job=lambda _: None).emulator._server.port

@@ -1,6 +1,7 @@
 """The `byohpo-emulator` command."""
 
 import argparse
+import ctypes
 import math
 import os
 import signal
@@ -12,6 +13,8 @@ from threading import Event
 from byohpo_sagemaker_emulator.emulator import Emulator
 from byohpo_sagemaker_emulator.keys import write_credentials
 from byohpo_sagemaker_emulator.mounts import mount_command
+
+_SET_DUMPABLE = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except ValueError as error:
         parser.error(f"--keys: {error}")
+    _close_proc()
     os.umask(0o077)  # all that it and its jobs write is for this user only
     ended = Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -66,6 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _warn(f"cannot use {error.filename or f'port {options.port}'}: {error.strerror}")
         return 1
     return 0
+
+
+def _close_proc() -> None:
+    """Deny jobs, which run as the same user, this process's environment and memory in /proc: proc_pid_environ(5)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _port(given: str) -> int:
