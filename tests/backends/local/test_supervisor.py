@@ -279,10 +279,12 @@ def test_few_open_files_are_enough(caplog):
 def test_a_job_without_room_waits_for_another_to_end(error, monkeypatch, caplog):
     """The machine lets two jobs run: the slots shrink with a message, and no trial loses an attempt."""
     popen, most = subprocess.Popen, []
+    refused = Path("refused").absolute()
 
     def room_for_two(command, **options):
         running = [it for it in Path("byohpo-jobs").glob("*/*/claim") if not it.with_name("exit.json").exists()]
         if len(running) >= 2:
+            refused.touch()
             raise OSError(error, os.strerror(error))
         most.append(len(running))
         return popen(command, **options)
@@ -293,8 +295,15 @@ def test_a_job_without_room_waits_for_another_to_end(error, monkeypatch, caplog)
         return process
 
     monkeypatch.setattr("byohpo_core.backends.local.backend.subprocess.Popen", one_by_one)
+    script = f"""
+        import pathlib, time
+        while not pathlib.Path({str(refused)!r}).exists():
+            time.sleep(.02)
+        time.sleep(.5)
+        print('loss=1')
+    """
     with caplog.at_level(logging.WARNING, "byohpo"):
-        study = tune("import time; time.sleep(1); print('loss=1')", max_jobs=6, max_parallel_jobs=5)
+        study = tune(textwrap.dedent(script), max_jobs=6, max_parallel_jobs=5)
     assert fates(study) == [("Completed", 0)] * 6
     assert max(most) == 1
     assert caplog.messages[0] == (
