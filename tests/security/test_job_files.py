@@ -121,26 +121,26 @@ def test_a_script_that_touches_our_files_harms_only_itself(script, status, reaso
 
 
 SWAPS = """
-    import threading
     def swap(name, text):
         # The name is a file, then a pipe, then a file again, as fast as it goes.
         with open(name + ".kept", "w") as file:
             file.write(text)
-        while True:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
             os.link(name + ".kept", name + ".next")
             os.replace(name + ".next", name)
             os.mkfifo(name + ".next")
             os.replace(name + ".next", name)
-    for name, text in (("log.txt", "loss=1"), ("exit.json", json.dumps(status)), ("ml/output/failure", "told")):
-        threading.Thread(target=swap, args=(name, text), daemon=True).start()
-    time.sleep(20)
+    if os.fork():
+        swap("log.txt", "loss=1")
+    swap("exit.json", json.dumps(status))
 """
 DRIVER = """
     import sys
     sys.path.insert(0, {tests!r})
     from studies import tuner
     from byohpo_core import TrainingScript
-    tuner(TrainingScript("train.py", stop_grace_seconds=0.2), max_jobs=1, max_parallel_jobs=1, max_attempts=1,
+    tuner(TrainingScript("train.py", stop_grace_seconds=0.2), max_jobs=2, max_parallel_jobs=2, max_attempts=1,
           max_runtime_in_seconds=5).fit(job_name="s")
 """
 
@@ -151,11 +151,11 @@ def test_a_script_that_swaps_its_files_for_pipes_does_not_stop_the_driver():
     Path("driver.py").write_text(textwrap.dedent(DRIVER.format(tests=str(Path(studies.__file__).parent))))
     with subprocess.Popen([sys.executable, "driver.py"]) as driver:
         try:
-            assert driver.wait(15) == 0
+            assert driver.wait(studies.DEADLINE) == 0
         finally:
             driver.kill()
-    (trial,) = studies.attach(estimator=TrainingScript("train.py")).study.trials
-    assert str(trial.status) in ("Failed", "Pruned", "Stopped"), trial.reason
+    trials = studies.attach(estimator=TrainingScript("train.py")).study.trials
+    assert {str(trial.status) for trial in trials} <= {"Failed", "Pruned", "Stopped"}
 
 
 STATUS = {"code": 0, "stopped": False, "started": 1.0, "ended": 2.0}
