@@ -52,7 +52,7 @@ class Database:
 
     @property
     def exists(self) -> bool:
-        """False if there is no file, or an empty one."""
+        """False if there is no file, or one without tables."""
         with self.turn:
             return self._connect(create=False) is not None
 
@@ -209,9 +209,13 @@ class Database:
             )
             try:
                 schema.check_is_ours(connection, self.path)
+                is_missing = not create and schema.is_new(connection)
             except BaseException:
                 _close(connection, left)
                 raise
+        if is_missing:
+            _close(connection, left)
+            return None
         self._file = os.path.abspath(path)  # noqa: PTH100 - also when the working folder changes
         self._identity = (now.st_dev, now.st_ino)
         self._copied = copied

@@ -27,6 +27,12 @@ def is_empty(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
 
+def is_new(connection: sqlite3.Connection) -> bool:
+    """True if whoever created the file died before its tables were committed; a damaged one keeps its id."""
+    ids = [connection.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")]
+    return ids == [(0,), (0,)] and is_empty(connection)
+
+
 def check_is_ours(connection: sqlite3.Connection, path: str) -> None:
     """Raise `JournalError` if the file is not a journal, or one of a newer release."""
     try:

@@ -1,7 +1,7 @@
 """The studies in one journal: create them, list them, and find them by name."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -52,9 +52,20 @@ class Journal(ABC):
     def close(self) -> None:
         """Release the resources of the journal. It opens again on the next use."""
 
-    def create(self, name: str, manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> EventLog:
-        """Create a study with its first events. Its id is the name plus four random characters."""
-        return self.take(StudyRecord(draw_id(check_study_name(name)), name, manifest), events)
+    def create(
+        self,
+        name: str,
+        manifest: Mapping[str, Any],
+        events: Sequence[Event] = (),
+        prepare: Callable[[str], object] = lambda _: None,
+    ) -> EventLog:
+        """Create a study with its first events. Its id is the name plus four random characters.
+
+        *prepare* is called with the id before the study exists.
+        """
+        study_id = draw_id(check_study_name(name))
+        prepare(study_id)
+        return self.take(StudyRecord(study_id, name, manifest), events)
 
     def bring(self, log: EventLog) -> EventLog:
         """Add a copy of a study that was read elsewhere. Raises `StudyExists` if the name is taken."""
@@ -66,11 +77,17 @@ class Journal(ABC):
                 "(journal=, --journal)"
             ) from error
 
-    def create_numbered(self, base: str, manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> EventLog:
+    def create_numbered(
+        self,
+        base: str,
+        manifest: Mapping[str, Any],
+        events: Sequence[Event] = (),
+        prepare: Callable[[str], object] = lambda _: None,
+    ) -> EventLog:
         """Create a study with the first free name of base-1, base-2, ...; a long base is cut."""
         while True:
             with suppress(StudyExists):  # another process took the name first
-                return self.create(self._free_name(base), manifest, events)
+                return self.create(self._free_name(base), manifest, events, prepare)
 
     def find(self, name: str) -> EventLog:
         """Return the study with this name or id; raise `UnknownStudy` if there is none."""

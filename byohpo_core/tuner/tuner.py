@@ -15,7 +15,7 @@ from byohpo_core.driving.manifest import Manifest
 from byohpo_core.driving.policy import Policy
 from byohpo_core.driving.session import Session, build_plugins, mirrored_or_forgotten
 from byohpo_core.driving.stop_request import StopRequest
-from byohpo_core.driving.trust import trust_study
+from byohpo_core.driving.trust import trust_study, trusting
 from byohpo_core.driving.warm_start import check_parents, imported
 from byohpo_core.errors import InvalidInput, UnknownStudy
 from byohpo_core.journal import open_journal
@@ -198,12 +198,11 @@ class Tuner:
             manifest, estimator = settings.prepare(self._estimator, self._plan, inputs, self._secrets)
             if not wait:
                 check_detachable(self._journal.path, estimator, self._loaded.values())
-            known = imported(self._journal, manifest.warm_start_from)
+            new = manifest.to_json(), imported(self._journal, manifest.warm_start_from), trusting(manifest)
             if job_name is None:
-                log = self._journal.create_numbered(str(self._base_name), manifest.to_json(), known)
+                log = self._journal.create_numbered(str(self._base_name), *new)
             else:
-                log = self._journal.create(job_name, manifest.to_json(), known)
-            trust_study(log)
+                log = self._journal.create(job_name, *new)
             if not wait:
                 return self._detached(log, estimator)
             with log.hold():

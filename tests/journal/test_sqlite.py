@@ -11,6 +11,7 @@ import pytest
 from studies import event, rechain, tune
 
 from byohpo_core import ContinuousParameter, JournalError, Simulated, Simulation, StudyBusy
+from byohpo_core.cli import main
 from byohpo_core.journal import open_journal
 
 
@@ -248,3 +249,19 @@ def test_a_journal_is_found_again_after_a_change_of_the_working_folder(journal, 
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
     assert log.last() == -1
+
+
+@pytest.mark.parametrize("command", [["studies"], ["results", "s"], ["resume", "s"], ["stop", "s"], ["repair"]])
+def test_a_file_whose_creator_died_before_its_tables_is_no_journal_yet(tmp_path, command, monkeypatch, capfd):
+    """Nothing was in it, so nothing is damaged; the next study makes the tables."""
+    monkeypatch.chdir(tmp_path)
+    with closing(sqlite3.connect("byohpo.db")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    assert Path("byohpo.db").stat().st_size > 0
+    code = main([*command, "--journal", "byohpo.db"])
+    told = capfd.readouterr()
+    assert "damaged: " not in told.out + told.err
+    assert code == (2 if "s" in command else 0)
+    assert open_journal("byohpo.db").names() == []
+    tune(journal="byohpo.db", job_name="s")
+    assert open_journal("byohpo.db").names() == ["s"]

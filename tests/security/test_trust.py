@@ -273,6 +273,22 @@ def test_studies_that_were_created_here_go_on_unasked(mark):
     assert trust.parent.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_study_is_trusted_before_it_exists(mark, monkeypatch):
+    """Whoever creates one and dies at that moment goes on unasked."""
+    Path("train.py").write_text("print('loss=1')\n")
+    take = type(open_journal("studies.db")).take
+
+    def take_and_die(*given):
+        take(*given)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(open_journal("studies.db")), "take", take_and_die)
+        with pytest.raises(Killed):
+            tuner(TrainingScript("train.py"), journal="studies.db").fit(job_name="s")
+    assert byohpo("resume", "s", journal="studies.db").returncode == 0
+
+
 @pytest.mark.parametrize("tampered", ["writable by others", "a link"])
 def test_a_file_of_trust_that_others_may_write_is_ignored(tampered, mark):
     """Otherwise anybody could agree for this user."""
