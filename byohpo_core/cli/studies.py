@@ -149,10 +149,15 @@ def add_commands(commands: Any) -> None:
 
 def _tune(options: argparse.Namespace) -> int:
     from byohpo_core.cli.tomlfile import read
+    from byohpo_core.journal.place import MEMORY
 
     description = read(options.file)
     if journal := options.journal or os.environ.get("BYOHPO_JOURNAL"):
         description.settings["journal"] = journal
+    if description.settings.get("journal") == MEMORY:
+        raise InvalidInput(
+            f"a journal in memory ({MEMORY}) ends with this command, and all results with it: name a file"
+        )
     tuner = description.tuner(progress=options.progress)
     return _tell(tuner.fit(description.inputs, job_name=options.name or description.job_name))
 

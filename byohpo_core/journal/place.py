@@ -54,7 +54,9 @@ def _character(octal: re.Match[str]) -> str:
 
 def command(journal: str, *words: str) -> str:
     """Return a shell command of `byohpo`, with `--journal` unless the journal is the default one."""
-    return shlex.join(["byohpo", *words, *([] if is_default(journal) else ["--journal", journal])])
+    # In one word if it would be taken for another option.
+    place = [f"--journal={journal}"] if journal.startswith("-") else ["--journal", journal]
+    return shlex.join(["byohpo", *words, *([] if is_default(journal) else place)])
 
 
 def is_default(journal: str) -> bool:

@@ -30,7 +30,7 @@ def compile_metrics(definitions: Sequence[tuple[str, str]]) -> dict[str, re.Patt
             raise InvalidInput(f"the regex of metric {name!r} must have 1 to {MAX_REGEX} characters")
         try:
             pattern = re.compile(regex)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise InvalidInput(f"the regex {regex!r} of metric {name!r} does not compile: {error}") from error
         if pattern.groups < 1:
             raise InvalidInput(f"the regex {regex!r} of metric {name!r} has no group: put the number in parentheses")

@@ -31,6 +31,7 @@ from studies import byohpo, refused
         ('strategy = "pso"', "", ["strategy"]),
         ('name = "target-value"', "", ["extensions", "name"]),
         ('job_name = "first"', 'job_name = "my_study"', ["'my_study'"]),
+        ('job_name = "first"', 'journal = ":memory:"', ["in memory", "name a file"]),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

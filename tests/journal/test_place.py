@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from inside import is_on_network
+from inside import command, is_on_network
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,8 @@ def test_a_network_mount_is_known_by_its_kind(line, network):
 def test_without_a_list_of_mounts_all_is_local():
     """As on a system without /proc."""
     assert not is_on_network(Path("byohpo.db"), Path("no-such-file"))
+
+
+def test_a_command_for_a_journal_whose_name_begins_with_a_hyphen_can_be_typed():
+    assert command("-x.db", "studies") == "byohpo studies --journal=-x.db"
+    assert command("x y.db", "studies") == "byohpo studies --journal 'x y.db'"

@@ -82,13 +82,14 @@ def test_the_default_regex_does_not_take_a_longer_name(log):
     ("definitions", "words"),
     [
         ([("loss", "loss=(")], ["'loss=('", "metric 'loss'"]),
+        ([("loss", "loss=(a{1,9999999999})")], ["a{1,9999999999}", "metric 'loss'"]),
         ([("loss", "loss=.*")], ["'loss=.*'", "metric 'loss'", "group"]),
         ([("loss", "(a)"), ("loss", "(b)")], ["metric 'loss'", "twice"]),
         ([(f"m{i}", "(a)") for i in range(41)], ["41 metric definitions", "40"]),
         ([("x" * 256, "(a)")], ["1 to 255 characters"]),
         ([("loss", "(" + "a" * 500 + ")")], ["1 to 500 characters"]),
     ],
-    ids=["does not compile", "no group", "twice", "too many", "long name", "long regex"],
+    ids=["does not compile", "repeats too often", "no group", "twice", "too many", "long name", "long regex"],
 )
 def test_metric_definitions_that_the_service_would_refuse_are_refused(definitions, words):
     """With the metric's name."""

@@ -82,7 +82,7 @@ def test_a_job_has_nothing_of_the_hosts_environment(desk, place, monkeypatch):
     assert not [value for value in variables.values() if "of the host" in value or "of-the-host" in value]
     rest = {name for name in variables if not CONTRACT.fullmatch(name)} - ACCOUNT
     # The interpreter sets LC_CTYPE where there is no locale, and the shell of a mount namespace its own three.
-    assert rest - {"LC_CTYPE", "PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "HOME", "MINE"}
+    assert rest - {"LC_CTYPE", "PWD", "SHLVL", "_"} == {"PATH", "HOME", "MINE"}
     home = Path(variables["HOME"])
     assert home.is_relative_to(desk.emulator._runner.folder / "job")
     assert (home / "cache").exists()

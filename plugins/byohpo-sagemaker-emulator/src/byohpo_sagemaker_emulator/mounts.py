@@ -8,7 +8,7 @@ from pathlib import Path
 
 OPT_ML = Path("/opt/ml")
 _UNSHARE: tuple[tuple[str, ...], ...] = (("unshare", "--mount"), ("unshare", "--mount", "--map-root-user"))
-_ENTER = 'mount --bind "$0" /opt/ml && cd "$1" && shift && exec "$@"'
+_ENTER = 'mount --bind "$0" /opt/ml && cd "$1" && shift && unset OLDPWD && exec "$@"'
 """A shell script that runs in the new namespace. Arguments: folder, working directory, command."""
 
 
