@@ -79,6 +79,7 @@ class EventLog(ABC):
         try:
             problem = Problem.from_json(self.record.manifest["problem"])
         except (LookupError, TypeError, ValueError, AttributeError) as error:
+            self.last()  # raises the right error if the journal is damaged
             raise unreadable(f"the manifest of study {self.id!r}", error) from error
         return Fold(self.id, self.name, problem, self.curve)
 

@@ -265,3 +265,15 @@ def test_a_file_whose_creator_died_before_its_tables_is_no_journal_yet(tmp_path,
     assert open_journal("byohpo.db").names() == []
     tune(journal="byohpo.db", job_name="s")
     assert open_journal("byohpo.db").names() == ["s"]
+
+
+@pytest.mark.parametrize("command", ["results", "resume", "stop", "trust"])
+def test_a_manifest_that_was_changed_is_damage_and_no_other_release(command, capfd):
+    """The checksums tell; to upgrade would not help."""
+    fit()
+    with closing(sqlite3.connect("j.db")) as connection, connection:
+        connection.execute("UPDATE studies SET manifest = replace(manifest, '\"objectives\"', '\"objectivez\"')")
+    assert main([command, "s", "--journal", "j.db"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "damaged" in line
+    assert "pip install" not in line
