@@ -90,7 +90,7 @@ def _of_job(marks: Marks) -> list[Process]:
         if _supervises(process, marks.order) or _carries(process, marks) or _keeps_locked(process, claim)
     }
     # A script may write over its claim, and a stranger may send one: on Linux a group alone is no proof.
-    if not LINUX or any(process.pid in found for process in grouped):
+    if not LINUX or any(process.pid in found or _works_in(process, marks.base.parent) for process in grouped):
         found |= {process.pid for process in grouped}
     known = 0
     while known < len(found):
@@ -112,6 +112,13 @@ def _carries(process: Process, marks: Marks) -> bool:
     return variables.get("TRAINING_JOB_NAME") == marks.name and _same(
         variables.get("SAGEMAKER_BASE_DIR", ""), marks.base
     )
+
+
+def _works_in(process: Process, folder: Path) -> bool:
+    """Whether a process has its working folder inside this one, which may be deleted."""
+    with suppress(*_UNSEEN):
+        return os.readlink(f"/proc/{process.pid}/cwd").startswith(f"{os.path.realpath(folder)}/")  # noqa: PTH115
+    return False
 
 
 def _is_in_group(process: Process, record: Mapping[str, Any], leaders: Mapping[int, str]) -> bool:
