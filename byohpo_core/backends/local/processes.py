@@ -1,7 +1,7 @@
 """Find and kill the processes of a local job. A process id is used only to kill, with its start time.
 
 On Linux a job's process is known by its environment, the claim that it keeps locked, or its parent, and so is a group
-in which there is one. Elsewhere `ps` tells only the group that the claim names.
+in which there is one, or one that works in the job's folder. Elsewhere `ps` tells only the group that the claim names.
 """
 
 import json

@@ -78,21 +78,22 @@ class Evolution:
 
     def _after(self, state: State, results: Sequence[Result]) -> State | None:
         """The state one generation later, or None if its results are not all known."""
-        optimizer = copy.deepcopy(state.optimizer)
-        generation = results[len(state.used) :][: optimizer.population_size]
-        if len(generation) < optimizer.population_size:
+        size = state.optimizer.population_size
+        generation = results[len(state.used) :][:size]
+        if len(generation) < size:
             return None
         used = (*state.used, *(result.number for result in generation))
         if _has_converged(generation):
             generator = random.Random(f"{self.seed} restart {state.restarts}")  # noqa: S311 - a search, not a secret
             centre = np.array([generator.random() for _ in self.axes.normal])
-            bigger = self.axes.optimizer(2 * optimizer.population_size, centre, self.sigma)
+            bigger = self.axes.optimizer(2 * size, centre, self.sigma)
             return State(used, bigger, state.restarts + 1, len(used))
         # Ranks in the place of losses: their size does not matter, and no two are equal.
         ranked = sorted(generation, key=_rank)
         best = min(results[state.begun : len(used)], key=_rank)
         if best not in ranked:
             ranked = [best, *ranked[:-1]]
+        optimizer = copy.deepcopy(state.optimizer)
         optimizer.tell([(result.solution, float(rank)) for rank, result in enumerate(ranked)])
         return State(used, optimizer, state.restarts, state.begun)
 
