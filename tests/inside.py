@@ -2,6 +2,7 @@
 
 from byohpo_core import secrets
 from byohpo_core.backends import estimators, simulated
+from byohpo_core.backends.local import job, watch
 from byohpo_core.driving import (
     backoff,
     budget,
@@ -17,6 +18,7 @@ from byohpo_core.driving import (
     verdicts,
 )
 from byohpo_core.journal import chain, place, repair, sqlite
+from byohpo_core.results import table
 from byohpo_core.study import events
 from byohpo_core.tuner import news, settings
 
@@ -26,6 +28,7 @@ __all__ += ["stop_request", "trust", "verdicts"]
 Driver = driver.Driver
 Fence = fence.Fence
 Head, linked = chain.Head, chain.linked
+Job = job.Job
 Manifest = manifest.Manifest
 News = news.News
 Policy = policy.Policy
@@ -33,6 +36,8 @@ SimulatedBackend = simulated.SimulatedBackend
 SqliteLog = sqlite.SqliteLog
 command, is_on_network = place.command, place.is_on_network
 Secrets, is_secret = secrets.Secrets, secrets.is_secret
+Watch = watch.Watch
+as_csv, as_json, as_table, rows = table.as_csv, table.as_json, table.as_table, table.rows
 prepare = settings.prepare
 fetch_study = estimators.fetch_study
 repair_journal = repair.repair

@@ -4,10 +4,10 @@ import csv
 import io
 import json
 
+from inside import as_csv, as_json, as_table, rows
 from studies import tune
 
 from byohpo_core import ContinuousParameter, IntegerParameter, Simulated, Simulation
-from byohpo_core.results.table import as_csv, as_json, as_table, rows
 
 
 def test_rows_are_sorted_the_best_first(study):

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 import studies
-from inside import News, events, news
+from inside import News, as_csv, as_json, as_table, events, news, rows
 from studies import ROOT, Killed, attach, dying, eventful, rechain
 
 from byohpo_core import Event, TrainingScript
 from byohpo_core.cli import main
 from byohpo_core.journal import open_journal
-from byohpo_core.results.table import as_csv, as_json, as_table, rows
 
 MISSING = object()
 DEEP = "[" * 300 + "]" * 300

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 import studies
+from inside import Job, Watch
 
 from byohpo_core import ContinuousParameter, TrainingScript
-from byohpo_core.backends.local.job import Job
-from byohpo_core.backends.local.watch import Watch
 from byohpo_core.journal import open_journal
 
 PREPARED = """

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import studies
-from inside import command
+from inside import as_csv, as_json, as_table, command, rows
 from studies import ROOT, byohpo, refused
 
 from byohpo_core import (
@@ -28,7 +28,6 @@ from byohpo_core import (
     register,
 )
 from byohpo_core.extensions.progress import Progress
-from byohpo_core.results.table import as_csv, as_json, as_table, rows
 
 RED = "\x1b[31mred"
 ATTACKS = {

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 import studies
+from inside import Job
 from studies import DEADLINE, alive, wait_for
 
 from byohpo_core import ContinuousParameter, TrainingScript, Tuner
-from byohpo_core.backends.local.job import Job
 from byohpo_core.journal import open_journal
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt its orphaned descendants")
