@@ -21,7 +21,7 @@ _FORMAT = r"""
 A whole file. Keys at the top are the arguments of Tuner; paths are relative to the file, but for `journal`, which is
 relative to the working folder, as --journal is:
 
-    strategy = "pso"
+    strategy = "pso"                           # without it, byohpo chooses among the installed algorithms
     objective_metric_name = "Validation-accuracy"
     objective_type = "Maximize"
     max_jobs = 18
@@ -55,8 +55,8 @@ relative to the working folder, as --journal is:
     [inputs]
     training = "data"
 
-Needed are strategy, objective_metric_name, [hyperparameter_ranges] and one of [script],
-[function] and [estimator].
+Needed are objective_metric_name, [hyperparameter_ranges] and one of [script], [function]
+and [estimator].
 """
 
 

@@ -14,7 +14,7 @@ from byohpo_core.space.parameters import CategoricalParameter, ContinuousParamet
 from byohpo_core.tuner.tuner import Tuner
 from byohpo_core.validate import choice, items, nearest, text
 
-_NEEDED = ("strategy", "objective_metric_name")
+_NEEDED = ("objective_metric_name",)
 _OTHERWISE = ("estimator", "hyperparameter_ranges", "extensions", "progress")
 """Arguments of `Tuner` that have a table of their own here or belong to the command."""
 _OPTIONAL = [name for name in inspect.signature(Tuner).parameters if name not in (*_NEEDED, *_OTHERWISE)]

@@ -32,6 +32,8 @@ class Manifest:
     policy: Policy
     warm_start_from: tuple[str, ...] = ()
     """Ids of the studies in the same journal whose results this one starts from."""
+    chosen_for: str | None = None
+    """Why this algorithm was chosen for the user; None if the user has named it."""
 
     @classmethod
     def of(cls, log: EventLog) -> "Manifest":
@@ -43,6 +45,11 @@ class Manifest:
         """The plugin that the user chose as the strategy."""
         return next(spec for spec in self.plugins if spec.group == ALGORITHMS)
 
+    @property
+    def chosen(self) -> str | None:
+        """What to tell the user of an algorithm that was chosen for them; None if the user has named it."""
+        return None if self.chosen_for is None else f"auto chose {self.algorithm.name}: {self.chosen_for}"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
@@ -51,6 +58,7 @@ class Manifest:
             "settings": self.settings.to_json(),
             "policy": attrs.asdict(self.policy),
             "warm_start_from": list(self.warm_start_from),
+            **({} if self.chosen_for is None else {"chosen_for": self.chosen_for}),
         }
 
     @classmethod
@@ -67,6 +75,7 @@ class Manifest:
                 JobSettings.from_json(body["settings"]),
                 _policy(body["policy"]),
                 tuple(text("warm_start_from", it) for it in items("warm_start_from", body.get("warm_start_from", ()))),
+                None if body.get("chosen_for") is None else text("chosen_for", body["chosen_for"]),
             )
         except MALFORMED as error:
             raise unreadable(what, error) from error

@@ -182,7 +182,7 @@ class Session:
             backend.reveal = self._secrets.reveal
             self._publish(study)
             if self._progress:
-                plugins.listen("progress", stack.enter_context(Progress()))
+                plugins.listen("progress", stack.enter_context(Progress(note=manifest.chosen)))
             if backend.jobs_survive:
                 stack.push(lambda _, error, __: _tell_running(study, log, manifest, error))
             if log.last(EventKind.Opened) < 0:  # reporters have not seen the imported results

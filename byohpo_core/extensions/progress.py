@@ -16,10 +16,14 @@ _HYPERPARAMETERS_SHOWN = 6
 
 
 class Progress:
-    """Report the progress of one study: finished, running and failed trials, the best result, and the time."""
+    """Report the progress of one study: finished, running and failed trials, the best result, and the time.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    A *note* is told first.
+    """
+
+    def __init__(self, stream: TextIO | None = None, note: str | None = None) -> None:
         self._stream: TextIO | None = stream or sys.stderr  # None if it is closed
+        self._note = note
         self._bar: Any = None
         self._task: Any = None
         self._failed: int | None = None
@@ -27,6 +31,8 @@ class Progress:
     def __enter__(self) -> Self:
         if self._stream is not None and self._stream.closed:
             self._stream = None
+        if self._note is not None:
+            self._line(self._note)
         if self._stream is not None and self._stream.isatty():
             self._bar = _bar(self._stream)
             self._bar.start()

@@ -17,6 +17,7 @@ from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.place import MEMORY, command
 from byohpo_core.journal.studies import Journal
 from byohpo_core.logger import logger as _logger
+from byohpo_core.plugins.automatic import AUTO, Automatic, choose
 from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find
 from byohpo_core.secrets import Secrets
 from byohpo_core.space.space import SearchSpace
@@ -42,6 +43,15 @@ def problem_of(space: SearchSpace, names: Any, types: Any, seed: Any, max_jobs: 
         max_jobs,
         max_parallel_jobs,
     )
+
+
+def automatic(strategy: Any, options: Any, problem: Problem) -> Automatic | None:
+    """What is chosen for the user; None if the user has named an algorithm."""
+    if not (isinstance(strategy, str) and strategy == AUTO):
+        return None
+    if options:
+        raise InvalidInput('strategy_options are for an algorithm that you name: strategy="auto" takes none')
+    return choose(problem)
 
 
 def algorithm_of(strategy: Any, options: Any, configurations: Any) -> list[Choice]:

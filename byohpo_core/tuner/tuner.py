@@ -22,6 +22,7 @@ from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
 from byohpo_core.journal.studies import Journal
 from byohpo_core.logger import logger as _logger
+from byohpo_core.plugins.automatic import AUTO
 from byohpo_core.plugins.finding import Loaded, PluginFactory
 from byohpo_core.results.analytics import Analytics, describe
 from byohpo_core.secrets import Secrets
@@ -31,8 +32,6 @@ from byohpo_core.tuner import settings
 from byohpo_core.tuner.drop_in import drop_in
 from byohpo_core.tuner.news import News
 from byohpo_core.tuner.turn import Turn
-
-_TO_BE_CHOSEN: Any = object()
 
 
 class Tuner:
@@ -48,7 +47,8 @@ class Tuner:
         hyperparameter_ranges: Ranges by hyperparameter: `ContinuousParameter(0.01, 0.2)` and the like, or the SDK's.
         metric_definitions: How metrics stand in a job's log: `[{"Name": ..., "Regex": ...}]`, with one group in each
             expression. Scripts may go without for `name=value`, functions return their metrics.
-        strategy: The name of an installed or registered algorithm, or a class.
+        strategy: The name of an installed or registered algorithm, or a class. "auto" chooses among the installed ones
+            by the problem, once, when the study is created, and says why.
         objective_type: "Maximize" or "Minimize", for all objectives or as a list with one for each.
         max_jobs: How many jobs the study may start. Repeats of known configurations and retries count as none.
         max_parallel_jobs: How many jobs run at once: the number of slots.
@@ -88,7 +88,7 @@ class Tuner:
         objective_metric_name: str | Sequence[str],
         hyperparameter_ranges: Mapping[str, Any],
         metric_definitions: Sequence[Mapping[str, str]] | None = None,
-        strategy: str | PluginFactory = _TO_BE_CHOSEN,
+        strategy: str | PluginFactory = AUTO,
         objective_type: str | Sequence[str] = "Maximize",
         max_jobs: int = 1,
         max_parallel_jobs: int = 1,
@@ -112,10 +112,6 @@ class Tuner:
         journal: str | os.PathLike[str] | None = None,
         progress: bool = True,
     ) -> None:
-        if strategy is _TO_BE_CHOSEN:
-            raise InvalidInput(
-                'strategy is missing: name an installed algorithm ("random", "pso", ...) or give a class'
-            )
         hidden = Secrets.of(secrets)
         self._set_up(open_journal(journal), as_estimator(estimator), {}, hidden, progress=progress)
         tuned: Estimator = self._estimator
@@ -128,8 +124,9 @@ class Tuner:
             max_jobs,
             max_parallel_jobs,
         )
+        automatic = settings.automatic(strategy, strategy_options, problem)
         chosen = [
-            *settings.algorithm_of(strategy, strategy_options, initial_configurations),
+            *settings.algorithm_of(automatic.name if automatic else strategy, strategy_options, initial_configurations),
             *settings.extensions_of(extensions, failure_limit, max_runtime_in_seconds, early_stopping_type, tuned),
         ]
         self._loaded = settings.by_name(chosen)
@@ -141,6 +138,7 @@ class Tuner:
             settings.job_settings_of(self._journal.folder, metric_definitions, tags, shared, problem, tuned),
             Policy(duplicates, max_attempts, max_cost, order=order),
             check_parents(self._journal, parents, problem),
+            automatic.reason if automatic else None,
         )
         with closing(build_plugins(plan, [loaded for loaded, _ in chosen])) as built:
             self._plan = attrs.evolve(plan, settings=attrs.evolve(plan.settings, curves=built.prunes))

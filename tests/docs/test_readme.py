@@ -68,6 +68,9 @@ def test_the_examples_of_a_plugin_run(readme, capsys, monkeypatch):
 
 
 class Silent:
+    def __init__(self, note=None):
+        pass
+
     def __enter__(self):
         return self
 
