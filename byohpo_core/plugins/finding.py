@@ -19,9 +19,13 @@ EXTENSIONS = "byohpo.extensions"
 BACKENDS = "byohpo.backends"
 _GROUPS = ("algorithms", "extensions", "backends")
 _KINDS = {ALGORITHMS: "algorithm", EXTENSIONS: "extension", BACKENDS: "backend"}
-_SINGLE = ("random", "grid", "sobol", "gp", "cmaes", "pso", "ga", "de", "es", "eda", "sa", "paes", "nsga2", "scipy-de")
+_SINGLE = ("random", "grid", "sobol", "gp", "cmaes", "aco", "scipy-de")
+_INSPYRED = ("pso", "ga", "de", "es", "eda", "sa", "paes", "nsga2")
 _SCIPY = ("basinhopping", "cobyqa", "direct", "dual-annealing", "nelder-mead", "powell", "shgo")
-OURS: Mapping[str, str] = {**{name: name for name in _SINGLE}, **{f"scipy-{name}": "scipy" for name in _SCIPY}}
+OURS: Mapping[str, str] = {
+    **{name: name for name in (*_SINGLE, *_INSPYRED)},
+    **{f"scipy-{name}": "scipy" for name in _SCIPY},
+}
 """The algorithms of this project. Each value is the end of the distribution's name, byohpo-plugin-..."""
 _SAGEMAKERS = ("bayesian", "hyperband")
 """Strategies of SageMaker's own tuner that no plugin of ours provides."""

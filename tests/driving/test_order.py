@@ -39,7 +39,7 @@ def trajectory(durations, strategy, *, ranges=RANGES, order="strict", failing=0.
     return [(dict(t.proposal.hyperparameters), str(t.status), t.value, t.proposal.key) for t in study.trials]
 
 
-ALGORITHMS = ["random", "pso", "ga", "de", "es", "eda", "sa", "paes", "scipy-de"]
+ALGORITHMS = ["random", "pso", "ga", "de", "es", "eda", "sa", "paes", "scipy-de", "aco"]
 
 
 @pytest.mark.parametrize("strategy", ALGORITHMS)

@@ -44,7 +44,7 @@ TYPED = [{"x": 1.1, "rate": 0.003, "n": 2}, {"x": 0.9, "rate": 0.002, "n": 1}, {
     ("strategy", "mode"),
     [
         *product(("pso", "de", "es", "eda", "ga", "sa", "scipy-de"), (None, "generational", "asynchronous")),
-        *((f"scipy-{name}", None) for name in ("nelder-mead", "powell", "cobyqa")),
+        *((name, None) for name in ("aco", "scipy-nelder-mead", "scipy-powell", "scipy-cobyqa")),
     ],
 )
 def test_what_an_algorithm_starts_from_is_no_new_configuration(strategy, mode):
@@ -117,6 +117,7 @@ SEQUENTIAL = ["nelder-mead", "powell", "cobyqa", "dual-annealing", "direct", "sh
     [
         *((name, {"mode": mode}) for name in LIBRARIES for mode in ("asynchronous", "generational")),
         *((f"scipy-{name}", {}) for name in SEQUENTIAL),
+        ("aco", {}),
     ],
     ids=str,
 )
