@@ -28,9 +28,8 @@ def choose(problem: Problem) -> Automatic:
     names, reason = _preferred(problem)
     found = next((name for name in names if name in known), None)
     if found is None:
-        raise UnknownPlugin(
-            f"no algorithm for this problem is installed: pip install byohpo-plugin-{names[0]}, or name another one"
-        )
+        best = f"byohpo-plugin-{names[0]}"
+        raise UnknownPlugin(f"no algorithm for this problem is installed: pip install {best}")
     return Automatic(
         found, reason if found == names[0] else f"{reason}; {names[0]}, which does better, is not installed"
     )
