@@ -42,12 +42,13 @@ if TYPE_CHECKING:
     from byohpo_core.metrics import default_regex as default_regex
     from byohpo_core.plugins.finding import register as register
     from byohpo_core.plugins.options import option as option
+    from byohpo_core.space.constraints import Constraint as Constraint
     from byohpo_core.space.parameters import CategoricalParameter as CategoricalParameter
     from byohpo_core.space.parameters import ContinuousParameter as ContinuousParameter
     from byohpo_core.space.parameters import IntegerParameter as IntegerParameter
     from byohpo_core.space.parameters import StaticParameter as StaticParameter
+    from byohpo_core.space.remembering import remembering as remembering
     from byohpo_core.space.space import SearchSpace as SearchSpace
-    from byohpo_core.space.space import remembering as remembering
     from byohpo_core.study.events import Event as Event
     from byohpo_core.study.problem import Objective as Objective
     from byohpo_core.study.problem import Problem as Problem
@@ -83,8 +84,10 @@ _HOMES = {
     "metrics": ("MetricScanner", "compile_metrics", "default_regex"),
     "plugins.finding": ("register",),
     "plugins.options": ("option",),
+    "space.constraints": ("Constraint",),
     "space.parameters": ("CategoricalParameter", "ContinuousParameter", "IntegerParameter", "StaticParameter"),
-    "space.space": ("SearchSpace", "remembering"),
+    "space.remembering": ("remembering",),
+    "space.space": ("SearchSpace",),
     "study.events": ("Event",),
     "study.problem": ("Objective", "Problem"),
     "study.study": ("Study",),
