@@ -152,8 +152,9 @@ class Template:
         return place if place.startswith("s3://") else None
 
     def _fixed(self, study: Study, trial: Trial) -> dict[str, str]:
-        mine = self.request.get("HyperParameters", {})
-        fixed = {name: self.written(value) for name, value in study.problem.space.static.items() if name not in mine}
+        space, given = study.problem.space, self.request.get("HyperParameters", {})
+        mine = {name: value for name, value in given.items() if name not in space.tunable}
+        fixed = {name: self.written(value) for name, value in space.static.items() if name not in mine}
         fixed |= mine
         if "sagemaker_job_name" in fixed:  # SDK v2 passes the job's name to the script
             fixed["sagemaker_job_name"] = self.written(trial.job_name)
