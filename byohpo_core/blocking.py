@@ -144,7 +144,7 @@ class Blocking:
             elif (key := self._keys.pop(trial.number, None)) is not None:
                 self._results[key] = trial.losses
                 if self._answered and trial.status is TrialStatus.Completed:
-                    self._asked[tuple(trial.proposal.hyperparameters.values())] = trial.losses
+                    self._asked[tuple(trial.proposal.hyperparameters.items())] = trial.losses
 
     def _learn(self, trial: Trial) -> None:
         """Keep a prior trial if it is completed. A reused result would be a repeat."""
@@ -196,7 +196,7 @@ class Blocking:
         for point in points:
             hyperparameters = self._decode(point)
             if self._pending_allowed:
-                configuration = tuple(hyperparameters.values())
+                configuration = tuple(hyperparameters.items())
                 if full and configuration in self._asked and self._repeats < _REPEATS:
                     self._repeats += 1
                     if self._answered:

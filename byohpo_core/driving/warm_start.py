@@ -64,6 +64,9 @@ def _difference(its: SearchSpace, ours: SearchSpace) -> str | None:
             return f"has a hyperparameter {name!r}, which this study has not"
         if its.parameters[name] != ours.parameters[name] and not _is_secret(name, its, ours):
             return f"has {name!r} as {its.parameters[name]}, this study as {ours.parameters[name]}"
+    if its.constraints != ours.constraints:
+        told = ["; ".join(map(str, space.constraints)) or "none" for space in (its, ours)]
+        return f"has the constraints {told[0]}, this study {told[1]}"
     if list(its.tunable) != list(ours.tunable):
         return f"has the order {', '.join(its.tunable)}, this study {', '.join(ours.tunable)}"
     return None

@@ -3,7 +3,7 @@
 import math
 import random as random_numbers
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -68,7 +68,7 @@ def _when() -> Any:
     return attrs.field(default=None, kw_only=True, converter=_conditions, hash=False)
 
 
-def _while(when: Mapping[str, tuple[Any, ...]] | None) -> str:
+def _while(when: Mapping[str, Sequence[Any]] | None) -> str:
     """When a parameter is active, in words."""
     each = [f"{parent} is {' or '.join(map(repr, values))}" for parent, values in (when or {}).items()]
     return f", active while {' and '.join(each)}" if each else ""
@@ -128,7 +128,7 @@ class ContinuousParameter(_Drawn):
     min_value: float = attrs.field(converter=_least)
     max_value: float = attrs.field(converter=_most)
     scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=as_scaling)
-    when: Mapping[str, tuple[Any, ...]] | None = _when()
+    when: Mapping[str, Sequence[Any]] | None = _when()
     scaling: ScalingType = attrs.field(init=False, eq=False, repr=False)
     """The scaling in force."""
     _scale: Scale = attrs.field(init=False, eq=False, repr=False)
@@ -183,7 +183,7 @@ class IntegerParameter(_Drawn):
     min_value: int = attrs.field(converter=_least_whole)
     max_value: int = attrs.field(converter=_most_whole)
     scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=as_scaling)
-    when: Mapping[str, tuple[Any, ...]] | None = _when()
+    when: Mapping[str, Sequence[Any]] | None = _when()
     scaling: ScalingType = attrs.field(init=False, eq=False, repr=False)
     """The scaling in force."""
     _scale: Scale = attrs.field(init=False, eq=False, repr=False)
@@ -237,7 +237,7 @@ class CategoricalParameter(_Drawn):
     """One of several values: strings, numbers or bools. Each owns an equal part of the unit interval."""
 
     values: tuple[Any, ...] = attrs.field(converter=_scalars)
-    when: Mapping[str, tuple[Any, ...]] | None = _when()
+    when: Mapping[str, Sequence[Any]] | None = _when()
 
     @values.validator
     def _check_values(self, _: object, values: tuple[Any, ...]) -> None:

@@ -9,8 +9,8 @@ from byohpo_core.study.trial import Trial
 class Duplicates:
     """The holder of each configuration, and the unfinished trials that repeat a held one.
 
-    A configuration consists of hyperparameters, fidelity and the trial to resume from. The first trial that proposes it
-    holds it. A holder gives its configuration up when its job ends without a result.
+    A configuration consists of the active hyperparameters, fidelity and the trial to resume from. The first trial that
+    proposes it holds it. A holder gives its configuration up when its job ends without a result.
     """
 
     def __init__(self) -> None:
@@ -51,4 +51,4 @@ class Duplicates:
 
 
 def _configuration(trial: Trial) -> tuple[Any, ...]:
-    return (*trial.proposal.hyperparameters.values(), trial.proposal.fidelity, trial.proposal.resume_from)
+    return (*trial.proposal.hyperparameters.items(), trial.proposal.fidelity, trial.proposal.resume_from)

@@ -80,7 +80,7 @@ def _add(settings: dict[str, Any], more: Mapping[str, Any]) -> None:
 _NOT_READ = (
     *("estimator", "objective_metric_name", "hyperparameter_ranges", "metric_definitions", "strategy", "tags"),
     *("strategy_options", "initial_configurations", "extensions", "journal", "progress", "warm_start_from"),
-    *("failure_limit", "duplicates", "max_attempts", "max_cost", "order", "secrets", "shared"),
+    *("failure_limit", "duplicates", "max_attempts", "max_cost", "order", "secrets", "shared", "constraints"),
 )
 """Arguments of `Tuner` that the SDK's tuner does not have as attributes of the same meaning."""
 

@@ -28,10 +28,10 @@ Choice = tuple[Loaded, Mapping[str, Any]]
 """A plugin and the options that it is to be built with."""
 
 
-def space_of(estimator: Estimator, ranges: Any, secrets: Secrets) -> SearchSpace:
+def space_of(estimator: Estimator, ranges: Any, constraints: Any, secrets: Secrets) -> SearchSpace:
     """The search space with the estimator's fixed hyperparameters, and marks in the place of secrets."""
     ranges = validate.mapping("hyperparameter_ranges", ranges)
-    return SearchSpace.of(ranges, estimator.fixed(ranges)).hiding(secrets)
+    return SearchSpace.of(ranges, estimator.fixed(ranges), constraints).hiding(secrets)
 
 
 def problem_of(space: SearchSpace, names: Any, types: Any, seed: Any, max_jobs: Any, max_parallel_jobs: Any) -> Problem:

@@ -26,6 +26,7 @@ from byohpo_core.plugins.automatic import AUTO
 from byohpo_core.plugins.finding import Loaded, PluginFactory
 from byohpo_core.results.analytics import Analytics, describe
 from byohpo_core.secrets import Secrets
+from byohpo_core.space.constraints import Constraint
 from byohpo_core.study.naming import check_study_name
 from byohpo_core.study.study import Study
 from byohpo_core.tuner import settings
@@ -56,6 +57,7 @@ class Tuner:
         tags: Tags of all jobs, as `[{"Key": ..., "Value": ...}]`.
         base_tuning_job_name: The study's name where `fit` gives none, numbered on; by default the estimator's.
         early_stopping_type: "Auto" stops jobs whose results so far are worse than the median; "Off" lets all finish.
+        constraints: What every configuration must obey: `Constraint({"layers": 64, "batch_size": 1}, at_most=1024)`.
         random_seed: A whole number from 0, with which the same results give the same proposals; drawn by default.
         strategy_options: The algorithm's options by name; `byohpo info NAME` lists them.
         initial_configurations: Whole configurations that are tried first.
@@ -97,6 +99,7 @@ class Tuner:
         base_tuning_job_name: str | None = None,
         *,
         early_stopping_type: str = "Off",
+        constraints: Sequence[Constraint] = (),
         random_seed: int | None = None,
         strategy_options: Mapping[str, Any] | None = None,
         initial_configurations: Sequence[Mapping[str, Any]] = (),
@@ -116,14 +119,9 @@ class Tuner:
         self._set_up(open_journal(journal), as_estimator(estimator), {}, hidden, progress=progress)
         tuned: Estimator = self._estimator
         self._base_name = check_study_name(base_tuning_job_name or tuned.name)
-        problem = settings.problem_of(
-            settings.space_of(tuned, hyperparameter_ranges, hidden),
-            objective_metric_name,
-            objective_type,
-            random_seed,
-            max_jobs,
-            max_parallel_jobs,
-        )
+        space = settings.space_of(tuned, hyperparameter_ranges, constraints, hidden)
+        limits = (max_jobs, max_parallel_jobs)
+        problem = settings.problem_of(space, objective_metric_name, objective_type, random_seed, *limits)
         automatic = settings.automatic(strategy, strategy_options, problem)
         chosen = [
             *settings.algorithm_of(automatic.name if automatic else strategy, strategy_options, initial_configurations),

@@ -90,7 +90,7 @@ def test_two_categories_are_one_apart():
 def test_a_space_of_few_configurations_is_enumerated():
     """All values of all parameters, each combination once."""
     cube = Cube(SearchSpace({"n": IntegerParameter(1, 3), "kind": CategoricalParameter(["a", "b"])}))
-    assert len({tuple(cube.decode(point).values()) for point in cube.everything()}) == 6
+    assert len({tuple(cube.decode(point).values()) for point in cube.everything}) == 6
 
 
 def test_the_gradient_of_the_likelihood_is_right():

@@ -113,4 +113,4 @@ def _is_own(trial: Trial, study: Study) -> bool:
 
 
 def _identity(configuration: Any) -> Any:
-    return tuple(configuration.values())
+    return tuple(configuration.items())

@@ -1,5 +1,8 @@
 """The next point to try, as a pure function of a history, a seed and the trial's number."""
 
+from collections.abc import Iterator
+from itertools import chain
+
 import attrs
 import numpy as np
 from numpy.random import Generator
@@ -39,12 +42,14 @@ class Search:
             ranked = self._covering(history, number, generator)
         else:
             ranked = self._promising(history, number, generator)
-        for points in (ranked, self.cube.snapped(generator.random((_DRAWS, self.cube.dimension)))):
-            for point in points:
-                exact = self.cube.exactly(point)
-                if exact.tobytes() not in history.known:
-                    return exact
+        for point in chain(ranked, self._anywhere(generator)):
+            exact = self.cube.exactly(point)
+            if exact.tobytes() not in history.known:
+                return exact
         return None
+
+    def _anywhere(self, generator: Generator) -> Iterator[Array]:
+        yield from self.cube.settled(self.cube.snapped(generator.random((_DRAWS, self.cube.dimension))))
 
     def _covering(self, history: History, number: int, generator: Generator) -> Array:
         """Points to begin with: those of a design, then the farthest from all that have trials."""
@@ -79,5 +84,5 @@ class Search:
                 points = improvement.ranked(self.cube, points)[:_BEST]
         if self.cube.free:
             tops = [polished(self.cube, improvement, candidates.box, point) for point in points[: _POLISHED // share]]
-            points = improvement.ranked(self.cube, np.vstack([points, *tops]))
+            points = improvement.ranked(self.cube, self.cube.settled(np.vstack([points, *tops])))
         return points
