@@ -8,6 +8,7 @@ from studies import Killed, attach, dying
 
 from byohpo_core import (
     CategoricalParameter,
+    Constraint,
     ContinuousParameter,
     IntegerParameter,
     InvalidInput,
@@ -237,3 +238,30 @@ def test_other_objectives_and_unknown_studies_are_refused(parent):
         tuner(warm_start_from=["parent", parent.id])
     with pytest.raises(InvalidInput, match="warm_start_from is 'parent'"):
         tuner(warm_start_from="parent")
+
+
+def test_a_study_in_a_space_with_other_conditions_or_constraints_is_no_parent(parent):
+    """The line names what differs."""
+    light = Constraint({"n": 1}, at_most=2)
+    with pytest.raises(InvalidInput, match=r"parent.*constraints.*none.*n <= 2"):
+        tuner(constraints=[light], warm_start_from=["parent"])
+    kind = CategoricalParameter(["a", "b"])
+    tuner(ranges={**RANGES, "kind": kind}).fit(job_name="free")
+    conditional = {**RANGES, "kind": kind, "n": IntegerParameter(1, 3, when={"kind": ["a"]})}
+    with pytest.raises(InvalidInput, match=r"free.*'n'.*kind is 'a'"):
+        tuner(ranges=conditional, warm_start_from=["free"])
+
+
+@pytest.mark.parametrize("strategy", ["random", "pso", "ga", "cmaes", "gp", "scipy-de", "scipy-powell"])
+def test_results_with_inactive_hyperparameters_are_known(strategy):
+    """They are given to the algorithm, and what was tried is not paid for again."""
+    ranges = {"x": ContinuousParameter(-5, 5), "kind": CategoricalParameter(["a", "b"])}
+    ranges["n"] = IntegerParameter(1, 3, when={"kind": ["a"]})
+
+    def job(given):
+        return Simulation({"loss": (given["x"] - 1) ** 2 + given.get("n", 2)}, 60)
+
+    studies.tuner(Simulated(job), ranges).fit(job_name="parent")
+    child = studies.tuner(Simulated(job), ranges, strategy=strategy, warm_start_from=["parent"]).fit(job_name="child")
+    assert sum(trial.prior for trial in child.trials) == 12
+    assert child.jobs == 12
