@@ -16,6 +16,7 @@ from byohpo_core import (
     InvalidInput,
     SearchSpace,
     StaticParameter,
+    remembering,
 )
 
 LAYERS, BATCH = Constraint({"layers": 64, "batch": 1}, at_most=1024), {"batch": 1, "rate": -0.5}
@@ -193,3 +194,17 @@ def test_constraints_of_another_form_are_no_space(constraints):
     """A journal that somebody changed gives `InvalidInput`."""
     with pytest.raises(InvalidInput):
         SearchSpace.from_json({**SPACE.to_json(), "Constraints": constraints})
+
+
+def test_a_value_that_is_remembered_breaks_no_constraint():
+    """An optimiser's rounded value becomes the known one again, unless the known one is outside with the others."""
+    space = SearchSpace(
+        {"x": ContinuousParameter(1e-6, 1), "y": ContinuousParameter(0, 1)},
+        [Constraint({"x": 1, "y": 1}, at_most=0.75)],
+    )
+    encode, decode = remembering(space, space.encode, space.decode)
+    known = {"x": 0.25, "y": 0.5}
+    point = [round(unit, 12) for unit in encode(known)]
+    assert decode(point) == known
+    moved = decode([point[0] - 1e-10, 0.5 + 1e-8])
+    assert space.contains(moved)

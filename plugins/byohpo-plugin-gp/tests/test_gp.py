@@ -11,6 +11,7 @@ from byohpo_plugin_gp.history import OWN, read
 
 from byohpo_core import (
     CategoricalParameter,
+    Constraint,
     ContinuousParameter,
     IntegerParameter,
     InvalidInput,
@@ -104,6 +105,39 @@ def test_no_configuration_is_proposed_twice_and_a_small_space_is_used_up():
     assert len({tuple(it.values()) for it in configurations(study)}) == 24
     best = {"layers": 3, "kind": "b"}
     assert any(best.items() <= it.items() for it in configurations(study)[:12])
+
+
+def test_a_small_space_with_conditions_and_constraints_is_used_up():
+    """Each configuration with active parameters that obeys is tried once."""
+    ranges = {
+        "kind": CategoricalParameter(["a", "b"]),
+        "n": IntegerParameter(1, 6),
+        "m": IntegerParameter(1, 5, when={"kind": ["b"]}),
+    }
+    study = tuner(
+        lambda h: Simulation({"loss": h["n"] + h.get("m", 9)}, 60),
+        ranges,
+        constraints=[Constraint({"n": 1, "m": 1}, at_most=5)],
+        max_jobs=60,
+    ).fit()
+    assert len({tuple(it.items()) for it in configurations(study)}) == len(study.trials) == 6 + (4 + 3 + 2 + 1)
+
+
+def test_the_best_on_the_border_of_a_constraint_is_found():
+    """No configuration there is proposed twice, although many points outside are moved to the same place."""
+    ranges = {"x": ContinuousParameter(0, 1), "n": IntegerParameter(1, 100)}
+    near = Constraint({"x": 100, "n": 1}, at_most=60)
+    study = tuner(
+        lambda h: Simulation({"loss": (h["x"] - 0.5) ** 2 + (h["n"] / 100 - 0.5) ** 2}, 60),
+        ranges,
+        constraints=[near],
+        max_jobs=30,
+        max_parallel_jobs=1,
+    ).fit()
+    made = configurations(study)
+    assert len({tuple(it.values()) for it in made}) == len(made) == 30
+    assert all(near.allows(it) for it in made)
+    assert study.best.value < 2 * 0.2**2 + 0.005
 
 
 def test_a_space_of_thousands_is_not_repeated():
