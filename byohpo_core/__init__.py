@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from byohpo_core.space.space import SearchSpace as SearchSpace
     from byohpo_core.study.events import Event as Event
     from byohpo_core.study.problem import Objective as Objective
+    from byohpo_core.study.problem import OutcomeConstraint as OutcomeConstraint
     from byohpo_core.study.problem import Problem as Problem
     from byohpo_core.study.study import Study as Study
     from byohpo_core.study.trial import Proposal as Proposal
@@ -89,7 +90,7 @@ _HOMES = {
     "space.remembering": ("remembering",),
     "space.space": ("SearchSpace",),
     "study.events": ("Event",),
-    "study.problem": ("Objective", "Problem"),
+    "study.problem": ("Objective", "OutcomeConstraint", "Problem"),
     "study.study": ("Study",),
     "study.trial": ("Proposal", "Trial", "TrialStatus"),
     "tuner.tuner": ("Tuner",),

@@ -47,9 +47,9 @@ class Blocking:
     `evaluate(points)` takes a list of points. By default a point lies in the unit cube and has
     `problem.space.dimension` floats; *decode* turns a point into hyperparameters. The call blocks until all results are
     in. It returns one loss per point, smaller is better: a float, or a tuple if the problem has several objectives.
-    A pruned trial returns its last value. A failed trial returns the worst finite loss so far plus the range of losses
-    seen, or 1e30 while no finite loss is known. This value is computed when the batch is returned, so it does not
-    depend on the order of arrival within the batch.
+    A pruned trial returns its last value. A failed trial, and one beyond an outcome constraint, returns the worst
+    finite loss so far plus the range of losses seen, or 1e30 while no finite loss is known. This value is computed when
+    the batch is returned, so it does not depend on the order of arrival within the batch.
 
     With *pending_allowed* above 0, `evaluate` returns while up to that many results are still pending. It replaces the
     content of the list that it was given with the points whose results it returns, in the order in which they were
@@ -142,13 +142,13 @@ class Blocking:
             if trial.prior:
                 self._learn(trial)
             elif (key := self._keys.pop(trial.number, None)) is not None:
-                self._results[key] = trial.losses
+                self._results[key] = None if trial.violation > 0 else trial.losses
                 if self._answered and trial.status is TrialStatus.Completed:
-                    self._asked[tuple(trial.proposal.hyperparameters.items())] = trial.losses
+                    self._asked[tuple(trial.proposal.hyperparameters.items())] = self._results[key]
 
     def _learn(self, trial: Trial) -> None:
         """Keep a prior trial if it is completed. A reused result would be a repeat."""
-        if trial.losses is not None and trial.status is TrialStatus.Completed:
+        if trial.losses is not None and trial.status is TrialStatus.Completed and trial.violation == 0:
             self._known.append(trial)
 
     def close(self) -> None:

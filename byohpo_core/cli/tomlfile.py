@@ -12,6 +12,7 @@ from byohpo_core.backends.estimators import estimator_class
 from byohpo_core.errors import InvalidInput
 from byohpo_core.space.constraints import Constraint
 from byohpo_core.space.parameters import CategoricalParameter, ContinuousParameter, IntegerParameter, StaticParameter
+from byohpo_core.study.problem import OutcomeConstraint
 from byohpo_core.tuner.tuner import Tuner
 from byohpo_core.validate import checked_arguments, choice, items, nearest, text
 
@@ -107,11 +108,13 @@ def _parameter(file: Path, name: str, body: Any) -> Any:
         raise InvalidInput(f"{file}: {where}: {error}") from error
 
 
-def _constraint(file: Path, body: Any) -> Constraint:
+def _constraint(file: Path, body: Any) -> Any:
+    """A constraint on hyperparameters, or one on a metric."""
     if not isinstance(body, Mapping):
         raise InvalidInput(f"{file}: constraints has {body!r}, not a table: write [[constraints]]")
+    kind = OutcomeConstraint if "metric" in body else Constraint
     try:
-        return Constraint(**checked_arguments(Constraint, body))
+        return kind(**checked_arguments(kind, body))
     except InvalidInput as error:
         raise InvalidInput(f"{file}: constraints: {error}") from error
 

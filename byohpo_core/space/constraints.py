@@ -22,11 +22,27 @@ def _coefficients(given: Any) -> dict[str, float]:
     return {name: float(number(f"the coefficient of {name!r}", value)) for name, value in coefficients.items()}
 
 
-def _bound(name: str) -> Any:
+def bound(name: str) -> Any:
+    """Make the field of a bound that may be left out."""
+
     def converted(value: Any) -> float | None:
         return None if value is None else float(number(name, value))
 
     return attrs.field(default=None, kw_only=True, converter=converted)
+
+
+def check_bounds(what: str, at_least: float | None, at_most: float | None) -> None:
+    """Raise `InvalidInput` unless there is a bound, and both are in order."""
+    if at_least is None and at_most is None:
+        raise InvalidInput(f"{what} needs at_most or at_least, or both")
+    if at_least is not None and at_most is not None and at_least > at_most:
+        raise InvalidInput(f"{what} has at_least {at_least} above at_most {at_most}")
+
+
+def between(what: str, at_least: float | None, at_most: float | None) -> str:
+    """Write bounds as people do."""
+    least, most = "" if at_least is None else f"{at_least:g} <= ", "" if at_most is None else f" <= {at_most:g}"
+    return f"{least}{what}{most}"
 
 
 def _flag(value: Any) -> bool:
@@ -43,18 +59,15 @@ class Constraint:
     """
 
     coefficients: Mapping[str, float] = attrs.field(converter=_coefficients)
-    at_most: float | None = _bound("at_most")
-    at_least: float | None = _bound("at_least")
+    at_most: float | None = bound("at_most")
+    at_least: float | None = bound("at_least")
     log: bool = attrs.field(default=False, kw_only=True, converter=_flag)
     _bounds: tuple[float, float] = attrs.field(init=False, eq=False, repr=False)
     """Of the sum, which with *log* is one of logarithms."""
 
     def __attrs_post_init__(self) -> None:
-        bounds = [bound for bound in (self.at_least, self.at_most) if bound is not None]
-        if not bounds:
-            raise InvalidInput(f"the constraint on {', '.join(self.coefficients)} needs at_most or at_least, or both")
-        if bounds[0] > bounds[-1]:
-            raise InvalidInput(f"at_least {bounds[0]} is above at_most {bounds[-1]}")
+        check_bounds(f"the constraint on {', '.join(self.coefficients)}", self.at_least, self.at_most)
+        bounds = [it for it in (self.at_least, self.at_most) if it is not None]
         if self.log and min(bounds) <= 0:
             raise InvalidInput(f"a product of powers is above 0, and so must its bounds be; one is {min(bounds)}")
         low = -sys.float_info.max if self.at_least is None else self.warped(self.at_least)
@@ -63,9 +76,7 @@ class Constraint:
 
     def __str__(self) -> str:
         parts = [self._term(name, factor) for name, factor in self.coefficients.items()]
-        most = "" if self.at_most is None else f" <= {self.at_most:g}"
-        least = "" if self.at_least is None else f"{self.at_least:g} <= "
-        return f"{least}{(' * ' if self.log else ' + ').join(parts)}{most}"
+        return between((" * " if self.log else " + ").join(parts), self.at_least, self.at_most)
 
     def _term(self, name: str, factor: float) -> str:
         if factor == 1:

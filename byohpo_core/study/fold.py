@@ -141,6 +141,7 @@ class Fold(Study):
             metrics=metrics,
             values=values,
             losses=None if values is None else self.problem.losses(values),
+            violation=0.0 if values is None else self.problem.violation(metrics),
             reason=body.get("reason"),
             started=body.get("started", trial.started),
             ended=body.get("ended", event.time),
@@ -195,7 +196,7 @@ class Fold(Study):
         self.finished_since_best += 1
         if trial.status is not TrialStatus.Completed or trial.losses is None:
             return
-        if best is None or best.losses is None or trial.losses[0] < best.losses[0]:
+        if best is None or best.losses is None or (trial.violation, trial.losses[0]) < (best.violation, best.losses[0]):
             self._best, self.finished_since_best = trial.number, 0
 
     _APPLY: ClassVar[Mapping[EventKind, Callable[["Fold", Event], None]]] = {

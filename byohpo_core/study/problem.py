@@ -1,5 +1,6 @@
 """The problem that an algorithm solves, and its objectives."""
 
+import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import attrs
 
 from byohpo_core.errors import InvalidInput
+from byohpo_core.space.constraints import between, bound, check_bounds
 from byohpo_core.space.space import SearchSpace
-from byohpo_core.validate import choice, text, whole
+from byohpo_core.validate import choice, items, mapping, text, whole
 
 
 class Direction(StrEnum):
@@ -38,6 +40,34 @@ class Objective:
         return -value if self.direction is Direction.Maximize else value
 
 
+def _bounded_metric(value: Any) -> str:
+    return text("the metric of an outcome constraint", value)
+
+
+@attrs.frozen
+class OutcomeConstraint:
+    """Demand that a metric of the finished job is at most, or at least, a number, both included.
+
+    A completed trial beyond it keeps its result, but any trial within is better.
+    """
+
+    metric: str = attrs.field(converter=_bounded_metric)
+    at_most: float | None = bound("at_most")
+    at_least: float | None = bound("at_least")
+
+    def __attrs_post_init__(self) -> None:
+        check_bounds(f"the outcome constraint on {self.metric!r}", self.at_least, self.at_most)
+
+    def __str__(self) -> str:
+        return between(self.metric, self.at_least, self.at_most)
+
+    def excesses(self, value: float) -> list[float]:
+        """How far the value is beyond each bound, in parts of the bound's size; negative or 0 within it."""
+        above = [] if self.at_most is None else [(value - self.at_most) / (abs(self.at_most) or 1)]
+        below = [] if self.at_least is None else [(self.at_least - value) / (abs(self.at_least) or 1)]
+        return above + below
+
+
 def _seed(value: Any) -> int:
     return whole("random_seed", value, at_least=0)
 
@@ -59,6 +89,7 @@ class Problem:
     seed: int = attrs.field(converter=_seed)
     max_jobs: int = attrs.field(converter=_max_jobs)
     max_parallel_jobs: int = attrs.field(converter=_max_parallel_jobs)
+    outcome_constraints: tuple[OutcomeConstraint, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.space, SearchSpace):
@@ -71,6 +102,20 @@ class Problem:
             raise InvalidInput(
                 f"max_parallel_jobs is {self.max_parallel_jobs}; it must be from 1 to max_jobs ({self.max_jobs})"
             )
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that each job must report: those of the objectives, then those of outcome constraints."""
+        needed = [it.metric for it in self.objectives] + [it.metric for it in self.outcome_constraints]
+        return list(dict.fromkeys(needed))
+
+    def excesses(self, metrics: Mapping[str, float]) -> list[float]:
+        """How far a trial is beyond each bound of its outcome constraints, infinitely if a metric is missing."""
+        return [excess for it in self.outcome_constraints for excess in it.excesses(metrics.get(it.metric, math.nan))]
+
+    def violation(self, metrics: Mapping[str, float]) -> float:
+        """How far a trial is beyond its outcome constraints in all; 0 if it is within them."""
+        return sum(math.inf if math.isnan(it) else max(0.0, it) for it in self.excesses(metrics))
 
     def require_one_objective(self) -> None:
         """Raise `InvalidInput` if there are several objectives. For algorithms that support only one."""
@@ -92,13 +137,16 @@ class Problem:
         return None
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        body: dict[str, Any] = {
             "space": self.space.to_json(),
             "objectives": [[objective.metric, str(objective.direction)] for objective in self.objectives],
             "seed": self.seed,
             "max_jobs": self.max_jobs,
             "max_parallel_jobs": self.max_parallel_jobs,
         }
+        if self.outcome_constraints:
+            body["outcome_constraints"] = [attrs.asdict(constraint) for constraint in self.outcome_constraints]
+        return body
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "Problem":
@@ -108,4 +156,8 @@ class Problem:
             seed=body["seed"],
             max_jobs=body["max_jobs"],
             max_parallel_jobs=body["max_parallel_jobs"],
+            outcome_constraints=tuple(
+                OutcomeConstraint(**mapping("an outcome constraint", it))
+                for it in items("outcome_constraints", body.get("outcome_constraints", []))
+            ),
         )

@@ -93,12 +93,18 @@ class Study:
 
     @property
     def best(self) -> Trial | None:
-        """The incumbent: the completed trial with the lowest loss in the first objective, the earliest if several."""
+        """The incumbent: the completed trial with the lowest loss in the first objective, the earliest if several.
+
+        A trial within the outcome constraints goes before all others, and then one that is less beyond them.
+        """
         return None if self._best is None else self._trials[self._best]
 
     @property
     def pareto_front(self) -> tuple[Trial, ...]:
-        """The Pareto front: completed trials that no other trial dominates, sorted by number."""
+        """The Pareto front: completed trials that no other trial dominates, sorted by number.
+
+        A trial dominates those that are further beyond the outcome constraints (Deb 2000).
+        """
         completed = (trial for trial in self._trials if trial.status is TrialStatus.Completed)
         front, _ = by_domination(trial for trial in completed if trial.losses is not None)
         return tuple(sorted(front, key=lambda trial: trial.number))

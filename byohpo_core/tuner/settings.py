@@ -21,7 +21,7 @@ from byohpo_core.plugins.automatic import AUTO, Automatic, choose
 from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find
 from byohpo_core.secrets import Secrets
 from byohpo_core.space.space import SearchSpace
-from byohpo_core.study.problem import Objective, Problem
+from byohpo_core.study.problem import Objective, OutcomeConstraint, Problem
 
 Extension = str | PluginFactory | tuple[str | PluginFactory, Mapping[str, Any]]
 Choice = tuple[Loaded, Mapping[str, Any]]
@@ -31,17 +31,21 @@ Choice = tuple[Loaded, Mapping[str, Any]]
 def space_of(estimator: Estimator, ranges: Any, constraints: Any, secrets: Secrets) -> SearchSpace:
     """The search space with the estimator's fixed hyperparameters, and marks in the place of secrets."""
     ranges = validate.mapping("hyperparameter_ranges", ranges)
-    return SearchSpace.of(ranges, estimator.fixed(ranges), constraints).hiding(secrets)
+    inputs = [it for it in validate.items("constraints", constraints) if not isinstance(it, OutcomeConstraint)]
+    return SearchSpace.of(ranges, estimator.fixed(ranges), inputs).hiding(secrets)
 
 
-def problem_of(space: SearchSpace, names: Any, types: Any, seed: Any, max_jobs: Any, max_parallel_jobs: Any) -> Problem:
-    """The search space, the objectives and the limits."""
+def problem_of(
+    space: SearchSpace, names: Any, types: Any, constraints: Any, seed: Any, max_jobs: Any, max_parallel_jobs: Any
+) -> Problem:
+    """The search space, the objectives with the constraints on outcomes, and the limits."""
     return Problem(
         space,
         _objectives(names, types),
         SystemRandom().getrandbits(32) if seed is None else seed,
         max_jobs,
         max_parallel_jobs,
+        tuple(it for it in constraints if isinstance(it, OutcomeConstraint)),
     )
 
 
@@ -95,10 +99,10 @@ def by_name(chosen: Sequence[Choice]) -> dict[str, Loaded]:
 def job_settings_of(
     folder: Path, definitions: Any, tags: Any, shared: Any, problem: Problem, estimator: Estimator
 ) -> JobSettings:
-    """The tags, and the user's metric definitions with the estimator's for objectives that have none."""
+    """The tags, and the user's metric definitions with the estimator's for needed metrics that have none."""
     given = _pairs("metric_definitions", () if definitions is None else definitions, "Name", "Regex")
     names = [name for name, _ in given]
-    missing = [objective.metric for objective in problem.objectives if objective.metric not in names]
+    missing = [metric for metric in problem.metrics if metric not in names]
     metrics = (*given, *estimator.metric_definitions(missing))
     pairs = tuple(_pairs("tags", () if tags is None else tags, "Key", "Value"))
     return JobSettings(folder, metrics, tags=pairs, shared=validate.flag("shared", shared))

@@ -28,6 +28,7 @@ from byohpo_core.results.analytics import Analytics, describe
 from byohpo_core.secrets import Secrets
 from byohpo_core.space.constraints import Constraint
 from byohpo_core.study.naming import check_study_name
+from byohpo_core.study.problem import OutcomeConstraint
 from byohpo_core.study.study import Study
 from byohpo_core.tuner import settings
 from byohpo_core.tuner.drop_in import drop_in
@@ -57,7 +58,8 @@ class Tuner:
         tags: Tags of all jobs, as `[{"Key": ..., "Value": ...}]`.
         base_tuning_job_name: The study's name where `fit` gives none, numbered on; by default the estimator's.
         early_stopping_type: "Auto" stops jobs whose results so far are worse than the median; "Off" lets all finish.
-        constraints: What every configuration must obey: `Constraint({"layers": 64, "batch_size": 1}, at_most=1024)`.
+        constraints: What every configuration obeys: `Constraint({"layers": 64, "batch_size": 1}, at_most=1024)`, and
+            what a good result does: `OutcomeConstraint("latency", at_most=50)`.
         random_seed: A whole number from 0, with which the same results give the same proposals; drawn by default.
         strategy_options: The algorithm's options by name; `byohpo info NAME` lists them.
         initial_configurations: Whole configurations that are tried first.
@@ -99,7 +101,7 @@ class Tuner:
         base_tuning_job_name: str | None = None,
         *,
         early_stopping_type: str = "Off",
-        constraints: Sequence[Constraint] = (),
+        constraints: Sequence[Constraint | OutcomeConstraint] = (),
         random_seed: int | None = None,
         strategy_options: Mapping[str, Any] | None = None,
         initial_configurations: Sequence[Mapping[str, Any]] = (),
@@ -120,8 +122,8 @@ class Tuner:
         tuned: Estimator = self._estimator
         self._base_name = check_study_name(base_tuning_job_name or tuned.name)
         space = settings.space_of(tuned, hyperparameter_ranges, constraints, hidden)
-        limits = (max_jobs, max_parallel_jobs)
-        problem = settings.problem_of(space, objective_metric_name, objective_type, random_seed, *limits)
+        goals, limits = (objective_metric_name, objective_type, constraints), (max_jobs, max_parallel_jobs)
+        problem = settings.problem_of(space, *goals, random_seed, *limits)
         automatic = settings.automatic(strategy, strategy_options, problem)
         chosen = [
             *settings.algorithm_of(automatic.name if automatic else strategy, strategy_options, initial_configurations),

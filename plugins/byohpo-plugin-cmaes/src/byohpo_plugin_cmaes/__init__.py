@@ -100,7 +100,8 @@ class CmaEs:
     def _result(self, trial: Trial) -> Result:
         if trial.number not in self._results:
             axes, configuration = self._evolution.axes, trial.proposal.hyperparameters
-            loss = math.inf if trial.losses is None or trial.status is TrialStatus.Failed else trial.losses[0]
+            useless = trial.status is TrialStatus.Failed or trial.violation > 0
+            loss = math.inf if useless or trial.losses is None else trial.losses[0]
             self._results[trial.number] = Result(
                 trial.number, axes.solution(configuration), axes.point(configuration), loss
             )
