@@ -16,6 +16,7 @@ from byohpo_core import (
     IntegerParameter,
     InvalidInput,
     Objective,
+    OutcomeConstraint,
     Problem,
     SearchSpace,
     Simulated,
@@ -185,6 +186,31 @@ def test_late_in_a_study_it_searches_near_the_best():
         max_parallel_jobs=2,
     ).fit()
     assert study.best.value < 1e-5
+
+
+def test_the_best_within_an_outcome_constraint_is_found():
+    """The loss alone would lead to where the latency is beyond its bound."""
+
+    def slow(h):
+        return Simulation({"loss": (h["x"] - 3) ** 2 + (h["y"] - 3) ** 2, "latency": h["x"] + h["y"]}, 60)
+
+    ranges = {"x": ContinuousParameter(-5, 5), "y": ContinuousParameter(-5, 5)}
+    study = tuner(slow, ranges, constraints=[OutcomeConstraint("latency", at_most=2)], max_jobs=35).fit()
+    assert study.best.violation == 0
+    assert study.best.value < 8.3  # of 8 at x = y = 1
+    within = [trial.metrics["latency"] <= 2 for trial in study.trials[10:]]
+    assert sum(within) >= 15
+
+
+def test_it_finds_what_is_within_though_all_results_are_beyond():
+    """While no result is within, the least likely to be beyond is tried."""
+    study = tuner(
+        lambda h: Simulation({"loss": h["x"], "far": (h["x"] + 4) ** 2 + (h["y"] - 4) ** 2}, 60),
+        {"x": ContinuousParameter(-5, 5), "y": ContinuousParameter(-5, 5)},
+        constraints=[OutcomeConstraint("far", at_most=0.3)],
+        max_jobs=25,
+    ).fit()
+    assert study.best.violation == 0
 
 
 def test_several_objectives_share_the_trials():

@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from byohpo_plugin_gp.acquisition import Improvement, log_h
+from byohpo_plugin_gp.acquisition import Gate, Improvement, log_h
 from byohpo_plugin_gp.candidates import farthest, neighbours, spread
 from byohpo_plugin_gp.coordinates import Cube
 from byohpo_plugin_gp.history import OWN, Results
@@ -161,11 +161,13 @@ def test_the_logarithm_of_the_improvement_is_safe():
 
 @pytest.mark.parametrize("members", [1, 2])
 def test_the_slope_of_the_improvement_is_right(members):
-    """By every feature, with one model and with two, with a running trial."""
+    """By every feature, with one model and with two, with a running trial and with a gate."""
     posteriors = [
         Posterior(np.array([*[-0.5] * CUBE.dimension, -4 + place, 0.3]), data(seed=place)) for place in range(members)
     ]
-    improvement = Improvement([it.believing(data(1, seed=9).features) for it in posteriors])
+    running = data(1, seed=9).features
+    gates = [Gate(it, -0.2).believing(running) for it in posteriors[1:]]
+    improvement = Improvement([it.believing(running) for it in posteriors], gates)
     for point in data(8, seed=4).features:
         value, slope = improvement.slope(point)
         assert value == pytest.approx(improvement.at(point[None])[0], abs=1e-7)

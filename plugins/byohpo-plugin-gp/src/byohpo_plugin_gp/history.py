@@ -25,6 +25,8 @@ class Results:
     """False for trials that failed or were pruned."""
     origins: Rows
     """The study that each row comes from; `OWN` is this one."""
+    excesses: Array = attrs.field(default=attrs.Factory(lambda self: np.zeros((len(self.points), 0)), takes_self=True))
+    """How far beyond each bound of an outcome constraint, one column for each; NaN if unknown."""
 
     def __len__(self) -> int:
         return len(self.points)
@@ -32,10 +34,17 @@ class Results:
     @property
     def key(self) -> bytes:
         """The results as a key of a cache."""
-        return b"".join(part.tobytes() for part in (self.points, self.losses, self.completed, self.origins))
+        parts = (self.points, self.losses, self.completed, self.origins, self.excesses)
+        return b"".join(part.tobytes() for part in parts)
+
+    @property
+    def violations(self) -> Array:
+        """How far each result is beyond the outcome constraints in all; infinitely if that is unknown."""
+        beyond: Array = np.where(np.isnan(self.excesses), np.inf, np.maximum(self.excesses, 0)).sum(axis=1)
+        return beyond
 
     def at(self, rows: Rows | slice) -> "Results":
-        return Results(self.points[rows], self.losses[rows], self.completed[rows], self.origins[rows])
+        return Results(*(part[rows] for part in attrs.astuple(self, recurse=False)))
 
 
 @attrs.frozen(eq=False)
@@ -65,13 +74,16 @@ def read(study: Study, point_of: Callable[[Trial], Array], cube: Cube) -> Histor
         for trial in study.trials
         if trial.number not in open_numbers and trial.status in _RESULTS and trial.result_of is None
     ]
-    nothing = (np.nan,) * len(study.problem.objectives)
+    nothing, bounds = (np.nan,) * len(study.problem.objectives), len(study.problem.excesses({}))
     origins = {study.id: OWN}
+    excesses = np.array([study.problem.excesses(trial.metrics) for trial in observed], dtype=float)
+    excesses = excesses.reshape(len(observed), bounds)
     results = Results(
         np.array([point_of(trial) for trial in observed]).reshape(-1, cube.dimension),
         np.array([_losses(trial, nothing) for trial in observed], dtype=float).reshape(-1, len(nothing)),
         np.array([trial.status is TrialStatus.Completed for trial in observed], dtype=bool),
         np.array([origins.setdefault(_origin(trial, study), len(origins)) for trial in observed], dtype=int),
+        np.where(np.isfinite(excesses), excesses, np.nan),
     )
     known = frozenset(point_of(trial).tobytes() for trial in study.trials)
     return History(results, [point_of(study.trials[number]) for number in sorted(open_numbers)], known)

@@ -64,7 +64,8 @@ class Search:
         weights = generator.dirichlet(np.ones(objectives)) if objectives > 1 else np.ones(1)
         members = self.committee.members(history.results, weights)
         running = self.cube.features(np.reshape(history.pending, (-1, self.cube.dimension)))
-        improvement = Improvement([member.believing(running) for member in members])
+        gates = [gate.believing(running) for gate in self.committee.gates(history.results)]
+        improvement = Improvement([member.believing(running) for member in members], gates)
         best, box = members[0].ranked[:_BEST], Box.whole(self.cube.dimension)
         if len(history.results) > AFTER and number % 2:
             box = Box.around(self.cube, best[0], side(targets(history.results, weights), self.cube.dimension))
