@@ -98,6 +98,8 @@ class Problem:
             raise InvalidInput("a study needs an objective metric")
         if not all(isinstance(objective, Objective) for objective in self.objectives):
             raise InvalidInput(f"objectives is {self.objectives!r}, not a tuple of Objective")
+        if not all(isinstance(constraint, OutcomeConstraint) for constraint in self.outcome_constraints):
+            raise InvalidInput(f"outcome_constraints is {self.outcome_constraints!r}, not a tuple of OutcomeConstraint")
         if not 1 <= self.max_parallel_jobs <= self.max_jobs:
             raise InvalidInput(
                 f"max_parallel_jobs is {self.max_parallel_jobs}; it must be from 1 to max_jobs ({self.max_jobs})"

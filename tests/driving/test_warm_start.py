@@ -12,6 +12,7 @@ from byohpo_core import (
     ContinuousParameter,
     IntegerParameter,
     InvalidInput,
+    OutcomeConstraint,
     Simulated,
     Simulation,
     TrialStatus,
@@ -250,6 +251,17 @@ def test_a_study_in_a_space_with_other_conditions_or_constraints_is_no_parent(pa
     conditional = {**RANGES, "kind": kind, "n": IntegerParameter(1, 3, when={"kind": ["a"]})}
     with pytest.raises(InvalidInput, match=r"free.*'n'.*kind is 'a'"):
         tuner(ranges=conditional, warm_start_from=["free"])
+
+
+def test_outcome_constraints_hold_for_what_was_known(parent):
+    """A parent may have others: what its jobs reported is judged anew, and a metric that they lack is beyond."""
+    low = OutcomeConstraint("loss", at_least=4)
+    child = tuner(constraints=[low], warm_start_from=["parent"], max_jobs=1, max_parallel_jobs=1).fit(job_name="child")
+    assert [t.violation > 0 for t in child.trials if t.values] == [t.value < 4 for t in child.trials if t.values]
+    assert child.best.value >= 4
+    fast = OutcomeConstraint("latency", at_most=4)
+    other = tuner(constraints=[fast], warm_start_from=["parent"], max_jobs=1, max_parallel_jobs=1).fit(job_name="other")
+    assert {trial.violation for trial in other.trials if trial.prior and trial.values} == {float("inf")}
 
 
 @pytest.mark.parametrize("strategy", ["random", "pso", "ga", "cmaes", "gp", "scipy-de", "scipy-powell"])
