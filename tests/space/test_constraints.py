@@ -198,13 +198,17 @@ def test_constraints_of_another_form_are_no_space(constraints):
 
 def test_a_value_that_is_remembered_breaks_no_constraint():
     """An optimiser's rounded value becomes the known one again, unless the known one is outside with the others."""
-    space = SearchSpace(
-        {"x": ContinuousParameter(1e-6, 1), "y": ContinuousParameter(0, 1)},
-        [Constraint({"x": 1, "y": 1}, at_most=0.75)],
-    )
+    wide = {"x": ContinuousParameter(1e-300, 1), "y": ContinuousParameter(0, 1)}
+    space = SearchSpace(wide, [Constraint({"x": 1, "y": 1}, at_most=0.75)])
     encode, decode = remembering(space, space.encode, space.decode)
     known = {"x": 0.25, "y": 0.5}
-    point = [round(unit, 12) for unit in encode(known)]
-    assert decode(point) == known
-    moved = decode([point[0] - 1e-10, 0.5 + 1e-8])
-    assert space.contains(moved)
+    x, y = map(float, encode(known))
+    assert decode([x - 1e-12, y]) == known
+    assert space.contains(decode([x - 4e-10, y + 5e-8]))
+
+
+def test_a_small_range_is_all_inside_or_left_out():
+    """Half the tolerance decides about ranges, so that no search ends between the two."""
+    most = Constraint({"x": 1}, at_most=1)
+    assert [most.allows({"x": 1 + over}) for over in (0.9e-9, 1.5e-9, 3e-9)] == [True, True, False]
+    assert [most.may_allow({"x": (1 + over, 1 + over)}) for over in (0.9e-9, 1.5e-9)] == [True, False]

@@ -26,7 +26,6 @@ MOST_VALUES = 1000
 """An integer parameter with more values is treated as continuous."""
 _MOVED = 32
 """So many candidates outside the constraints are moved inside; it takes longer than to find others."""
-_ROUNDS = 5
 _CORNER = math.sqrt(0.5)
 """Two different categories have the distance 1."""
 
@@ -89,17 +88,12 @@ class Cube:
         return self.space.decode(point.tolist())
 
     def exactly(self, point: Array) -> Array:
-        """The point of the configuration at *point*, which is at both.
+        """The point of the configuration at *point*.
 
         It differs where a range has more integers than `MOST_VALUES`, where a parameter is inactive, and outside the
         constraints.
         """
-        for _ in range(_ROUNDS):  # a point on the border of a constraint may move once more when it is rounded
-            exact = self.encode(self.decode(point))
-            if np.array_equal(exact, point):
-                break
-            point = exact
-        return point
+        return self.encode(self.decode(point))
 
     def settled(self, points: Array) -> Array:
         """Points where trials would really run: inactive parameters in the middle, constraints obeyed.
