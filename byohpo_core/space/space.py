@@ -147,6 +147,13 @@ class SearchSpace:
             return configuration
         return self._active(self._region.nearest(values))
 
+    def filled(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a value for each parameter: that of the configuration, or the middle one if it is inactive."""
+        return {
+            name: configuration[name] if name in configuration else parameter.decode(INACTIVE)
+            for name, parameter in self.tunable.items()
+        }
+
     def obeys(self, configuration: Mapping[str, Any]) -> bool:
         """True if the active parameters' values, each within its range, obey every constraint."""
         return self._region is None or self._region.allows(configuration)

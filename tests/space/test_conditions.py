@@ -68,6 +68,13 @@ def test_an_inactive_parameter_has_a_constant_coordinate():
     assert bits[:11] == [0] * 11
 
 
+def test_a_configuration_is_filled_and_settled_again():
+    """`filled` gives every parameter a value, and `settle` takes those of inactive ones away."""
+    whole = BOOSTERS.filled({"booster": "tree", "depth": 4})
+    assert whole == {"drop": 0.5, "skip": "no", "booster": "tree", "depth": 4}
+    assert BOOSTERS.settle(whole) == {"booster": "tree", "depth": 4}
+
+
 def test_a_draw_is_taken_for_what_is_inactive_too():
     """The same draws give the same values whether other parameters are active or not."""
     free = SearchSpace({name: type(it)(*bounds(it)) for name, it in BOOSTERS.tunable.items()})

@@ -14,6 +14,7 @@ from byohpo_core.testing.rehearsal import proposals, rehearse
 
 _REFUSES = "the constructor refuses the space"
 _MEND = "make configurations with space.decode or space.settle, or refuse the space in the constructor"
+_READ = "read configurations with space.encode or space.filled"
 
 
 def _problem(
@@ -56,4 +57,4 @@ def accepts_foreign_trials_with_inactive_parameters(subject: Subject) -> None:
         rehearsal.know([(problem.space.sample(generator), its) for its in losses])
         rehearsal.observe()
         made = rehearsal.run()
-    spends(subject, made, problem.max_jobs, "told it of ten results with inactive parameters", _MEND)
+    spends(subject, made, problem.max_jobs, "told it of ten results with inactive parameters", _READ)

@@ -28,7 +28,6 @@ class Axes:
         self._smooth, self._stepped, self._labelled = (
             [name for name, kind in kinds.items() if kind == wanted] for wanted in ("smooth", "stepped", "labelled")
         )
-        self._middle = {name: it.decode(0.5) for name, it in space.tunable.items()}
         self._values = {name: _values(space.tunable[name]) for name in (*self._stepped, *self._labelled)}
         self._steps = {name: [self._encode(name, it) for it in self._values[name]] for name in self._stepped}
 
@@ -52,7 +51,7 @@ class Axes:
 
     def configuration(self, solution: CatCMAwM.Solution) -> dict[str, Any]:
         """The configuration of what a strategy has drawn."""
-        found = dict(self._middle)
+        found = self.space.filled({})
         if solution.x is not None:
             found |= {name: self._decode(name, unit) for name, unit in zip(self._smooth, solution.x, strict=True)}
         if solution.z is not None:
@@ -64,7 +63,7 @@ class Axes:
 
     def solution(self, configuration: Mapping[str, Any]) -> CatCMAwM.Solution:
         """A configuration as what a strategy is told: what is inactive is in the middle."""
-        point, values = self.point(configuration), {**self._middle, **configuration}
+        point, values = self.point(configuration), self.space.filled(configuration)
         rows = [[value == values[name] for value in self._values[name]] for name in self._labelled]
         widest = max(map(len, rows), default=0)
         return CatCMAwM.Solution(
@@ -76,7 +75,7 @@ class Axes:
 
     def point(self, configuration: Mapping[str, Any]) -> Array:
         """The coordinates of a configuration in the normal distribution."""
-        values = {**self._middle, **configuration}
+        values = self.space.filled(configuration)
         return np.array([self._encode(name, values[name]) for name in self.normal], dtype=float)
 
     def _encode(self, name: str, value: Any) -> float:
