@@ -1,13 +1,16 @@
-"""The problem that an algorithm solves, and its objectives."""
+"""The problem that an algorithm solves, its objectives and its resource."""
 
+import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import attrs
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.space.space import SearchSpace
+from byohpo_core.study.trial import Proposal, Trial
 from byohpo_core.validate import choice, text, whole
 
 
@@ -38,6 +41,38 @@ class Objective:
         return -value if self.direction is Direction.Maximize else value
 
 
+def _resource_name(value: Any) -> str:
+    return text("resource", value)
+
+
+def _most(value: Any) -> int:
+    return whole("max_resource", value, at_least=1)
+
+
+def _least(value: Any) -> int:
+    return whole("min_resource", value, at_least=1)
+
+
+@attrs.frozen
+class Resource:
+    """What a trial may use more or less of, such as epochs. Its job gets the amount as the hyperparameter *name*."""
+
+    name: str = attrs.field(converter=_resource_name)
+    most: int = attrs.field(converter=_most)
+    """For a trial without a fidelity, too."""
+    least: int = attrs.field(default=1, converter=_least)
+
+    def __attrs_post_init__(self) -> None:
+        if self.least > self.most:
+            raise InvalidInput(f"min_resource is {self.least}; it must be from 1 to max_resource ({self.most})")
+
+    def amount(self, proposal: Proposal) -> int:
+        """The amount that a proposal asks for; raises `InvalidInput` if the resource has no such amount."""
+        if proposal.fidelity is None:
+            return self.most
+        return whole("fidelity", proposal.fidelity, at_least=self.least, at_most=self.most)
+
+
 def _seed(value: Any) -> int:
     return whole("random_seed", value, at_least=0)
 
@@ -59,6 +94,10 @@ class Problem:
     seed: int = attrs.field(converter=_seed)
     max_jobs: int = attrs.field(converter=_max_jobs)
     max_parallel_jobs: int = attrs.field(converter=_max_parallel_jobs)
+    resource: Resource | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Resource))
+    )
+    """What `Proposal.fidelity` is an amount of, if the user has named it."""
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.space, SearchSpace):
@@ -70,6 +109,10 @@ class Problem:
         if not 1 <= self.max_parallel_jobs <= self.max_jobs:
             raise InvalidInput(
                 f"max_parallel_jobs is {self.max_parallel_jobs}; it must be from 1 to max_jobs ({self.max_jobs})"
+            )
+        if self.resource is not None and self.resource.name in self.space.parameters:
+            raise InvalidInput(
+                f"the resource {self.resource.name!r} is a parameter of the space too: leave it out there"
             )
 
     def require_one_objective(self) -> None:
@@ -91,13 +134,32 @@ class Problem:
             return tuple(metrics[objective.metric] for objective in self.objectives)
         return None
 
+    def hyperparameters(self, proposal: Proposal) -> Mapping[str, Any]:
+        """What the job of a proposal receives: its configuration, the fixed values and the amount of the resource."""
+        if self.resource is not None:
+            completed = self.space.complete(proposal.hyperparameters)
+            return MappingProxyType({**completed, self.resource.name: self.amount(proposal)})
+        if self.space.static:
+            return MappingProxyType(self.space.complete(proposal.hyperparameters))
+        return proposal.hyperparameters
+
+    def amount(self, proposal: Proposal) -> int:
+        """How much of the resource a proposal asks for; 0 if there is none. Raises `InvalidInput` if it cannot be."""
+        return 0 if self.resource is None else self.resource.amount(proposal)
+
+    def rank(self, trial: Trial) -> tuple[int, float]:
+        """A key to sort trials by, the best first: those with more of the resource, then those with a lower loss."""
+        return -self.amount(trial.proposal), math.inf if trial.losses is None else trial.losses[0]
+
     def to_json(self) -> dict[str, Any]:
+        resource = {} if self.resource is None else {"resource": attrs.asdict(self.resource)}
         return {
             "space": self.space.to_json(),
             "objectives": [[objective.metric, str(objective.direction)] for objective in self.objectives],
             "seed": self.seed,
             "max_jobs": self.max_jobs,
             "max_parallel_jobs": self.max_parallel_jobs,
+            **resource,
         }
 
     @classmethod
@@ -108,4 +170,5 @@ class Problem:
             seed=body["seed"],
             max_jobs=body["max_jobs"],
             max_parallel_jobs=body["max_parallel_jobs"],
+            resource=Resource(**body["resource"]) if "resource" in body else None,
         )

@@ -18,7 +18,7 @@ from byohpo_core.space.parameters import (
     StaticParameter,
 )
 from byohpo_core.space.space import SearchSpace
-from byohpo_core.study.problem import Direction, Objective, Problem
+from byohpo_core.study.problem import Direction, Objective, Problem, Resource
 from byohpo_core.study.trial import Trial, TrialStatus
 
 CENTRES = (0.3, 0.7, 0.5)
@@ -48,6 +48,8 @@ LABELS: Mapping[str, Parameter] = {
     "rate": ContinuousParameter(0, 1),
 }
 """A space in which categories and integers decide."""
+RESOURCE = Resource("epochs", 27)
+"""The resource of problems for algorithms that need one."""
 SLOW_SECONDS = 0.03
 """An algorithm that declares more processor time a proposal than this is asked for a tenth of the trials."""
 
@@ -133,6 +135,11 @@ class Subject:
         """True if the algorithm declares that a proposal takes long."""
         return self.traits.seconds_per_proposal > SLOW_SECONDS
 
+    @property
+    def resource(self) -> Resource | None:
+        """The resource of all problems, if the algorithm needs one."""
+        return RESOURCE if self.traits.resource else None
+
     def few(self, count: int) -> int:
         """Return *count*, or about a tenth of it for a slow algorithm."""
         return max(min(count, 4), count // 10) if self.slow else count
@@ -192,4 +199,4 @@ class Subject:
             for number in range(count)
         )
         jobs = self.few(jobs)
-        return Problem(SearchSpace(parameters), named, seed, jobs, min(jobs, slots))
+        return Problem(SearchSpace(parameters), named, seed, jobs, min(jobs, slots), self.resource)

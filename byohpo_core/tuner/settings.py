@@ -21,28 +21,50 @@ from byohpo_core.plugins.automatic import AUTO, Automatic, choose
 from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find
 from byohpo_core.secrets import Secrets
 from byohpo_core.space.space import SearchSpace
-from byohpo_core.study.problem import Objective, Problem
+from byohpo_core.study.problem import Objective, Problem, Resource
 
 Extension = str | PluginFactory | tuple[str | PluginFactory, Mapping[str, Any]]
 Choice = tuple[Loaded, Mapping[str, Any]]
 """A plugin and the options that it is to be built with."""
 
 
-def space_of(estimator: Estimator, ranges: Any, secrets: Secrets) -> SearchSpace:
-    """The search space with the estimator's fixed hyperparameters, and marks in the place of secrets."""
+def resource_of(name: Any, most: Any, least: Any) -> Resource | None:
+    """The hyperparameter of which an algorithm gives each trial more or less, if the user names one."""
+    if name is None:
+        if most is not None or least != 1:
+            raise InvalidInput(
+                'max_resource and min_resource are the limits of a hyperparameter: name it, as in resource="num_epoch"'
+            )
+        return None
+    if most is None:
+        raise InvalidInput(f"max_resource is missing: it says how much of resource={name!r} a trial may have")
+    return Resource(name, most, least)
+
+
+def space_of(estimator: Estimator, ranges: Any, resource: Resource | None, secrets: Secrets) -> SearchSpace:
+    """The search space with the estimator's fixed hyperparameters, and marks in the place of secrets.
+
+    A range or a fixed value of the resource is left out, since each trial has its own amount.
+    """
     ranges = validate.mapping("hyperparameter_ranges", ranges)
-    return SearchSpace.of(ranges, estimator.fixed(ranges)).hiding(secrets)
+    fixed = dict(estimator.fixed(ranges))
+    if resource is not None:
+        ranges.pop(resource.name, None)
+        fixed.pop(resource.name, None)
+    return SearchSpace.of(ranges, fixed).hiding(secrets)
 
 
-def problem_of(space: SearchSpace, names: Any, types: Any, seed: Any, max_jobs: Any, max_parallel_jobs: Any) -> Problem:
-    """The search space, the objectives and the limits."""
-    return Problem(
-        space,
-        _objectives(names, types),
-        SystemRandom().getrandbits(32) if seed is None else seed,
-        max_jobs,
-        max_parallel_jobs,
-    )
+def problem_of(
+    space: SearchSpace,
+    objectives: tuple[Objective, ...],
+    seed: Any,
+    max_jobs: Any,
+    max_parallel_jobs: Any,
+    resource: Resource | None,
+) -> Problem:
+    """The problem, with a seed that is drawn unless the user gives one."""
+    seed = SystemRandom().getrandbits(32) if seed is None else seed
+    return Problem(space, objectives, seed, max_jobs, max_parallel_jobs, resource)
 
 
 def automatic(strategy: Any, options: Any, problem: Problem) -> Automatic | None:
@@ -164,7 +186,8 @@ def as_algorithm_of(log: EventLog, strategy: str | PluginFactory) -> dict[str, L
     return {name: attrs.evolve(find(strategy, ALGORITHMS), name=name)}
 
 
-def _objectives(names: Any, types: Any) -> tuple[Objective, ...]:
+def objectives_of(names: Any, types: Any) -> tuple[Objective, ...]:
+    """Metrics, each with its direction."""
     names = [names] if isinstance(names, str) else validate.items("objective_metric_name", names)
     types = [types] * len(names) if isinstance(types, str) else validate.items("objective_type", types)
     if len(types) != len(names):
