@@ -38,6 +38,8 @@ def choose(problem: Problem) -> Automatic:
 def _preferred(problem: Problem) -> tuple[tuple[str, ...], str]:
     """The names of algorithms for a problem, the best first, and what speaks for them."""
     jobs, space, several = problem.max_jobs, problem.space, len(problem.objectives) > 1
+    if problem.resource is not None and not several:
+        return ("hyperband", "gp", "random"), f"only good trials should have much of {problem.resource.name}"
     if space.cardinality <= jobs and not several:
         return ("grid", "gp", "random"), f"{jobs} jobs are enough for all {space.cardinality:.0f} configurations"
     if jobs <= _MOST_JOBS and space.dimension <= _MOST_DIMENSIONS:

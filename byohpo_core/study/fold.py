@@ -49,7 +49,8 @@ class Fold(Study):
 
     def _imported(self, event: Event) -> None:
         for body in event.body["trials"]:
-            trial = self._new_trial(body["plugin"], body)
+            # A number there is another trial here.
+            trial = self._new_trial(body["plugin"], {**body, "resume_from": None})
             self._settle(trial.but(prior=True, job_name=body["job"]), event, body)
             if body["status"] == TrialStatus.Completed:
                 self._duplicates.know(trial)
@@ -60,11 +61,7 @@ class Fold(Study):
         proposal = Proposal(
             MappingProxyType(body["hyperparameters"]), body.get("key"), body.get("fidelity"), body.get("resume_from")
         )
-        space = self.problem.space
-        hyperparameters = (
-            MappingProxyType(space.complete(proposal.hyperparameters)) if space.static else proposal.hyperparameters
-        )
-        trial = Trial(len(self._trials), proposal, plugin, hyperparameters)
+        trial = Trial(len(self._trials), proposal, plugin, self.problem.hyperparameters(proposal))
         self._trials.append(trial)
         return trial
 
@@ -165,8 +162,8 @@ class Fold(Study):
 
     def _epoch(self, event: Event) -> None:
         problem = Problem.from_json(event.body["problem"])
-        if problem.space != self.problem.space:
-            raise ValueError("an epoch has another search space")
+        if (problem.space, problem.resource) != (self.problem.space, self.problem.resource):
+            raise ValueError("an epoch has another search space or resource")
         self.problem = problem
         self.stop_reason = None
         self.left_by_user = False
@@ -196,7 +193,7 @@ class Fold(Study):
         self.finished_since_best += 1
         if trial.status is not TrialStatus.Completed or trial.losses is None:
             return
-        if best is None or best.losses is None or (trial.violation, trial.losses[0]) < (best.violation, best.losses[0]):
+        if best is None or self.problem.rank(trial) < self.problem.rank(best):
             self._best, self.finished_since_best = trial.number, 0
 
     _APPLY: ClassVar[Mapping[EventKind, Callable[["Fold", Event], None]]] = {

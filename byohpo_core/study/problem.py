@@ -1,8 +1,9 @@
-"""The problem that an algorithm solves, and its objectives."""
+"""The problem that an algorithm solves, its objectives and its resource."""
 
 import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -10,6 +11,7 @@ import attrs
 from byohpo_core.errors import InvalidInput
 from byohpo_core.space.constraints import between, bound, check_bounds
 from byohpo_core.space.space import SearchSpace
+from byohpo_core.study.trial import Proposal, Trial
 from byohpo_core.validate import choice, items, mapping, text, whole
 
 
@@ -68,6 +70,38 @@ class OutcomeConstraint:
         return above + below
 
 
+def _resource_name(value: Any) -> str:
+    return text("resource", value)
+
+
+def _most(value: Any) -> int:
+    return whole("max_resource", value, at_least=1)
+
+
+def _least(value: Any) -> int:
+    return whole("min_resource", value, at_least=1)
+
+
+@attrs.frozen
+class Resource:
+    """What a trial may use more or less of, such as epochs. Its job gets the amount as the hyperparameter *name*."""
+
+    name: str = attrs.field(converter=_resource_name)
+    most: int = attrs.field(converter=_most)
+    """For a trial without a fidelity, too."""
+    least: int = attrs.field(default=1, converter=_least)
+
+    def __attrs_post_init__(self) -> None:
+        if self.least > self.most:
+            raise InvalidInput(f"min_resource is {self.least}; it must be from 1 to max_resource ({self.most})")
+
+    def amount(self, proposal: Proposal) -> int:
+        """The amount that a proposal asks for; raises `InvalidInput` if the resource has no such amount."""
+        if proposal.fidelity is None:
+            return self.most
+        return whole("fidelity", proposal.fidelity, at_least=self.least, at_most=self.most)
+
+
 def _seed(value: Any) -> int:
     return whole("random_seed", value, at_least=0)
 
@@ -90,6 +124,10 @@ class Problem:
     max_jobs: int = attrs.field(converter=_max_jobs)
     max_parallel_jobs: int = attrs.field(converter=_max_parallel_jobs)
     outcome_constraints: tuple[OutcomeConstraint, ...] = ()
+    resource: Resource | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Resource))
+    )
+    """What `Proposal.fidelity` is an amount of, if the user has named it."""
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.space, SearchSpace):
@@ -103,6 +141,10 @@ class Problem:
         if not 1 <= self.max_parallel_jobs <= self.max_jobs:
             raise InvalidInput(
                 f"max_parallel_jobs is {self.max_parallel_jobs}; it must be from 1 to max_jobs ({self.max_jobs})"
+            )
+        if self.resource is not None and self.resource.name in self.space.parameters:
+            raise InvalidInput(
+                f"the resource {self.resource.name!r} is a parameter of the space too: leave it out there"
             )
 
     @property
@@ -138,6 +180,28 @@ class Problem:
             return tuple(metrics[objective.metric] for objective in self.objectives)
         return None
 
+    def hyperparameters(self, proposal: Proposal) -> Mapping[str, Any]:
+        """What the job of a proposal receives: its configuration, the fixed values and the amount of the resource."""
+        if self.resource is not None:
+            completed = self.space.complete(proposal.hyperparameters)
+            return MappingProxyType({**completed, self.resource.name: self.amount(proposal)})
+        if self.space.static:
+            return MappingProxyType(self.space.complete(proposal.hyperparameters))
+        return proposal.hyperparameters
+
+    def amount(self, proposal: Proposal) -> int:
+        """How much of the resource a proposal asks for; 0 if there is none. Raises `InvalidInput` if it cannot be."""
+        return 0 if self.resource is None else self.resource.amount(proposal)
+
+    def rank(self, trial: Trial) -> tuple[int, float, float]:
+        """A key to sort trials by, the best first.
+
+        Those with more of the resource come first, then those less beyond the outcome constraints, then those with a
+        lower loss in the first objective.
+        """
+        loss = math.inf if trial.losses is None else trial.losses[0]
+        return -self.amount(trial.proposal), trial.violation, loss
+
     def to_json(self) -> dict[str, Any]:
         body: dict[str, Any] = {
             "space": self.space.to_json(),
@@ -146,6 +210,8 @@ class Problem:
             "max_jobs": self.max_jobs,
             "max_parallel_jobs": self.max_parallel_jobs,
         }
+        if self.resource is not None:
+            body["resource"] = attrs.asdict(self.resource)
         if self.outcome_constraints:
             body["outcome_constraints"] = [attrs.asdict(constraint) for constraint in self.outcome_constraints]
         return body
@@ -162,4 +228,5 @@ class Problem:
                 OutcomeConstraint(**mapping("an outcome constraint", it))
                 for it in items("outcome_constraints", body.get("outcome_constraints", []))
             ),
+            resource=Resource(**body["resource"]) if "resource" in body else None,
         )

@@ -19,7 +19,7 @@ from byohpo_core.space.parameters import (
     StaticParameter,
 )
 from byohpo_core.space.space import SearchSpace
-from byohpo_core.study.problem import Direction, Objective, Problem
+from byohpo_core.study.problem import Direction, Objective, Problem, Resource
 from byohpo_core.study.trial import Trial, TrialStatus
 
 CENTRES = (0.3, 0.7, 0.5)
@@ -66,6 +66,8 @@ CONSTRAINTS = (
     Constraint({"batch": 1, "rate": -0.5}, at_most=512, log=True),
 )
 """What `CONSTRAINED` must obey: a tenth of the unit cube does."""
+RESOURCE = Resource("epochs", 27)
+"""The resource of problems for algorithms that need one."""
 SLOW_SECONDS = 0.03
 """An algorithm that declares more processor time a proposal than this is asked for a tenth of the trials."""
 
@@ -151,6 +153,11 @@ class Subject:
         """True if the algorithm declares that a proposal takes long."""
         return self.traits.seconds_per_proposal > SLOW_SECONDS
 
+    @property
+    def resource(self) -> Resource | None:
+        """The resource of all problems, if the algorithm needs one."""
+        return RESOURCE if self.traits.resource else None
+
     def few(self, count: int) -> int:
         """Return *count*, or about a tenth of it for a slow algorithm."""
         return max(min(count, 4), count // 10) if self.slow else count
@@ -211,4 +218,6 @@ class Subject:
             for number in range(count)
         )
         jobs = self.few(jobs)
-        return Problem(SearchSpace(parameters, constraints), named, seed, jobs, min(jobs, slots))
+        return Problem(
+            SearchSpace(parameters, constraints), named, seed, jobs, min(jobs, slots), resource=self.resource
+        )

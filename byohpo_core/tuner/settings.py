@@ -21,32 +21,55 @@ from byohpo_core.plugins.automatic import AUTO, Automatic, choose
 from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find
 from byohpo_core.secrets import Secrets
 from byohpo_core.space.space import SearchSpace
-from byohpo_core.study.problem import Objective, OutcomeConstraint, Problem
+from byohpo_core.study.problem import Objective, OutcomeConstraint, Problem, Resource
 
 Extension = str | PluginFactory | tuple[str | PluginFactory, Mapping[str, Any]]
 Choice = tuple[Loaded, Mapping[str, Any]]
 """A plugin and the options that it is to be built with."""
 
 
-def space_of(estimator: Estimator, ranges: Any, constraints: Any, secrets: Secrets) -> SearchSpace:
-    """The search space with the estimator's fixed hyperparameters, and marks in the place of secrets."""
+def resource_of(name: Any, most: Any, least: Any) -> Resource | None:
+    """The hyperparameter of which an algorithm gives each trial more or less, if the user names one."""
+    if name is None:
+        if most is not None or least != 1:
+            raise InvalidInput(
+                'max_resource and min_resource are the limits of a hyperparameter: name it, as in resource="num_epoch"'
+            )
+        return None
+    if most is None:
+        raise InvalidInput(f"max_resource is missing: it says how much of resource={name!r} a trial may have")
+    return Resource(name, most, least)
+
+
+def space_of(
+    estimator: Estimator, ranges: Any, constraints: Any, resource: Resource | None, secrets: Secrets
+) -> SearchSpace:
+    """The search space with the estimator's fixed hyperparameters, and marks in the place of secrets.
+
+    A range or a fixed value of the resource is left out, since each trial has its own amount.
+    """
     ranges = validate.mapping("hyperparameter_ranges", ranges)
+    fixed = dict(estimator.fixed(ranges))
+    if resource is not None:
+        ranges.pop(resource.name, None)
+        fixed.pop(resource.name, None)
     inputs = [it for it in validate.items("constraints", constraints) if not isinstance(it, OutcomeConstraint)]
-    return SearchSpace.of(ranges, estimator.fixed(ranges), inputs).hiding(secrets)
+    return SearchSpace.of(ranges, fixed, inputs).hiding(secrets)
 
 
 def problem_of(
-    space: SearchSpace, names: Any, types: Any, constraints: Any, seed: Any, max_jobs: Any, max_parallel_jobs: Any
+    space: SearchSpace,
+    objectives: tuple[Objective, ...],
+    constraints: Any,
+    seed: Any,
+    max_jobs: Any,
+    max_parallel_jobs: Any,
+    resource: Resource | None,
 ) -> Problem:
-    """The search space, the objectives with the constraints on outcomes, and the limits."""
-    return Problem(
-        space,
-        _objectives(names, types),
-        SystemRandom().getrandbits(32) if seed is None else seed,
-        max_jobs,
-        max_parallel_jobs,
-        tuple(it for it in constraints if isinstance(it, OutcomeConstraint)),
-    )
+    """The problem with the constraints on outcomes, and a seed that is drawn unless the user gives one."""
+    seed = SystemRandom().getrandbits(32) if seed is None else seed
+    outcomes = tuple(it for it in constraints if isinstance(it, OutcomeConstraint))
+    return Problem(space, objectives, seed, max_jobs, max_parallel_jobs, outcomes, resource)
 
 
 def automatic(strategy: Any, options: Any, problem: Problem) -> Automatic | None:
@@ -168,7 +191,8 @@ def as_algorithm_of(log: EventLog, strategy: str | PluginFactory) -> dict[str, L
     return {name: attrs.evolve(find(strategy, ALGORITHMS), name=name)}
 
 
-def _objectives(names: Any, types: Any) -> tuple[Objective, ...]:
+def objectives_of(names: Any, types: Any) -> tuple[Objective, ...]:
+    """Metrics, each with its direction."""
     names = [names] if isinstance(names, str) else validate.items("objective_metric_name", names)
     types = [types] * len(names) if isinstance(types, str) else validate.items("objective_type", types)
     if len(types) != len(names):

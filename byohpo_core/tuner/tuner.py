@@ -62,6 +62,8 @@ class Tuner:
             what a good result does: `OutcomeConstraint("latency", at_most=50)`.
         random_seed: A whole number from 0, with which the same results give the same proposals; drawn by default.
         strategy_options: The algorithm's options by name; `byohpo info NAME` lists them.
+        resource: The hyperparameter that says how long a job trains, such as "num_epoch". It is not tuned: each trial
+            gets as much of it as "hyperband" says, from *min_resource* to *max_resource*; else *max_resource*.
         initial_configurations: Whole configurations that are tried first.
         extensions: Stop rules and other plugins: names, classes, or pairs (name or class, options).
         failure_limit: Whether the study ends when its first max(3, slots) trials have all failed.
@@ -104,6 +106,9 @@ class Tuner:
         constraints: Sequence[Constraint | OutcomeConstraint] = (),
         random_seed: int | None = None,
         strategy_options: Mapping[str, Any] | None = None,
+        resource: str | None = None,
+        max_resource: int | None = None,
+        min_resource: int = 1,
         initial_configurations: Sequence[Mapping[str, Any]] = (),
         extensions: Sequence[settings.Extension] = (),
         failure_limit: bool = True,
@@ -121,9 +126,11 @@ class Tuner:
         self._set_up(open_journal(journal), as_estimator(estimator), {}, hidden, progress=progress)
         tuned: Estimator = self._estimator
         self._base_name = check_study_name(base_tuning_job_name or tuned.name)
-        space = settings.space_of(tuned, hyperparameter_ranges, constraints, hidden)
-        goals, limits = (objective_metric_name, objective_type, constraints), (max_jobs, max_parallel_jobs)
-        problem = settings.problem_of(space, *goals, random_seed, *limits)
+        amounts = settings.resource_of(resource, max_resource, min_resource)
+        space = settings.space_of(tuned, hyperparameter_ranges, constraints, amounts, hidden)
+        objectives = settings.objectives_of(objective_metric_name, objective_type)
+        limits = (max_jobs, max_parallel_jobs, amounts)
+        problem = settings.problem_of(space, objectives, constraints, random_seed, *limits)
         automatic = settings.automatic(strategy, strategy_options, problem)
         chosen = [
             *settings.algorithm_of(automatic.name if automatic else strategy, strategy_options, initial_configurations),

@@ -18,6 +18,8 @@ from byohpo_core.cli.tomlfile import read
         ("max_jobs = 8", "max_jobs = ", ["study.toml", "TOML"]),
         pytest.param("max_jobs = 8", f"max_jobs = {'[' * 9999}", ["study.toml", "TOML"], id="too deep"),
         pytest.param("max_jobs = 8", f"max_jobs = {'9' * 9999}", ["study.toml", "TOML"], id="too long"),
+        ("max_jobs = 8", "max_jobs = 8\nresource = 'epochs'", ["max_resource", "'epochs'"]),
+        ("max_jobs = 8", "max_jobs = 8\nresource = 'n'\nmax_resource = 'all'", ["max_resource is 'all'"]),
         ("min_value", "minimum", ["key hyperparameter_ranges.x.minimum"]),
         ("max_value = 5.0", "", ["study.toml", "hyperparameter_ranges.x.max_value"]),
         ("min_value = 0.0", "min_value = nan", ["hyperparameter_ranges.x", "min_value is nan"]),

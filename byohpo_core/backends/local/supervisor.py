@@ -188,9 +188,15 @@ def _run(order: Mapping[str, Any], folder: Path, claim: int, umask: int) -> dict
 
 
 def _create(layout: Layout, order: Mapping[str, Any]) -> None:
-    """Create the container's folders and files; hyperparameters among which is a secret are for their owner only."""
+    """Create the container's folders and files, with a copy of the checkpoints that the job continues.
+
+    Hyperparameters among which is a secret are for their owner only.
+    """
     before = os.umask(files.umask())
     layout.create(order["hyperparameters"], order["channels"])
+    checkpoints = order.get("checkpoints")
+    if checkpoints is not None and os.path.isdir(checkpoints):  # noqa: PTH112 - without them it trains from the start
+        shutil.copytree(checkpoints, layout.checkpoints, symlinks=True, dirs_exist_ok=True)
     os.umask(before)
     if order.get("shared", False):
         hyperparameters = layout.config / "hyperparameters.json"

@@ -110,8 +110,9 @@ class Template:
         *unfit* are instance types that must not be used.
         """
         body = {**self.request, "TrainingJobName": trial.job_name}
-        hyperparameters = {name: self.written(value) for name, value in trial.proposal.hyperparameters.items()}
-        body["HyperParameters"] = {**hyperparameters, **self._fixed(study, trial)}
+        static = study.problem.space.static
+        own = {name: self.written(value) for name, value in trial.hyperparameters.items() if name not in static}
+        body["HyperParameters"] = {**self._fixed(study, trial), **own}
         body["Tags"] = self._tags(study)
         # CreateTrainingJob refuses these for SageMaker's own images, even if they run a script ("You can't override the
         # metric definitions for Amazon SageMaker algorithms"). Metrics that are then missing are read from the log.

@@ -49,7 +49,8 @@ def _check_objectives(template: Template, problem: Problem, *, curves: bool) -> 
 
 def _check_hyperparameters(template: Template, problem: Problem) -> None:
     ours = {BUILT_IN_METRIC} if is_built_in(template.request) else set()
-    count = len({*template.request.get("HyperParameters", {}), *problem.space.parameters, *ours})
+    resource = set() if problem.resource is None else {problem.resource.name}
+    count = len({*template.request.get("HyperParameters", {}), *problem.space.parameters, *resource, *ours})
     if count > MAX_HYPERPARAMETERS:
         raise InvalidInput(f"a job has {count} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
 
