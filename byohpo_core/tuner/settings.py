@@ -11,6 +11,7 @@ from byohpo_core import validate
 from byohpo_core.backends.estimators import fetch_study
 from byohpo_core.backendspecs import Estimator, JobSettings
 from byohpo_core.driving.manifest import Manifest
+from byohpo_core.driving.warm_start import check_parents
 from byohpo_core.errors import InvalidInput, UnknownStudy
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
@@ -107,6 +108,12 @@ def extensions_of(
             )
         chosen.append((find("median", EXTENSIONS), {}))
     return chosen
+
+
+def parents_of(journal: Journal, names: Any, problem: Problem) -> tuple[str, ...]:
+    """The ids of the studies to start from, whose results fit the problem."""
+    named = [validate.text("warm_start_from", it) for it in validate.items("warm_start_from", names)]
+    return check_parents(journal, named, problem)
 
 
 def by_name(chosen: Sequence[Choice]) -> dict[str, Loaded]:

@@ -16,7 +16,7 @@ from byohpo_core.driving.policy import Policy
 from byohpo_core.driving.session import Session, build_plugins, mirrored_or_forgotten
 from byohpo_core.driving.stop_request import StopRequest
 from byohpo_core.driving.trust import trust_study, trusting
-from byohpo_core.driving.warm_start import check_parents, imported
+from byohpo_core.driving.warm_start import imported
 from byohpo_core.errors import InvalidInput, UnknownStudy
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
@@ -49,8 +49,7 @@ class Tuner:
         hyperparameter_ranges: Ranges by hyperparameter: `ContinuousParameter(0.01, 0.2)` and the like, or the SDK's.
         metric_definitions: How metrics stand in a job's log: `[{"Name": ..., "Regex": ...}]`, with one group in each
             expression. Scripts may go without for `name=value`, functions return their metrics.
-        strategy: The name of an installed or registered algorithm, or a class. "auto" chooses among the installed ones
-            by the problem, once, when the study is created, and says why.
+        strategy: The name of an installed or registered algorithm, or a class; "auto" chooses one and says why.
         objective_type: "Maximize" or "Minimize", for all objectives or as a list with one for each.
         max_jobs: How many jobs the study may start. Repeats of known configurations and retries count as none.
         max_parallel_jobs: How many jobs run at once: the number of slots.
@@ -77,8 +76,7 @@ class Tuner:
             get: a list, whose values come from the environment, or a mapping to values. Variables with the word KEY,
             TOKEN, SECRET or PASSWORD in their name are secret anyway.
         shared: Whether the files and folders that the study creates are for your group too (0660 and 0770).
-        journal: The journal's path, or ":memory:" to keep nothing. By default `BYOHPO_JOURNAL`, or `byohpo.db` in the
-            working folder.
+        journal: The journal's path, by default `BYOHPO_JOURNAL` or `byohpo.db`; ":memory:" keeps nothing.
         progress: Whether progress is shown on standard error.
     """
 
@@ -129,22 +127,21 @@ class Tuner:
         amounts = settings.resource_of(resource, max_resource, min_resource)
         space = settings.space_of(tuned, hyperparameter_ranges, constraints, amounts, hidden)
         objectives = settings.objectives_of(objective_metric_name, objective_type)
-        limits = (max_jobs, max_parallel_jobs, amounts)
-        problem = settings.problem_of(space, objectives, constraints, random_seed, *limits)
+        goals, limits = (objectives, constraints), (max_jobs, max_parallel_jobs)
+        problem = settings.problem_of(space, *goals, random_seed, *limits, amounts)
         automatic = settings.automatic(strategy, strategy_options, problem)
         chosen = [
             *settings.algorithm_of(automatic.name if automatic else strategy, strategy_options, initial_configurations),
             *settings.extensions_of(extensions, failure_limit, max_runtime_in_seconds, early_stopping_type, tuned),
         ]
         self._loaded = settings.by_name(chosen)
-        parents = [validate.text("warm_start_from", it) for it in validate.items("warm_start_from", warm_start_from)]
         plan = Manifest(
             problem,
             tuple(loaded.spec(options) for loaded, options in chosen),
             {},
             settings.job_settings_of(self._journal.folder, metric_definitions, tags, shared, problem, tuned),
             Policy(duplicates, max_attempts, max_cost, order=order),
-            check_parents(self._journal, parents, problem),
+            settings.parents_of(self._journal, warm_start_from, problem),
             automatic.reason if automatic else None,
         )
         with closing(build_plugins(plan, [loaded for loaded, _ in chosen])) as built:

@@ -139,7 +139,7 @@ def test_wrong_settings_are_refused(settings, words):
 def test_a_problem_has_it_outside_of_its_space():
     space = SearchSpace({"x": ContinuousParameter(0, 1)})
     with pytest.raises(InvalidInput, match="'x'"):
-        Problem(space, tuner(simulated)._plan.problem.objectives, 1, 1, 1, Resource("x", 9))
+        Problem(space, tuner(simulated)._plan.problem.objectives, 1, 1, 1, resource=Resource("x", 9))
 
 
 @pytest.mark.parametrize("fidelity", [1, 10, 2.5])
