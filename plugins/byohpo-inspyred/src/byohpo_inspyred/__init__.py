@@ -5,7 +5,7 @@ candidates and turns the evaluation of candidates into trials.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ import attrs
 from inspyred import ec
 
 from byohpo_core import Blocking, InvalidInput, Problem, SearchSpace, remembering
+from byohpo_inspyred.design import latin_hypercube
 from byohpo_inspyred.population import (
     MAX_JOBS,
     SLOTS,
@@ -30,7 +31,6 @@ __all__ = [
     "Candidate",
     "Encoding",
     "Flat",
-    "Generator",
     "Operator",
     "Size",
     "Turns",
@@ -39,18 +39,17 @@ __all__ = [
     "evolving",
     "generation_size",
     "largest",
+    "latin_hypercube",
     "pareto",
     "population_option",
     "require_even",
     "require_within_population",
     "smallest",
     "steady_size",
-    "uniform",
 ]
 
 Candidate: TypeAlias = list[Any]
 Operator: TypeAlias = Callable[..., Any]
-Generator: TypeAlias = Callable[[random.Random], Candidate]
 
 
 class Flat(list[Any]):
@@ -70,8 +69,8 @@ class Flat(list[Any]):
 class Encoding:
     """How configurations are encoded as candidates of an engine."""
 
-    generator: Generator
-    """Draws a random candidate."""
+    place: Callable[[Sequence[float]], Candidate]
+    """Makes a candidate from a point of the unit cube."""
     bounder: Any
     """An inspyred bounder: moves a candidate that left the bounds back inside."""
     encode: Callable[[Mapping[str, Any]], Candidate]
@@ -93,15 +92,6 @@ class Turns:
     """More arguments for `evolve`, such as `num_selected`, which must be at least 2 where parents are crossed."""
 
 
-def uniform(dimension: int, side: float = 1.0) -> Generator:
-    """A generator of random candidates in a cube. It calls `random.random()` once per dimension."""
-
-    def generate(random: random.Random) -> Candidate:
-        return [side * random.random() for _ in range(dimension)]
-
-    return generate
-
-
 def cube(space: SearchSpace, side: float = 1.0) -> Encoding:
     """Encode configurations as points of a cube, by default the unit cube."""
     encode, decode = remembering(
@@ -109,7 +99,7 @@ def cube(space: SearchSpace, side: float = 1.0) -> Encoding:
         lambda configuration: [side * unit for unit in space.encode(configuration)],
         lambda candidate: space.decode([coordinate / side for coordinate in candidate]),
     )
-    return Encoding(uniform(space.dimension, side), ec.Bounder(0, side), encode, decode)
+    return Encoding(lambda units: [side * unit for unit in units], ec.Bounder(0, side), encode, decode)
 
 
 def bit_string(space: SearchSpace, bits: int) -> Encoding:
@@ -122,9 +112,6 @@ def bit_string(space: SearchSpace, bits: int) -> Encoding:
     padding = [0] * (length == 0)  # operators need a bit; a space with one configuration has none
     configurations: dict[tuple[int, ...], Mapping[str, Any]] = {}
 
-    def generate(random: random.Random) -> Candidate:
-        return [random.randint(0, 1) for _ in range(length)] + padding
-
     def encode(configuration: Mapping[str, Any]) -> Candidate:
         candidate = space.encode_bits(configuration, resolution) + padding
         configurations.setdefault(tuple(candidate), configuration)
@@ -136,7 +123,7 @@ def bit_string(space: SearchSpace, bits: int) -> Encoding:
             configurations[bits] = space.decode_bits(candidate[:length], resolution)
         return configurations[bits]
 
-    return Encoding(generate, ec.DiscreteBounder([0, 1]), encode, decode)
+    return Encoding(lambda units: encode(space.decode(units)), ec.DiscreteBounder([0, 1]), encode, decode)
 
 
 def evolving(
@@ -177,9 +164,14 @@ def evolving(
         # inspyred passes its arguments to a generator and an evaluator by keyword, but in ES by position.
         def evaluator(candidates: list[Candidate], *_: Any, **__: Any) -> list[Any]:
             losses = evaluate(candidates)
-            return losses if fitness is None else [fitness(loss) for loss in losses]
+            values = losses if fitness is None else [fitness(loss) for loss in losses]
+            if evolution.num_evaluations == 0 and len(candidates) > population:
+                order = sorted(range(len(values)), key=values.__getitem__, reverse=maximize)[:population]
+                candidates[:], values = [candidates[it] for it in order], [values[it] for it in order]
+            return values
 
-        evolution = engine(random.Random(seed))  # noqa: S311 - a search, not a secret
+        generator = random.Random(seed)  # noqa: S311 - a search, not a secret
+        evolution = engine(generator)
         evolution.terminator = _never
         evolve, own = evolution.evolve, arguments
         if turns is not None:
@@ -189,10 +181,15 @@ def evolving(
             evolution.replacer = _whole(turns.replacer or evolution.replacer, pairs=turns.pairs)
             evolution.archiver = turns.archiver or evolution.archiver
         known = search.known[: max(1, population * chains // 2)][chain::chains]
+        import os
+        tried = max(population, min(int(os.environ.get("SCOUTS","0")), problem.max_jobs // 3) // chains)
+        size = population if moves else tried + late
+        points = latin_hypercube(generator, max(0, size - len(known)), problem.space.dimension)
+        starts = iter([Flat(encoding.place(point)) for point in points])
         evolve(
-            generator=lambda random, *_, **__: Flat(encoding.generator(random)),
+            generator=lambda **_: next(starts),
             evaluator=evaluator,
-            pop_size=population if moves else population + late,
+            pop_size=size,
             seeds=[Flat(encoding.encode(trial.proposal.hyperparameters)) for trial in known],
             maximize=maximize,
             bounder=encoding.bounder,

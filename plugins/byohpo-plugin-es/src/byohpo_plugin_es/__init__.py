@@ -66,7 +66,7 @@ def _with_steps(space: SearchSpace, step: float) -> Encoding:
     """Candidates are points of the unit cube, each followed by its steps."""
     points, steps = cube(space), [step] * space.dimension
     return Encoding(
-        lambda random: points.generator(random) + steps,
+        lambda units: points.place(units) + steps,
         points.bounder,
         lambda configuration: points.encode(configuration) + steps,
         lambda candidate: points.decode(candidate[: space.dimension]),
