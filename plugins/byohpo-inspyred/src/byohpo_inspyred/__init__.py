@@ -13,7 +13,7 @@ import attrs
 from inspyred import ec
 
 from byohpo_core import Blocking, InvalidInput, Problem, SearchSpace, remembering
-from byohpo_inspyred.design import latin_hypercube
+from byohpo_inspyred.design import best, latin_hypercube
 from byohpo_inspyred.population import (
     MAX_JOBS,
     SLOTS,
@@ -22,6 +22,7 @@ from byohpo_inspyred.population import (
     largest,
     population_option,
     smallest,
+    startup_option,
     steady_size,
 )
 
@@ -45,6 +46,7 @@ __all__ = [
     "require_even",
     "require_within_population",
     "smallest",
+    "startup_option",
     "steady_size",
 ]
 
@@ -123,7 +125,10 @@ def bit_string(space: SearchSpace, bits: int) -> Encoding:
             configurations[bits] = space.decode_bits(candidate[:length], resolution)
         return configurations[bits]
 
-    return Encoding(lambda units: encode(space.decode(units)), ec.DiscreteBounder([0, 1]), encode, decode)
+    def place(units: Sequence[float]) -> Candidate:
+        return space.encode_bits(space.decode(units), resolution) + padding
+
+    return Encoding(place, ec.DiscreteBounder([0, 1]), encode, decode)
 
 
 def evolving(
@@ -135,6 +140,7 @@ def evolving(
     fitness: Callable[[Any], Any] | None = None,
     maximize: bool = False,
     turns: Turns | None = None,
+    startup: int = 0,
     chain: int = 0,
     chains: int = 1,
     **arguments: Any,
@@ -145,13 +151,16 @@ def evolving(
     keeps its own selector, variator, topology and so on. *arguments* are passed to its `evolve`.
 
     By default candidates are points of the unit cube, and the fitness of a candidate is its loss, which is minimised.
-    *fitness* turns a loss (a tuple of losses with several objectives) into what the engine compares. At most half of
-    the first population are the best known configurations of earlier studies. With several *chains* each *chain* has
-    its own seed.
+    *fitness* turns a loss (a tuple of losses with several objectives) into what the engine compares. With several
+    *chains* each *chain* has its own seed.
+
+    The first candidates are a Latin hypercube. There are at least *startup* of them, and the engine begins with the
+    best ones. If results of earlier studies are known, the engine begins with the best of them instead, for at most
+    half of its population, and with a Latin hypercube of the rest.
 
     With *turns* the algorithm is asynchronous: it goes on as soon as one slot is free, while the trials in the other
-    slots still run. It starts with one more random candidate for each of these trials, so that the population is
-    complete from the first turn. With `Turns(moves=True)` these candidates are part of the population instead.
+    slots still run. It starts with one more candidate for each of these trials, so that the population is complete from
+    the first turn. With `Turns(moves=True)` these candidates are part of the population instead.
     """
     encoding = cube(problem.space) if encoding is None else encoding
     seed = problem.seed if chain == 0 else f"{problem.seed}-{chain}"
@@ -161,15 +170,6 @@ def evolving(
         population = max(population, late + 1)
 
     def optimise(evaluate: Callable[[list[Candidate]], list[Any]]) -> None:
-        # inspyred passes its arguments to a generator and an evaluator by keyword, but in ES by position.
-        def evaluator(candidates: list[Candidate], *_: Any, **__: Any) -> list[Any]:
-            losses = evaluate(candidates)
-            values = losses if fitness is None else [fitness(loss) for loss in losses]
-            if evolution.num_evaluations == 0 and len(candidates) > population:
-                order = sorted(range(len(values)), key=values.__getitem__, reverse=maximize)[:population]
-                candidates[:], values = [candidates[it] for it in order], [values[it] for it in order]
-            return values
-
         generator = random.Random(seed)  # noqa: S311 - a search, not a secret
         evolution = engine(generator)
         evolution.terminator = _never
@@ -180,17 +180,28 @@ def evolving(
             evolution.selector = turns.selector or evolution.selector
             evolution.replacer = _whole(turns.replacer or evolution.replacer, pairs=turns.pairs)
             evolution.archiver = turns.archiver or evolution.archiver
+
+        def fitnesses(candidates: list[Candidate]) -> list[Any]:
+            losses = evaluate(candidates)
+            return losses if fitness is None else [fitness(loss) for loss in losses]
+
         known = search.known[: max(1, population * chains // 2)][chain::chains]
-        import os
-        tried = max(population, min(int(os.environ.get("SCOUTS","0")), problem.max_jobs // 3) // chains)
-        size = population if moves else tried + late
-        points = latin_hypercube(generator, max(0, size - len(known)), problem.space.dimension)
-        starts = iter([Flat(encoding.place(point)) for point in points])
+        first = [encoding.encode(trial.proposal.hyperparameters) for trial in known]
+        size = population if moves else max(population, 0 if known else startup) + late
+        first += map(encoding.place, latin_hypercube(generator, size - len(first), problem.space.dimension))
+        design = [Flat(candidate) for candidate in first]
+        found = fitnesses(design)  # with turns, `design` then holds the candidates that have a result
+        chosen = best(found, population, maximize=maximize)
+
+        # inspyred passes its arguments to an evaluator by keyword, but in ES by position.
+        def evaluator(candidates: list[Candidate], *_: Any, **__: Any) -> list[Any]:
+            return fitnesses(candidates) if evolution.num_evaluations else [found[place] for place in chosen]
+
         evolve(
-            generator=lambda **_: next(starts),
+            generator=None,
             evaluator=evaluator,
-            pop_size=size,
-            seeds=[Flat(encoding.encode(trial.proposal.hyperparameters)) for trial in known],
+            pop_size=len(chosen),
+            seeds=[design[place] for place in chosen],
             maximize=maximize,
             bounder=encoding.bounder,
             **own,

@@ -1,8 +1,11 @@
-"""First points that cover the unit cube, in the place of independent draws."""
+"""First points that cover the unit cube, and the best of them."""
 
 import math
+import operator
 import random
+from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 _TRIES = 30
 _MOST_COMPARED = 50
@@ -18,6 +21,16 @@ def latin_hypercube(generator: random.Random, count: int, dimension: int) -> lis
         return [[generator.random() for _ in range(dimension)]]
     tries = _TRIES if 0 < count <= _MOST_COMPARED else 1
     return max((_drawn(generator, count, dimension) for _ in range(tries)), key=_least_distance)
+
+
+def best(fitnesses: Sequence[Any], count: int, *, maximize: bool) -> list[int]:
+    """The places of the *count* best values, in order: those with the fewest better ones. Of equals the first."""
+    places = range(len(fitnesses))
+    if len(places) <= count:
+        return list(places)
+    is_better = operator.gt if maximize else operator.lt
+    better = [sum(is_better(other, it) for other in fitnesses) for it in fitnesses]
+    return sorted(sorted(places, key=better.__getitem__)[:count])
 
 
 def _drawn(generator: random.Random, count: int, dimension: int) -> list[list[float]]:
