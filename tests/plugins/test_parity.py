@@ -7,7 +7,7 @@ import cobyqa
 import inspyred
 import numpy as np
 import pytest
-from byohpo_inspyred import latin_hypercube
+from byohpo_inspyred import latin_hypercube, uniform
 from scipy import optimize
 from scipy.stats import qmc
 from studies import tune
@@ -70,11 +70,23 @@ def tuned(strategy, function, seed, options, objectives=1):
     return [list(trial.hyperparameters.values()) for trial in study.trials]
 
 
-def evolve(kind, seed, direct, population, *, fitness=float, maximize=False, place=list, bounder=None, **arguments):
-    """The library's own loop on a direct function. Its generator hands out the points of a Latin hypercube."""
+def evolve(
+    kind,
+    seed,
+    direct,
+    population,
+    *,
+    fitness=float,
+    maximize=False,
+    place=list,
+    design=latin_hypercube,
+    bounder=None,
+    **arguments,
+):
+    """The library's own loop on a direct function. Its generator hands out the points of a design."""
     generator = random.Random(seed)
     engine = kind(generator)
-    first = iter(latin_hypercube(generator, population, DIMENSION))
+    first = iter(design(generator, population, DIMENSION))
 
     def evaluator(candidates, args):
         return [fitness(direct(candidate)) for candidate in candidates]
@@ -215,7 +227,16 @@ def nsga2(function, seed):
 
 
 def pso(function, seed):
-    return evolve(inspyred.swarm.PSO, seed, Direct(function), 6, inertia=0.6, cognitive_rate=1.5, social_rate=2.0)
+    return evolve(
+        inspyred.swarm.PSO,
+        seed,
+        Direct(function),
+        6,
+        design=uniform,
+        inertia=0.6,
+        cognitive_rate=1.5,
+        social_rate=2.0,
+    )
 
 
 def sobol(function, seed):

@@ -13,7 +13,7 @@ import attrs
 from inspyred import ec
 
 from byohpo_core import Blocking, InvalidInput, Problem, SearchSpace, remembering
-from byohpo_inspyred.design import best, latin_hypercube
+from byohpo_inspyred.design import best, latin_hypercube, uniform
 from byohpo_inspyred.population import (
     MAX_JOBS,
     SLOTS,
@@ -48,6 +48,7 @@ __all__ = [
     "smallest",
     "startup_option",
     "steady_size",
+    "uniform",
 ]
 
 Candidate: TypeAlias = list[Any]
@@ -141,6 +142,7 @@ def evolving(
     maximize: bool = False,
     turns: Turns | None = None,
     startup: int = 0,
+    design: Callable[[random.Random, int, int], list[list[float]]] = latin_hypercube,
     chain: int = 0,
     chains: int = 1,
     **arguments: Any,
@@ -154,9 +156,9 @@ def evolving(
     *fitness* turns a loss (a tuple of losses with several objectives) into what the engine compares. With several
     *chains* each *chain* has its own seed.
 
-    The first candidates are a Latin hypercube. There are at least *startup* of them, and the engine begins with the
-    best ones. If results of earlier studies are known, the engine begins with the best of them instead, for at most
-    half of its population, and with a Latin hypercube of the rest.
+    The first candidates are a Latin hypercube, or another *design*. There are at least *startup* of them, and the
+    engine begins with the best ones. If results of earlier studies are known, the best of them are at most half of its
+    first population, and the design is the rest.
 
     With *turns* the algorithm is asynchronous: it goes on as soon as one slot is free, while the trials in the other
     slots still run. It starts with one more candidate for each of these trials, so that the population is complete from
@@ -188,9 +190,9 @@ def evolving(
         known = search.known[: max(1, population * chains // 2)][chain::chains]
         first = [encoding.encode(trial.proposal.hyperparameters) for trial in known]
         size = population if moves else max(population, 0 if known else startup) + late
-        first += map(encoding.place, latin_hypercube(generator, size - len(first), problem.space.dimension))
-        design = [Flat(candidate) for candidate in first]
-        found = fitnesses(design)  # with turns, `design` then holds the candidates that have a result
+        first += map(encoding.place, design(generator, size - len(first), problem.space.dimension))
+        candidates = [Flat(candidate) for candidate in first]
+        found = fitnesses(candidates)  # with turns, `candidates` then holds those that have a result
         chosen = best(found, population, maximize=maximize)
 
         # inspyred passes its arguments to an evaluator by keyword, but in ES by position.
@@ -201,7 +203,7 @@ def evolving(
             generator=None,
             evaluator=evaluator,
             pop_size=len(chosen),
-            seeds=[design[place] for place in chosen],
+            seeds=[candidates[place] for place in chosen],
             maximize=maximize,
             bounder=encoding.bounder,
             **own,

@@ -12,13 +12,18 @@ _MOST_COMPARED = 50
 """Above so many points the distances between them take long to compute, and one hypercube is as good as another."""
 
 
+def uniform(generator: random.Random, count: int, dimension: int) -> list[list[float]]:
+    """Independent points of the unit cube."""
+    return [[generator.random() for _ in range(dimension)] for _ in range(count)]
+
+
 def latin_hypercube(generator: random.Random, count: int, dimension: int) -> list[list[float]]:
     """Of some Latin hypercubes the one whose closest two points are farthest apart: points of the unit cube.
 
     Morris & Mitchell 1995, "Exploratory designs for computational experiments".
     """
     if count == 1:
-        return [[generator.random() for _ in range(dimension)]]
+        return uniform(generator, 1, dimension)
     tries = _TRIES if 0 < count <= _MOST_COMPARED else 1
     return max((_drawn(generator, count, dimension) for _ in range(tries)), key=_least_distance)
 
