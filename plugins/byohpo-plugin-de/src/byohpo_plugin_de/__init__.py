@@ -12,6 +12,7 @@ from byohpo_inspyred import (
     population_option,
     require_even,
     require_within_population,
+    startup_option,
     steady_size,
 )
 from inspyred import ec
@@ -36,6 +37,7 @@ class DifferentialEvolution(BlockingAlgorithm):
         minimum=2,
         even=True,
     )
+    startup: int = startup_option()
     num_selected: int = option(
         attrs.Factory(
             lambda self: (
@@ -65,6 +67,7 @@ class DifferentialEvolution(BlockingAlgorithm):
             ec.DEA,
             population=self.population,
             turns=TURNS if self.mode == "asynchronous" else None,
+            startup=self.startup,
             num_selected=self.num_selected,
             tournament_size=self.tournament_size,
             crossover_rate=self.crossover_rate,
