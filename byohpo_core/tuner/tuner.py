@@ -126,9 +126,8 @@ class Tuner:
         self._base_name = check_study_name(base_tuning_job_name or tuned.name)
         amounts = settings.resource_of(resource, max_resource, min_resource)
         space = settings.space_of(tuned, hyperparameter_ranges, constraints, amounts, hidden)
-        objectives = settings.objectives_of(objective_metric_name, objective_type)
-        goals, limits = (objectives, constraints), (max_jobs, max_parallel_jobs)
-        problem = settings.problem_of(space, *goals, random_seed, *limits, amounts)
+        goals = (settings.objectives_of(objective_metric_name, objective_type), constraints)
+        problem = settings.problem_of(space, *goals, random_seed, max_jobs, max_parallel_jobs, amounts)
         automatic = settings.automatic(strategy, strategy_options, problem)
         chosen = [
             *settings.algorithm_of(automatic.name if automatic else strategy, strategy_options, initial_configurations),
