@@ -106,7 +106,7 @@ class Hyperband:
             return
         ladder = Ladder(study, self._rungs)
         first = ladder.firsts()
-        shown = ladder.configurations(latest=False)
+        shown = ladder.configurations(comparable=False)
         news = [shown[first[trial.number]] for trial in trials if trial.number in first]
         if news:
             self._sampler.observe(study, shown, news)
@@ -120,7 +120,7 @@ class Hyperband:
         promoted = [self._promoted(step) for step in steps if isinstance(step, Entry)]
         if not begun:
             return promoted
-        shown = ladder.configurations(latest=self._sampler.memoryless)
+        shown = ladder.configurations(comparable=self._sampler.memoryless)
         drawn = self._sampler.propose(ladder.study, shown, len(begun))
         return [*promoted, *map(self._begun, drawn, begun)]
 

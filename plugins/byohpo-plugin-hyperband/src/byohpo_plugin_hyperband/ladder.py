@@ -1,6 +1,7 @@
 """What a study's trials say: which configurations stand at which rung, and with which loss."""
 
 import math
+from collections import Counter
 from typing import Any, Self
 
 import attrs
@@ -111,21 +112,32 @@ class Ladder:
         )
         return {number: place for place, number in enumerate(first)}
 
-    def configurations(self, *, latest: bool) -> list[Trial]:
-        """Each configuration as one trial, numbered from 0, for the sampler: with its first or its latest result."""
+    def configurations(self, *, comparable: bool) -> list[Trial]:
+        """Each configuration as one trial, numbered from 0, for the sampler: with its first result.
+
+        If *comparable*, all have had the same amount of the resource, as much as enough of them have had; those that
+        were not there count as stopped (Falkner et al. 2018, "BOHB", section 3).
+        """
+        rung = self._telling() if comparable else None
         places = self.firsts()
         told = {place: number for number, place in places.items()}
         for number, entry in self.entries.items():
             if entry.mark.parent in places:
                 places[number] = places[entry.mark.parent]
-                if latest and entry.ended:
+                if rung is not None and entry.ended and entry.mark.rung <= rung:
                     told[places[number]] = number
-        return [self._shown(place, number, places) for place, number in told.items()]
+        return [self._shown(place, number, places, rung) for place, number in told.items()]
+
+    def _telling(self) -> int:
+        """The highest rung at which more configurations have results than the space has dimensions, else the lowest."""
+        ended = Counter(it.mark.rung for it in self.entries.values() if it.ended and it.loss < math.inf)
+        enough = self.study.problem.space.dimension + 1
+        return max((rung for rung, count in ended.items() if count > enough), default=0)
 
     def _whole(self, trial: Trial) -> bool:
         return trial.proposal.fidelity in (None, self.rungs.levels[-1])
 
-    def _shown(self, place: int, number: int, places: dict[int, int]) -> Trial:
+    def _shown(self, place: int, number: int, places: dict[int, int], rung: int | None) -> Trial:
         trial, entry = self.study.trials[number], self.entries.get(number)
         key = trial.proposal.key if entry is None else entry.mark.key
         shown = trial.but(
@@ -133,6 +145,7 @@ class Ladder:
             proposal=attrs.evolve(trial.proposal, key=key, fidelity=None, resume_from=None),
             result_of=None if trial.result_of is None else places.get(trial.result_of),
         )
-        if number not in self._open:
-            return shown
-        return shown.but(status=TrialStatus.Running, values=None, losses=None)
+        if number in self._open:
+            return shown.but(status=TrialStatus.Running, values=None, losses=None)
+        elsewhere = rung is not None and entry is not None and entry.mark.rung != rung and entry.loss < math.inf
+        return shown.but(status=TrialStatus.Stopped, values=None, losses=None) if elsewhere else shown
