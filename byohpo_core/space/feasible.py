@@ -270,6 +270,9 @@ def _check_names(constraint: Constraint, tunable: Mapping[str, Tunable], static:
             values = (parameter.min_value,)
         for value in values:
             if type(value) not in (int, float):
-                raise InvalidInput(f"the constraint {constraint} names {name!r}, whose value {value!r} is not a number")
+                shown = f"the category {value!r}" if parameter else "its fixed value"  # which may be secret
+                raise InvalidInput(f"the constraint {constraint} names {name!r}, but {shown} is not a number")
             if constraint.log and value <= 0:
-                raise InvalidInput(f"the constraint {constraint} takes the logarithm of {name!r}, which may be {value}")
+                raise InvalidInput(
+                    f"the constraint {constraint} takes the logarithm of {name!r}, which may be 0 or less"
+                )
