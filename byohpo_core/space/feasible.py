@@ -64,10 +64,11 @@ class _Axis:
         return self.value(first), self.value(last)
 
     def share(self, first: Any, last: Any) -> float:
-        """How much of the whole a range of places is; 0 for a single one."""
+        """How much of the unit interval is between two places; 0 for a single one."""
         if self.values is None:
             return float(last - first)
-        return float((last - first) / len(self.values))
+        encode = self.parameter.encode
+        return encode(self.values[last]) - encode(self.values[first])
 
     def halves(self, first: Any, last: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
         if self.values is None:
