@@ -64,10 +64,11 @@ class _Axis:
         return self.value(first), self.value(last)
 
     def share(self, first: Any, last: Any) -> float:
-        """How much of the whole a range of places is; 0 for a single one."""
+        """How much of the unit interval is between two places; 0 for a single one."""
         if self.values is None:
             return float(last - first)
-        return float((last - first) / len(self.values))
+        encode = self.parameter.encode
+        return encode(self.values[last]) - encode(self.values[first])
 
     def halves(self, first: Any, last: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
         if self.values is None:
@@ -270,6 +271,9 @@ def _check_names(constraint: Constraint, tunable: Mapping[str, Tunable], static:
             values = (parameter.min_value,)
         for value in values:
             if type(value) not in (int, float):
-                raise InvalidInput(f"the constraint {constraint} names {name!r}, whose value {value!r} is not a number")
+                shown = f"the category {value!r}" if parameter else "its fixed value"  # which may be secret
+                raise InvalidInput(f"the constraint {constraint} names {name!r}, but {shown} is not a number")
             if constraint.log and value <= 0:
-                raise InvalidInput(f"the constraint {constraint} takes the logarithm of {name!r}, which may be {value}")
+                raise InvalidInput(
+                    f"the constraint {constraint} takes the logarithm of {name!r}, which may be 0 or less"
+                )

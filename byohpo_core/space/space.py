@@ -175,41 +175,20 @@ class SearchSpace:
         checked: dict[str, Any] = {}
         for name, parameter in self._parents_first.items():
             if parameter.when is not None and (parent := unmet(parameter, checked)) is not None:
-                self._check_absent(name, parent, configuration, checked)
+                _check_absent(name, parent, configuration, checked)
                 continue
             try:
                 checked[name] = parameter.check(configuration[name])
             except KeyError:
-                self._check_rest(configuration)  # report a misspelt name rather than a missing one
+                _check_rest(self, configuration)  # report a misspelt name rather than a missing one
                 raise InvalidInput(f"the hyperparameter {name!r} is missing") from None
             except InvalidInput as error:
                 raise InvalidInput(f"{name}: {error}") from None
         if len(configuration) != len(checked):
-            self._check_rest(configuration)
+            _check_rest(self, configuration)
         if self.constraints:
-            self._check_constraints({**checked, **self.static})
+            _check_constraints(self.constraints, {**checked, **self.static})
         return {name: checked[name] for name in self.tunable if name in checked} if self.conditional else checked
-
-    def _check_absent(self, name: str, parent: str, given: Mapping[str, Any], checked: Mapping[str, Any]) -> None:
-        if name in given:
-            state = f"{parent} is {checked[parent]!r}" if parent in checked else f"{parent} is inactive too"
-            raise InvalidInput(f"{name} is inactive while {state}: leave it out")
-
-    def _check_constraints(self, values: Mapping[str, Any]) -> None:
-        for constraint in self.constraints:
-            if not constraint.allows(values):
-                given = ", ".join(f"{name}={values[name]!r}" for name in constraint.coefficients)
-                raise InvalidInput(f"{given} gives {constraint.value(values):g}, which breaks {constraint}")
-
-    def _check_rest(self, configuration: Mapping[str, Any]) -> None:
-        for name, value in configuration.items():
-            if name in self.static:
-                if value != self.static[name] and marked(self.static[name]):
-                    raise InvalidInput(f"{name}: it is secret, so leave it out of configurations")
-                if value != self.static[name]:
-                    raise InvalidInput(f"{name}: {value!r} is not its fixed value {self.static[name]!r}")
-            elif name not in self.tunable:
-                raise InvalidInput(f"unknown hyperparameter {name!r}{nearest(str(name), self.tunable, 'known')}")
 
     def contains(self, configuration: Mapping[str, Any]) -> bool:
         """True if `check` accepts the configuration."""
@@ -293,3 +272,27 @@ def _values(parameter: Tunable) -> Sequence[Any]:
     if isinstance(parameter, IntegerParameter):
         return range(parameter.min_value, parameter.max_value + 1)
     return (parameter.min_value,)
+
+
+def _check_rest(space: SearchSpace, configuration: Mapping[str, Any]) -> None:
+    for name, value in configuration.items():
+        if name in space.static:
+            if value != space.static[name] and marked(space.static[name]):
+                raise InvalidInput(f"{name}: it is secret, so leave it out of configurations")
+            if value != space.static[name]:
+                raise InvalidInput(f"{name}: {value!r} is not its fixed value {space.static[name]!r}")
+        elif name not in space.tunable:
+            raise InvalidInput(f"unknown hyperparameter {name!r}{nearest(str(name), space.tunable, 'known')}")
+
+
+def _check_absent(name: str, parent: str, given: Mapping[str, Any], checked: Mapping[str, Any]) -> None:
+    if name in given:
+        state = f"{parent} is {checked[parent]!r}" if parent in checked else f"{parent} is inactive too"
+        raise InvalidInput(f"{name} is inactive while {state}: leave it out")
+
+
+def _check_constraints(constraints: Sequence[Constraint], values: Mapping[str, Any]) -> None:
+    for constraint in constraints:
+        if not constraint.allows(values):
+            given = ", ".join(f"{name}={values[name]!r}" for name in constraint.coefficients)
+            raise InvalidInput(f"{given} gives {constraint.value(values):g}, which breaks {constraint}")
