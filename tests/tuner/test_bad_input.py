@@ -46,7 +46,6 @@ def script():
 
 
 CASES = {
-    "no strategy": (lambda: Tuner(never, "loss", X), "strategy"),
     "unknown algorithm": (
         lambda: tune(strategy="randon"),
         "'randon'",

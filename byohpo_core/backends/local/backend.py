@@ -16,12 +16,11 @@ from byohpo_core.backends.local.files import local_path
 from byohpo_core.backends.local.job import Job
 from byohpo_core.backends.local.processes import SUPERVISOR
 from byohpo_core.backends.local.program import Program
-from byohpo_core.backends.local.supervisor import CONTAINER, NO_ROOM_CODE
+from byohpo_core.backends.local.supervisor import NO_ROOM_CODE
 from byohpo_core.backends.local.watch import Watch
 from byohpo_core.backends.quota import Quota
 from byohpo_core.backendspecs import Backend, Ended, JobSettings, Outcome, Reported, Update
 from byohpo_core.clock import SteadyClock
-from byohpo_core.container import Layout
 from byohpo_core.errors import ByohpoError
 from byohpo_core.files import NO_ROOM
 from byohpo_core.metrics import compile_metrics, end_helper
@@ -151,7 +150,7 @@ class LocalBackend(Backend):
             "python": program.python,
             "hyperparameters": dict(trial.hyperparameters),
             "channels": self._channels,
-            "checkpoints": self._checkpoints_of(trial),
+            "checkpoints": str(self._job(parent).checkpoints) if (parent := self._study.continued(trial)) else None,
             "environment": dict(program.environment),
             "shared": self._shared,
             "cpus": self._cpus,
@@ -162,11 +161,6 @@ class LocalBackend(Backend):
             job.write_order(order)
         except OSError as error:
             raise ByohpoError(f"cannot write the job's order {job.order}: {error}") from error
-
-    def _checkpoints_of(self, trial: Trial) -> str | None:
-        """The folder with the checkpoints from which a trial goes on; its supervisor copies them."""
-        continued = self._study.continued(trial)
-        return None if continued is None else str(Layout(self._job(continued).folder / CONTAINER).checkpoints)
 
     def _start(self, trials: Sequence[Trial]) -> Sequence[Trial]:
         """Start supervisors, and return the trials that must wait because the machine has no room for theirs.

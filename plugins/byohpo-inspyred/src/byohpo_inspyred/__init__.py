@@ -188,10 +188,10 @@ def evolving(
             return losses if fitness is None else [fitness(loss) for loss in losses]
 
         known = search.known[: max(1, population * chains // 2)][chain::chains]
-        first = [encoding.encode(trial.proposal.hyperparameters) for trial in known]
         size = population if moves else max(population, 0 if known else startup) + late
-        first += map(encoding.place, design(generator, size - len(first), problem.space.dimension))
-        candidates = [Flat(candidate) for candidate in first]
+        points = design(generator, size - len(known), problem.space.dimension)
+        candidates: list[Candidate] = [Flat(encoding.encode(trial.proposal.hyperparameters)) for trial in known]
+        candidates += [Flat(encoding.place(point)) for point in points]
         found = fitnesses(candidates)  # with turns, `candidates` then holds those that have a result
         chosen = best(found, population, maximize=maximize)
 
