@@ -80,6 +80,7 @@ class Blocking:
         chains: int = 1,
         late: int | None = None,
     ) -> None:
+        self._problem = problem
         self._optimise = optimise
         self._decode = decode or problem.space.decode
         self._objectives = len(problem.objectives)
@@ -148,7 +149,8 @@ class Blocking:
 
     def _learn(self, trial: Trial) -> None:
         """Keep a prior trial if it is completed. A reused result would be a repeat."""
-        if trial.losses is not None and trial.status is TrialStatus.Completed and trial.violation == 0:
+        good = trial.losses is not None and trial.status is TrialStatus.Completed and trial.violation == 0
+        if good and self._problem.is_whole(trial.proposal):
             self._known.append(trial)
 
     def close(self) -> None:

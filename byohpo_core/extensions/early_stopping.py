@@ -39,8 +39,10 @@ class Median:
         return f"{objective.metric} {report.last:g} at step {step} is worse than the median of {len(averages)} trials"
 
     def _completed(self, study: Study) -> list[list[float]]:
+        """The losses of each completed trial, but of those that a completed one continues: they are in its history."""
         objective = self.problem.objectives[0]
         for trial in study.trials:
             if trial.status is TrialStatus.Completed and trial.number not in self._curves:
                 self._curves[trial.number] = [objective.loss(value) for value in study.history(trial.number)]
-        return list(self._curves.values())
+        continued = {before.number for number in self._curves if (before := study.continued(study.trials[number]))}
+        return [losses for number, losses in self._curves.items() if number not in continued]

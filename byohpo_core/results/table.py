@@ -37,7 +37,7 @@ def rows(study: Study) -> list[Row]:
 
 
 def _rank(study: Study, trial: Trial) -> tuple[float, ...]:
-    return (trial.losses is None, *study.problem.rank(trial), trial.number)
+    return (trial.losses is None, *(() if trial.losses is None else study.problem.rank(trial)), trial.number)
 
 
 def _row(study: Study, trial: Trial, details: Sequence[str], names: Iterable[str], *, on_front: bool) -> Row:

@@ -92,7 +92,8 @@ def _mentioned(ordered: Mapping[str, Tunable]) -> dict[str, list[Any]]:
     for parameter in ordered.values():
         for parent, values in (parameter.when or {}).items():
             known = mentioned.setdefault(parent, [])
-            known += [value for value in values if value not in known]
+            checked = [ordered[parent].check(value) for value in values]  # an integer may be given as 3.0
+            known += [value for value in checked if value not in known]
     return mentioned
 
 

@@ -4,6 +4,7 @@ A box is a range of each parameter that a constraint depends on. The sum of a co
 corners of a box, so a box in which it cannot hold is left out, and another one is halved, the half near the wish first.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -268,7 +269,7 @@ def _check_names(constraint: Constraint, tunable: Mapping[str, Tunable], static:
         if isinstance(parameter, CategoricalParameter) or parameter is None:
             values = parameter.values if parameter else (static[name],)
         else:
-            values = (parameter.min_value,)
+            values = (parameter.min_value, parameter.max_value)
         for value in values:
             if type(value) not in (int, float):
                 shown = f"the category {value!r}" if parameter else "its fixed value"  # which may be secret
@@ -277,3 +278,5 @@ def _check_names(constraint: Constraint, tunable: Mapping[str, Tunable], static:
                 raise InvalidInput(
                     f"the constraint {constraint} takes the logarithm of {name!r}, which may be 0 or less"
                 )
+            if not math.isfinite(len(constraint.coefficients) * constraint.coefficients[name] * value):
+                raise InvalidInput(f"the constraint {constraint} is too large to compute: {name!r} has large values")

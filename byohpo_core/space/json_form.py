@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from byohpo_core.errors import InvalidInput
 from byohpo_core.space.constraints import Constraint
 from byohpo_core.space.parameters import (
     CategoricalParameter,
@@ -64,6 +65,10 @@ def read(body: Mapping[str, Any]) -> tuple[dict[str, Parameter], list[Constraint
     for entry in body["IntegerParameterRanges"]:
         name, least, most = entry["Name"], int(entry["MinValue"]), int(entry["MaxValue"])
         parameters[name] = IntegerParameter(least, most, entry["ScalingType"], when=conditions.get(name))
+    if unknown := [
+        name for name in conditions if isinstance(parameters.get(name, StaticParameter(0)), StaticParameter)
+    ]:
+        raise InvalidInput(f"Conditions names {unknown[0]!r}, which is not tuned")
     constraints = [_restored(mapping("a constraint", it)) for it in items("Constraints", body.get("Constraints", []))]
     return {name: parameters[name] for name in body["Order"]}, constraints
 

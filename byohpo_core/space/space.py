@@ -38,6 +38,17 @@ _MOST_PARTS = 10_000
 """With more combinations of parents, the cardinality is only estimated."""
 
 
+_DRAWS = 1000
+"""So many times a random configuration is drawn until it obeys the constraints, which takes milliseconds."""
+
+
+def check_name(name: Any) -> str:
+    """Return the name of a hyperparameter; raise `InvalidInput` if it cannot be one."""
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME_LENGTH:
+        raise InvalidInput(f"the hyperparameter name {name!r} must be a string of 1 to {MAX_NAME_LENGTH} characters")
+    return name
+
+
 @attrs.frozen(slots=False)
 class SearchSpace:
     """Parameters by name, and constraints that each configuration obeys. All encodings keep the parameters' order.
@@ -56,10 +67,7 @@ class SearchSpace:
         if len(self.parameters) > MAX_HYPERPARAMETERS:
             raise InvalidInput(f"{len(self.parameters)} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
         for name in self.parameters:
-            if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME_LENGTH:
-                raise InvalidInput(
-                    f"the hyperparameter name {name!r} must be a string of 1 to {MAX_NAME_LENGTH} characters"
-                )
+            check_name(name)
         if not self.tunable:
             raise InvalidInput("there are no parameters to tune: give at least one range")
         object.__setattr__(self, "_parents_first", parents_first(self.tunable))
@@ -136,9 +144,16 @@ class SearchSpace:
         return [{name: part[name] for name in self.tunable if name in part} for part in found]
 
     def sample(self, random: random_numbers.Random) -> dict[str, Any]:
-        """Return a random configuration. Takes one draw per parameter, in order."""
-        draw = random.random
-        return self.settle({name: parameter.decode(draw()) for name, parameter in self.tunable.items()})
+        """Return a random configuration. Takes one draw per parameter, in order.
+
+        Configurations that break a constraint are drawn again, so that those that obey are equally likely; after many
+        draws in vain, the last one is moved to obey.
+        """
+        for _ in range(_DRAWS):
+            values = {name: parameter.decode(random.random()) for name, parameter in self.tunable.items()}
+            if self.obeys(active := self._active(values)):
+                return active
+        return self.settle(values)
 
     def settle(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return the configuration for a value of each parameter: without inactive ones, moved to obey constraints."""

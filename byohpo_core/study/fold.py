@@ -52,10 +52,13 @@ class Fold(Study):
             # A number there is another trial here.
             trial = self._new_trial(body["plugin"], {**body, "resume_from": None})
             self._settle(trial.but(prior=True, job_name=body["job"]), event, body)
-            if body["status"] == TrialStatus.Completed:
+            if body["status"] == TrialStatus.Completed and self._has_all_metrics(trial.number):
                 self._duplicates.know(trial)
         self.finished_since_best = 0
         self.epoch_start = len(self._trials)
+
+    def _has_all_metrics(self, number: int) -> bool:
+        return all(metric in self._trials[number].metrics for metric in self.problem.metrics)
 
     def _new_trial(self, plugin: str, body: Mapping[str, Any]) -> Trial:
         proposal = Proposal(
@@ -132,6 +135,8 @@ class Fold(Study):
             metrics = MappingProxyType(body.get("metrics") or {})
             values = None if status is TrialStatus.Failed else self.problem.values(metrics)
         else:
+            if not self._trials[shares].finished:
+                raise ValueError(f"trial {trial.number} cannot share the result of trial {shares}")
             metrics, values = self._trials[shares].metrics, self._trials[shares].values
         trial = self._trials[trial.number] = trial.but(
             status=status,

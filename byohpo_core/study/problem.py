@@ -10,7 +10,7 @@ import attrs
 
 from byohpo_core.errors import InvalidInput
 from byohpo_core.space.constraints import between, bound, check_bounds
-from byohpo_core.space.space import SearchSpace
+from byohpo_core.space.space import SearchSpace, check_name
 from byohpo_core.study.trial import Proposal, Trial
 from byohpo_core.validate import choice, items, mapping, text, whole
 
@@ -71,7 +71,7 @@ class OutcomeConstraint:
 
 
 def _resource_name(value: Any) -> str:
-    return text("resource", value)
+    return check_name(text("resource", value))
 
 
 def _most(value: Any) -> int:
@@ -192,6 +192,10 @@ class Problem:
     def amount(self, proposal: Proposal) -> int:
         """How much of the resource a proposal asks for; 0 if there is none. Raises `InvalidInput` if it cannot be."""
         return 0 if self.resource is None else self.resource.amount(proposal)
+
+    def is_whole(self, proposal: Proposal) -> bool:
+        """True if a proposal has all of the resource, so that its result can be compared with those of others."""
+        return self.resource is None or self.amount(proposal) == self.resource.most
 
     def rank(self, trial: Trial) -> tuple[int, float, float]:
         """A key to sort trials by, the best first.

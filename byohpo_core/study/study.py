@@ -81,7 +81,7 @@ class Study:
         self._unobserved: dict[int, None] = {}
         self._silent: set[str] = set()
         self._not_before: dict[int, float] = {}
-        self._duplicates = Duplicates()
+        self._duplicates = Duplicates(problem)
         self._reports: dict[int, dict[str, Report]] = {}
         self._pruning: dict[int, str] = {}
         self._stopping: set[int] = set()
@@ -195,8 +195,12 @@ class Study:
 
     def history(self, number: int, metric: str | None = None) -> Sequence[float]:
         """Return what a trial and, before it, the trials that it continues have reported: one value for each step."""
+        curves = [self.curve(number, metric)]
         before = self.continued(self._trials[number])
-        return [*(() if before is None else self.history(before.number, metric)), *self.curve(number, metric)]
+        while before is not None:
+            curves.append(self.curve(before.number, metric))
+            before = self.continued(before)
+        return [value for curve in reversed(curves) for value in curve]
 
     def continued(self, trial: Trial) -> Trial | None:
         """Return the trial whose job left the checkpoint from which this one goes on, or None if it starts afresh."""
@@ -205,4 +209,6 @@ class Study:
 
     def ran(self, trial: Trial) -> Trial:
         """Return the trial whose job gave this one its result: itself, unless it shares another's."""
-        return trial if trial.result_of is None else self.ran(self._trials[trial.result_of])
+        while trial.result_of is not None:
+            trial = self._trials[trial.result_of]
+        return trial

@@ -42,8 +42,15 @@ def resource_of(name: Any, most: Any, least: Any) -> Resource | None:
     return Resource(name, most, least)
 
 
+def constraints_of(given: Any) -> tuple[list[Any], tuple[OutcomeConstraint, ...]]:
+    """The constraints on configurations, and those on outcomes."""
+    constraints = validate.items("constraints", given)
+    outcomes = tuple(it for it in constraints if isinstance(it, OutcomeConstraint))
+    return [it for it in constraints if not isinstance(it, OutcomeConstraint)], outcomes
+
+
 def space_of(
-    estimator: Estimator, ranges: Any, constraints: Any, resource: Resource | None, secrets: Secrets
+    estimator: Estimator, ranges: Any, constraints: Sequence[Any], resource: Resource | None, secrets: Secrets
 ) -> SearchSpace:
     """The search space with the estimator's fixed hyperparameters, and marks in the place of secrets.
 
@@ -54,14 +61,14 @@ def space_of(
     if resource is not None:
         ranges.pop(resource.name, None)
         fixed.pop(resource.name, None)
-    inputs = [it for it in validate.items("constraints", constraints) if not isinstance(it, OutcomeConstraint)]
-    return SearchSpace.of(ranges, fixed, inputs).hiding(secrets)
+        secrets.check_tunable([resource.name])
+    return SearchSpace.of(ranges, fixed, constraints).hiding(secrets)
 
 
 def problem_of(
     space: SearchSpace,
     objectives: tuple[Objective, ...],
-    constraints: Any,
+    outcomes: tuple[OutcomeConstraint, ...],
     seed: Any,
     max_jobs: Any,
     max_parallel_jobs: Any,
@@ -69,7 +76,6 @@ def problem_of(
 ) -> Problem:
     """The problem with the constraints on outcomes, and a seed that is drawn unless the user gives one."""
     seed = SystemRandom().getrandbits(32) if seed is None else seed
-    outcomes = tuple(it for it in constraints if isinstance(it, OutcomeConstraint))
     return Problem(space, objectives, seed, max_jobs, max_parallel_jobs, outcomes, resource)
 
 

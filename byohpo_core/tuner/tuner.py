@@ -73,8 +73,7 @@ class Tuner:
             job takes changes nothing of the search, at the price of some idle slots.
         warm_start_from: Names or ids of studies in the same journal whose results are known from the beginning.
         secrets: Names of variables of the jobs' environment, or of fixed hyperparameters, whose values only the jobs
-            get: a list, whose values come from the environment, or a mapping to values. Variables with the word KEY,
-            TOKEN, SECRET or PASSWORD in their name are secret anyway.
+            get: a list (values come from the environment) or a mapping. KEY, TOKEN and the like are secret anyway.
         shared: Whether the files and folders that the study creates are for your group too (0660 and 0770).
         journal: The journal's path, by default `BYOHPO_JOURNAL` or `byohpo.db`; ":memory:" keeps nothing.
         progress: Whether progress is shown on standard error.
@@ -125,8 +124,9 @@ class Tuner:
         tuned: Estimator = self._estimator
         self._base_name = check_study_name(base_tuning_job_name or tuned.name)
         amounts = settings.resource_of(resource, max_resource, min_resource)
-        space = settings.space_of(tuned, hyperparameter_ranges, constraints, amounts, hidden)
-        goals = (settings.objectives_of(objective_metric_name, objective_type), constraints)
+        inputs, outcomes = settings.constraints_of(constraints)
+        space = settings.space_of(tuned, hyperparameter_ranges, inputs, amounts, hidden)
+        goals = (settings.objectives_of(objective_metric_name, objective_type), outcomes)
         problem = settings.problem_of(space, *goals, random_seed, max_jobs, max_parallel_jobs, amounts)
         automatic = settings.automatic(strategy, strategy_options, problem)
         chosen = [

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from inside import read
 from studies import byohpo, refused
 
 from byohpo_core import Constraint, IntegerParameter
-from byohpo_core.cli.tomlfile import read
 
 
 @pytest.mark.parametrize(

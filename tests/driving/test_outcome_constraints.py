@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from inside import read, rows
 from studies import attach, story, tune
 
 from byohpo_core import (
@@ -14,8 +15,6 @@ from byohpo_core import (
     Simulation,
     TrialStatus,
 )
-from byohpo_core.cli.tomlfile import read
-from byohpo_core.results.table import rows
 
 FAST = OutcomeConstraint("latency", at_most=5)
 RANGES = {"x": ContinuousParameter(0, 10)}

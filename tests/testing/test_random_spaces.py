@@ -6,11 +6,10 @@ import pytest
 import random_spaces
 
 from byohpo_core import Objective, Problem
-from byohpo_core.plugins.finding import ALGORITHMS
 from byohpo_core.testing import Subject
 from byohpo_core.testing.rehearsal import rehearse
 
-NAMES = sorted(entry.name for entry in entry_points(group=ALGORITHMS))
+NAMES = sorted(entry.name for entry in entry_points(group="byohpo.algorithms"))
 FIRST_ONLY = 40
 """So many of the spaces are tried each time, the rest in the exam."""
 

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
+from inside import as_csv, rows
 from studies import Killed, attach, dying, outcome, tune, tuner
 
 from byohpo_core import (
@@ -19,7 +20,6 @@ from byohpo_core import (
     Simulation,
     TrainingScript,
 )
-from byohpo_core.results.table import as_csv, rows
 
 RANGES = {
     "booster": CategoricalParameter(["tree", "dart"]),

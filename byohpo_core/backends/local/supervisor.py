@@ -193,14 +193,22 @@ def _create(layout: Layout, order: Mapping[str, Any]) -> None:
     Hyperparameters among which is a secret are for their owner only.
     """
     before = os.umask(files.umask())
-    layout.create(order["hyperparameters"], order["channels"])
-    checkpoints = order.get("checkpoints")
-    if checkpoints is not None and os.path.isdir(checkpoints):  # noqa: PTH112 - without them it trains from the start
-        shutil.copytree(checkpoints, layout.checkpoints, symlinks=True, dirs_exist_ok=True)
-    os.umask(before)
+    try:
+        layout.create(order["hyperparameters"], order["channels"])
+        checkpoints = order.get("checkpoints")
+        if checkpoints is not None and Path(checkpoints).is_dir():  # without them it trains from the start
+            shutil.copytree(checkpoints, layout.checkpoints, symlinks=True, dirs_exist_ok=True, ignore=_special)
+    finally:
+        os.umask(before)
     if order.get("shared", False):
         hyperparameters = layout.config / "hyperparameters.json"
         set_modes(layout.base, shared=True, but=hyperparameters if order["private"] else None)
+
+
+def _special(folder: str, names: list[str]) -> list[str]:
+    """What cannot be copied: pipes, sockets and devices."""
+    paths = {name: Path(folder, name) for name in names}
+    return [name for name, it in paths.items() if not (it.is_symlink() or it.is_file() or it.is_dir())]
 
 
 def _wait(script: int, grace: float, claim: int, terminated: list[int]) -> dict[str, Any]:

@@ -90,6 +90,8 @@ class CmaEs:
         for trial in study.trials:
             if trial.number in still_open or trial.status not in _RESULTS or trial.result_of is not None:
                 continue
+            if not study.problem.is_whole(trial.proposal):
+                continue
             result = self._result(trial)
             if _is_own(trial, study):
                 mine.append(result)

@@ -72,7 +72,10 @@ def read(study: Study, point_of: Callable[[Trial], Array], cube: Cube) -> Histor
     observed = [
         trial
         for trial in study.trials
-        if trial.number not in open_numbers and trial.status in _RESULTS and trial.result_of is None
+        if trial.number not in open_numbers
+        and trial.status in _RESULTS
+        and trial.result_of is None
+        and study.problem.is_whole(trial.proposal)
     ]
     nothing, bounds = (np.nan,) * len(study.problem.objectives), len(study.problem.excesses({}))
     origins = {study.id: OWN}

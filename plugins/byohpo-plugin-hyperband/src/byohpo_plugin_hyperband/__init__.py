@@ -23,6 +23,8 @@ _PROMOTIONS = ("auto", "continue", "restart", "prune")
 def _is_sampler(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str):
         raise InvalidInput(f"sampler is {value!r}, not the name of an algorithm")
+    if value == "hyperband":
+        raise InvalidInput("hyperband cannot be its own sampler: name another algorithm, such as gp")
 
 
 def _are_options(_: object, __: object, value: Any) -> None:
@@ -47,7 +49,7 @@ class Hyperband:
     eta: int = option(3, help="how many times the resource the best 1/eta get at the next rung", minimum=2)
     mode: str = attrs.field(
         default="asha",
-        validator=attrs.validators.in_(_MODES),
+        validator=attrs.validators.in_(tuple(_MODES)),
         metadata={
             "help": "asha: promote as soon as a trial is among the best of its rung, so no slot waits; hyperband: "
             "brackets that begin at different rungs, of which each waits for all results of a rung"

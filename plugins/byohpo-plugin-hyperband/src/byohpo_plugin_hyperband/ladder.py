@@ -51,9 +51,9 @@ class Entry:
 
     @property
     def loss(self) -> float:
-        """Infinite unless the trial has reached its rung."""
-        completed = self.trial.status in (TrialStatus.Completed, TrialStatus.Reused)
-        loss = self.trial.losses[0] if completed and self.trial.losses else math.inf
+        """Infinite unless the trial has reached its rung within the outcome constraints."""
+        good = self.trial.status in (TrialStatus.Completed, TrialStatus.Reused) and self.trial.violation == 0
+        loss = self.trial.losses[0] if good and self.trial.losses else math.inf
         return math.inf if math.isnan(loss) else loss
 
     @property
@@ -135,7 +135,7 @@ class Ladder:
         return max((rung for rung, count in ended.items() if count > enough), default=0)
 
     def _whole(self, trial: Trial) -> bool:
-        return trial.proposal.fidelity in (None, self.rungs.levels[-1])
+        return self.study.problem.is_whole(trial.proposal)
 
     def _shown(self, place: int, number: int, places: dict[int, int], rung: int | None) -> Trial:
         trial, entry = self.study.trials[number], self.entries.get(number)
