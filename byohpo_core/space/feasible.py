@@ -119,8 +119,9 @@ class Region:
         found, proved = self._search(middle, MOST_BOXES)
         if found is None:
             told = "; ".join(map(str, self._constraints))
-            why = "no configuration obeys" if proved else f"no configuration was found in {MOST_BOXES} parts that obeys"
-            raise InvalidInput(f"{why} the constraints: {told}")
+            if proved:
+                raise InvalidInput(f"no configuration obeys the constraints: {told}")
+            raise InvalidInput(f"no configuration that obeys was found, though there may be one: {told}; relax a bound")
         return found
 
     def _search(self, wish: Mapping[str, Any], most: int) -> tuple[_Values | None, bool]:
