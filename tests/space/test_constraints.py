@@ -57,7 +57,8 @@ def test_the_bound_itself_is_allowed():
 def test_a_fixed_value_takes_part():
     """A constraint may name a fixed hyperparameter: its value counts."""
     space = SearchSpace(NETWORK, [Constraint({"factor": 100, "batch": 1}, at_most=250)])
-    assert max(space.sample(random.Random(seed))["batch"] for seed in range(50)) == 50
+    assert max(space.sample(random.Random(seed))["batch"] for seed in range(50)) <= 50
+    assert max(space.decode([unit] * space.dimension)["batch"] for unit in (0.0, 0.5, 1.0)) == 50
 
 
 def test_a_point_outside_moves_only_what_it_must():
@@ -81,21 +82,18 @@ def test_an_equality_is_reached_from_everywhere():
 @settings(deadline=None)
 @given(number=st.integers(0, 999), data=st.data())
 def test_every_point_and_bit_string_becomes_a_configuration_that_obeys(number, data):
-    """It obeys, is a fixed point of the encodings, and a sample takes one draw a parameter."""
+    """It obeys, and is a fixed point of the encodings."""
     space = random_spaces.space(number)
     unit = st.floats(0, 1)
     made = [
         space.decode(data.draw(st.lists(unit, min_size=space.dimension, max_size=space.dimension))),
         space.decode_bits(data.draw(st.lists(st.integers(0, 1), min_size=(n := space.bit_length()), max_size=n))),
-        space.sample(draws := random.Random(number)),
+        space.sample(random.Random(number)),
     ]
     for configuration in made:
         assert space.check(configuration) == configuration
         assert list(space.check(configuration)) == list(configuration)
         assert space.decode(space.encode(configuration)) == configuration
-    again = random.Random(number)
-    assert made[2] == space.decode([again.random() for _ in space.tunable])
-    assert draws.random() == again.random()
 
 
 def test_a_constraint_waits_for_its_parameters():
