@@ -34,6 +34,8 @@ class Search:
     committee: Committee
     seed: int
     startup: int
+    jobs: int
+    """How many trials the study may have."""
 
     def next_point(self, history: History, number: int) -> Array | None:
         """The point of trial *number*, which is new; None if every point has a trial."""
@@ -65,7 +67,8 @@ class Search:
         members = self.committee.members(history.results, weights)
         running = self.cube.features(np.reshape(history.pending, (-1, self.cube.dimension)))
         gates = [gate.believing(running) for gate in self.committee.gates(history.results)]
-        improvement = Improvement([member.believing(running) for member in members], gates)
+        prices = self.committee.prices(history.results, max(0.0, 1 - number / self.jobs))
+        improvement = Improvement([member.believing(running) for member in members], [*gates, *prices])
         best, box = members[0].ranked[:_BEST], Box.whole(self.cube.dimension)
         if len(history.results) > AFTER and number % 2:
             box = Box.around(self.cube, best[0], side(targets(history.results, weights), self.cube.dimension))
