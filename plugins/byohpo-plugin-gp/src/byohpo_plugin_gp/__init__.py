@@ -36,15 +36,17 @@ class GaussianProcessSearch:
     per: str | None = attrs.field(
         default=None,
         validator=attrs.validators.in_(tuple(COSTS)),
-        metadata={"help": "what improvement is weighed by: the predicted `second`s or `dollar`s of a trial; None: nothing"},
+        metadata={
+            "help": "what improvement is divided by: the seconds (second) or dollars (dollar) that are expected of a trial"
+        },
     )
     _search: Search = attrs.field(init=False)
     _points: dict[int, Array] = attrs.field(init=False, factory=dict)
     """The point of each trial, by its number: a cache."""
 
     def __attrs_post_init__(self) -> None:
-        cube = Cube(self.problem.space)
-        self._search = Search(cube, Committee(cube, self.committee), self.problem.seed, self.startup, self.problem.max_jobs)
+        cube, problem = Cube(self.problem.space), self.problem
+        self._search = Search(cube, Committee(cube, self.committee), problem.seed, self.startup, problem.max_jobs)
 
     @hookimpl
     def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
