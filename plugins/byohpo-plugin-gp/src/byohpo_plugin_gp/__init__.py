@@ -37,7 +37,8 @@ class GaussianProcessSearch:
         default=None,
         validator=attrs.validators.in_(tuple(COSTS)),
         metadata={
-            "help": "what improvement is divided by: the seconds (second) or dollars (dollar) that are expected of a trial"
+            "help": "what improvement is divided by: the seconds (second) or dollars (dollar) that a trial is expected "
+            "to cost; None: nothing"
         },
     )
     _search: Search = attrs.field(init=False)
