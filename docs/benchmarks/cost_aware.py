@@ -1,7 +1,7 @@
 """Measure what `{"per": "second"}` of `gp` saves where durations depend on the hyperparameters, on a virtual clock.
 
-The tasks are the six tables of real training runs and seconds of `asynchronous.py`. With it and without it, a study has
-the same number of jobs. The target of a task is the loss that half of the studies without it reach with half of their
+The tasks are the six tables of real training runs and seconds of `asynchronous.py`. A study
+without it has 40 jobs; one with it has as many, or more (`--with`), since it pays less for each. The target of a task is the loss that half of the studies without it reach with half of their
 jobs. A study that never reaches it counts with all that it spent, as in the expected running time (Hansen et al. 2010):
 the sum over all seeds, divided by the number of successes. Ratios are geometric means over tasks. At equal money, which
 is here the seconds of all slots together, the share of random configurations that are better is compared, seed by seed.
@@ -76,11 +76,11 @@ class Pair:
         return float(expected[0] / expected[1])
 
 
-def pair(job: tuple[str, int, int, int]) -> Pair:
+def pair(job: tuple[str, int, Sequence[int], Sequence[int]]) -> Pair:
     """Run all studies of one task."""
     name, slots, jobs, seeds = job
-    runs = [[run(name, per, slots, jobs, seed) for per in WAYS] for seed in range(seeds)]
-    target = statistics.median_low([plain.after(jobs // 2) for plain, _ in runs])
+    runs = [[run(name, per, slots, most, seed) for per, most in zip(WAYS, jobs, strict=True)] for seed in seeds]
+    target = statistics.median_low([plain.after(jobs[0] // 2) for plain, _ in runs])
     told = np.array([[it.spent(target) for it in row] for row in runs], dtype=float)
     quality = [[[better(name, at(it, share * money(row))) for it in row] for share in SHARES] for row in runs]
     spent = np.array([[it.paid(math.inf) for it in row] for row in runs])
@@ -136,17 +136,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="three seeds, four slots, two tasks")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=40)
+    parser.add_argument("--with", dest="jobs_with", type=int, help="how many jobs a study has with it, if not as many")
     parser.add_argument("--slots", type=int, nargs="+", default=[4, 1])
     parser.add_argument("--tasks", nargs="+", default=list(asynchronous.TASKS), help="run only these tasks")
     options, _ = parser.parse_known_args()
     if options.quick:
         options.seeds, options.slots, options.tasks = 3, [4], ["protein", "segment"]
+    jobs = options.jobs, options.jobs_with or options.jobs
+    seeds = range(options.first, options.first + options.seeds)
     for slots in options.slots:
         began = time.perf_counter()
         with ProcessPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-            pairs = list(pool.map(pair, [(it, slots, options.jobs, options.seeds) for it in options.tasks]))
-        print(f"\n{slots} slots, {options.jobs} jobs, {options.seeds} seeds ({time.perf_counter() - began:.0f} s)\n")
+            pairs = list(pool.map(pair, [(it, slots, jobs, seeds) for it in options.tasks]))
+        told = f"{slots} slots, {jobs[0]} jobs without and {jobs[1]} with, {len(seeds)} seeds"
+        print(f"\n{told} ({time.perf_counter() - began:.0f} s)\n")
         print(f"| | {' | '.join(MEASURES)} |\n{'|---' * (len(MEASURES) + 1)}|")
         for name, found in zip(options.tasks, pairs, strict=True):
             print(f"| {name} | {line([found])} |")
