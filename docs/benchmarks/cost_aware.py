@@ -1,11 +1,12 @@
 """Measure what `{"per": "second"}` of `gp` saves where durations depend on the hyperparameters, on a virtual clock.
 
-The tasks are the six tables of real training runs and seconds of `asynchronous.py`. A study
-without it has 40 jobs; one with it has as many, or more (`--with`), since it pays less for each. The target of a task is the loss that half of the studies without it reach with half of their
-jobs. A study that never reaches it counts with all that it spent, as in the expected running time (Hansen et al. 2010):
-the sum over all seeds, divided by the number of successes. Ratios are geometric means over tasks. At equal money, which
-is here the seconds of all slots together, the share of random configurations that are better is compared, seed by seed.
-Brackets are 95 % confidence intervals: bootstrap over seeds, which both ways share.
+The tasks are the six tables of real training runs and seconds of `asynchronous.py`. A study without it has 40 jobs; one
+with it has as many, or more (`--with`), since it pays less for each. The target of a task is the loss that half of the
+studies without it reach with half of their jobs. A study that never reaches it counts with all that it spent, as in the
+expected running time (Hansen et al. 2010): the sum over all seeds, divided by the number of successes. Ratios are
+geometric means over tasks. At equal money, which is here the seconds of all slots together, the share of random
+configurations that are better is compared, seed by seed. Brackets are 95 % confidence intervals: bootstrap over seeds,
+which both ways share.
 """
 
 import argparse
