@@ -240,3 +240,15 @@ def test_an_unknown_unit_is_refused(per):
     """Before any job starts; the error names the option and the units."""
     with pytest.raises(InvalidInput, match=r"'gp'.*per.*second.*dollar"):
         tuner(per)
+
+
+def test_after_a_warm_start_the_price_counts_from_the_first_trial():
+    """The earlier study's trials are no part of this one's budget, and their durations are known."""
+    tuner(journal="studies.db", strategy="random", strategy_options={}, max_jobs=30).fit(job_name="parent")
+    plain, weighed = (
+        tuner(per, journal="studies.db", max_jobs=10, random_seed=2, warm_start_from=["parent"]).fit()
+        for per in (None, "second")
+    )
+    small = [trial.hyperparameters["size"] == "small" for trial in weighed.trials if not trial.prior]
+    assert sum(small[:6]) >= 5
+    assert configurations(plain) != configurations(weighed)
