@@ -2,7 +2,7 @@
 
 Jones, Schonlau & Welch 1998, "Efficient global optimization of expensive black-box functions", eq. 15. The logarithm is
 computed as by Ament et al. 2023, "Unexpected improvements to expected improvement for Bayesian optimization", sec. 4.1,
-so that it has a slope even where next to no improvement is expected.
+so that it has a slope even where next to no improvement is expected. A chance or a price multiplies or divides it.
 """
 
 import math
@@ -66,14 +66,37 @@ class Gate:
 
 
 @attrs.frozen(eq=False)
-class Improvement:
-    """The expected improvement by a committee of models, whose expectations are averaged, times the gates' chances.
+class Price:
+    """What a trial is expected to cost, raised to a power, by which an improvement is divided.
 
-    While no result is within the outcome constraints, the chances alone decide.
+    Snoek et al. 2012, "Practical Bayesian optimization of machine learning algorithms", sec. 3.2; with a power, Lee et
+    al. 2020, "Cost-aware Bayesian optimization" (CArBO).
+    """
+
+    posterior: Posterior
+    """Of the logarithm of the cost, in deviations."""
+    power: float
+    """For each deviation."""
+
+    def at(self, features: Array) -> Array:
+        """Minus the logarithm of the price at each point, but for a constant."""
+        return -self.power * self.posterior.mean(features)
+
+    def slope(self, features: Array) -> tuple[float, Array]:
+        """The same at one point, and its derivatives by the features."""
+        mean, _, by_mean, _ = self.posterior.slopes(features)
+        return -self.power * mean, -self.power * by_mean
+
+
+@attrs.frozen(eq=False)
+class Improvement:
+    """The expected improvement by a committee of models, whose expectations are averaged, times the factors.
+
+    While no result is within the outcome constraints, the factors alone decide.
     """
 
     members: list[Posterior]
-    gates: Sequence[Gate] = ()
+    factors: Sequence[Gate | Price] = ()
 
     def at(self, features: Array) -> Array:
         """The logarithm of the improvement at each point, rounded."""
@@ -82,7 +105,7 @@ class Improvement:
             mean, deviation = member.predict(features)
             votes.append(np.log(deviation) + log_h((member.best - _MARGIN - mean) / deviation))
         expected = np.logaddexp.reduce(votes) - math.log(len(votes)) if votes else np.zeros(len(features))
-        rounded: Array = np.round(sum((gate.at(features) for gate in self.gates), expected), DIGITS)
+        rounded: Array = np.round(sum((factor.at(features) for factor in self.factors), expected), DIGITS)
         return rounded
 
     @property
@@ -99,9 +122,9 @@ class Improvement:
     def slope(self, features: Array) -> tuple[float, Array]:
         """The logarithm of the improvement at one point, not rounded, and its derivatives by the features."""
         value, changes = self._expected_slope(features) if self._voters else (0.0, np.zeros(len(features)))
-        for gate in self.gates:
-            chance, by_features = gate.slope(features)
-            value, changes = value + chance, changes + by_features
+        for factor in self.factors:
+            more, by_features = factor.slope(features)
+            value, changes = value + more, changes + by_features
         return value, changes
 
     def _expected_slope(self, features: Array) -> tuple[float, Array]:

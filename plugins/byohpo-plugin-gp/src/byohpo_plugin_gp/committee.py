@@ -9,7 +9,7 @@ from collections.abc import Callable
 import attrs
 import numpy as np
 
-from byohpo_plugin_gp.acquisition import Gate
+from byohpo_plugin_gp.acquisition import Gate, Price
 from byohpo_plugin_gp.coordinates import Array, Cube
 from byohpo_plugin_gp.history import OWN, Results
 from byohpo_plugin_gp.memory import Memory
@@ -45,6 +45,7 @@ class Committee:
     _fits: Memory[Array] = attrs.field(init=False, factory=lambda: Memory(4))
     _posteriors: Memory[Posterior] = attrs.field(init=False, factory=lambda: Memory(2))
     _gates: Memory[Gate] = attrs.field(init=False, factory=lambda: Memory(20))
+    _expenses: Memory[Posterior] = attrs.field(init=False, factory=lambda: Memory(2))
 
     def members(self, results: Results, weights: Array) -> list[Posterior]:
         """One or two posteriors, given these results and the objectives' *weights*."""
@@ -85,9 +86,22 @@ class Committee:
     def _opened(self, results: Results, excesses: Array) -> Gate:
         beyond = np.arcsinh(excesses)  # what is far beyond is not told apart
         centre, scale = beyond.mean(), max(beyond.std(), 1e-3)
+        posterior = self._learnt(results, (beyond - centre) / scale, np.abs(beyond))
+        return Gate(posterior, float(-centre / scale))
+
+    def prices(self, results: Results, power: float) -> list[Price]:
+        """What a trial is expected to cost, raised to a power; nothing while too few costs are known."""
+        known = results.at(np.isfinite(results.costs))
+        if len(known) < _FEWEST:
+            return []
+        costs = np.log(known.costs)
+        posterior = self._expenses.get(known.key, lambda: self._learnt(known, standardised(costs), costs))
+        return [Price(posterior, power * float(costs.std()))]
+
+    def _learnt(self, results: Results, values: Array, ranks: Array) -> Posterior:
+        """A posterior of standardised *values*. Of many results, those with the least *ranks* are kept."""
         features = self.cube.features(results.points)
-        kept = thinned(np.abs(beyond), features, _FITTED)
+        kept = thinned(ranks, features, _FITTED)
         doubts = np.where(results.origins == OWN, 0, _DOUBT)
-        standard = (beyond - centre) / scale
-        data = Data(results.points[kept], features[kept], self.cube.owners, standard[kept], doubts[kept])
-        return Gate(Posterior(fit(data), data), float(-centre / scale))
+        data = Data(results.points[kept], features[kept], self.cube.owners, values[kept], doubts[kept])
+        return Posterior(fit(data), data)

@@ -11,7 +11,7 @@ from byohpo_plugin_gp.acquisition import Improvement
 from byohpo_plugin_gp.candidates import Candidates, farthest, spread
 from byohpo_plugin_gp.committee import Committee
 from byohpo_plugin_gp.coordinates import Array, Cube
-from byohpo_plugin_gp.history import History
+from byohpo_plugin_gp.history import OWN, History, Results
 from byohpo_plugin_gp.polishing import polished
 from byohpo_plugin_gp.region import AFTER, Box, side
 from byohpo_plugin_gp.transform import targets
@@ -34,6 +34,8 @@ class Search:
     committee: Committee
     seed: int
     startup: int
+    jobs: int
+    """How many trials the study may have."""
 
     def next_point(self, history: History, number: int) -> Array | None:
         """The point of trial *number*, which is new; None if every point has a trial."""
@@ -65,11 +67,16 @@ class Search:
         members = self.committee.members(history.results, weights)
         running = self.cube.features(np.reshape(history.pending, (-1, self.cube.dimension)))
         gates = [gate.believing(running) for gate in self.committee.gates(history.results)]
-        improvement = Improvement([member.believing(running) for member in members], gates)
+        prices = self.committee.prices(history.results, self._left(history.results, number))
+        improvement = Improvement([member.believing(running) for member in members], [*gates, *prices])
         best, box = members[0].ranked[:_BEST], Box.whole(self.cube.dimension)
         if len(history.results) > AFTER and number % 2:
             box = Box.around(self.cube, best[0], side(targets(history.results, weights), self.cube.dimension))
         return self._climbed(Candidates(self.cube, history, box, generator), improvement, best)
+
+    def _left(self, results: Results, number: int) -> float:
+        """The share of this study's trials that are to come."""
+        return max(0.0, 1 - (number - np.count_nonzero(results.origins != OWN)) / self.jobs)
 
     def _climbed(self, candidates: Candidates, improvement: Improvement, best: Array) -> Array:
         """Candidates, then better ones near the best of them, then the tops near those."""
