@@ -20,7 +20,7 @@ def searched(subject, numbers):
     for number in numbers:
         space = random_spaces.space(number)
         objectives = tuple(Objective(f"metric{index}", "Minimize") for index in range(subject.objectives))
-        problem = Problem(space, objectives, number, max_jobs=12, max_parallel_jobs=3)
+        problem = Problem(space, objectives, number, 12, 3, resource=subject.resource)
         if not subject.accepts(problem):
             continue
         with rehearse(subject, problem) as rehearsal:
