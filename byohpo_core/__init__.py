@@ -41,16 +41,20 @@ if TYPE_CHECKING:
     from byohpo_core.metrics import compile_metrics as compile_metrics
     from byohpo_core.metrics import default_regex as default_regex
     from byohpo_core.plugins.finding import register as register
+    from byohpo_core.plugins.inner import InnerAlgorithm as InnerAlgorithm
     from byohpo_core.plugins.options import option as option
+    from byohpo_core.space.constraints import Constraint as Constraint
     from byohpo_core.space.parameters import CategoricalParameter as CategoricalParameter
     from byohpo_core.space.parameters import ContinuousParameter as ContinuousParameter
     from byohpo_core.space.parameters import IntegerParameter as IntegerParameter
     from byohpo_core.space.parameters import StaticParameter as StaticParameter
+    from byohpo_core.space.remembering import remembering as remembering
     from byohpo_core.space.space import SearchSpace as SearchSpace
-    from byohpo_core.space.space import remembering as remembering
     from byohpo_core.study.events import Event as Event
     from byohpo_core.study.problem import Objective as Objective
+    from byohpo_core.study.problem import OutcomeConstraint as OutcomeConstraint
     from byohpo_core.study.problem import Problem as Problem
+    from byohpo_core.study.problem import Resource as Resource
     from byohpo_core.study.study import Study as Study
     from byohpo_core.study.trial import Proposal as Proposal
     from byohpo_core.study.trial import Trial as Trial
@@ -82,11 +86,14 @@ _HOMES = {
     "hookspecs": ("Traits", "hookimpl"),
     "metrics": ("MetricScanner", "compile_metrics", "default_regex"),
     "plugins.finding": ("register",),
+    "plugins.inner": ("InnerAlgorithm",),
     "plugins.options": ("option",),
+    "space.constraints": ("Constraint",),
     "space.parameters": ("CategoricalParameter", "ContinuousParameter", "IntegerParameter", "StaticParameter"),
-    "space.space": ("SearchSpace", "remembering"),
+    "space.remembering": ("remembering",),
+    "space.space": ("SearchSpace",),
     "study.events": ("Event",),
-    "study.problem": ("Objective", "Problem"),
+    "study.problem": ("Objective", "OutcomeConstraint", "Problem", "Resource"),
     "study.study": ("Study",),
     "study.trial": ("Proposal", "Trial", "TrialStatus"),
     "tuner.tuner": ("Tuner",),

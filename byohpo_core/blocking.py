@@ -47,9 +47,9 @@ class Blocking:
     `evaluate(points)` takes a list of points. By default a point lies in the unit cube and has
     `problem.space.dimension` floats; *decode* turns a point into hyperparameters. The call blocks until all results are
     in. It returns one loss per point, smaller is better: a float, or a tuple if the problem has several objectives.
-    A pruned trial returns its last value. A failed trial returns the worst finite loss so far plus the range of losses
-    seen, or 1e30 while no finite loss is known. This value is computed when the batch is returned, so it does not
-    depend on the order of arrival within the batch.
+    A pruned trial returns its last value. A failed trial, and one beyond an outcome constraint, returns the worst
+    finite loss so far plus the range of losses seen, or 1e30 while no finite loss is known. This value is computed when
+    the batch is returned, so it does not depend on the order of arrival within the batch.
 
     With *pending_allowed* above 0, `evaluate` returns while up to that many results are still pending. It replaces the
     content of the list that it was given with the points whose results it returns, in the order in which they were
@@ -80,6 +80,7 @@ class Blocking:
         chains: int = 1,
         late: int | None = None,
     ) -> None:
+        self._problem = problem
         self._optimise = optimise
         self._decode = decode or problem.space.decode
         self._objectives = len(problem.objectives)
@@ -142,13 +143,14 @@ class Blocking:
             if trial.prior:
                 self._learn(trial)
             elif (key := self._keys.pop(trial.number, None)) is not None:
-                self._results[key] = trial.losses
+                self._results[key] = None if trial.violation > 0 else trial.losses
                 if self._answered and trial.status is TrialStatus.Completed:
-                    self._asked[tuple(trial.proposal.hyperparameters.values())] = trial.losses
+                    self._asked[tuple(trial.proposal.hyperparameters.items())] = self._results[key]
 
     def _learn(self, trial: Trial) -> None:
         """Keep a prior trial if it is completed. A reused result would be a repeat."""
-        if trial.losses is not None and trial.status is TrialStatus.Completed:
+        good = trial.losses is not None and trial.status is TrialStatus.Completed and trial.violation == 0
+        if good and self._problem.is_whole(trial.proposal):
             self._known.append(trial)
 
     def close(self) -> None:
@@ -196,7 +198,7 @@ class Blocking:
         for point in points:
             hyperparameters = self._decode(point)
             if self._pending_allowed:
-                configuration = tuple(hyperparameters.values())
+                configuration = tuple(hyperparameters.items())
                 if full and configuration in self._asked and self._repeats < _REPEATS:
                     self._repeats += 1
                     if self._answered:

@@ -74,6 +74,8 @@ class Traits:
     calls of such an algorithm nor compares its answers: the journal's proposals stand. So it takes no longer than
     reading the journal, and numbers may differ in the last digit on another machine.
     """
+    resource: bool = False
+    """It needs a problem with a resource, and may propose a configuration again with more of it."""
     example: Mapping[str, Any] = MappingProxyType({})
     """Options to use with search spaces that it would refuse without them."""
 

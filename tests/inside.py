@@ -3,6 +3,7 @@
 from byohpo_core import secrets
 from byohpo_core.backends import estimators, simulated
 from byohpo_core.backends.local import job, watch
+from byohpo_core.cli import tomlfile
 from byohpo_core.driving import (
     backoff,
     budget,
@@ -17,9 +18,10 @@ from byohpo_core.driving import (
     trust,
     verdicts,
 )
+from byohpo_core.extensions import early_stopping, progress
 from byohpo_core.journal import chain, place, repair, sqlite
 from byohpo_core.results import table
-from byohpo_core.study import events
+from byohpo_core.study import events, fold
 from byohpo_core.tuner import news, settings
 
 __all__ = ["backoff", "budget", "events", "manifest", "news", "next_step", "order", "policy", "session"]
@@ -27,11 +29,14 @@ __all__ += ["stop_request", "trust", "verdicts"]
 
 Driver = driver.Driver
 Fence = fence.Fence
+Fold = fold.Fold
 Head, linked = chain.Head, chain.linked
 Job = job.Job
 Manifest = manifest.Manifest
+Median = early_stopping.Median
 News = news.News
 Policy = policy.Policy
+Progress = progress.Progress
 SimulatedBackend = simulated.SimulatedBackend
 SqliteLog = sqlite.SqliteLog
 command, is_on_network = place.command, place.is_on_network
@@ -39,5 +44,6 @@ Secrets, is_secret = secrets.Secrets, secrets.is_secret
 Watch = watch.Watch
 as_csv, as_json, as_table, rows = table.as_csv, table.as_json, table.as_table, table.rows
 prepare = settings.prepare
+read = tomlfile.read
 fetch_study = estimators.fetch_study
 repair_journal = repair.repair

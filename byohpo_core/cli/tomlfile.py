@@ -10,22 +10,25 @@ import attrs
 
 from byohpo_core.backends.estimators import estimator_class
 from byohpo_core.errors import InvalidInput
+from byohpo_core.space.constraints import Constraint
 from byohpo_core.space.parameters import CategoricalParameter, ContinuousParameter, IntegerParameter, StaticParameter
+from byohpo_core.study.problem import OutcomeConstraint
 from byohpo_core.tuner.tuner import Tuner
-from byohpo_core.validate import choice, items, nearest, text
+from byohpo_core.validate import checked_arguments, choice, items, nearest, text
 
 _NEEDED = ("objective_metric_name",)
-_OTHERWISE = ("estimator", "hyperparameter_ranges", "extensions", "progress")
+_OTHERWISE = ("estimator", "hyperparameter_ranges", "constraints", "extensions", "progress")
 """Arguments of `Tuner` that have a table of their own here or belong to the command."""
 _OPTIONAL = [name for name in inspect.signature(Tuner).parameters if name not in (*_NEEDED, *_OTHERWISE)]
-_OURS = ("job_name", "inputs", "estimator", "script", "function", "hyperparameter_ranges", "extensions")
+_OURS = ("job_name", "inputs", "estimator", "script", "function", "hyperparameter_ranges", "constraints", "extensions")
 _SHORT_FORMS = {"script": "local", "function": "function"}
 """Tables with a kind of their own."""
-_RANGE = ("min_value", "max_value", "scaling_type")
+_RANGE = ("min_value", "max_value", "scaling_type", "when")
+_MAY_MISS = ("scaling_type", "when")
 _PARAMETERS: Mapping[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "continuous": (ContinuousParameter, _RANGE),
     "integer": (IntegerParameter, _RANGE),
-    "categorical": (CategoricalParameter, ("values",)),
+    "categorical": (CategoricalParameter, ("values", "when")),
     "static": (StaticParameter, ("value",)),
 }
 
@@ -62,6 +65,7 @@ def read(file: Path) -> Description:
     settings["hyperparameter_ranges"] = {
         name: _parameter(file, name, body) for name, body in _table(file, content, "hyperparameter_ranges").items()
     }
+    settings["constraints"] = [_constraint(file, body) for body in items("constraints", content.get("constraints", []))]
     settings["extensions"] = [_extension(file, body) for body in items("extensions", content.get("extensions", []))]
     inputs = _table(file, content, "inputs")
     return Description(
@@ -96,12 +100,23 @@ def _parameter(file: Path, name: str, body: Any) -> Any:
     arguments = {key: value for key, value in body.items() if key != "type"}
     _only_known(file, f"{where}.", arguments, known)
     for needed in known:
-        if needed not in arguments and needed != "scaling_type":
+        if needed not in arguments and needed not in _MAY_MISS:
             raise InvalidInput(f"{file}: {where}.{needed} is missing")
     try:
         return parameter(**arguments)
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {where}: {error}") from error
+
+
+def _constraint(file: Path, body: Any) -> Any:
+    """A constraint on hyperparameters, or one on a metric."""
+    if not isinstance(body, Mapping):
+        raise InvalidInput(f"{file}: constraints has {body!r}, not a table: write [[constraints]]")
+    kind = OutcomeConstraint if "metric" in body else Constraint
+    try:
+        return kind(**checked_arguments(kind, body))
+    except InvalidInput as error:
+        raise InvalidInput(f"{file}: constraints: {error}") from error
 
 
 def _extension(file: Path, body: Any) -> tuple[str, dict[str, Any]]:

@@ -17,7 +17,7 @@ from byohpo_core.driving.interrupts import Interrupts
 from byohpo_core.driving.order import may_ask, observable
 from byohpo_core.driving.policy import Policy
 from byohpo_core.driving.recorder import Recorder
-from byohpo_core.driving.verdicts import missing_objectives, verdict
+from byohpo_core.driving.verdicts import missing_metrics, verdict
 from byohpo_core.errors import PluginError, StudyBusy, one_line
 from byohpo_core.journal.log import EventLog
 from byohpo_core.logger import logger as _logger
@@ -242,7 +242,7 @@ class Driver:
                     self._recorder.record(events.reported(number, points))
             else:
                 del running[update.job_name]
-                if not self._warned_of_missing and (missing := missing_objectives(self.study.problem, update)):
+                if not self._warned_of_missing and (missing := missing_metrics(self.study.problem, update)):
                     self._warned_of_missing = True  # one warning is enough: the other jobs may lack it too
                     _warn_of_missing(missing, update)
                 self._recorder.record(verdict(self.study, trial, update, self._policy))

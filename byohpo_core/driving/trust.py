@@ -13,6 +13,8 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from byohpo_core.backends.estimators import estimator_class, reading
 from byohpo_core.backendspecs import Estimator
 from byohpo_core.driving.manifest import Manifest
@@ -46,7 +48,10 @@ def to_run(
     variables = {"with the variables": ", ".join(taken)} if taken else {}
     told = {**runs, **classes, **variables}
     if told:
-        given_too = {"fixed hyperparameters": manifest.problem.space.static, "channels": manifest.settings.inputs}
+        resource = manifest.problem.resource
+        amounts = {} if resource is None else {resource.name: [resource.least, resource.most]}
+        fixed, channels = manifest.problem.space.static, manifest.settings.inputs
+        given_too = {"fixed hyperparameters": fixed, "resource": amounts, "channels": channels}
         told |= {f"with the {what}": json.dumps(dict(values)) for what, values in given_too.items() if values}
     return {one_line(what): one_line(name) for what, name in told.items()}
 
@@ -63,6 +68,8 @@ def digest(study_id: str, manifest: Manifest) -> str:
     }
     if secrets := _hyperparameters(manifest):
         parts["secrets"] = secrets
+    if manifest.problem.resource is not None:  # a hyperparameter, too
+        parts["resource"] = attrs.asdict(manifest.problem.resource)
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 

@@ -27,11 +27,11 @@ def verdict(study: Study, trial: Trial, ended: Ended, policy: Policy) -> Happeni
     return _stopped(study, trial, ended)
 
 
-def missing_objectives(problem: Problem, ended: Ended) -> list[str]:
-    """The objectives that a completed job did not report."""
+def missing_metrics(problem: Problem, ended: Ended) -> list[str]:
+    """The metrics of objectives and outcome constraints that a completed job did not report."""
     if ended.outcome is not Outcome.Completed:
         return []
-    return [objective.metric for objective in problem.objectives if objective.metric not in ended.metrics]
+    return [metric for metric in problem.metrics if metric not in ended.metrics]
 
 
 def _lost(study: Study, trial: Trial, ended: Ended, policy: Policy) -> Happening:
@@ -47,8 +47,8 @@ def _lost(study: Study, trial: Trial, ended: Ended, policy: Policy) -> Happening
 
 
 def _completed(problem: Problem, ended: Ended) -> tuple[TrialStatus, str | None]:
-    """A completed job gives a completed trial only if all objectives are finite numbers."""
-    if missing := missing_objectives(problem, ended):
+    """A completed job gives a completed trial only if all metrics that it must report are finite numbers."""
+    if missing := missing_metrics(problem, ended):
         reason = f"the job did not report {', '.join(map(repr, missing))}"
         return TrialStatus.Failed, f"{reason}; {ended.reason}" if ended.reason else reason
     not_finite = _not_finite(problem, ended.metrics)
@@ -67,11 +67,11 @@ def _stopped(study: Study, trial: Trial, ended: Ended) -> Happening:
 
 
 def _not_finite(problem: Problem, metrics: Mapping[str, float]) -> str | None:
-    """The objective that is NaN or infinite, in words; algorithms must never compute with one."""
-    for objective in problem.objectives:
-        value = metrics.get(objective.metric, 0.0)
+    """The metric that is NaN or infinite, in words; algorithms must never compute with one."""
+    for metric in problem.metrics:
+        value = metrics.get(metric, 0.0)
         if not math.isfinite(value):
-            return f"{objective.metric} is {value}"
+            return f"{metric} is {value}"
     return None
 
 

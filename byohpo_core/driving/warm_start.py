@@ -17,12 +17,16 @@ _RESULTS = frozenset({TrialStatus.Completed, TrialStatus.Failed, TrialStatus.Pru
 
 
 def check_parents(journal: Journal, names: Sequence[str], problem: Problem) -> tuple[str, ...]:
-    """The ids of the studies to start from. Raises `InvalidInput` if one has another space or other objectives."""
+    """The ids of the studies to start from. Raises `InvalidInput` if one has another space, resource or objectives."""
     ids = []
     for name in names:
         log = journal.find(name)
         parent = Manifest.of(log).problem
-        if difference := _difference(parent.space, problem.space) or _other_objectives(parent, problem):
+        if difference := (
+            _difference(parent.space, problem.space)
+            or _other_resource(parent, problem)
+            or _other_objectives(parent, problem)
+        ):
             raise InvalidInput(f"warm_start_from: study {name!r} {difference}")
         ids.append(log.id)
     if len(set(ids)) < len(ids):
@@ -64,6 +68,9 @@ def _difference(its: SearchSpace, ours: SearchSpace) -> str | None:
             return f"has a hyperparameter {name!r}, which this study has not"
         if its.parameters[name] != ours.parameters[name] and not _is_secret(name, its, ours):
             return f"has {name!r} as {its.parameters[name]}, this study as {ours.parameters[name]}"
+    if its.constraints != ours.constraints:
+        told = ["; ".join(map(str, space.constraints)) or "none" for space in (its, ours)]
+        return f"has the constraints {told[0]}, this study {told[1]}"
     if list(its.tunable) != list(ours.tunable):
         return f"has the order {', '.join(its.tunable)}, this study {', '.join(ours.tunable)}"
     return None
@@ -73,6 +80,16 @@ def _is_secret(name: str, *spaces: SearchSpace) -> bool:
     """Whether it is fixed in all these spaces, and secret in one, so that its value cannot be compared."""
     values = [space.static[name] for space in spaces if name in space.static]
     return len(values) == len(spaces) and any(map(marked, values))
+
+
+def _other_resource(its: Problem, ours: Problem) -> str | None:
+    if its.resource == ours.resource:
+        return None
+    named = [
+        "none" if it.resource is None else f"{it.resource.name} from {it.resource.least} to {it.resource.most}"
+        for it in (its, ours)
+    ]
+    return f"has as its resource {named[0]}, this study {named[1]}"
 
 
 def _other_objectives(its: Problem, ours: Problem) -> str | None:

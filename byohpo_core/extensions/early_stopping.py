@@ -16,7 +16,8 @@ class Median:
     """Stop a trial whose value is worse than the median of completed trials' running averages at the same step.
 
     This is the rule of SageMaker's early stopping type "Auto" ("How early stopping works", Amazon SageMaker AI guide)
-    and of Golovin et al. 2017, "Google Vizier", section 3.2.1.
+    and of Golovin et al. 2017, "Google Vizier", section 3.2.1. If a trial continues another, its steps count on from
+    there.
     """
 
     problem: Problem
@@ -30,15 +31,18 @@ class Median:
         report = study.reports(trial).get(objective.metric)
         if report is None or report.count < self.min_steps:
             return None
-        step = report.count
+        before = study.continued(trial)
+        step = report.count + (0 if before is None else len(study.history(before.number)))
         averages = [fmean(losses[:step]) for losses in self._completed(study) if len(losses) >= step]
         if len(averages) < self.min_trials or objective.loss(report.last) <= median(averages):
             return None
         return f"{objective.metric} {report.last:g} at step {step} is worse than the median of {len(averages)} trials"
 
     def _completed(self, study: Study) -> list[list[float]]:
+        """The losses of each completed trial, but of those that a completed one continues: they are in its history."""
         objective = self.problem.objectives[0]
         for trial in study.trials:
             if trial.status is TrialStatus.Completed and trial.number not in self._curves:
-                self._curves[trial.number] = [objective.loss(value) for value in study.curve(trial.number)]
-        return list(self._curves.values())
+                self._curves[trial.number] = [objective.loss(value) for value in study.history(trial.number)]
+        continued = {before.number for number in self._curves if (before := study.continued(study.trials[number]))}
+        return [losses for number, losses in self._curves.items() if number not in continued]

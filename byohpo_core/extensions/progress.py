@@ -116,7 +116,8 @@ def _best(study: Study) -> str:
     tuned = list(best.proposal.hyperparameters.items())
     shown = ", ".join(f"{name}={_short(value)}" for name, value in tuned[:_HYPERPARAMETERS_SHOWN])
     more = ", ..." if len(tuned) > _HYPERPARAMETERS_SHOWN else ""
-    return f"best {study.problem.objectives[0].metric}={_short(best.value)} ({shown}{more})"
+    beyond = ", but beyond an outcome constraint" if best.violation > 0 else ""
+    return f"best {study.problem.objectives[0].metric}={_short(best.value)} ({shown}{more}){beyond}"
 
 
 def _outcome(trial: Trial) -> str:

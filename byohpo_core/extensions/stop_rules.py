@@ -19,7 +19,7 @@ class TargetValue:
     @hookimpl
     def stop(self, study: Study) -> str | None:
         best = study.best
-        if best is None or best.value is None:
+        if best is None or best.value is None or best.violation > 0:
             return None
         objective = self.problem.objectives[0]
         if objective.loss(best.value) > objective.loss(self.value):

@@ -12,6 +12,8 @@ from byohpo_core.study.problem import Problem
 AUTO = "auto"
 _MOST_JOBS, _MOST_DIMENSIONS = 1000, 60
 """With more, a model of all results takes long to fit, and shows little."""
+_ETA = 3
+"""With less room between the least and the most of a resource, there is nothing to give to the best alone."""
 
 
 @attrs.frozen
@@ -38,6 +40,8 @@ def choose(problem: Problem) -> Automatic:
 def _preferred(problem: Problem) -> tuple[tuple[str, ...], str]:
     """The names of algorithms for a problem, the best first, and what speaks for them."""
     jobs, space, several = problem.max_jobs, problem.space, len(problem.objectives) > 1
+    if problem.resource is not None and problem.resource.most >= _ETA * problem.resource.least and not several:
+        return ("hyperband", "gp", "random"), f"only good trials should have much of {problem.resource.name}"
     if space.cardinality <= jobs and not several:
         return ("grid", "gp", "random"), f"{jobs} jobs are enough for all {space.cardinality:.0f} configurations"
     if jobs <= _MOST_JOBS and space.dimension <= _MOST_DIMENSIONS:

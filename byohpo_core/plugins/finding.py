@@ -19,7 +19,7 @@ EXTENSIONS = "byohpo.extensions"
 BACKENDS = "byohpo.backends"
 _GROUPS = ("algorithms", "extensions", "backends")
 _KINDS = {ALGORITHMS: "algorithm", EXTENSIONS: "extension", BACKENDS: "backend"}
-_SINGLE = ("random", "grid", "sobol", "gp", "cmaes", "aco", "scipy-de")
+_SINGLE = ("random", "grid", "sobol", "gp", "cmaes", "aco", "hyperband", "scipy-de")
 _INSPYRED = ("pso", "ga", "de", "es", "eda", "sa", "paes", "nsga2")
 _SCIPY = ("basinhopping", "cobyqa", "direct", "dual-annealing", "nelder-mead", "powell", "shgo")
 OURS: Mapping[str, str] = {
@@ -27,8 +27,8 @@ OURS: Mapping[str, str] = {
     **{f"scipy-{name}": "scipy" for name in _SCIPY},
 }
 """The algorithms of this project. Each value is the end of the distribution's name, byohpo-plugin-..."""
-_SAGEMAKERS = ("bayesian", "hyperband")
-"""Strategies of SageMaker's own tuner that no plugin of ours provides."""
+_SAGEMAKERS = ("bayesian",)
+"""Strategies of SageMaker's own tuner that no plugin of ours provides by that name."""
 PluginFactory: TypeAlias = Callable[..., Any]
 """A plugin class, or any function that makes a plugin from a `Problem` and options."""
 _registered: dict[tuple[str, str], PluginFactory] = {}

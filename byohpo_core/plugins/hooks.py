@@ -152,6 +152,8 @@ class StudyPlugins:
         mark = proposal if isinstance(proposal, Proposal) else None
         try:
             hyperparameters = study.problem.space.check(proposal.hyperparameters if mark else proposal)
+            if mark:
+                study.problem.amount(mark)
         except InvalidInput as error:
             raise PluginError(f"plugin {self.specs[name].owner} made an invalid proposal: {error}") from error
         if mark is None:

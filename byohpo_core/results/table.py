@@ -24,19 +24,20 @@ _IN_TABLE = ("Trial", "TrainingJobStatus", "FinalObjectiveValue", "TrainingElaps
 def rows(study: Study) -> list[Row]:
     """One row a trial, the best first; trials without a result last, by number. Times are ISO 8601, UTC.
 
-    With several objectives the Pareto front comes first, in a column of that name.
+    With a resource, trials that had more of it come first. With outcome constraints, the trials within them come first,
+    and have no Violation. With several objectives the Pareto front comes first, in a column of that name.
     """
     details = [
         column for column, name in _DETAILS.items() if any(getattr(trial, name) is not None for trial in study.trials)
     ]
     front = {trial.number for trial in study.pareto_front} if len(study.problem.objectives) > 1 else set()
     names = dict.fromkeys(name for trial in study.trials for name in trial.hyperparameters)
-    ranked = sorted(study.trials, key=lambda trial: (trial.number not in front, *_rank(trial)))
+    ranked = sorted(study.trials, key=lambda trial: (trial.number not in front, *_rank(study, trial)))
     return [_row(study, trial, details, names, on_front=trial.number in front) for trial in ranked]
 
 
-def _rank(trial: Trial) -> tuple[float, int]:
-    return (math.inf if trial.losses is None else trial.losses[0], trial.number)
+def _rank(study: Study, trial: Trial) -> tuple[float, ...]:
+    return (trial.losses is None, *(() if trial.losses is None else study.problem.rank(trial)), trial.number)
 
 
 def _row(study: Study, trial: Trial, details: Sequence[str], names: Iterable[str], *, on_front: bool) -> Row:
@@ -50,6 +51,9 @@ def _row(study: Study, trial: Trial, details: Sequence[str], names: Iterable[str
         for index, objective in enumerate(study.problem.objectives):
             row[objective.metric] = None if trial.values is None else trial.values[index]
         row["ParetoFront"] = on_front
+    if study.problem.outcome_constraints:
+        row |= {it.metric: trial.metrics.get(it.metric) for it in study.problem.outcome_constraints}
+        row["Violation"] = None if trial.losses is None else trial.violation
     row |= {
         "TrainingStartTime": _time(trial.started),
         "TrainingEndTime": _time(trial.ended),

@@ -3,7 +3,7 @@
 import math
 import random as random_numbers
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -51,6 +51,29 @@ def _scalars(values: Any) -> tuple[Any, ...]:
     return tuple(scalar("a category", value) for value in items("values", values))
 
 
+def _conditions(given: Any) -> dict[str, tuple[Any, ...]] | None:
+    if given is None:
+        return None
+    conditions = {}
+    for parent, values in mapping("when", given).items():
+        conditions[parent] = tuple(
+            scalar(f"when: a value of {parent!r}", it) for it in items(f"when: {parent}", values)
+        )
+        if not conditions[parent]:
+            raise InvalidInput(f"when has no value for {parent!r}: list at least one")
+    return conditions or None
+
+
+def _when() -> Any:
+    return attrs.field(default=None, kw_only=True, converter=_conditions, hash=False)
+
+
+def _while(when: Mapping[str, Sequence[Any]] | None) -> str:
+    """When a parameter is active, in words."""
+    each = [f"{parent} is {' or '.join(map(repr, values))}" for parent, values in (when or {}).items()]
+    return f", active while {' and '.join(each)}" if each else ""
+
+
 @contextmanager
 def naming_hyperparameter(parameter: str) -> Iterator[None]:
     """Add the hyperparameter's name to an `InvalidInput` that is raised inside."""
@@ -73,7 +96,11 @@ class _Exact(float):
 
 
 class _Drawn(ABC):
-    """The base class of tunable parameters. A random value is a decoded random coordinate."""
+    """The base class of tunable parameters. A random value is a decoded random coordinate.
+
+    A parameter with *when*, such as `when={"booster": ["dart"]}`, is part of a configuration only while each parameter
+    that it names is active and has one of the values listed.
+    """
 
     __slots__ = ()
 
@@ -101,6 +128,7 @@ class ContinuousParameter(_Drawn):
     min_value: float = attrs.field(converter=_least)
     max_value: float = attrs.field(converter=_most)
     scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=as_scaling)
+    when: Mapping[str, Sequence[Any]] | None = _when()
     scaling: ScalingType = attrs.field(init=False, eq=False, repr=False)
     """The scaling in force."""
     _scale: Scale = attrs.field(init=False, eq=False, repr=False)
@@ -112,7 +140,7 @@ class ContinuousParameter(_Drawn):
         object.__setattr__(self, "_scale", Scale.between(self.min_value, self.max_value, self.scaling))
 
     def __str__(self) -> str:
-        return f"a number from {self.min_value} to {self.max_value} ({self.scaling_type})"
+        return f"a number from {self.min_value} to {self.max_value} ({self.scaling_type}){_while(self.when)}"
 
     def check(self, value: Any) -> float:
         """Return the value as a plain float; raise `InvalidInput` if it is out of bounds."""
@@ -155,6 +183,7 @@ class IntegerParameter(_Drawn):
     min_value: int = attrs.field(converter=_least_whole)
     max_value: int = attrs.field(converter=_most_whole)
     scaling_type: ScalingType = attrs.field(default=ScalingType.Auto, converter=as_scaling)
+    when: Mapping[str, Sequence[Any]] | None = _when()
     scaling: ScalingType = attrs.field(init=False, eq=False, repr=False)
     """The scaling in force."""
     _scale: Scale = attrs.field(init=False, eq=False, repr=False)
@@ -176,7 +205,7 @@ class IntegerParameter(_Drawn):
         object.__setattr__(self, "_scale", Scale.between(low, high, self.scaling))
 
     def __str__(self) -> str:
-        return f"a whole number from {self.min_value} to {self.max_value} ({self.scaling_type})"
+        return f"a whole number from {self.min_value} to {self.max_value} ({self.scaling_type}){_while(self.when)}"
 
     def check(self, value: Any) -> int:
         """Return the value as a plain int; accept 3.0 as 3. Raise `InvalidInput` if it is out of bounds."""
@@ -208,6 +237,7 @@ class CategoricalParameter(_Drawn):
     """One of several values: strings, numbers or bools. Each owns an equal part of the unit interval."""
 
     values: tuple[Any, ...] = attrs.field(converter=_scalars)
+    when: Mapping[str, Sequence[Any]] | None = _when()
 
     @values.validator
     def _check_values(self, _: object, values: tuple[Any, ...]) -> None:
@@ -218,7 +248,7 @@ class CategoricalParameter(_Drawn):
                 raise InvalidInput(f"category {value!r} is listed twice ({values[values.index(value)]!r} equals it)")
 
     def __str__(self) -> str:
-        return f"one of {', '.join(map(repr, self.values))}"
+        return f"one of {', '.join(map(repr, self.values))}{_while(self.when)}"
 
     def check(self, value: Any) -> Any:
         """Return the category of equal value and type: 1 is neither True nor "1". Others raise `InvalidInput`."""

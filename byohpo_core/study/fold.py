@@ -49,22 +49,22 @@ class Fold(Study):
 
     def _imported(self, event: Event) -> None:
         for body in event.body["trials"]:
-            trial = self._new_trial(body["plugin"], body)
+            # A number there is another trial here.
+            trial = self._new_trial(body["plugin"], {**body, "resume_from": None})
             self._settle(trial.but(prior=True, job_name=body["job"]), event, body)
-            if body["status"] == TrialStatus.Completed:
+            if body["status"] == TrialStatus.Completed and self._has_all_metrics(trial.number):
                 self._duplicates.know(trial)
         self.finished_since_best = 0
         self.epoch_start = len(self._trials)
+
+    def _has_all_metrics(self, number: int) -> bool:
+        return all(metric in self._trials[number].metrics for metric in self.problem.metrics)
 
     def _new_trial(self, plugin: str, body: Mapping[str, Any]) -> Trial:
         proposal = Proposal(
             MappingProxyType(body["hyperparameters"]), body.get("key"), body.get("fidelity"), body.get("resume_from")
         )
-        space = self.problem.space
-        hyperparameters = (
-            MappingProxyType(space.complete(proposal.hyperparameters)) if space.static else proposal.hyperparameters
-        )
-        trial = Trial(len(self._trials), proposal, plugin, hyperparameters)
+        trial = Trial(len(self._trials), proposal, plugin, self.problem.hyperparameters(proposal))
         self._trials.append(trial)
         return trial
 
@@ -135,12 +135,15 @@ class Fold(Study):
             metrics = MappingProxyType(body.get("metrics") or {})
             values = None if status is TrialStatus.Failed else self.problem.values(metrics)
         else:
+            if not self._trials[shares].finished:
+                raise ValueError(f"trial {trial.number} cannot share the result of trial {shares}")
             metrics, values = self._trials[shares].metrics, self._trials[shares].values
         trial = self._trials[trial.number] = trial.but(
             status=status,
             metrics=metrics,
             values=values,
             losses=None if values is None else self.problem.losses(values),
+            violation=0.0 if values is None else self.problem.violation(metrics),
             reason=body.get("reason"),
             started=body.get("started", trial.started),
             ended=body.get("ended", event.time),
@@ -164,8 +167,8 @@ class Fold(Study):
 
     def _epoch(self, event: Event) -> None:
         problem = Problem.from_json(event.body["problem"])
-        if problem.space != self.problem.space:
-            raise ValueError("an epoch has another search space")
+        if (problem.space, problem.resource) != (self.problem.space, self.problem.resource):
+            raise ValueError("an epoch has another search space or resource")
         self.problem = problem
         self.stop_reason = None
         self.left_by_user = False
@@ -195,7 +198,7 @@ class Fold(Study):
         self.finished_since_best += 1
         if trial.status is not TrialStatus.Completed or trial.losses is None:
             return
-        if best is None or best.losses is None or trial.losses[0] < best.losses[0]:
+        if best is None or self.problem.rank(trial) < self.problem.rank(best):
             self._best, self.finished_since_best = trial.number, 0
 
     _APPLY: ClassVar[Mapping[EventKind, Callable[["Fold", Event], None]]] = {

@@ -15,10 +15,14 @@ def by_domination(trials: Iterable[Trial]) -> tuple[list[Trial], list[Trial]]:
     """Split trials into the Pareto front and the others, each sorted by losses."""
     front: list[Trial] = []
     others: list[Trial] = []
-    for trial in sorted(trials, key=_losses):  # in this order, only an earlier trial can dominate a later one
-        dominated = any(_dominates(_losses(it), _losses(trial)) for it in front)
+    for trial in sorted(trials, key=_rank):  # in this order, only an earlier trial can dominate a later one
+        dominated = any(it.violation < trial.violation or _dominates(_losses(it), _losses(trial)) for it in front)
         (others if dominated else front).append(trial)
     return front, others
+
+
+def _rank(trial: Trial) -> tuple[float, tuple[float, ...]]:
+    return trial.violation, _losses(trial)
 
 
 def _losses(trial: Trial) -> tuple[float, ...]:

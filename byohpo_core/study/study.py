@@ -81,7 +81,7 @@ class Study:
         self._unobserved: dict[int, None] = {}
         self._silent: set[str] = set()
         self._not_before: dict[int, float] = {}
-        self._duplicates = Duplicates()
+        self._duplicates = Duplicates(problem)
         self._reports: dict[int, dict[str, Report]] = {}
         self._pruning: dict[int, str] = {}
         self._stopping: set[int] = set()
@@ -93,14 +93,23 @@ class Study:
 
     @property
     def best(self) -> Trial | None:
-        """The incumbent: the completed trial with the lowest loss in the first objective, the earliest if several."""
+        """The incumbent: the completed trial with the lowest loss in the first objective, the earliest if several.
+
+        A trial within the outcome constraints goes before all others, and then one that is less beyond them. With a
+        resource, only trials that had the most of it so far are compared.
+        """
         return None if self._best is None else self._trials[self._best]
 
     @property
     def pareto_front(self) -> tuple[Trial, ...]:
-        """The Pareto front: completed trials that no other trial dominates, sorted by number."""
-        completed = (trial for trial in self._trials if trial.status is TrialStatus.Completed)
-        front, _ = by_domination(trial for trial in completed if trial.losses is not None)
+        """The Pareto front: completed trials that no other trial dominates, sorted by number.
+
+        A trial dominates those that are further beyond the outcome constraints (Deb 2000). With a resource, only trials
+        that had the most of it so far are compared.
+        """
+        completed = [it for it in self._trials if it.status is TrialStatus.Completed and it.losses is not None]
+        most = max((self.problem.amount(trial.proposal) for trial in completed), default=0)
+        front, _ = by_domination(trial for trial in completed if self.problem.amount(trial.proposal) == most)
         return tuple(sorted(front, key=lambda trial: trial.number))
 
     @property
@@ -170,3 +179,36 @@ class Study:
     def curve(self, number: int, metric: str | None = None) -> Sequence[float]:
         """Return all values that a trial reported for a metric (default: the first objective's), oldest first."""
         return self._read_curve(number, metric or self.problem.objectives[0].metric, self.sequence)
+
+    def excerpt(self, problem: Problem, trials: Sequence[Trial]) -> "Study":
+        """Return a study of another problem and of these trials alone, without their curves.
+
+        Those that have not finished count as running.
+        """
+        excerpt = Study(self.id, self.name, problem, lambda *_: ())
+        excerpt._trials.extend(trials)
+        excerpt._running = {trial.number: None for trial in trials if not trial.finished}
+        completed = [it for it in trials if it.status is TrialStatus.Completed and it.losses is not None]
+        excerpt._best = min(completed, key=problem.rank).number if completed else None
+        excerpt.now, excerpt.cost, excerpt.jobs = self.now, self.cost, len(trials)
+        return excerpt
+
+    def history(self, number: int, metric: str | None = None) -> Sequence[float]:
+        """Return what a trial and, before it, the trials that it continues have reported: one value for each step."""
+        curves = [self.curve(number, metric)]
+        before = self.continued(self._trials[number])
+        while before is not None:
+            curves.append(self.curve(before.number, metric))
+            before = self.continued(before)
+        return [value for curve in reversed(curves) for value in curve]
+
+    def continued(self, trial: Trial) -> Trial | None:
+        """Return the trial whose job left the checkpoint from which this one goes on, or None if it starts afresh."""
+        number = trial.proposal.resume_from
+        return None if number is None else self.ran(self._trials[number])
+
+    def ran(self, trial: Trial) -> Trial:
+        """Return the trial whose job gave this one its result: itself, unless it shares another's."""
+        while trial.result_of is not None:
+            trial = self._trials[trial.result_of]
+        return trial

@@ -85,6 +85,8 @@ class Trial:
     """True for a result from before the study's current epoch, or from another study."""
     excused: int = 0
     """How many of the interruptions count towards no limit, since they were part of an outage."""
+    violation: float = 0.0
+    """How far its metrics are beyond the outcome constraints; 0 if they are within, or if there are none."""
 
     def but(self, **changes: Any) -> "Trial":
         """Return a copy with some fields changed. Like `attrs.evolve`, but four times as fast."""

@@ -1,6 +1,6 @@
 """The algorithm under test, the problems that it gets and the judges that give its trials their results."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -10,6 +10,7 @@ from byohpo_core.errors import InvalidInput
 from byohpo_core.hookspecs import Traits
 from byohpo_core.plugins.finding import ALGORITHMS, Loaded, PluginFactory, find
 from byohpo_core.plugins.options import build
+from byohpo_core.space.constraints import Constraint
 from byohpo_core.space.parameters import (
     CategoricalParameter,
     ContinuousParameter,
@@ -18,7 +19,7 @@ from byohpo_core.space.parameters import (
     StaticParameter,
 )
 from byohpo_core.space.space import SearchSpace
-from byohpo_core.study.problem import Direction, Objective, Problem
+from byohpo_core.study.problem import Direction, Objective, Problem, Resource
 from byohpo_core.study.trial import Trial, TrialStatus
 
 CENTRES = (0.3, 0.7, 0.5)
@@ -48,6 +49,25 @@ LABELS: Mapping[str, Parameter] = {
     "rate": ContinuousParameter(0, 1),
 }
 """A space in which categories and integers decide."""
+CONDITIONAL: Mapping[str, Parameter] = {
+    "drop": ContinuousParameter(0, 1, when={"kind": ["dart"], "depth": [2, 3, 4]}),
+    "kind": CategoricalParameter(["tree", "dart", "linear"]),
+    "depth": IntegerParameter(1, 4, when={"kind": ["tree", "dart"]}),
+    "rate": ContinuousParameter(1e-4, 1, "Logarithmic"),
+}
+"""A space whose parameters are not all active at once: one is a child of another's child."""
+CONSTRAINED: Mapping[str, Parameter] = {
+    "layers": IntegerParameter(1, 64),
+    "batch": IntegerParameter(8, 1024),
+    "rate": ContinuousParameter(1e-4, 1, "Logarithmic"),
+}
+CONSTRAINTS = (
+    Constraint({"layers": 64, "batch": 1}, at_most=1024),
+    Constraint({"batch": 1, "rate": -0.5}, at_most=512, log=True),
+)
+"""What `CONSTRAINED` must obey: a tenth of the unit cube does."""
+RESOURCE = Resource("epochs", 27)
+"""The resource of problems for algorithms that need one."""
 SLOW_SECONDS = 0.03
 """An algorithm that declares more processor time a proposal than this is asked for a tenth of the trials."""
 
@@ -133,6 +153,11 @@ class Subject:
         """True if the algorithm declares that a proposal takes long."""
         return self.traits.seconds_per_proposal > SLOW_SECONDS
 
+    @property
+    def resource(self) -> Resource | None:
+        """The resource of all problems, if the algorithm needs one."""
+        return RESOURCE if self.traits.resource else None
+
     def few(self, count: int) -> int:
         """Return *count*, or about a tenth of it for a slow algorithm."""
         return max(min(count, 4), count // 10) if self.slow else count
@@ -175,6 +200,7 @@ class Subject:
     def problem(
         self,
         parameters: Mapping[str, Parameter] = CUBE,
+        constraints: Sequence[Constraint] = (),
         *,
         objectives: int | None = None,
         seed: int = 1,
@@ -192,4 +218,6 @@ class Subject:
             for number in range(count)
         )
         jobs = self.few(jobs)
-        return Problem(SearchSpace(parameters), named, seed, jobs, min(jobs, slots))
+        return Problem(
+            SearchSpace(parameters, constraints), named, seed, jobs, min(jobs, slots), resource=self.resource
+        )

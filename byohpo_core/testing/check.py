@@ -20,6 +20,7 @@ DOES_NOT_LEARN = "the algorithm does not learn from results (traits.learns is Fa
 NOT_SEEDED = "the algorithm does not draw at random (traits.seeded is False)"
 MAY_END_EARLY = "the algorithm may end before the budget is spent (traits.finite is True)"
 ONE_POINT_AT_A_TIME = "the algorithm works on one point at a time (traits.sequential is True)"
+PROMOTES = "half of the trials or so are known configurations with more of the resource (traits.resource is True)"
 NOT_MEMORYLESS = "the algorithm has a state (traits.memoryless is False)"
 TOO_SLOW = "the algorithm is too slow for so many trials (traits.seconds_per_proposal)"
 SEVERAL_OBJECTIVES = "the algorithm supports one objective only"

@@ -80,7 +80,8 @@ def _add(settings: dict[str, Any], more: Mapping[str, Any]) -> None:
 _NOT_READ = (
     *("estimator", "objective_metric_name", "hyperparameter_ranges", "metric_definitions", "strategy", "tags"),
     *("strategy_options", "initial_configurations", "extensions", "journal", "progress", "warm_start_from"),
-    *("failure_limit", "duplicates", "max_attempts", "max_cost", "order", "secrets", "shared"),
+    *("failure_limit", "duplicates", "max_attempts", "max_cost", "order", "secrets", "shared", "constraints"),
+    *("resource", "max_resource", "min_resource"),
 )
 """Arguments of `Tuner` that the SDK's tuner does not have as attributes of the same meaning."""
 
@@ -182,7 +183,8 @@ _MEANINGS: Mapping[str, str | Callable[[Any], dict[str, Any]]] = {
     "model_trainer": _trainer,
     "warm_start_config": _warm_start,
     "completion_criteria_config": _completion,
-    "strategy_config": "configures SageMaker's own Hyperband: give the algorithm's options as strategy_options={...}",
+    "strategy_config": "configures SageMaker's own Hyperband: give resource=, max_resource= and min_resource=, and the "
+    "algorithm's options as strategy_options={...}",
     "estimator_name": _ONE_OF_SEVERAL,
     "model_trainer_name": _ONE_OF_SEVERAL,
     "autotune": "lets SageMaker choose the ranges: give them as hyperparameter_ranges={...}",

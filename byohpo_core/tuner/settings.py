@@ -11,6 +11,7 @@ from byohpo_core import validate
 from byohpo_core.backends.estimators import fetch_study
 from byohpo_core.backendspecs import Estimator, JobSettings
 from byohpo_core.driving.manifest import Manifest
+from byohpo_core.driving.warm_start import check_parents
 from byohpo_core.errors import InvalidInput, UnknownStudy
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
@@ -21,28 +22,61 @@ from byohpo_core.plugins.automatic import AUTO, Automatic, choose
 from byohpo_core.plugins.finding import ALGORITHMS, EXTENSIONS, Loaded, PluginFactory, find
 from byohpo_core.secrets import Secrets
 from byohpo_core.space.space import SearchSpace
-from byohpo_core.study.problem import Objective, Problem
+from byohpo_core.study.problem import Objective, OutcomeConstraint, Problem, Resource
 
 Extension = str | PluginFactory | tuple[str | PluginFactory, Mapping[str, Any]]
 Choice = tuple[Loaded, Mapping[str, Any]]
 """A plugin and the options that it is to be built with."""
 
 
-def space_of(estimator: Estimator, ranges: Any, secrets: Secrets) -> SearchSpace:
-    """The search space with the estimator's fixed hyperparameters, and marks in the place of secrets."""
+def resource_of(name: Any, most: Any, least: Any) -> Resource | None:
+    """The hyperparameter of which an algorithm gives each trial more or less, if the user names one."""
+    if name is None:
+        if most is not None or least != 1:
+            raise InvalidInput(
+                'max_resource and min_resource are the limits of a hyperparameter: name it, as in resource="num_epoch"'
+            )
+        return None
+    if most is None:
+        raise InvalidInput(f"max_resource is missing: it says how much of resource={name!r} a trial may have")
+    return Resource(name, most, least)
+
+
+def constraints_of(given: Any) -> tuple[list[Any], tuple[OutcomeConstraint, ...]]:
+    """The constraints on configurations, and those on outcomes."""
+    constraints = validate.items("constraints", given)
+    outcomes = tuple(it for it in constraints if isinstance(it, OutcomeConstraint))
+    return [it for it in constraints if not isinstance(it, OutcomeConstraint)], outcomes
+
+
+def space_of(
+    estimator: Estimator, ranges: Any, constraints: Sequence[Any], resource: Resource | None, secrets: Secrets
+) -> SearchSpace:
+    """The search space with the estimator's fixed hyperparameters, and marks in the place of secrets.
+
+    A range or a fixed value of the resource is left out, since each trial has its own amount.
+    """
     ranges = validate.mapping("hyperparameter_ranges", ranges)
-    return SearchSpace.of(ranges, estimator.fixed(ranges)).hiding(secrets)
+    fixed = dict(estimator.fixed(ranges))
+    if resource is not None:
+        ranges.pop(resource.name, None)
+        fixed.pop(resource.name, None)
+        secrets.check_tunable([resource.name])
+    return SearchSpace.of(ranges, fixed, constraints).hiding(secrets)
 
 
-def problem_of(space: SearchSpace, names: Any, types: Any, seed: Any, max_jobs: Any, max_parallel_jobs: Any) -> Problem:
-    """The search space, the objectives and the limits."""
-    return Problem(
-        space,
-        _objectives(names, types),
-        SystemRandom().getrandbits(32) if seed is None else seed,
-        max_jobs,
-        max_parallel_jobs,
-    )
+def problem_of(
+    space: SearchSpace,
+    objectives: tuple[Objective, ...],
+    outcomes: tuple[OutcomeConstraint, ...],
+    seed: Any,
+    max_jobs: Any,
+    max_parallel_jobs: Any,
+    resource: Resource | None,
+) -> Problem:
+    """The problem with the constraints on outcomes, and a seed that is drawn unless the user gives one."""
+    seed = SystemRandom().getrandbits(32) if seed is None else seed
+    return Problem(space, objectives, seed, max_jobs, max_parallel_jobs, outcomes, resource)
 
 
 def automatic(strategy: Any, options: Any, problem: Problem) -> Automatic | None:
@@ -82,6 +116,12 @@ def extensions_of(
     return chosen
 
 
+def parents_of(journal: Journal, names: Any, problem: Problem) -> tuple[str, ...]:
+    """The ids of the studies to start from, whose results fit the problem."""
+    named = [validate.text("warm_start_from", it) for it in validate.items("warm_start_from", names)]
+    return check_parents(journal, named, problem)
+
+
 def by_name(chosen: Sequence[Choice]) -> dict[str, Loaded]:
     """Plugins by name; raises `InvalidInput` if one is named twice."""
     loaded = {plugin.name: plugin for plugin, _ in chosen}
@@ -95,10 +135,10 @@ def by_name(chosen: Sequence[Choice]) -> dict[str, Loaded]:
 def job_settings_of(
     folder: Path, definitions: Any, tags: Any, shared: Any, problem: Problem, estimator: Estimator
 ) -> JobSettings:
-    """The tags, and the user's metric definitions with the estimator's for objectives that have none."""
+    """The tags, and the user's metric definitions with the estimator's for needed metrics that have none."""
     given = _pairs("metric_definitions", () if definitions is None else definitions, "Name", "Regex")
     names = [name for name, _ in given]
-    missing = [objective.metric for objective in problem.objectives if objective.metric not in names]
+    missing = [metric for metric in problem.metrics if metric not in names]
     metrics = (*given, *estimator.metric_definitions(missing))
     pairs = tuple(_pairs("tags", () if tags is None else tags, "Key", "Value"))
     return JobSettings(folder, metrics, tags=pairs, shared=validate.flag("shared", shared))
@@ -164,7 +204,8 @@ def as_algorithm_of(log: EventLog, strategy: str | PluginFactory) -> dict[str, L
     return {name: attrs.evolve(find(strategy, ALGORITHMS), name=name)}
 
 
-def _objectives(names: Any, types: Any) -> tuple[Objective, ...]:
+def objectives_of(names: Any, types: Any) -> tuple[Objective, ...]:
+    """Metrics, each with its direction."""
     names = [names] if isinstance(names, str) else validate.items("objective_metric_name", names)
     types = [types] * len(names) if isinstance(types, str) else validate.items("objective_type", types)
     if len(types) != len(names):

@@ -16,7 +16,7 @@ from byohpo_core.driving.policy import Policy
 from byohpo_core.driving.session import Session, build_plugins, mirrored_or_forgotten
 from byohpo_core.driving.stop_request import StopRequest
 from byohpo_core.driving.trust import trust_study, trusting
-from byohpo_core.driving.warm_start import check_parents, imported
+from byohpo_core.driving.warm_start import imported
 from byohpo_core.errors import InvalidInput, UnknownStudy
 from byohpo_core.journal import open_journal
 from byohpo_core.journal.log import EventLog
@@ -26,7 +26,9 @@ from byohpo_core.plugins.automatic import AUTO
 from byohpo_core.plugins.finding import Loaded, PluginFactory
 from byohpo_core.results.analytics import Analytics, describe
 from byohpo_core.secrets import Secrets
+from byohpo_core.space.constraints import Constraint
 from byohpo_core.study.naming import check_study_name
+from byohpo_core.study.problem import OutcomeConstraint
 from byohpo_core.study.study import Study
 from byohpo_core.tuner import settings
 from byohpo_core.tuner.drop_in import drop_in
@@ -47,8 +49,7 @@ class Tuner:
         hyperparameter_ranges: Ranges by hyperparameter: `ContinuousParameter(0.01, 0.2)` and the like, or the SDK's.
         metric_definitions: How metrics stand in a job's log: `[{"Name": ..., "Regex": ...}]`, with one group in each
             expression. Scripts may go without for `name=value`, functions return their metrics.
-        strategy: The name of an installed or registered algorithm, or a class. "auto" chooses among the installed ones
-            by the problem, once, when the study is created, and says why.
+        strategy: The name of an installed or registered algorithm, or a class; "auto" chooses one and says why.
         objective_type: "Maximize" or "Minimize", for all objectives or as a list with one for each.
         max_jobs: How many jobs the study may start. Repeats of known configurations and retries count as none.
         max_parallel_jobs: How many jobs run at once: the number of slots.
@@ -56,8 +57,12 @@ class Tuner:
         tags: Tags of all jobs, as `[{"Key": ..., "Value": ...}]`.
         base_tuning_job_name: The study's name where `fit` gives none, numbered on; by default the estimator's.
         early_stopping_type: "Auto" stops jobs whose results so far are worse than the median; "Off" lets all finish.
+        constraints: What every configuration obeys: `Constraint({"layers": 64, "batch_size": 1}, at_most=1024)`, and
+            what a good result does: `OutcomeConstraint("latency", at_most=50)`.
         random_seed: A whole number from 0, with which the same results give the same proposals; drawn by default.
         strategy_options: The algorithm's options by name; `byohpo info NAME` lists them.
+        resource: The hyperparameter that says how long a job trains, such as "num_epoch". It is not tuned: each trial
+            gets as much of it as "hyperband" says, from *min_resource* to *max_resource*; else *max_resource*.
         initial_configurations: Whole configurations that are tried first.
         extensions: Stop rules and other plugins: names, classes, or pairs (name or class, options).
         failure_limit: Whether the study ends when its first max(3, slots) trials have all failed.
@@ -68,11 +73,9 @@ class Tuner:
             job takes changes nothing of the search, at the price of some idle slots.
         warm_start_from: Names or ids of studies in the same journal whose results are known from the beginning.
         secrets: Names of variables of the jobs' environment, or of fixed hyperparameters, whose values only the jobs
-            get: a list, whose values come from the environment, or a mapping to values. Variables with the word KEY,
-            TOKEN, SECRET or PASSWORD in their name are secret anyway.
+            get: a list (values come from the environment) or a mapping. KEY, TOKEN and the like are secret anyway.
         shared: Whether the files and folders that the study creates are for your group too (0660 and 0770).
-        journal: The journal's path, or ":memory:" to keep nothing. By default `BYOHPO_JOURNAL`, or `byohpo.db` in the
-            working folder.
+        journal: The journal's path, by default `BYOHPO_JOURNAL` or `byohpo.db`; ":memory:" keeps nothing.
         progress: Whether progress is shown on standard error.
     """
 
@@ -97,8 +100,12 @@ class Tuner:
         base_tuning_job_name: str | None = None,
         *,
         early_stopping_type: str = "Off",
+        constraints: Sequence[Constraint | OutcomeConstraint] = (),
         random_seed: int | None = None,
         strategy_options: Mapping[str, Any] | None = None,
+        resource: str | None = None,
+        max_resource: int | None = None,
+        min_resource: int = 1,
         initial_configurations: Sequence[Mapping[str, Any]] = (),
         extensions: Sequence[settings.Extension] = (),
         failure_limit: bool = True,
@@ -116,28 +123,24 @@ class Tuner:
         self._set_up(open_journal(journal), as_estimator(estimator), {}, hidden, progress=progress)
         tuned: Estimator = self._estimator
         self._base_name = check_study_name(base_tuning_job_name or tuned.name)
-        problem = settings.problem_of(
-            settings.space_of(tuned, hyperparameter_ranges, hidden),
-            objective_metric_name,
-            objective_type,
-            random_seed,
-            max_jobs,
-            max_parallel_jobs,
-        )
+        amounts = settings.resource_of(resource, max_resource, min_resource)
+        inputs, outcomes = settings.constraints_of(constraints)
+        space = settings.space_of(tuned, hyperparameter_ranges, inputs, amounts, hidden)
+        goals = (settings.objectives_of(objective_metric_name, objective_type), outcomes)
+        problem = settings.problem_of(space, *goals, random_seed, max_jobs, max_parallel_jobs, amounts)
         automatic = settings.automatic(strategy, strategy_options, problem)
         chosen = [
             *settings.algorithm_of(automatic.name if automatic else strategy, strategy_options, initial_configurations),
             *settings.extensions_of(extensions, failure_limit, max_runtime_in_seconds, early_stopping_type, tuned),
         ]
         self._loaded = settings.by_name(chosen)
-        parents = [validate.text("warm_start_from", it) for it in validate.items("warm_start_from", warm_start_from)]
         plan = Manifest(
             problem,
             tuple(loaded.spec(options) for loaded, options in chosen),
             {},
             settings.job_settings_of(self._journal.folder, metric_definitions, tags, shared, problem, tuned),
             Policy(duplicates, max_attempts, max_cost, order=order),
-            check_parents(self._journal, parents, problem),
+            settings.parents_of(self._journal, warm_start_from, problem),
             automatic.reason if automatic else None,
         )
         with closing(build_plugins(plan, [loaded for loaded, _ in chosen])) as built:

@@ -24,7 +24,7 @@ FUNCTIONS = ("Sphere", "Rosenbrock", "Rastrigin", "Ackley", "Griewank")
 DIMENSIONS = (2, 5, 10)
 JOBS, SLOTS, SEEDS, RESAMPLES = 100, 5, 20, 300
 # The rival; needs few points; takes several objectives; is for few trials (surrogate.py measures it).
-NOT_FOR_THIS = {"random", "grid", "nsga2", "gp"}
+NOT_FOR_THIS = {"random", "grid", "nsga2", "gp", "hyperband"}
 
 
 def best_value(strategy: str, function: str, dimension: int, seed: int, *, shift: int) -> float:

@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from inside import read
 from studies import byohpo, refused
+
+from byohpo_core import Constraint, IntegerParameter
 
 
 @pytest.mark.parametrize(
@@ -15,6 +18,8 @@ from studies import byohpo, refused
         ("max_jobs = 8", "max_jobs = ", ["study.toml", "TOML"]),
         pytest.param("max_jobs = 8", f"max_jobs = {'[' * 9999}", ["study.toml", "TOML"], id="too deep"),
         pytest.param("max_jobs = 8", f"max_jobs = {'9' * 9999}", ["study.toml", "TOML"], id="too long"),
+        ("max_jobs = 8", "max_jobs = 8\nresource = 'epochs'", ["max_resource", "'epochs'"]),
+        ("max_jobs = 8", "max_jobs = 8\nresource = 'n'\nmax_resource = 'all'", ["max_resource is 'all'"]),
         ("min_value", "minimum", ["key hyperparameter_ranges.x.minimum"]),
         ("max_value = 5.0", "", ["study.toml", "hyperparameter_ranges.x.max_value"]),
         ("min_value = 0.0", "min_value = nan", ["hyperparameter_ranges.x", "min_value is nan"]),
@@ -98,3 +103,57 @@ def test_the_variable_goes_before_the_files_journal(folder):
     byohpo("tune", "study.toml", "--no-progress", cwd=folder, env=environment)
     assert byohpo("results", "first", cwd=folder, env=environment).returncode == 0
     assert not (folder / "file.db").exists()
+
+
+SPACE = """
+[hyperparameter_ranges.kind]
+type = "categorical"
+values = ["flat", "round"]
+
+[hyperparameter_ranges.r]
+type = "integer"
+min_value = 1
+max_value = 9
+when = { kind = ["round"] }
+
+[[constraints]]
+coefficients = { x = 1, r = -0.5 }
+at_most = 4.5
+
+[[constraints]]
+coefficients = { r = 1 }
+at_least = 2
+log = true
+"""
+
+
+def test_conditions_and_constraints_are_read(folder):
+    """`when` is a table of lists, and each of [[constraints]] has the arguments of `Constraint`."""
+    file = folder / "study.toml"
+    file.write_text(file.read_text() + SPACE)
+    space = read(file).tuner(progress=False)._plan.problem.space
+    assert space.parameters["r"] == IntegerParameter(1, 9, when={"kind": ["round"]})
+    assert space.constraints == (
+        Constraint({"x": 1, "r": -0.5}, at_most=4.5),
+        Constraint({"r": 1}, at_least=2, log=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("at_most = 4.5", "most = 4.5", ["constraints", "unknown key most", "at_most"]),
+        ("at_most = 4.5", "", ["constraints", "at_most"]),
+        ("coefficients = { r = 1 }", "", ["constraints", "coefficients is missing"]),
+        ("coefficients = { r = 1 }", "coefficients = { s = 1 }", ["'s'"]),
+        ('when = { kind = ["round"] }', 'when = { kind = "round" }', ["hyperparameter_ranges.r", "when"]),
+        ('when = { kind = ["round"] }', 'when = { kind = ["square"] }', ["'r'", "'square'"]),
+    ],
+)
+def test_a_wrong_condition_or_constraint_is_one_line(folder, old, new, words):
+    """The line names the table and the key."""
+    file = folder / "study.toml"
+    text = file.read_text() + SPACE
+    assert old in text
+    file.write_text(text.replace(old, new))
+    assert refused(byohpo("tune", str(file)), *words)

@@ -25,6 +25,7 @@ def study(number):
         ["loss", "cost"] if strategy == "nsga2" else "loss",
         strategy=strategy,
         strategy_options={"resolution": 9} if strategy == "grid" else None,
+        **({"resource": "epochs", "max_resource": 9} if strategy == "hyperband" else {}),
         objective_type="Minimize" if number % 2 else "Maximize",
         max_jobs=30,
         max_parallel_jobs=1 + number % 5,

@@ -119,4 +119,4 @@ def test_times_and_details_are_the_backends():
 )
 def test_only_a_job_that_ended_well_lacks_an_objective(end, missing):
     """Others are not expected to report one."""
-    assert verdicts.missing_objectives(story(RUNS).problem, end) == missing
+    assert verdicts.missing_metrics(story(RUNS).problem, end) == missing

@@ -8,9 +8,11 @@ from studies import Killed, attach, dying
 
 from byohpo_core import (
     CategoricalParameter,
+    Constraint,
     ContinuousParameter,
     IntegerParameter,
     InvalidInput,
+    OutcomeConstraint,
     Simulated,
     Simulation,
     TrialStatus,
@@ -237,3 +239,41 @@ def test_other_objectives_and_unknown_studies_are_refused(parent):
         tuner(warm_start_from=["parent", parent.id])
     with pytest.raises(InvalidInput, match="warm_start_from is 'parent'"):
         tuner(warm_start_from="parent")
+
+
+def test_a_study_in_a_space_with_other_conditions_or_constraints_is_no_parent(parent):
+    """The line names what differs."""
+    light = Constraint({"n": 1}, at_most=2)
+    with pytest.raises(InvalidInput, match=r"parent.*constraints.*none.*n <= 2"):
+        tuner(constraints=[light], warm_start_from=["parent"])
+    kind = CategoricalParameter(["a", "b"])
+    tuner(ranges={**RANGES, "kind": kind}).fit(job_name="free")
+    conditional = {**RANGES, "kind": kind, "n": IntegerParameter(1, 3, when={"kind": ["a"]})}
+    with pytest.raises(InvalidInput, match=r"free.*'n'.*kind is 'a'"):
+        tuner(ranges=conditional, warm_start_from=["free"])
+
+
+def test_outcome_constraints_hold_for_what_was_known(parent):
+    """A parent may have others: what its jobs reported is judged anew, and a metric that they lack is beyond."""
+    low = OutcomeConstraint("loss", at_least=4)
+    child = tuner(constraints=[low], warm_start_from=["parent"], max_jobs=1, max_parallel_jobs=1).fit(job_name="child")
+    assert [t.violation > 0 for t in child.trials if t.values] == [t.value < 4 for t in child.trials if t.values]
+    assert child.best.value >= 4
+    fast = OutcomeConstraint("latency", at_most=4)
+    other = tuner(constraints=[fast], warm_start_from=["parent"], max_jobs=1, max_parallel_jobs=1).fit(job_name="other")
+    assert {trial.violation for trial in other.trials if trial.prior and trial.values} == {float("inf")}
+
+
+@pytest.mark.parametrize("strategy", ["random", "pso", "ga", "cmaes", "gp", "scipy-de", "scipy-powell"])
+def test_results_with_inactive_hyperparameters_are_known(strategy):
+    """They are given to the algorithm, and what was tried is not paid for again."""
+    ranges = {"x": ContinuousParameter(-5, 5), "kind": CategoricalParameter(["a", "b"])}
+    ranges["n"] = IntegerParameter(1, 3, when={"kind": ["a"]})
+
+    def job(given):
+        return Simulation({"loss": (given["x"] - 1) ** 2 + given.get("n", 2)}, 60)
+
+    studies.tuner(Simulated(job), ranges).fit(job_name="parent")
+    child = studies.tuner(Simulated(job), ranges, strategy=strategy, warm_start_from=["parent"]).fit(job_name="child")
+    assert sum(trial.prior for trial in child.trials) == 12
+    assert child.jobs == 12

@@ -77,11 +77,12 @@ CLASSES = {
     if entry.dist.name.startswith("byohpo-plugin-")
 }
 ALGORITHMS = [*CLASSES]
-BY_MODE = [name for name in ALGORITHMS if "mode" in inspect.signature(CLASSES[name]).parameters]
+BY_MODE = [name for name in ALGORITHMS if "mode" in inspect.signature(CLASSES[name]).parameters and name != "hyperband"]
 STUDIES = [
     *((name, "mixed", None) for name in (*ALGORITHMS, "compass")),
     *((name, "small", None) for name in ALGORITHMS),
     *((name, "mixed", "generational") for name in BY_MODE),
+    ("hyperband", "mixed", "hyperband"),
 ]
 """By default those of `BY_MODE` are asynchronous, since the studies have four slots."""
 
@@ -102,6 +103,7 @@ def fit(strategy, space, path, mode=None, *, early_stopping_type="Auto"):
         random_seed=5,
         early_stopping_type=early_stopping_type,
         strategy_options=options(strategy, mode),
+        **({"resource": "epochs", "max_resource": 4} if strategy == "hyperband" else {}),
         failure_limit=False,
         journal=path,
         progress=False,

@@ -58,9 +58,10 @@ def only(monkeypatch):
         ({"ranges": SMALL, "max_jobs": 6}, "grid", r"6 jobs.*6 configurations"),
         ({"ranges": SMALL, "max_jobs": 5}, "gp", r"5 jobs"),
         ({"ranges": MANY}, "cmaes", r"61 hyperparameters"),
+        ({"resource": "epochs", "max_resource": 9}, "hyperband", r"epochs"),
         ({"objectives": ["loss", "size"]}, "gp", r"2 jobs"),
     ],
-    ids=["small", "every configuration", "one too few", "many dimensions", "two objectives"],
+    ids=["small", "every configuration", "one too few", "many dimensions", "a resource", "two objectives"],
 )
 def test_the_problem_decides(settings, name, told):
     """The manifest has the algorithm and the reason."""

@@ -7,6 +7,7 @@ import cobyqa
 import inspyred
 import numpy as np
 import pytest
+from byohpo_inspyred import latin_hypercube, uniform
 from scipy import optimize
 from scipy.stats import qmc
 from studies import tune
@@ -69,12 +70,23 @@ def tuned(strategy, function, seed, options, objectives=1):
     return [list(trial.hyperparameters.values()) for trial in study.trials]
 
 
-def uniform(random, args):
-    return [random.random() for _ in range(DIMENSION)]
-
-
-def evolve(engine, direct, population, *, fitness=float, maximize=False, generator=uniform, bounder=None, **arguments):
-    """The library's own loop on a direct function."""
+def evolve(
+    kind,
+    seed,
+    direct,
+    population,
+    *,
+    fitness=float,
+    maximize=False,
+    place=list,
+    design=latin_hypercube,
+    bounder=None,
+    **arguments,
+):
+    """The library's own loop on a direct function. Its generator hands out the points of a design."""
+    generator = random.Random(seed)
+    engine = kind(generator)
+    first = iter(design(generator, population, DIMENSION))
 
     def evaluator(candidates, args):
         return [fitness(direct(candidate)) for candidate in candidates]
@@ -82,7 +94,7 @@ def evolve(engine, direct, population, *, fitness=float, maximize=False, generat
     engine.terminator = inspyred.ec.terminators.generation_termination
     with contextlib.suppress(EnoughError):
         engine.evolve(
-            generator,
+            lambda random, args: place(next(first)),
             evaluator,
             pop_size=population,
             maximize=maximize,
@@ -94,13 +106,13 @@ def evolve(engine, direct, population, *, fitness=float, maximize=False, generat
 
 
 def ga(function, seed):
-    length = SPACE.bit_length(2**-8)
     direct = Direct(function, lambda bits: list(SPACE.decode_bits(bits, 2**-8).values()))
     return evolve(
-        inspyred.ec.GA(random.Random(seed)),
+        inspyred.ec.GA,
+        seed,
         direct,
         6,
-        generator=lambda random, args: [random.randint(0, 1) for _ in range(length)],
+        place=lambda units: SPACE.encode_bits(SPACE.decode(units), 2**-8),
         bounder=inspyred.ec.DiscreteBounder([0, 1]),
         crossover_rate=0.9,
         num_crossover_points=2,
@@ -111,7 +123,8 @@ def ga(function, seed):
 
 def de(function, seed):
     return evolve(
-        inspyred.ec.DEA(random.Random(seed)),
+        inspyred.ec.DEA,
+        seed,
         Direct(function),
         8,
         num_selected=4,
@@ -128,10 +141,11 @@ def es(function, seed):
             return inspyred.ec.EvolutionaryComputation.evolve(self, *arguments, **named)
 
     return evolve(
-        OwnSteps(random.Random(seed)),
+        OwnSteps,
+        seed,
         Direct(function, lambda candidate: candidate[:DIMENSION]),
         5,
-        generator=lambda random, args: uniform(random, args) + [0.2] * DIMENSION,
+        place=lambda units: [*units, *[0.2] * DIMENSION],
         tau=None,
         tau_prime=None,
         epsilon=1e-3,
@@ -140,10 +154,11 @@ def es(function, seed):
 
 def eda(function, seed):
     return evolve(
-        inspyred.ec.EDA(random.Random(seed)),
+        inspyred.ec.EDA,
+        seed,
         Direct(function, lambda candidate: [coordinate / 3.0 for coordinate in candidate]),
         10,
-        generator=lambda random, args: [3.0 * random.random() for _ in range(DIMENSION)],
+        place=lambda units: [3.0 * unit for unit in units],
         bounder=inspyred.ec.Bounder(0, 3.0),
         num_selected=4,
         num_offspring=10,
@@ -153,7 +168,8 @@ def eda(function, seed):
 
 def sa(function, seed):
     return evolve(
-        inspyred.ec.SA(random.Random(seed)),
+        inspyred.ec.SA,
+        seed,
         Direct(function),
         1,
         temperature=1.0,
@@ -168,11 +184,15 @@ def pareto(loss):
 
 
 def paes(function, seed):
-    engine = inspyred.ec.emo.PAES(random.Random(seed))
-    for name in ("grid_population", "global_smallest", "global_largest"):
-        vars(engine.archiver).pop(name, None)  # left by another run in this process
+    def kind(generator):
+        engine = inspyred.ec.emo.PAES(generator)
+        for name in ("grid_population", "global_smallest", "global_largest"):
+            vars(engine.archiver).pop(name, None)  # left by another run in this process
+        return engine
+
     return evolve(
-        engine,
+        kind,
+        seed,
         Direct(function),
         4,
         fitness=pareto,
@@ -185,11 +205,15 @@ def paes(function, seed):
 
 
 def nsga2(function, seed):
-    engine = inspyred.ec.emo.NSGA2(random.Random(seed))
-    engine.variator = [inspyred.ec.variators.blend_crossover, inspyred.ec.variators.gaussian_mutation]
+    def kind(generator):
+        engine = inspyred.ec.emo.NSGA2(generator)
+        engine.variator = [inspyred.ec.variators.blend_crossover, inspyred.ec.variators.gaussian_mutation]
+        return engine
+
     direct = Direct(function)
     return evolve(
-        engine,
+        kind,
+        seed,
         direct,
         6,
         fitness=lambda loss: inspyred.ec.emo.Pareto([loss, direct.seen[-1][0]], maximize=False),
@@ -204,7 +228,14 @@ def nsga2(function, seed):
 
 def pso(function, seed):
     return evolve(
-        inspyred.swarm.PSO(random.Random(seed)), Direct(function), 6, inertia=0.6, cognitive_rate=1.5, social_rate=2.0
+        inspyred.swarm.PSO,
+        seed,
+        Direct(function),
+        6,
+        design=uniform,
+        inertia=0.6,
+        cognitive_rate=1.5,
+        social_rate=2.0,
     )
 
 
@@ -347,16 +378,24 @@ CASES = {
         de,
         {"population": 8, "num_selected": 4, "crossover_rate": 0.9, "mutation_rate": 0.2, "gaussian_stdev": 0.1},
     ),
-    "es": (es, {"population": 5, "step": 0.2, "epsilon": 1e-3}),
+    "es": (es, {"population": 5, "startup": 5, "step": 0.2, "epsilon": 1e-3}),
     "eda": (eda, {"population": 10, "num_selected": 4, "num_elites": 1, "spread": 3.0}),
     "sa": (
         sa,
-        {"chains": 1, "temperature": 1.0, "cooling_rate": 0.8, "mutation_rate": 0.5, "gaussian_stdev": 0.2},
+        {
+            "chains": 1,
+            "startup": 1,
+            "temperature": 1.0,
+            "cooling_rate": 0.8,
+            "mutation_rate": 0.5,
+            "gaussian_stdev": 0.2,
+        },
     ),
     "paes": (
         paes,
         {
             "population": 4,
+            "startup": 4,
             "max_archive_size": 10,
             "num_grid_divisions": 2,
             "mutation_rate": 0.5,
@@ -394,7 +433,7 @@ def test_several_chains_of_annealing_are_several_runs_of_the_library():
 
     problem = Problem(SPACE, (Objective("loss", "Minimize"),), seed=3, max_jobs=30, max_parallel_jobs=3)
     options = {"temperature": 1.0, "cooling_rate": 0.8, "mutation_rate": 0.5, "gaussian_stdev": 0.2}
-    trials = tuned("sa", "Sphere", 3, {"chains": 3, **options})
+    trials = tuned("sa", "Sphere", 3, {"chains": 3, "startup": 3, **options})
     for seed in (3, "3-1", "3-2"):
         rest = iter(trials)
         assert all(point in rest for point in sa("Sphere", seed)[:8])

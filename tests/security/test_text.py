@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import studies
-from inside import as_csv, as_json, as_table, command, rows
+from inside import Progress, as_csv, as_json, as_table, command, rows
 from studies import ROOT, byohpo, refused
 
 from byohpo_core import (
@@ -27,7 +27,6 @@ from byohpo_core import (
     hookimpl,
     register,
 )
-from byohpo_core.extensions.progress import Progress
 
 RED = "\x1b[31mred"
 ATTACKS = {

@@ -21,6 +21,7 @@ from byohpo_core import (
     IntegerParameter,
     Problem,
     Proposal,
+    SearchSpace,
     Traits,
     TrialStatus,
     hookimpl,
@@ -1339,3 +1340,29 @@ class NeverEnds(Waiter):
         while True:
             with suppress(BaseException):
                 super().minimise(evaluate)
+
+
+@seeded("proposes-active-parameters-only")
+class AlwaysEveryParameter(Climber):
+    """Gives every parameter a value, also an inactive one."""
+
+    def sample(self):
+        return {name: it.decode(self.random.random()) for name, it in self.problem.space.tunable.items()}
+
+
+@seeded("obeys-constraints")
+class BlindToConstraints(Climber):
+    """Searches the space as if it had no constraints."""
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.problem = attrs.evolve(self.problem, space=SearchSpace(self.problem.space.parameters))
+
+
+@seeded("accepts-foreign-trials-with-inactive-parameters")
+class ReadsEveryParameter(Climber):
+    """Reads a value of every parameter from each result."""
+
+    def keep(self, loss, trial):
+        values = [trial.hyperparameters[name] for name in self.problem.space.tunable]
+        super().keep(loss + len(values), trial)

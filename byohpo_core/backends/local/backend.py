@@ -41,7 +41,7 @@ class LocalBackend(Backend):
     def __init__(self, program: Program, study: Study, settings: JobSettings) -> None:
         self.clock = SteadyClock(study.now)
         self._program = program
-        self._study_id = study.id
+        self._study = study
         self._slots_wanted = study.problem.max_parallel_jobs
         self._folder = settings.folder.absolute() / study.id
         self._shared = settings.shared
@@ -113,7 +113,7 @@ class LocalBackend(Backend):
     def copy_source(self) -> None:
         """Copy the source to disk, unless an earlier driver of the study has."""
         if not self.code.exists():
-            self._program.copy_source(self.code, self._study_id, shared=self._shared)
+            self._program.copy_source(self.code, self._study.id, shared=self._shared)
 
     @property
     def code(self) -> Path:
@@ -150,6 +150,7 @@ class LocalBackend(Backend):
             "python": program.python,
             "hyperparameters": dict(trial.hyperparameters),
             "channels": self._channels,
+            "checkpoints": str(self._job(parent).checkpoints) if (parent := self._study.continued(trial)) else None,
             "environment": dict(program.environment),
             "shared": self._shared,
             "cpus": self._cpus,

@@ -11,6 +11,7 @@ from typing import Any
 from byohpo_core.backends.local.files import create_empty, read_small, write_durably
 from byohpo_core.backends.local.processes import Marks, kill_job
 from byohpo_core.backends.local.supervisor import CLAIM, CONTAINER, EXIT, LOCK, LOG, STOP, is_locked
+from byohpo_core.container import Layout
 from byohpo_core.files import create_folder
 
 
@@ -22,6 +23,11 @@ class Job:
         self._shared = shared
         self.folder = study_folder / name
         self.order = study_folder / f"{name}.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where its script leaves what a later job goes on from."""
+        return Layout(self.folder / CONTAINER).checkpoints
 
     @property
     def is_gone(self) -> bool:

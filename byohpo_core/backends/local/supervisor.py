@@ -188,13 +188,27 @@ def _run(order: Mapping[str, Any], folder: Path, claim: int, umask: int) -> dict
 
 
 def _create(layout: Layout, order: Mapping[str, Any]) -> None:
-    """Create the container's folders and files; hyperparameters among which is a secret are for their owner only."""
+    """Create the container's folders and files, with a copy of the checkpoints that the job continues.
+
+    Hyperparameters among which is a secret are for their owner only.
+    """
     before = os.umask(files.umask())
-    layout.create(order["hyperparameters"], order["channels"])
-    os.umask(before)
+    try:
+        layout.create(order["hyperparameters"], order["channels"])
+        checkpoints = order.get("checkpoints")
+        if checkpoints is not None and Path(checkpoints).is_dir():  # without them it trains from the start
+            shutil.copytree(checkpoints, layout.checkpoints, symlinks=True, dirs_exist_ok=True, ignore=_special)
+    finally:
+        os.umask(before)
     if order.get("shared", False):
         hyperparameters = layout.config / "hyperparameters.json"
         set_modes(layout.base, shared=True, but=hyperparameters if order["private"] else None)
+
+
+def _special(folder: str, names: list[str]) -> list[str]:
+    """What cannot be copied: pipes, sockets and devices."""
+    paths = {name: Path(folder, name) for name in names}
+    return [name for name, it in paths.items() if not (it.is_symlink() or it.is_file() or it.is_dir())]
 
 
 def _wait(script: int, grace: float, claim: int, terminated: list[int]) -> dict[str, Any]:

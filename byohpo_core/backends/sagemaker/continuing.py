@@ -36,10 +36,10 @@ class Continuing:
 
         *check_driven* is called before each object is written. It raises an error if another driver has taken over.
         """
-        continued = trial.proposal.resume_from
+        continued = self._study.continued(trial)
         if continued is None or not self._places or self._is_recorded(trial):
             return
-        origin = self._origin(self._study.trials[continued])
+        origin = self._origin(continued)
         pairs = [(place_of(it, self._study, origin), place_of(it, self._study, trial)) for it in self._places]
         for source, target in pairs:
             for key, size in [*self._objects(f"{source}/")]:
@@ -58,13 +58,11 @@ class Continuing:
 
     def _origin(self, trial: Trial) -> Trial:
         """The trial whose places hold what *trial* has left."""
-        if trial.result_of is not None:  # it had no job of its own
-            return self._origin(self._study.trials[trial.result_of])
-        continued = trial.proposal.resume_from
+        continued = self._study.continued(trial)
         if continued is None or self._is_recorded(trial):
             return trial
         # An earlier release let it write to the places of the trial that it continued.
-        return self._origin(self._study.trials[continued])
+        return self._origin(continued)
 
     def _record_of(self, trial: Trial) -> str:
         return f"{self._records}/{trial.number}.json"

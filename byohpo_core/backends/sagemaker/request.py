@@ -110,8 +110,9 @@ class Template:
         *unfit* are instance types that must not be used.
         """
         body = {**self.request, "TrainingJobName": trial.job_name}
-        hyperparameters = {name: self.written(value) for name, value in trial.proposal.hyperparameters.items()}
-        body["HyperParameters"] = {**hyperparameters, **self._fixed(study, trial)}
+        static = study.problem.space.static
+        own = {name: self.written(value) for name, value in trial.hyperparameters.items() if name not in static}
+        body["HyperParameters"] = {**self._fixed(study, trial), **own}
         body["Tags"] = self._tags(study)
         # CreateTrainingJob refuses these for SageMaker's own images, even if they run a script ("You can't override the
         # metric definitions for Amazon SageMaker algorithms"). Metrics that are then missing are read from the log.
@@ -152,8 +153,9 @@ class Template:
         return place if place.startswith("s3://") else None
 
     def _fixed(self, study: Study, trial: Trial) -> dict[str, str]:
-        mine = self.request.get("HyperParameters", {})
-        fixed = {name: self.written(value) for name, value in study.problem.space.static.items() if name not in mine}
+        space, given = study.problem.space, self.request.get("HyperParameters", {})
+        mine = {name: value for name, value in given.items() if name not in space.tunable}
+        fixed = {name: self.written(value) for name, value in space.static.items() if name not in mine}
         fixed |= mine
         if "sagemaker_job_name" in fixed:  # SDK v2 passes the job's name to the script
             fixed["sagemaker_job_name"] = self.written(trial.job_name)

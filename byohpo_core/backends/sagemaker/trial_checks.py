@@ -33,7 +33,7 @@ def _check_objectives(template: Template, problem: Problem, *, curves: bool) -> 
     None is needed if one of SageMaker's own algorithms reports the objective and early stopping reads no log.
     """
     names = {name for name, _ in template.definitions}
-    missing = ", ".join(sorted(repr(it.metric) for it in problem.objectives if it.metric not in names))
+    missing = ", ".join(sorted(repr(metric) for metric in problem.metrics if metric not in names))
     if missing and not is_built_in(template.request):
         raise InvalidInput(
             f"no metric definition for {missing}: SageMaker needs it to find a custom image's metrics, so give "
@@ -49,7 +49,8 @@ def _check_objectives(template: Template, problem: Problem, *, curves: bool) -> 
 
 def _check_hyperparameters(template: Template, problem: Problem) -> None:
     ours = {BUILT_IN_METRIC} if is_built_in(template.request) else set()
-    count = len({*template.request.get("HyperParameters", {}), *problem.space.parameters, *ours})
+    resource = set() if problem.resource is None else {problem.resource.name}
+    count = len({*template.request.get("HyperParameters", {}), *problem.space.parameters, *resource, *ours})
     if count > MAX_HYPERPARAMETERS:
         raise InvalidInput(f"a job has {count} hyperparameters; SageMaker takes at most {MAX_HYPERPARAMETERS}")
 

@@ -70,7 +70,7 @@ class Watching:
         self._now = now
         self._ceiling = template.ceiling() if template.prices.per_hour else 0.0
         self._metrics = compile_metrics(template.definitions)
-        self._objectives = [objective.metric for objective in study.problem.objectives]
+        self._needed = study.problem.metrics
         self._curves = curves and bool(self._metrics)
         self._log = logs.LogReader(aws, f"{study.id}-")
         self._scanners: dict[str, MetricScanner] = {}
@@ -179,7 +179,7 @@ class Watching:
                 continue
             outcome, reason = outcome_of(watch.job)
             metrics = _final_metrics(watch.job)
-            missing = [metric for metric in self._objectives if metric not in metrics]
+            missing = [metric for metric in self._needed if metric not in metrics]
             if outcome is Outcome.Completed and missing:
                 if watch.judged_at is None:
                     watch.judged_at = self._now() + LOG_SECONDS

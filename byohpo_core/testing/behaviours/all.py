@@ -12,6 +12,7 @@ from byohpo_core.testing.behaviours import (
     resources,
     results,
     seeds,
+    spaces,
     stops,
     values,
 )
@@ -31,6 +32,7 @@ MODULES = (
     stops,
     values,
     coverage,
+    spaces,
 )
 """Importing a module registers its checks."""
 

@@ -59,6 +59,8 @@ def _simulated(subject: Subject) -> Simulated:
 
 
 def _tuner(subject: Subject, space: Mapping[str, Parameter], jobs: int, journal: str, **settings: Any) -> Tuner:
+    resource = subject.resource
+    amounts: dict[str, Any] = {"resource": resource.name, "max_resource": resource.most} if resource else {}
     return Tuner(
         _simulated(subject),
         [f"metric{number}" for number in range(subject.objectives)],
@@ -71,6 +73,7 @@ def _tuner(subject: Subject, space: Mapping[str, Parameter], jobs: int, journal:
         random_seed=3,
         journal=journal,
         progress=False,
+        **amounts,
         **settings,
     )
 

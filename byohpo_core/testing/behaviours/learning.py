@@ -37,6 +37,7 @@ from byohpo_core.testing.check import (
     DOES_NOT_LEARN,
     NUMBERS,
     ONE_POINT_AT_A_TIME,
+    PROMOTES,
     TOO_SLOW,
     applicable,
     check,
@@ -285,6 +286,7 @@ def beats_random_search_in_a_steep_bowl(subject: Subject) -> None:
     fails less than once in 10,000 runs if it loses at most one study in 100: all algorithms of this project win each of
     30 studies with different seeds.
     """
+    applicable(not subject.traits.resource, PROMOTES)
     problem: dict[str, Any] = {"jobs": 240, "slots": 12}
     can_learn(subject, subject.problem(UNSORTED, **problem))
 

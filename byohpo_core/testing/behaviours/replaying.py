@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from byohpo_core.study.problem import Problem
 from byohpo_core.testing.algorithm import Judge, Subject, constant, sometimes_failing, sphere, tied
 from byohpo_core.testing.check import NOT_MEMORYLESS, applicable, check, expect
 from byohpo_core.testing.rehearsal import Rehearsal, rehearse
@@ -11,8 +12,13 @@ _MEND = "let proposals depend only on the seed, the problem and the observed tri
 
 def _at_every_prefix(subject: Subject, judge: Judge, slots: int, jobs: int = 24, order: str = "first") -> None:
     """Assert that the algorithm proposes the same after a replay of the first calls, for each number of calls."""
+    same_at_every_prefix(subject, subject.problem(subject.mixed, jobs=jobs, slots=slots), judge, order)
+
+
+def same_at_every_prefix(subject: Subject, problem: Problem, judge: Judge = sphere, order: str = "first") -> None:
+    """Assert that the algorithm proposes the same for a problem after a replay of any number of its calls."""
     options = subject.options
-    with rehearse(subject, subject.problem(subject.mixed, jobs=jobs, slots=slots)) as whole:
+    with rehearse(subject, problem) as whole:
         whole.run(judge, order=order)
         made = whole.configurations
     for prefix in range(len(whole.calls)):

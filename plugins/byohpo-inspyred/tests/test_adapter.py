@@ -4,7 +4,7 @@ import random
 
 import inspyred
 import pytest
-from byohpo_inspyred import evolving, uniform
+from byohpo_inspyred import evolving, latin_hypercube
 
 from byohpo_core import ContinuousParameter, Objective, Problem, SearchSpace, Simulated, Simulation, Study, Tuner
 
@@ -26,18 +26,21 @@ def sphere(unit):
 def test_every_class_runs_as_when_called_directly(name):
     """The adapter evaluates the same candidates in the same order as a direct call."""
     engine, arguments = CLASSES[name]
+    population = 1 if name == "SA" else 6
     seen = []
 
     def evaluator(candidates, args):
         seen.extend(list(candidate) for candidate in candidates)
         return [sphere(candidate) for candidate in candidates]
 
-    direct = engine(random.Random(5))
+    generator = random.Random(5)
+    direct = engine(generator)
+    first = iter(latin_hypercube(generator, population, 2))
     direct.terminator = inspyred.ec.terminators.evaluation_termination
     direct.evolve(
-        lambda random, args: uniform(2)(random),
+        lambda random, args: next(first),
         evaluator,
-        pop_size=6,
+        pop_size=population,
         maximize=False,
         bounder=inspyred.ec.Bounder(0, 1),
         max_evaluations=40,
@@ -45,7 +48,7 @@ def test_every_class_runs_as_when_called_directly(name):
     )
 
     def evolution(problem):
-        return evolving(problem, engine, population=6, **arguments)
+        return evolving(problem, engine, population=population, **arguments)
 
     study = Tuner(
         Simulated(lambda h: Simulation({"loss": sphere(h.values())}, 1 + h["x0"])),
@@ -61,6 +64,37 @@ def test_every_class_runs_as_when_called_directly(name):
         progress=False,
     ).fit()
     assert [list(trial.hyperparameters.values()) for trial in study.trials] == seen[:40]
+
+
+def test_an_engine_begins_with_the_best_of_a_larger_design():
+    """Its own loop is as when it is called directly with these as seeds, and they are not evaluated again."""
+    generator = random.Random(5)
+    design = latin_hypercube(generator, 9, 2)
+    chosen = sorted(sorted(range(9), key=lambda place: sphere(design[place]))[:4])
+    direct, seen = inspyred.ec.DEA(generator), []
+
+    def evaluator(candidates, args):
+        seen.extend(list(candidate) for candidate in candidates)
+        return [sphere(candidate) for candidate in candidates]
+
+    direct.terminator = inspyred.ec.terminators.evaluation_termination
+    seeds = [design[place] for place in chosen]
+    bounder = inspyred.ec.Bounder(0, 1)
+    direct.evolve(None, evaluator, 4, seeds, False, bounder, num_selected=4, max_evaluations=40)
+    study = Tuner(
+        Simulated(lambda h: Simulation({"loss": sphere(h.values())}, 1 + h["x0"])),
+        "loss",
+        {f"x{i}": ContinuousParameter(0, 1) for i in range(2)},
+        strategy=lambda problem: evolving(problem, inspyred.ec.DEA, population=4, startup=9, num_selected=4),
+        objective_type="Minimize",
+        max_jobs=40,
+        max_parallel_jobs=4,
+        random_seed=5,
+        duplicates="run",
+        journal=":memory:",
+        progress=False,
+    ).fit()
+    assert [list(trial.hyperparameters.values()) for trial in study.trials] == [*design, *seen[4:]][:40]
 
 
 def test_an_adapted_engine_waits_in_its_evaluator():

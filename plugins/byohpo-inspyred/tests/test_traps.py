@@ -127,7 +127,7 @@ def test_mutation_and_crossover_act_on_the_genetic_algorithms_bits():
     """inspyred's bit-flip mutation ignores genes that are not 0 or 1; the plugin's genes are bits."""
     space = SearchSpace({"x": ContinuousParameter(0, 1), "n": IntegerParameter(1, 6)})
     encoding = bit_string(space, 10)
-    candidate = encoding.generator(random.Random(1))
+    candidate = encoding.place([0.3, 0.8])
     assert set(candidate) <= {0, 1}
     mutant = inspyred.ec.variators.bit_flip_mutation(random.Random(1), [candidate], {"mutation_rate": 0.5})[0]
     assert encoding.decode(mutant) != encoding.decode(candidate)

@@ -4,12 +4,12 @@ import sys
 import tomllib
 from pathlib import Path
 
+import attrs
 import pytest
+from byohpo_plugin_aco import AntColony
 from packaging.requirements import Requirement
 
 from byohpo_core import ContinuousParameter, MissingExtra, Simulated, Tuner
-from byohpo_core.plugins.finding import find
-from byohpo_core.plugins.options import option_parameters
 
 PROJECT = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())["project"]
 
@@ -21,7 +21,7 @@ def test_without_pygmo_the_error_names_the_plugin_and_the_way_out(monkeypatch):
     with pytest.raises(MissingExtra, match=words) as raised:
         Tuner(Simulated(dict), "loss", {"x": ContinuousParameter(0, 1)}, strategy="aco", max_jobs=1).fit()
     assert "\n" not in str(raised.value)
-    assert "ants" in option_parameters(find("aco").plugin)
+    assert "ants" in attrs.fields_dict(AntColony)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,12 @@ from byohpo_plugin_gp.history import OWN, read
 
 from byohpo_core import (
     CategoricalParameter,
+    Constraint,
     ContinuousParameter,
     IntegerParameter,
     InvalidInput,
     Objective,
+    OutcomeConstraint,
     Problem,
     SearchSpace,
     Simulated,
@@ -106,6 +108,39 @@ def test_no_configuration_is_proposed_twice_and_a_small_space_is_used_up():
     assert any(best.items() <= it.items() for it in configurations(study)[:12])
 
 
+def test_a_small_space_with_conditions_and_constraints_is_used_up():
+    """Each configuration with active parameters that obeys is tried once."""
+    ranges = {
+        "kind": CategoricalParameter(["a", "b"]),
+        "n": IntegerParameter(1, 6),
+        "m": IntegerParameter(1, 5, when={"kind": ["b"]}),
+    }
+    study = tuner(
+        lambda h: Simulation({"loss": h["n"] + h.get("m", 9)}, 60),
+        ranges,
+        constraints=[Constraint({"n": 1, "m": 1}, at_most=5)],
+        max_jobs=60,
+    ).fit()
+    assert len({tuple(it.items()) for it in configurations(study)}) == len(study.trials) == 6 + (4 + 3 + 2 + 1)
+
+
+def test_the_best_on_the_border_of_a_constraint_is_found():
+    """No configuration there is proposed twice, although many points outside are moved to the same place."""
+    ranges = {"x": ContinuousParameter(0, 1), "n": IntegerParameter(1, 100)}
+    near = Constraint({"x": 100, "n": 1}, at_most=60)
+    study = tuner(
+        lambda h: Simulation({"loss": (h["x"] - 0.5) ** 2 + (h["n"] / 100 - 0.5) ** 2}, 60),
+        ranges,
+        constraints=[near],
+        max_jobs=30,
+        max_parallel_jobs=1,
+    ).fit()
+    made = configurations(study)
+    assert len({tuple(it.values()) for it in made}) == len(made) == 30
+    assert all(near.allows(it) for it in made)
+    assert study.best.value < 2 * 0.2**2 + 0.005
+
+
 def test_a_space_of_thousands_is_not_repeated():
     """Where not all configurations are candidates, the proposals are new nevertheless."""
     ranges = {"n": IntegerParameter(1, 2000), "rows": IntegerParameter(1, 3000, "Logarithmic")}
@@ -151,6 +186,31 @@ def test_late_in_a_study_it_searches_near_the_best():
         max_parallel_jobs=2,
     ).fit()
     assert study.best.value < 1e-5
+
+
+def test_the_best_within_an_outcome_constraint_is_found():
+    """The loss alone would lead to where the latency is beyond its bound."""
+
+    def slow(h):
+        return Simulation({"loss": (h["x"] - 3) ** 2 + (h["y"] - 3) ** 2, "latency": h["x"] + h["y"]}, 60)
+
+    ranges = {"x": ContinuousParameter(-5, 5), "y": ContinuousParameter(-5, 5)}
+    study = tuner(slow, ranges, constraints=[OutcomeConstraint("latency", at_most=2)], max_jobs=35).fit()
+    assert study.best.violation == 0
+    assert study.best.value < 8.3  # of 8 at x = y = 1
+    within = [trial.metrics["latency"] <= 2 for trial in study.trials[10:]]
+    assert sum(within) >= 15
+
+
+def test_it_finds_what_is_within_though_all_results_are_beyond():
+    """While no result is within, the least likely to be beyond is tried."""
+    study = tuner(
+        lambda h: Simulation({"loss": h["x"], "far": (h["x"] + 4) ** 2 + (h["y"] - 4) ** 2}, 60),
+        {"x": ContinuousParameter(-5, 5), "y": ContinuousParameter(-5, 5)},
+        constraints=[OutcomeConstraint("far", at_most=0.3)],
+        max_jobs=25,
+    ).fit()
+    assert study.best.violation == 0
 
 
 def test_several_objectives_share_the_trials():

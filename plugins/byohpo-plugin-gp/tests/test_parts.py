@@ -5,10 +5,10 @@ import random
 
 import numpy as np
 import pytest
-from byohpo_plugin_gp.acquisition import Improvement, log_h
-from byohpo_plugin_gp.candidates import farthest, neighbours, spread
+from byohpo_plugin_gp.acquisition import Gate, Improvement, log_h
+from byohpo_plugin_gp.candidates import Candidates, farthest, neighbours, spread
 from byohpo_plugin_gp.coordinates import Cube
-from byohpo_plugin_gp.history import OWN, Results
+from byohpo_plugin_gp.history import OWN, History, Results
 from byohpo_plugin_gp.memory import Memory
 from byohpo_plugin_gp.model import Data, Posterior, _negative_log_posterior, fit
 from byohpo_plugin_gp.polishing import polished
@@ -19,7 +19,7 @@ from byohpo_plugin_gp.transform import normal_scores, targets
 from scipy.special import ndtr
 from threadpoolctl import threadpool_info
 
-from byohpo_core import CategoricalParameter, ContinuousParameter, IntegerParameter, SearchSpace
+from byohpo_core import CategoricalParameter, Constraint, ContinuousParameter, IntegerParameter, SearchSpace
 
 SPACE = SearchSpace(
     {
@@ -90,7 +90,34 @@ def test_two_categories_are_one_apart():
 def test_a_space_of_few_configurations_is_enumerated():
     """All values of all parameters, each combination once."""
     cube = Cube(SearchSpace({"n": IntegerParameter(1, 3), "kind": CategoricalParameter(["a", "b"])}))
-    assert len({tuple(cube.decode(point).values()) for point in cube.everything()}) == 6
+    assert len({tuple(cube.decode(point).values()) for point in cube.everything}) == 6
+
+
+NARROW = Cube(
+    SearchSpace(
+        {
+            "kind": CategoricalParameter(["a", "b"]),
+            "n": IntegerParameter(1, 9, when={"kind": ["a"]}),
+            "x": ContinuousParameter(0, 1),
+            "y": ContinuousParameter(1e-4, 1, when={"kind": ["b"]}),
+        },
+        [Constraint({"x": 1, "n": 0.1}, at_most=1), Constraint({"x": 1, "y": 1}, at_most=0.7)],
+    )
+)
+"""A cube of which a part breaks a constraint, and in which parameters are inactive."""
+
+
+def test_candidates_are_where_trials_would_run():
+    """Inactive parameters are in the middle, constraints are obeyed, also in a space that is enumerated."""
+    history = History(results(np.zeros(0)), [], frozenset())
+    found = Candidates(NARROW, history, Box.whole(4), np.random.default_rng(1))
+    for points in (found.everywhere(256), found.around(np.full((1, 4), 0.5), 256, 1)):
+        assert 32 < len(points) <= 256
+        assert all(np.array_equal(NARROW.exactly(point), point) for point in points)
+    few = Cube(
+        SearchSpace({"n": IntegerParameter(1, 9), "m": IntegerParameter(1, 9)}, [Constraint({"n": 1}, at_most=2)])
+    )
+    assert len(few.everything) == 18
 
 
 def test_the_gradient_of_the_likelihood_is_right():
@@ -161,11 +188,13 @@ def test_the_logarithm_of_the_improvement_is_safe():
 
 @pytest.mark.parametrize("members", [1, 2])
 def test_the_slope_of_the_improvement_is_right(members):
-    """By every feature, with one model and with two, with a running trial."""
+    """By every feature, with one model and with two, with a running trial and with a gate."""
     posteriors = [
         Posterior(np.array([*[-0.5] * CUBE.dimension, -4 + place, 0.3]), data(seed=place)) for place in range(members)
     ]
-    improvement = Improvement([it.believing(data(1, seed=9).features) for it in posteriors])
+    running = data(1, seed=9).features
+    gates = [Gate(it, -0.2).believing(running) for it in posteriors[1:]]
+    improvement = Improvement([it.believing(running) for it in posteriors], gates)
     for point in data(8, seed=4).features:
         value, slope = improvement.slope(point)
         assert value == pytest.approx(improvement.at(point[None])[0], abs=1e-7)

@@ -4,6 +4,7 @@ import pytest
 
 from byohpo_core import (
     CategoricalParameter,
+    Constraint,
     ContinuousParameter,
     IntegerParameter,
     InvalidInput,
@@ -104,3 +105,33 @@ def test_what_was_tried_already_is_not_tried_again():
     study = tune({"resolution": {"rate": 5}}, initial_configurations=given)
     tried = [(f"{rate:.9g}", n, kind) for rate, n, kind in points(study)]
     assert len(set(tried)) == len(tried) == 30 + 1
+
+
+CONDITIONAL = {
+    "depth": IntegerParameter(1, 3, when={"kind": ["tree", "dart"]}),
+    "kind": CategoricalParameter(["tree", "dart", "linear"]),
+    "drop": ContinuousParameter(0, 1, when={"kind": ["dart"], "depth": [3]}),
+}
+
+
+@pytest.mark.parametrize("order", ["shuffled", "lexicographic"])
+def test_inactive_parameters_multiply_nothing(order):
+    """Each active combination is tried once."""
+    study = tune({"resolution": {"drop": 3}, "order": order}, CONDITIONAL)
+    made = [tuple(sorted(trial.hyperparameters.items())) for trial in study.trials]
+    assert len(set(made)) == len(made) == 3 + (2 + 3) + 1
+    assert study.stop_reason == "no more proposals"
+
+
+def test_points_that_break_a_constraint_are_left_out():
+    """The others are tried once; a grid of which no point obeys is refused before any job."""
+    light = Constraint({"n": 1, "rate": 1}, at_most=2.01)
+    study = tune({"resolution": {"rate": 5}}, constraints=[light])
+    assert sorted(
+        (h["n"], round(h["rate"], 9)) for h in (it.hyperparameters for it in study.trials) if h["kind"] == "a"
+    ) == [
+        *((1, rate) for rate in (1e-4, 1e-3, 0.01, 0.1, 1.0)),
+        *((2, rate) for rate in (1e-4, 1e-3, 0.01)),
+    ]
+    with pytest.raises(InvalidInput, match="grid"):
+        tune({"resolution": {"rate": 5}}, constraints=[Constraint({"rate": 1}, at_most=0.6, at_least=0.5)])

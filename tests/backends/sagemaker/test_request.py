@@ -7,6 +7,7 @@ from sagemaker_inside import Template, is_built_in
 from byohpo_core import (
     CategoricalParameter,
     ContinuousParameter,
+    IntegerParameter,
     InvalidInput,
     Objective,
     Problem,
@@ -34,6 +35,23 @@ XGBOOST = {
 
 def created(account):
     return [call.parameters for call in account.emulator.calls if call.operation == "CreateTrainingJob"]
+
+
+def test_a_tuned_value_goes_before_the_users_fixed_one(account):
+    """Each job gets what was proposed, and nothing for a hyperparameter that is inactive."""
+    ranges = {
+        **RANGES,
+        "epochs": IntegerParameter(10, 90),
+        "kind": CategoricalParameter(["a", "b"]),
+        "depth": IntegerParameter(1, 9, when={"kind": ["b"]}),
+    }
+    job = account.training_job({**REQUEST, "HyperParameters": {"epochs": "3", "depth": "4", "rest": "5"}})
+    study = account.tuner(job, ranges=ranges, max_jobs=12).fit(job_name="study")
+    sent = {request["TrainingJobName"]: request["HyperParameters"] for request in created(account)}
+    for trial in study.trials:
+        proposed = {name: str(value) for name, value in trial.proposal.hyperparameters.items()}
+        assert sent[trial.job_name] == {**proposed, "rest": "5"}
+    assert {"depth" in it for it in sent.values()} == {True, False}
 
 
 def test_every_setting_of_the_user_reaches_every_job(account):

@@ -5,7 +5,7 @@ candidates and turns the evaluation of candidates into trials.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ import attrs
 from inspyred import ec
 
 from byohpo_core import Blocking, InvalidInput, Problem, SearchSpace, remembering
+from byohpo_inspyred.design import best, latin_hypercube, uniform
 from byohpo_inspyred.population import (
     MAX_JOBS,
     SLOTS,
@@ -21,6 +22,7 @@ from byohpo_inspyred.population import (
     largest,
     population_option,
     smallest,
+    startup_option,
     steady_size,
 )
 
@@ -30,7 +32,6 @@ __all__ = [
     "Candidate",
     "Encoding",
     "Flat",
-    "Generator",
     "Operator",
     "Size",
     "Turns",
@@ -39,18 +40,19 @@ __all__ = [
     "evolving",
     "generation_size",
     "largest",
+    "latin_hypercube",
     "pareto",
     "population_option",
     "require_even",
     "require_within_population",
     "smallest",
+    "startup_option",
     "steady_size",
     "uniform",
 ]
 
 Candidate: TypeAlias = list[Any]
 Operator: TypeAlias = Callable[..., Any]
-Generator: TypeAlias = Callable[[random.Random], Candidate]
 
 
 class Flat(list[Any]):
@@ -70,8 +72,8 @@ class Flat(list[Any]):
 class Encoding:
     """How configurations are encoded as candidates of an engine."""
 
-    generator: Generator
-    """Draws a random candidate."""
+    place: Callable[[Sequence[float]], Candidate]
+    """Makes a candidate from a point of the unit cube."""
     bounder: Any
     """An inspyred bounder: moves a candidate that left the bounds back inside."""
     encode: Callable[[Mapping[str, Any]], Candidate]
@@ -93,15 +95,6 @@ class Turns:
     """More arguments for `evolve`, such as `num_selected`, which must be at least 2 where parents are crossed."""
 
 
-def uniform(dimension: int, side: float = 1.0) -> Generator:
-    """A generator of random candidates in a cube. It calls `random.random()` once per dimension."""
-
-    def generate(random: random.Random) -> Candidate:
-        return [side * random.random() for _ in range(dimension)]
-
-    return generate
-
-
 def cube(space: SearchSpace, side: float = 1.0) -> Encoding:
     """Encode configurations as points of a cube, by default the unit cube."""
     encode, decode = remembering(
@@ -109,7 +102,7 @@ def cube(space: SearchSpace, side: float = 1.0) -> Encoding:
         lambda configuration: [side * unit for unit in space.encode(configuration)],
         lambda candidate: space.decode([coordinate / side for coordinate in candidate]),
     )
-    return Encoding(uniform(space.dimension, side), ec.Bounder(0, side), encode, decode)
+    return Encoding(lambda units: [side * unit for unit in units], ec.Bounder(0, side), encode, decode)
 
 
 def bit_string(space: SearchSpace, bits: int) -> Encoding:
@@ -122,9 +115,6 @@ def bit_string(space: SearchSpace, bits: int) -> Encoding:
     padding = [0] * (length == 0)  # operators need a bit; a space with one configuration has none
     configurations: dict[tuple[int, ...], Mapping[str, Any]] = {}
 
-    def generate(random: random.Random) -> Candidate:
-        return [random.randint(0, 1) for _ in range(length)] + padding
-
     def encode(configuration: Mapping[str, Any]) -> Candidate:
         candidate = space.encode_bits(configuration, resolution) + padding
         configurations.setdefault(tuple(candidate), configuration)
@@ -136,7 +126,10 @@ def bit_string(space: SearchSpace, bits: int) -> Encoding:
             configurations[bits] = space.decode_bits(candidate[:length], resolution)
         return configurations[bits]
 
-    return Encoding(generate, ec.DiscreteBounder([0, 1]), encode, decode)
+    def place(units: Sequence[float]) -> Candidate:
+        return space.encode_bits(space.decode(units), resolution) + padding
+
+    return Encoding(place, ec.DiscreteBounder([0, 1]), encode, decode)
 
 
 def evolving(
@@ -148,6 +141,8 @@ def evolving(
     fitness: Callable[[Any], Any] | None = None,
     maximize: bool = False,
     turns: Turns | None = None,
+    startup: int = 0,
+    design: Callable[[random.Random, int, int], list[list[float]]] = latin_hypercube,
     chain: int = 0,
     chains: int = 1,
     **arguments: Any,
@@ -158,13 +153,16 @@ def evolving(
     keeps its own selector, variator, topology and so on. *arguments* are passed to its `evolve`.
 
     By default candidates are points of the unit cube, and the fitness of a candidate is its loss, which is minimised.
-    *fitness* turns a loss (a tuple of losses with several objectives) into what the engine compares. At most half of
-    the first population are the best known configurations of earlier studies. With several *chains* each *chain* has
-    its own seed.
+    *fitness* turns a loss (a tuple of losses with several objectives) into what the engine compares. With several
+    *chains* each *chain* has its own seed.
+
+    The first candidates are a Latin hypercube, or another *design*. There are at least *startup* of them, and the
+    engine begins with the best ones. If results of earlier studies are known, the best of them are at most half of its
+    first population, and the design is the rest.
 
     With *turns* the algorithm is asynchronous: it goes on as soon as one slot is free, while the trials in the other
-    slots still run. It starts with one more random candidate for each of these trials, so that the population is
-    complete from the first turn. With `Turns(moves=True)` these candidates are part of the population instead.
+    slots still run. It starts with one more candidate for each of these trials, so that the population is complete from
+    the first turn. With `Turns(moves=True)` these candidates are part of the population instead.
     """
     encoding = cube(problem.space) if encoding is None else encoding
     seed = problem.seed if chain == 0 else f"{problem.seed}-{chain}"
@@ -174,12 +172,8 @@ def evolving(
         population = max(population, late + 1)
 
     def optimise(evaluate: Callable[[list[Candidate]], list[Any]]) -> None:
-        # inspyred passes its arguments to a generator and an evaluator by keyword, but in ES by position.
-        def evaluator(candidates: list[Candidate], *_: Any, **__: Any) -> list[Any]:
-            losses = evaluate(candidates)
-            return losses if fitness is None else [fitness(loss) for loss in losses]
-
-        evolution = engine(random.Random(seed))  # noqa: S311 - a search, not a secret
+        generator = random.Random(seed)  # noqa: S311 - a search, not a secret
+        evolution = engine(generator)
         evolution.terminator = _never
         evolve, own = evolution.evolve, arguments
         if turns is not None:
@@ -188,12 +182,28 @@ def evolving(
             evolution.selector = turns.selector or evolution.selector
             evolution.replacer = _whole(turns.replacer or evolution.replacer, pairs=turns.pairs)
             evolution.archiver = turns.archiver or evolution.archiver
+
+        def fitnesses(candidates: list[Candidate]) -> list[Any]:
+            losses = evaluate(candidates)
+            return losses if fitness is None else [fitness(loss) for loss in losses]
+
         known = search.known[: max(1, population * chains // 2)][chain::chains]
+        size = population if moves else max(population, 0 if known else startup) + late
+        points = design(generator, size - len(known), problem.space.dimension)
+        candidates: list[Candidate] = [Flat(encoding.encode(trial.proposal.hyperparameters)) for trial in known]
+        candidates += [Flat(encoding.place(point)) for point in points]
+        found = fitnesses(candidates)  # with turns, `candidates` then holds those that have a result
+        chosen = best(found, population, maximize=maximize)
+
+        # inspyred passes its arguments to an evaluator by keyword, but in ES by position.
+        def evaluator(candidates: list[Candidate], *_: Any, **__: Any) -> list[Any]:
+            return fitnesses(candidates) if evolution.num_evaluations else [found[place] for place in chosen]
+
         evolve(
-            generator=lambda random, *_, **__: Flat(encoding.generator(random)),
+            generator=None,
             evaluator=evaluator,
-            pop_size=population if moves else population + late,
-            seeds=[Flat(encoding.encode(trial.proposal.hyperparameters)) for trial in known],
+            pop_size=len(chosen),
+            seeds=[candidates[place] for place in chosen],
             maximize=maximize,
             bounder=encoding.bounder,
             **own,

@@ -10,6 +10,8 @@ from byohpo_core import Problem, option
 
 _MAXIMUM = 100_000
 """A larger population may not fit into memory."""
+_MOST_AT_FIRST = 1000
+"""All pairs of a first design are compared."""
 
 
 @attrs.frozen
@@ -91,6 +93,21 @@ def population_option(
         f"{generation.formula} in generational mode",
         minimum=minimum,
         maximum=_MAXIMUM,
+    )
+
+
+def startup_option() -> Any:
+    """The option `startup` of an algorithm whose population may be smaller than a useful first design.
+
+    Six configurations find the better part of most spaces; more would leave too little of a small budget.
+    """
+    size = largest(1, smallest(6, MAX_JOBS // 3))
+    return option(
+        attrs.Factory(lambda self: size.of(self.problem), takes_self=True),
+        help="how many configurations, at least, are tried before the search begins at the best of them; default "
+        f"{size.formula}",
+        minimum=1,
+        maximum=_MOST_AT_FIRST,
     )
 
 

@@ -30,6 +30,12 @@ def _usual_archive(problem: Problem) -> int:
     return max(2, math.floor(math.log2(problem.max_jobs)) - 1)
 
 
+def _archive_within(problem: Problem, ants: Any) -> int:
+    """The usual archive, but not larger than a generation. What *ants* is, is checked later."""
+    usual = _usual_archive(problem)
+    return min(usual, ants) if isinstance(ants, int) else usual
+
+
 def _usual_ants(problem: Problem) -> int:
     """No slot is idle while jobs take equally long."""
     slots = problem.max_parallel_jobs
@@ -51,7 +57,7 @@ class AntColony(BlockingAlgorithm):
         maximum=100_000,
     )
     archive: int = option(
-        attrs.Factory(lambda self: min(self.ants, _usual_archive(self.problem)), takes_self=True),
+        attrs.Factory(lambda self: _archive_within(self.problem, self.ants), takes_self=True),
         help="how many of the best configurations are kept, at most the ants; fewer narrow the search sooner; default "
         "floor(log2(max_jobs)) - 1, at least 2: 3 for 18 jobs, 4 for 50, 6 for 200",
         minimum=2,

@@ -48,8 +48,9 @@ class Coordinates:
     def encode(self, configuration: Mapping[str, Any]) -> list[float]:
         """Convert a configuration to coordinates."""
         point: list[float] = []
+        values = self.space.filled(configuration)
         for name in self.names:
-            parameter, value = self.space.tunable[name], configuration[name]
+            parameter, value = self.space.tunable[name], values[name]
             if isinstance(parameter, CategoricalParameter):
                 point += [float(value == other) for other in parameter.values]
             elif _is_whole(parameter):
@@ -70,7 +71,7 @@ class Coordinates:
                 found[name] = parameter.min_value + int(next(rest))
             else:
                 found[name] = parameter.decode(next(rest))
-        return {name: found[name] for name in self.space.tunable}
+        return self.space.settle({name: found[name] for name in self.space.tunable})
 
 
 def _is_whole(parameter: Any) -> bool:

@@ -90,6 +90,8 @@ class CmaEs:
         for trial in study.trials:
             if trial.number in still_open or trial.status not in _RESULTS or trial.result_of is not None:
                 continue
+            if not study.problem.is_whole(trial.proposal):
+                continue
             result = self._result(trial)
             if _is_own(trial, study):
                 mine.append(result)
@@ -100,7 +102,8 @@ class CmaEs:
     def _result(self, trial: Trial) -> Result:
         if trial.number not in self._results:
             axes, configuration = self._evolution.axes, trial.proposal.hyperparameters
-            loss = math.inf if trial.losses is None or trial.status is TrialStatus.Failed else trial.losses[0]
+            useless = trial.status is TrialStatus.Failed or trial.violation > 0
+            loss = math.inf if useless or trial.losses is None else trial.losses[0]
             self._results[trial.number] = Result(
                 trial.number, axes.solution(configuration), axes.point(configuration), loss
             )
@@ -113,4 +116,4 @@ def _is_own(trial: Trial, study: Study) -> bool:
 
 
 def _identity(configuration: Any) -> Any:
-    return tuple(configuration.values())
+    return tuple(configuration.items())

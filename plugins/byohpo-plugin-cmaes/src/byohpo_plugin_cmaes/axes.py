@@ -51,7 +51,7 @@ class Axes:
 
     def configuration(self, solution: CatCMAwM.Solution) -> dict[str, Any]:
         """The configuration of what a strategy has drawn."""
-        found = {name: it.decode(0.5) for name, it in self.space.tunable.items()}
+        found = self.space.filled({})
         if solution.x is not None:
             found |= {name: self._decode(name, unit) for name, unit in zip(self._smooth, solution.x, strict=True)}
         if solution.z is not None:
@@ -59,12 +59,12 @@ class Axes:
         if solution.c is not None:
             rows = zip(self._labelled, solution.c, strict=True)
             found |= {name: self._values[name][int(np.argmax(row))] for name, row in rows}
-        return found
+        return self.space.settle(found)
 
     def solution(self, configuration: Mapping[str, Any]) -> CatCMAwM.Solution:
-        """A configuration as what a strategy is told."""
-        point = self.point(configuration)
-        rows = [[value == configuration[name] for value in self._values[name]] for name in self._labelled]
+        """A configuration as what a strategy is told: what is inactive is in the middle."""
+        point, values = self.point(configuration), self.space.filled(configuration)
+        rows = [[value == values[name] for value in self._values[name]] for name in self._labelled]
         widest = max(map(len, rows), default=0)
         return CatCMAwM.Solution(
             point[: len(self._smooth)] if self._smooth else None,
@@ -75,7 +75,8 @@ class Axes:
 
     def point(self, configuration: Mapping[str, Any]) -> Array:
         """The coordinates of a configuration in the normal distribution."""
-        return np.array([self._encode(name, configuration[name]) for name in self.normal], dtype=float)
+        values = self.space.filled(configuration)
+        return np.array([self._encode(name, values[name]) for name in self.normal], dtype=float)
 
     def _encode(self, name: str, value: Any) -> float:
         return self.space.tunable[name].encode(value)

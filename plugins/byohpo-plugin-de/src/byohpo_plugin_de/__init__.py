@@ -12,6 +12,7 @@ from byohpo_inspyred import (
     population_option,
     require_even,
     require_within_population,
+    startup_option,
     steady_size,
 )
 from inspyred import ec
@@ -36,6 +37,7 @@ class DifferentialEvolution(BlockingAlgorithm):
         minimum=2,
         even=True,
     )
+    startup: int = startup_option()
     num_selected: int = option(
         attrs.Factory(
             lambda self: (
@@ -52,8 +54,8 @@ class DifferentialEvolution(BlockingAlgorithm):
     )
     tournament_size: int = option(2, help="how many configurations compete to become a parent", minimum=1)
     crossover_rate: float = option(1.0, help="the share of parent pairs that are crossed", minimum=0, maximum=1)
-    mutation_rate: float = option(0.1, help="the probability that a coordinate is mutated", minimum=0, maximum=1)
-    gaussian_stdev: float = option(0.1, help="the standard deviation of a mutation, in the unit cube", minimum=0)
+    mutation_rate: float = option(0.3, help="the probability that a coordinate is mutated", minimum=0, maximum=1)
+    gaussian_stdev: float = option(0.2, help="the standard deviation of a mutation, in the unit cube", minimum=0)
 
     def search(self) -> Blocking:
         self.problem.require_one_objective()
@@ -65,6 +67,7 @@ class DifferentialEvolution(BlockingAlgorithm):
             ec.DEA,
             population=self.population,
             turns=TURNS if self.mode == "asynchronous" else None,
+            startup=self.startup,
             num_selected=self.num_selected,
             tournament_size=self.tournament_size,
             crossover_rate=self.crossover_rate,

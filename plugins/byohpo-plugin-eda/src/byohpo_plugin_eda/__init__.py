@@ -14,6 +14,7 @@ from byohpo_inspyred import (
     population_option,
     require_within_population,
     smallest,
+    startup_option,
 )
 from inspyred import ec
 
@@ -38,6 +39,7 @@ class EstimationOfDistribution(BlockingAlgorithm):
         generational=largest(*_GENERATION),
         minimum=4,
     )
+    startup: int = startup_option()
     num_selected: int | None = option(
         None,
         help="how many of the best configurations the distributions are fitted to; default half of the population",
@@ -62,6 +64,7 @@ class EstimationOfDistribution(BlockingAlgorithm):
             ec.EDA,
             population=self.population,
             turns=TURNS if self.mode == "asynchronous" else None,
+            startup=self.startup,
             encoding=cube(self.problem.space, self.spread),
             num_selected=selected,
             num_offspring=self.population,

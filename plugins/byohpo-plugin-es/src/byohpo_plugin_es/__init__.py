@@ -7,7 +7,16 @@ carries the standard deviations of its own mutations, called steps, which evolve
 from typing import Any
 
 import attrs
-from byohpo_inspyred import Encoding, Turns, cube, evolving, generation_size, population_option, steady_size
+from byohpo_inspyred import (
+    Encoding,
+    Turns,
+    cube,
+    evolving,
+    generation_size,
+    population_option,
+    startup_option,
+    steady_size,
+)
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, SearchSpace, mode_option, option
@@ -29,6 +38,7 @@ class EvolutionStrategy(BlockingAlgorithm):
         generational=generation_size(20),
         minimum=1,
     )
+    startup: int = startup_option()
     step: float = option(0.1, help="the first step, the standard deviation of a mutation, in the unit cube", minimum=0)
     tau: float | None = option(
         None, help="how fast the step of each coordinate changes; default 1 / sqrt(2 sqrt(dimension))", minimum=0
@@ -45,6 +55,7 @@ class EvolutionStrategy(BlockingAlgorithm):
             _OwnSteps,
             population=self.population,
             turns=TURNS if self.mode == "asynchronous" else None,
+            startup=self.startup,
             encoding=_with_steps(self.problem.space, self.step),
             tau=self.tau,
             tau_prime=self.tau_prime,
@@ -66,7 +77,7 @@ def _with_steps(space: SearchSpace, step: float) -> Encoding:
     """Candidates are points of the unit cube, each followed by its steps."""
     points, steps = cube(space), [step] * space.dimension
     return Encoding(
-        lambda random: points.generator(random) + steps,
+        lambda units: points.place(units) + steps,
         points.bounder,
         lambda configuration: points.encode(configuration) + steps,
         lambda candidate: points.decode(candidate[: space.dimension]),

@@ -5,7 +5,16 @@ Holland 1975, "Adaptation in Natural and Artificial Systems". The Gray code foll
 """
 
 import attrs
-from byohpo_inspyred import Turns, bit_string, evolving, generation_size, population_option, require_even, steady_size
+from byohpo_inspyred import (
+    Turns,
+    bit_string,
+    evolving,
+    generation_size,
+    population_option,
+    require_even,
+    startup_option,
+    steady_size,
+)
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
@@ -28,6 +37,7 @@ class GeneticAlgorithm(BlockingAlgorithm):
         minimum=2,
         even=True,
     )
+    startup: int = startup_option()
     crossover_rate: float = option(1.0, help="the share of parent pairs that are crossed", minimum=0, maximum=1)
     num_crossover_points: int = option(2, help="at how many points a pair is crossed", minimum=1)
     mutation_rate: float | None = option(
@@ -55,6 +65,7 @@ class GeneticAlgorithm(BlockingAlgorithm):
             ec.GA,
             population=self.population,
             turns=TURNS if self.mode == "asynchronous" else None,
+            startup=self.startup,
             encoding=bit_string(self.problem.space, self.bits),
             crossover_rate=self.crossover_rate,
             num_crossover_points=self.num_crossover_points,

@@ -11,7 +11,7 @@ import attrs
 from byohpo_core import Problem, Study, Traits, Trial, hookimpl, option
 from byohpo_plugin_gp.committee import Committee
 from byohpo_plugin_gp.coordinates import Array, Cube
-from byohpo_plugin_gp.history import read
+from byohpo_plugin_gp.history import COSTS, read
 from byohpo_plugin_gp.search import Search
 from byohpo_plugin_gp.threads import one_thread
 
@@ -33,19 +33,27 @@ class GaussianProcessSearch:
         help="up to how many results two models choose together, which finds more and takes twice the time; 0: never",
         minimum=0,
     )
+    per: str | None = attrs.field(
+        default=None,
+        validator=attrs.validators.in_(tuple(COSTS)),
+        metadata={
+            "help": "what improvement is divided by: the seconds (second) or dollars (dollar) that a trial is expected "
+            "to cost; None: nothing"
+        },
+    )
     _search: Search = attrs.field(init=False)
     _points: dict[int, Array] = attrs.field(init=False, factory=dict)
     """The point of each trial, by its number: a cache."""
 
     def __attrs_post_init__(self) -> None:
-        cube = Cube(self.problem.space)
-        self._search = Search(cube, Committee(cube, self.committee), self.problem.seed, self.startup)
+        cube, problem = Cube(self.problem.space), self.problem
+        self._search = Search(cube, Committee(cube, self.committee), problem.seed, self.startup, problem.max_jobs)
 
     @hookimpl
     def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
         """Up to *count* configurations that have no trial yet; fewer if the space is used up."""
         cube = self._search.cube
-        history, proposals = read(study, self._point_of, cube), []
+        history, proposals = read(study, self._point_of, cube, self.per), []
         for number in range(len(study.trials), len(study.trials) + count):
             with one_thread():
                 point = self._search.next_point(history, number)

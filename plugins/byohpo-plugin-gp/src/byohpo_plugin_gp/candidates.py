@@ -36,13 +36,16 @@ class Candidates:
     def everywhere(self, count: int) -> Array:
         """Points that cover the box."""
         if self.are_all:
-            return self.history.new(self.cube.everything())
-        return self.history.new(self.cube.snapped(self.box.filled(spread(self.cube, self.generator, count))))
+            return self.history.new(self.cube.everything)
+        return self._new(self.box.filled(spread(self.cube, self.generator, count)))
 
     def around(self, origins: Array, count: int, scale: float) -> Array:
         """Points near the *origins*."""
         near = neighbours(self.cube, self.generator, origins, count, scale)
-        return self.history.new(self.cube.snapped(self.box.clipped(near)))
+        return self._new(self.box.clipped(near))
+
+    def _new(self, points: Array) -> Array:
+        return self.history.new(self.cube.settled(self.cube.snapped(points)))
 
 
 def spread(cube: Cube, generator: Generator | int, count: int) -> Array:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import attrs
 import numpy as np
 
+from byohpo_plugin_gp.acquisition import Gate, Price
 from byohpo_plugin_gp.coordinates import Array, Cube
 from byohpo_plugin_gp.history import OWN, Results
 from byohpo_plugin_gp.memory import Memory
@@ -19,6 +20,8 @@ from byohpo_plugin_gp.transform import normal_scores, single_losses, standardise
 _REFIT_ALWAYS = 40
 _FITTED, _LEARNT = 100, 500
 """The hyperparameters, and the posterior, follow from no more results than these."""
+_FEWEST = 3
+"""Below so many values of a metric, nothing is said about where it is beyond its bound."""
 _DOUBT = 0.1
 """The variance that is added to the noise of another study's results."""
 _DOUBT_OF_FAILURES = 1.0
@@ -41,6 +44,8 @@ class Committee:
     two_up_to: int
     _fits: Memory[Array] = attrs.field(init=False, factory=lambda: Memory(4))
     _posteriors: Memory[Posterior] = attrs.field(init=False, factory=lambda: Memory(2))
+    _gates: Memory[Gate] = attrs.field(init=False, factory=lambda: Memory(20))
+    _expenses: Memory[Posterior] = attrs.field(init=False, factory=lambda: Memory(2))
 
     def members(self, results: Results, weights: Array) -> list[Posterior]:
         """One or two posteriors, given these results and the objectives' *weights*."""
@@ -67,4 +72,36 @@ class Committee:
         kept = thinned(losses, features, limit)
         failed = np.isnan(single_losses(results, weights))
         doubts = np.where(failed, _DOUBT_OF_FAILURES, np.where(results.origins == OWN, 0, _DOUBT))
-        return Data(results.points[kept], features[kept], self.cube.owners, losses[kept], doubts[kept])
+        rows = results.points[kept], features[kept], self.cube.owners, losses[kept], doubts[kept]
+        return Data(*rows, results.violations[kept])
+
+    def gates(self, results: Results) -> list[Gate]:
+        """A gate for each bound of an outcome constraint about which enough is known."""
+        known = [~np.isnan(column) for column in results.excesses.T]
+        return [self._gate(results.at(rows), place) for place, rows in enumerate(known) if rows.sum() >= _FEWEST]
+
+    def _gate(self, results: Results, place: int) -> Gate:
+        return self._gates.get(results.key + bytes([place]), lambda: self._opened(results, results.excesses[:, place]))
+
+    def _opened(self, results: Results, excesses: Array) -> Gate:
+        beyond = np.arcsinh(excesses)  # what is far beyond is not told apart
+        centre, scale = beyond.mean(), max(beyond.std(), 1e-3)
+        posterior = self._learnt(results, (beyond - centre) / scale, np.abs(beyond))
+        return Gate(posterior, float(-centre / scale))
+
+    def prices(self, results: Results, power: float) -> list[Price]:
+        """What a trial is expected to cost, raised to a power; nothing while too few costs are known."""
+        known = results.at(np.isfinite(results.costs))
+        if len(known) < _FEWEST:
+            return []
+        costs = np.log(known.costs)
+        posterior = self._expenses.get(known.key, lambda: self._learnt(known, standardised(costs), costs))
+        return [Price(posterior, power * float(costs.std()))]
+
+    def _learnt(self, results: Results, values: Array, ranks: Array) -> Posterior:
+        """A posterior of standardised *values*. Of many results, those with the least *ranks* are kept."""
+        features = self.cube.features(results.points)
+        kept = thinned(ranks, features, _FITTED)
+        doubts = np.where(results.origins == OWN, 0, _DOUBT)
+        data = Data(results.points[kept], features[kept], self.cube.owners, values[kept], doubts[kept])
+        return Posterior(fit(data), data)

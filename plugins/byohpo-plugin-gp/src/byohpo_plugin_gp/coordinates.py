@@ -7,6 +7,7 @@ variables in Bayesian optimization with Gaussian processes".
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import product
 from typing import Any, TypeAlias
 
@@ -23,6 +24,8 @@ GRID = 2.0**20
 """Coordinates are multiples of 1 / GRID, so that no last digit makes two points of one."""
 MOST_VALUES = 1000
 """An integer parameter with more values is treated as continuous."""
+_MOVED = 32
+"""So many candidates outside the constraints are moved inside; it takes longer than to find others."""
 _CORNER = math.sqrt(0.5)
 """Two different categories have the distance 1."""
 
@@ -44,6 +47,7 @@ class Cube:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
+        self._unconstrained = SearchSpace(space.parameters)
         self.dimension = space.dimension
         parameters = list(space.tunable.values())
         self.steps = {place: steps for place, it in enumerate(parameters) if (steps := _steps(it)) is not None}
@@ -84,12 +88,42 @@ class Cube:
         return self.space.decode(point.tolist())
 
     def exactly(self, point: Array) -> Array:
-        """The point of the configuration at *point*. It differs where a range has more integers than `MOST_VALUES`."""
+        """The point of the configuration at *point*.
+
+        It differs where a range has more integers than `MOST_VALUES`, where a parameter is inactive, and outside the
+        constraints.
+        """
         return self.encode(self.decode(point))
 
+    def settled(self, points: Array) -> Array:
+        """Points where trials would really run: inactive parameters in the middle, constraints obeyed.
+
+        Points outside the constraints are left out, but for the first few, which are moved inside.
+        """
+        if not (self.space.conditional or self.space.constraints):
+            return points
+        moved, rows = 0, []
+        for point in points:
+            configuration = self._unconstrained.decode(point.tolist())
+            if not self.space.obeys(configuration):
+                moved += 1
+                if moved > _MOVED:
+                    continue
+                configuration = self.space.decode(point.tolist())
+            rows.append(self.space.encode(configuration))
+        return self.snapped(np.array(rows, dtype=float).reshape(-1, self.dimension))
+
+    @cached_property
     def everything(self) -> Array:
         """All points of a space whose parameters are all discrete."""
-        return np.array(list(product(*(self.steps[place].middles for place in range(self.dimension)))))
+        values = {name: list(_values(it)) for name, it in self.space.tunable.items()}
+        every = (
+            dict(zip(part, chosen, strict=True))
+            for part in self.space.parts(values)
+            for chosen in product(*part.values())
+        )
+        rows = [self.space.encode(configuration) for configuration in every if self.space.obeys(configuration)]
+        return self.snapped(np.array(rows, dtype=float).reshape(-1, self.dimension))
 
 
 def _steps(parameter: Any) -> Steps | None:

@@ -63,6 +63,8 @@ class Data:
     targets: Array
     doubts: Array
     """A variance for each row, which is added to the noise's."""
+    violations: Array = attrs.field(default=attrs.Factory(lambda self: np.zeros(len(self.targets)), takes_self=True))
+    """How far each row is beyond the outcome constraints."""
 
 
 def fit(data: Data, near: Array | None = None) -> Array:
@@ -130,10 +132,10 @@ class Posterior:
         self._weights = lapack.dpotrs(self._factor, data.targets, lower=1)[0]
         self._count = len(data.targets)
         expected = self.mean(data.features)
-        self.best = float(expected.min())
-        """The least mean at an observed point."""
-        self.ranked = data.points[np.argsort(np.round(expected, 8), kind="stable")]
-        """The observed points, the one with the least mean first."""
+        self.best = float(expected[data.violations == 0].min(initial=math.inf))
+        """The least mean at an observed point within the outcome constraints; infinite without such a point."""
+        self.ranked = data.points[np.lexsort((np.round(expected, 8), data.violations))]
+        """The observed points, those within the outcome constraints and among these the least mean first."""
 
     def believing(self, features: Array) -> "Posterior":
         """This posterior, with running trials at these points."""

@@ -2,8 +2,9 @@
 
 import math
 import random
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, islice
 from typing import Any, ClassVar
 
 import attrs
@@ -13,13 +14,16 @@ from byohpo_core import CategoricalParameter, InvalidInput, Problem, Study, Trai
 _ORDERS = ("shuffled", "lexicographic")
 _FINEST = 10_000
 """The largest resolution of one parameter: its values are held in memory, and nobody pays for more trials."""
+_PATIENCE = 100_000
+"""After so many points in a row that break a constraint, which take seconds, the grid ends."""
 
 
 @attrs.define(eq=False)
 class GridSearch:
     """Tries every combination of values once, then ends; integers and categories take all their values by default.
 
-    It leaves out what was tried already, such as initial configurations that lie on the grid.
+    It leaves out what was tried already, such as initial configurations that lie on the grid, and what breaks a
+    constraint. Inactive parameters multiply nothing: each combination of their parents has a grid of its own.
     """
 
     traits: ClassVar[Traits] = Traits(learns=False, finite=True, memoryless=True, example={"resolution": 4})
@@ -52,17 +56,30 @@ class GridSearch:
                     raise InvalidInput(
                         f"resolution names {name!r}, which is categorical; leave it out, since all its values are tried"
                     )
-        axes = {name: self._values(name) for name in self.problem.space.tunable}
-        size = math.prod(map(len, axes.values()))
-        generator = random.Random(self.problem.seed)  # noqa: S311 - a search, not a secret
-        indices = iter(range(size)) if self.order == "lexicographic" else _shuffled(size, generator)
-        self._undrawn = (_point(axes, index) for index in indices)
+        parts = self.problem.space.parts({name: self._values(name) for name in self.problem.space.tunable})
+        self._undrawn = self._obeying(parts)
+        if self.problem.space.constraints and next(self._points(), None) is None:
+            raise InvalidInput("no point of the grid obeys the constraints: give another resolution")
 
     @hookimpl
     def propose(self, study: Study, count: int) -> list[dict[str, Any]]:
         """The first points of the grid that were not tried yet; an empty list when all were."""
         tried = {_identity(trial.proposal.hyperparameters) for trial in study.trials if not trial.prior}
         return [dict(point) for point in islice((it for key, it in self._points() if key not in tried), count)]
+
+    def _obeying(self, parts: Sequence[Mapping[str, Sequence[Any]]]) -> Iterator[dict[str, Any]]:
+        """All points of these grids that obey the constraints, in their order."""
+        ends = list(accumulate(math.prod(map(len, axes.values())) for axes in parts))
+        generator = random.Random(self.problem.seed)  # noqa: S311 - a search, not a secret
+        outside = 0
+        for index in range(ends[-1]) if self.order == "lexicographic" else _shuffled(ends[-1], generator):
+            part = bisect_right(ends, index)
+            point = _point(parts[part], index - (ends[part - 1] if part else 0))
+            outside = 0 if self.problem.space.obeys(point) else outside + 1
+            if outside == _PATIENCE:
+                return
+            if not outside:
+                yield point
 
     def _points(self) -> Iterator[tuple[Any, dict[str, Any]]]:
         """All points of the grid in its order."""
@@ -97,13 +114,13 @@ def _identity(point: Mapping[str, Any]) -> frozenset[Any]:
     )
 
 
-def _point(axes: Mapping[str, Any], index: int) -> dict[str, Any]:
+def _point(axes: Mapping[str, Sequence[Any]], index: int) -> dict[str, Any]:
     """The configuration number *index*, which is read as digits: the last parameter is the lowest digit."""
     point = {}
     for name, values in reversed(list(axes.items())):
         index, place = divmod(index, len(values))
         point[name] = values[place]
-    return point
+    return dict(reversed(point.items()))
 
 
 def _shuffled(size: int, generator: random.Random) -> Iterator[int]:

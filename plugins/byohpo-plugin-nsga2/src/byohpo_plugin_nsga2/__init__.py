@@ -15,6 +15,7 @@ from byohpo_inspyred import (
     population_option,
     require_even,
     require_within_population,
+    startup_option,
     steady_size,
 )
 from inspyred import ec
@@ -40,6 +41,7 @@ class NSGA2(BlockingAlgorithm):
         minimum=2,
         even=True,
     )
+    startup: int = startup_option()
     tournament_size: int = option(2, help="how many configurations compete to become a parent", minimum=1)
     crossover_rate: float = option(1.0, help="the share of parent pairs that are blended", minimum=0, maximum=1)
     blx_alpha: float = option(
@@ -58,6 +60,7 @@ class NSGA2(BlockingAlgorithm):
             _engine,
             population=self.population,
             turns=TURNS if self.mode == "asynchronous" else None,
+            startup=self.startup,
             fitness=pareto,
             maximize=True,
             tournament_size=self.tournament_size,

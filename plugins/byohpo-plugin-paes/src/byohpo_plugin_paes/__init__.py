@@ -8,7 +8,7 @@ import random
 from types import FunctionType
 
 import attrs
-from byohpo_inspyred import SLOTS, Turns, evolving, pareto, population_option
+from byohpo_inspyred import SLOTS, Turns, evolving, pareto, population_option, startup_option
 from inspyred import ec
 
 from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
@@ -27,6 +27,7 @@ class ParetoArchivedEvolution(BlockingAlgorithm):
     population: int = population_option(
         "how many parents there are, and so trials in each turn", asynchronous=3, generational=SLOTS, minimum=1
     )
+    startup: int = startup_option()
     max_archive_size: int = option(20, help="how many nondominated configurations the archive keeps", minimum=1)
     num_grid_divisions: int = option(
         3, help="how often the grid of the archive halves the range of each objective", minimum=1, maximum=8
@@ -40,6 +41,7 @@ class ParetoArchivedEvolution(BlockingAlgorithm):
             _engine,
             population=self.population,
             turns=TURNS if self.mode == "asynchronous" else None,
+            startup=self.startup,
             fitness=pareto,
             maximize=True,
             max_archive_size=self.max_archive_size,

@@ -9,7 +9,18 @@ from collections.abc import Iterable
 from typing import Any
 
 import attrs
-from byohpo_inspyred import MAX_JOBS, SLOTS, Flat, Operator, Turns, evolving, largest, population_option, smallest
+from byohpo_inspyred import (
+    MAX_JOBS,
+    SLOTS,
+    Flat,
+    Operator,
+    Turns,
+    evolving,
+    largest,
+    population_option,
+    smallest,
+    uniform,
+)
 from inspyred import ec, swarm
 
 from byohpo_core import Blocking, BlockingAlgorithm, mode_option, option
@@ -55,6 +66,7 @@ class ParticleSwarm(BlockingAlgorithm):
             self._swarm,
             population=self.population,
             turns=TURNS if self.mode == "asynchronous" else None,
+            design=uniform,  # measured: a Latin hypercube is no better for a swarm
             inertia=self.inertia,
             cognitive_rate=self.cognitive_rate,
             social_rate=self.social_rate,

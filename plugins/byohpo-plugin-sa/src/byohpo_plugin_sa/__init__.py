@@ -6,7 +6,7 @@ independent chains.
 """
 
 import attrs
-from byohpo_inspyred import Turns, evolving
+from byohpo_inspyred import Turns, evolving, startup_option
 from inspyred import ec
 
 from byohpo_core import BlockingAlgorithm, Chains, mode_option, option
@@ -31,6 +31,7 @@ class SimulatedAnnealing(BlockingAlgorithm):
         minimum=1,
         maximum=100_000,
     )
+    startup: int = startup_option()
     temperature: float = option(
         0.01, help="the increase of the loss that is often accepted at first, in the objective's unit", minimum=0
     )
@@ -47,6 +48,7 @@ class SimulatedAnnealing(BlockingAlgorithm):
                     ec.SA,
                     population=1,
                     turns=TURNS if self.mode == "asynchronous" else None,
+                    startup=-(-self.startup // self.chains),
                     chain=chain,
                     chains=self.chains,
                     temperature=self.temperature,
