@@ -27,7 +27,7 @@ from tasks import Task, development_tasks
 from byohpo_core import CategoricalParameter, IntegerParameter, SearchSpace, Simulated, Simulation, Tuner
 
 MARKS, SEEDS, RESAMPLES = (18, 50), 10, 2000
-OURS = ("gp", "cmaes", "pso", "de", "es", "ga", "eda", "sa", "paes", "scipy-de", "sobol", "random")
+OURS = ("gp", "cmaes", "aco", "pso", "de", "es", "ga", "eda", "sa", "paes", "scipy-de", "sobol", "random")
 PAGE = Path(__file__).with_name("search-quality.md")
 
 
