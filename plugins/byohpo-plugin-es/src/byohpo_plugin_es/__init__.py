@@ -8,12 +8,15 @@ from typing import Any
 
 import attrs
 from byohpo_inspyred import (
+    MAX_JOBS,
+    SLOTS,
     Encoding,
     Turns,
     cube,
     evolving,
-    generation_size,
+    largest,
     population_option,
+    smallest,
     startup_option,
     steady_size,
 )
@@ -35,7 +38,8 @@ class EvolutionStrategy(BlockingAlgorithm):
     population: int = population_option(
         "how many configurations are kept; in generational mode also the trials of a generation",
         asynchronous=steady_size(0.7),
-        generational=generation_size(20),
+        # Few parents: with a small budget each must have many generations.
+        generational=largest(SLOTS, smallest(2, MAX_JOBS), smallest(20, MAX_JOBS // 20)),
         minimum=1,
     )
     startup: int = startup_option()
