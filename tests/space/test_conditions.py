@@ -174,3 +174,17 @@ def some(parameter):
     if isinstance(parameter, IntegerParameter):
         return range(parameter.min_value, min(parameter.max_value, parameter.min_value + 3) + 1)
     return [parameter.min_value]
+
+
+def test_conditions_of_what_is_not_tuned_are_refused():
+    """A journal that somebody else wrote would otherwise open with another space."""
+    body = SearchSpace({"x": ContinuousParameter(0, 1)}).to_json()
+    with pytest.raises(InvalidInput, match="'a'"):
+        SearchSpace.from_json({**body, "Conditions": {"a": None}})
+
+
+def test_a_whole_number_given_as_a_float_is_found_at_once():
+    """In a range of any size: its values are not walked through."""
+    child = ContinuousParameter(0, 1, when={"n": [5e12]})
+    space = SearchSpace({"n": IntegerParameter(1, 10**13), "x": child})
+    assert space.cardinality > 10**12

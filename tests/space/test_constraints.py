@@ -220,3 +220,12 @@ def test_a_small_range_is_all_inside_or_left_out():
     most = Constraint({"x": 1}, at_most=1)
     assert [most.allows({"x": 1 + over}) for over in (0.9e-9, 1.5e-9, 3e-9)] == [True, True, False]
     assert [most.may_allow({"x": (1 + over, 1 + over)}) for over in (0.9e-9, 1.5e-9)] == [True, False]
+
+
+def test_a_constraint_that_overflows_is_refused():
+    """Infinity less infinity is no number, and would allow everything."""
+    with pytest.raises(InvalidInput, match=r"too large.*'x'"):
+        SearchSpace(
+            {"x": ContinuousParameter(1, 10), "y": ContinuousParameter(1, 10)},
+            [Constraint({"x": 1e308, "y": 1}, at_most=5)],
+        )
