@@ -40,11 +40,7 @@ class _Axis:
 
     @classmethod
     def of(cls, parameter: Tunable) -> "_Axis":
-        if isinstance(parameter, CategoricalParameter):
-            return cls(parameter, parameter.values)
-        if isinstance(parameter, ContinuousParameter):
-            return cls(parameter, None)
-        return cls(parameter, range(parameter.min_value, parameter.max_value + 1))
+        return cls(parameter, None if isinstance(parameter, ContinuousParameter) else parameter.listed())
 
     @property
     def whole(self) -> tuple[Any, Any]:

@@ -114,6 +114,10 @@ class _Drawn(ABC):
         """The number of values."""
 
     @abstractmethod
+    def listed(self) -> Sequence[Any]:
+        """All values of a discrete parameter in order; of a continuous one the lowest alone."""
+
+    @abstractmethod
     def decode(self, unit: float) -> Any:
         """Return the value at a coordinate, which is clamped to the unit interval; raise `InvalidInput` for NaN."""
 
@@ -167,6 +171,9 @@ class ContinuousParameter(_Drawn):
         if self.min_value <= value <= self.max_value:
             return value
         return self.min_value if value < self.min_value else self.max_value
+
+    def listed(self) -> tuple[float]:
+        return (self.min_value,)
 
     @property
     def cardinality(self) -> float:
@@ -227,6 +234,9 @@ class IntegerParameter(_Drawn):
             return value
         return self.min_value if value < self.min_value else self.max_value
 
+    def listed(self) -> range:
+        return range(self.min_value, self.max_value + 1)
+
     @property
     def cardinality(self) -> float:
         return self.max_value - self.min_value + 1
@@ -264,6 +274,9 @@ class CategoricalParameter(_Drawn):
 
     def decode(self, unit: float) -> Any:
         return self.values[min(int(clamped(unit) * len(self.values)), len(self.values) - 1)]
+
+    def listed(self) -> tuple[Any, ...]:
+        return self.values
 
     @property
     def cardinality(self) -> float:

@@ -20,8 +20,6 @@ from byohpo_core.space.conditions import active_part, most_parts, parents_first,
 from byohpo_core.space.constraints import Constraint, as_constraints
 from byohpo_core.space.feasible import Region
 from byohpo_core.space.parameters import (
-    CategoricalParameter,
-    IntegerParameter,
     Parameter,
     StaticParameter,
     Tunable,
@@ -36,8 +34,6 @@ INACTIVE = 0.5
 """The coordinate of an inactive parameter."""
 _MOST_PARTS = 10_000
 """With more combinations of parents, the cardinality is only estimated."""
-
-
 _DRAWS = 1000
 """So many times a random configuration is drawn until it obeys the constraints, which takes milliseconds."""
 
@@ -132,7 +128,7 @@ class SearchSpace:
         each = {name: it.cardinality for name, it in self.tunable.items()}
         if not self.conditional or most_parts(self._parents_first) > _MOST_PARTS:
             return math.prod(each.values())
-        values = {name: _values(it) for name, it in self.tunable.items()}
+        values = {name: it.listed() for name, it in self.tunable.items()}
         return sum(
             math.prod(math.inf if each[name] == math.inf else len(some) for name, some in part.items())
             for part in self.parts(values)
@@ -278,15 +274,6 @@ class SearchSpace:
     def from_json(cls, body: Mapping[str, Any]) -> "SearchSpace":
         """Restore a space from its `to_json` form."""
         return cls(*json_form.read(body))
-
-
-def _values(parameter: Tunable) -> Sequence[Any]:
-    """All values of a discrete parameter, one of a continuous parameter."""
-    if isinstance(parameter, CategoricalParameter):
-        return parameter.values
-    if isinstance(parameter, IntegerParameter):
-        return range(parameter.min_value, parameter.max_value + 1)
-    return (parameter.min_value,)
 
 
 def _check_rest(space: SearchSpace, configuration: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from byohpo_core import CategoricalParameter, IntegerParameter, SearchSpace
+from byohpo_core import CategoricalParameter, SearchSpace
 
 Array: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[np.intp]
@@ -116,7 +116,7 @@ class Cube:
     @cached_property
     def everything(self) -> Array:
         """All points of a space whose parameters are all discrete."""
-        values = {name: list(_values(it)) for name, it in self.space.tunable.items()}
+        values = {name: list(it.listed()) for name, it in self.space.tunable.items()}
         every = (
             dict(zip(part, chosen, strict=True))
             for part in self.space.parts(values)
@@ -129,13 +129,5 @@ class Cube:
 def _steps(parameter: Any) -> Steps | None:
     if parameter.cardinality > MOST_VALUES and not isinstance(parameter, CategoricalParameter):
         return None
-    middles = np.array([parameter.encode(value) for value in _values(parameter)], dtype=float)
+    middles = np.array([parameter.encode(value) for value in parameter.listed()], dtype=float)
     return Steps(np.round(middles * GRID) / GRID, isinstance(parameter, CategoricalParameter))
-
-
-def _values(parameter: Any) -> Any:
-    if isinstance(parameter, CategoricalParameter):
-        return parameter.values
-    if isinstance(parameter, IntegerParameter):
-        return range(parameter.min_value, parameter.max_value + 1)
-    return [parameter.min_value]  # a range of one number

@@ -88,21 +88,21 @@ class GridSearch:
             self._drawn.append((_identity(point), point))
             yield self._drawn[-1]
 
-    def _values(self, name: str) -> list[Any] | range:
+    def _values(self, name: str) -> Sequence[Any]:
         parameter = self.problem.space.tunable[name]
         resolution = self.resolution.get(name) if isinstance(self.resolution, Mapping) else self.resolution
         if isinstance(parameter, CategoricalParameter):
-            return list(parameter.values)
+            return list(parameter.listed())
         if parameter.cardinality == 1:
             return [parameter.min_value]
         if resolution is None:
             if parameter.cardinality == math.inf:
                 raise InvalidInput(f"{name} is continuous and needs a resolution, such as {{{name!r}: 5}}")
-            return range(int(parameter.min_value), int(parameter.max_value) + 1)
+            return parameter.listed()
         if isinstance(resolution, bool) or not isinstance(resolution, int) or not 1 <= resolution <= _FINEST:
             raise InvalidInput(f"the resolution of {name} is {resolution!r}, not a whole number from 1 to {_FINEST}")
         if parameter.cardinality <= resolution:
-            return range(int(parameter.min_value), int(parameter.max_value) + 1)
+            return parameter.listed()
         steps = [index / (resolution - 1) for index in range(resolution)] if resolution > 1 else [0.5]
         return list(dict.fromkeys(parameter.decode(step) for step in steps))
 
