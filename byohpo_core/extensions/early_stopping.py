@@ -31,9 +31,11 @@ class Median:
         report = study.reports(trial).get(objective.metric)
         if report is None or report.count < self.min_steps:
             return None
-        before = study.continued(trial)
-        step = report.count + (0 if before is None else len(study.history(before.number)))
-        averages = [fmean(losses[:step]) for losses in self._completed(study) if len(losses) >= step]
+        known, before = self._completed(study), study.continued(trial)
+        step = report.count
+        if before is not None:  # what is completed was read once
+            step += len(self._curves.get(before.number) or study.history(before.number))
+        averages = [fmean(losses[:step]) for losses in known if len(losses) >= step]
         if len(averages) < self.min_trials or objective.loss(report.last) <= median(averages):
             return None
         return f"{objective.metric} {report.last:g} at step {step} is worse than the median of {len(averages)} trials"

@@ -180,6 +180,10 @@ class Study:
         """Return all values that a trial reported for a metric (default: the first objective's), oldest first."""
         return self._read_curve(number, metric or self.problem.objectives[0].metric, self.sequence)
 
+    def is_own(self, trial: Trial) -> bool:
+        """True if a trial belongs to this study: results of its earlier epochs are prior ones, but no strangers'."""
+        return not trial.prior or str(trial.job_name).startswith(f"{self.id}-")
+
     def excerpt(self, problem: Problem, trials: Sequence[Trial]) -> "Study":
         """Return a study of another problem and of these trials alone, without their curves.
 

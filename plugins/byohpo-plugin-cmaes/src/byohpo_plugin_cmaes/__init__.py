@@ -93,7 +93,7 @@ class CmaEs:
             if not study.problem.is_whole(trial.proposal):
                 continue
             result = self._result(trial)
-            if _is_own(trial, study):
+            if study.is_own(trial):
                 mine.append(result)
             elif math.isfinite(result.loss):
                 foreign.append(result)
@@ -108,11 +108,6 @@ class CmaEs:
                 trial.number, axes.solution(configuration), axes.point(configuration), loss
             )
         return self._results[trial.number]
-
-
-def _is_own(trial: Trial, study: Study) -> bool:
-    """Whether a trial belongs to this study: results of its earlier epochs are prior ones, but no strangers'."""
-    return not trial.prior or str(trial.job_name).startswith(f"{study.id}-")
 
 
 def _identity(configuration: Any) -> Any:

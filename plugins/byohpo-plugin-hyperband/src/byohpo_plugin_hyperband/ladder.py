@@ -28,9 +28,7 @@ class Mark:
     def of(cls, trial: Trial, study: Study, rungs: Rungs) -> Self | None:
         """The mark of a trial, or None if it is of another plugin or another study."""
         key, fidelity = trial.proposal.key, trial.proposal.fidelity
-        if trial.prior and not str(trial.job_name).startswith(f"{study.id}-"):
-            return None
-        if fidelity is None or not isinstance(key, dict) or key.keys() != _KEYS:
+        if not study.is_own(trial) or fidelity is None or not isinstance(key, dict) or key.keys() != _KEYS:
             return None
         mark = cls(**key)
         rung = rungs.top if mark.stops else mark.rung
